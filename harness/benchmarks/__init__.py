@@ -1,0 +1,64 @@
+"""Benchmarks, one file each.
+
+`Config` and `check(config, context)` always; `prompts` for what each cell must answer;
+`score_model` with the model at hand; `score_answers` of one cell; `score_cells` of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.jsonl import write_jsonl
+from harness.records import Score
+
+
+@dataclass(frozen=True)
+class CheckContext:
+    """What a benchmark may look at before anything is trained."""
+
+    prepared: Path
+    model: str
+    random_weights: bool
+    arms: tuple[str, ...] = ()
+
+
+def scores_of_items(
+    benchmark: str,
+    items: list[dict[str, Any]],
+    out: Path,
+    *,
+    file: str | None = None,
+    settings: dict[str, Any] | None = None,
+    lower_is_better: Iterable[str] = (),
+) -> list[Score]:
+    """Write `items` (`id`, `metrics`, more) and return each metric's mean over them."""
+    name = f"scores/{file or benchmark}.jsonl"
+    write_jsonl(out / name, items)
+    metrics: dict[str, list[float]] = {}
+    for item in items:
+        for metric, value in item["metrics"].items():
+            if value is not None:
+                metrics.setdefault(metric, []).append(float(value))
+    return [
+        Score(
+            benchmark=benchmark,
+            metric=metric,
+            estimate=sum(values) / len(values),
+            n=len(values),
+            higher_is_better=metric not in set(lower_is_better),
+            items_file=name,
+            settings=settings or {},
+        )
+        for metric, values in metrics.items()
+    ]
+
+
+def read_prepared_test(prepared: Path, limit: int | None = None) -> list[dict[str, Any]]:
+    """Rows of the prepared test split."""
+    import pyarrow.parquet
+
+    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(prepared / "test.parquet").to_pylist()
+    return rows if limit is None else rows[:limit]

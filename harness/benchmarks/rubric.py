@@ -1,0 +1,55 @@
+"""Mean grade of each answer by a judge that can grade single answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PositiveInt
+
+from harness import registry
+from harness.benchmarks import CheckContext, scores_of_items
+from harness.benchmarks._prompts import test_prompts
+from harness.errors import UserError
+from harness.generate import Answer, Prompt
+from harness.pipeline.spec import SpecModel
+from harness.pipeline.validate import validate
+from harness.records import Score
+
+
+class Config(SpecModel):
+    """`judge` must be able to grade; `judge_config` is its own."""
+
+    judge: str = "embedded"
+    judge_config: dict[str, Any] = Field(default_factory=dict)
+    limit: PositiveInt | None = None
+
+
+def check(config: Config, context: CheckContext) -> None:
+    """Raise UserError for an unknown judge or one that only compares."""
+    if not hasattr(_judge(config), "grade"):
+        raise UserError(
+            f"judge {config.judge} cannot grade a single answer", remedy="use alpaca_eval with it"
+        )
+
+
+def prompts(config: Config, prepared: Path) -> list[Prompt]:
+    """The prompts of the test split."""
+    return test_prompts(prepared, "rubric", config.limit)
+
+
+def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Path) -> list[Score]:
+    """The judge's grade, whether it is full, and the answer's length."""
+    judge = _judge(config)
+    items = []
+    for answer in answers:
+        grade = judge.grade(answer.prompt, answer.text)
+        metrics = {"grade": grade, "pass": float(grade == 1.0), "answer_tokens": answer.tokens}
+        items.append({"id": answer.id, "metrics": metrics, "prompt": answer.prompt,
+                      "answer": answer.text, "finish": answer.finish})
+    return scores_of_items("rubric", items, out, settings={"judge": judge.name})
+
+
+def _judge(config: Config) -> Any:
+    module = registry.load("judges", config.judge)
+    return module.make(validate(module.Config, config.judge_config, prefix=("judge_config",)))

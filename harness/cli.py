@@ -1,0 +1,159 @@
+"""The command line: parses, calls a command, turns errors into exit codes.
+
+0 done, 2 the user can mend it (one message), 1 a stage failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import Interrupted, StageFailed, UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="SFT then DPO against single-stage ORPO: same model, same pairs, same GPU; costs measured.",
+)
+Out = Annotated[Path, typer.Option("--out", help="Folder of all runs.")]
+Comparison = Annotated[str | None, typer.Argument(help="A comparison's name or YAML file.")]
+Model = Annotated[str | None, typer.Option("--model", help="Hub name, folder, or config:FOLDER for random weights.")]
+Data = Annotated[str | None, typer.Option("--data", help="Hub name, folder, or .jsonl .json .parquet .csv file.")]
+Arms = Annotated[str | None, typer.Option("--arms", help="Arms, separated by spaces or commas.")]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="How many seeds, or a list such as 3,5,8.")]
+Score = Annotated[str | None, typer.Option("--score", help="Benchmarks, separated by spaces or commas.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, such as stages.dpo.beta=0.05; again for more.")]
+RUNS = Path("runs")
+
+
+def _words(text: str | None) -> list[str] | None:
+    return text.replace(",", " ").split() if text else None
+
+
+@app.command()
+def compare(
+    comparison: Comparison = None,
+    model: Model = None,
+    data: Data = None,
+    arms: Arms = None,
+    seeds: Seeds = None,
+    score: Score = None,
+    set_: Set = None,
+    out: Out = RUNS,
+    mlflow: Annotated[bool, typer.Option(help="Write the run to MLflow as well.")] = True,
+) -> int:
+    """Run the arms of a comparison, measure and score them, and write the report."""
+    from harness.commands import compare as command
+    from harness.pipeline.load import Overrides
+
+    overrides = Overrides(model, data, _words(arms), seeds, _words(score), tuple(set_ or ()))
+    return command.run(comparison, overrides, out=out, mlflow=mlflow)
+
+
+@app.command()
+def plan(
+    comparison: Comparison = None,
+    model: Model = None,
+    data: Data = None,
+    arms: Arms = None,
+    seeds: Seeds = None,
+    score: Score = None,
+    set_: Set = None,
+    out: Out = RUNS,
+) -> int:
+    """Show the stages of a comparison, their order, digests and what would be reused; run nothing."""
+    from harness.commands import plan as command
+    from harness.pipeline.load import Overrides
+
+    overrides = Overrides(model, data, _words(arms), seeds, _words(score), tuple(set_ or ()))
+    return command.run(comparison, overrides, out=out)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
+    format_: Annotated[str | None, typer.Option("--format", help="Print one format: json, markdown, ...")] = None,
+    out: Out = RUNS,
+) -> int:
+    """Render the report of a finished run again; needs no GPU."""
+    from harness.commands import report as command
+
+    return command.run(run, out=out, format_name=format_)
+
+
+@app.command()
+def ui(
+    out: Out = RUNS,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+) -> int:
+    """Open MLflow on the runs, on 127.0.0.1 alone."""
+    from harness.commands import ui as command
+
+    return command.run(out, port=port)
+
+
+@app.command()
+def doctor() -> int:
+    """Print what this machine has, and what follows from it."""
+    from harness.commands import doctor as command
+
+    return command.run()
+
+
+@app.command()
+def data(
+    source: Annotated[str, typer.Argument(help="A file, a folder, a hub name, or embedded.")],
+    model: Annotated[str, typer.Option("--model", help="Whose tokenizer counts the tokens.")] = "embedded",
+    set_: Set = None,
+) -> int:
+    """Check a preference data set and print its statistics."""
+    from harness.commands import data as command
+
+    return command.run(source, model=model, sets=tuple(set_ or ()))
+
+
+@app.command("list")
+def list_() -> int:
+    """List arms, comparisons, methods, benchmarks, judges and formats."""
+    from harness import registry
+    from harness.pipeline.load import known_pipelines
+
+    for kind in ("comparison", "arm"):
+        print(f"{kind}s: {' '.join(known_pipelines(kind))}")
+    for group in registry.GROUPS:
+        print(f"{group}: {' '.join(registry.names(group))}")
+    return 0
+
+
+def main() -> None:
+    """Entry point; ends the process with the exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except UserError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return 2
+    except StageFailed as error:
+        print(f"harness: stage {error.stage} failed: {error.cause}\n"
+              f"{error.log_tail}\nlog: {error.log_path}", file=sys.stderr)
+        return 1
+    except (Interrupted, KeyboardInterrupt):
+        print("harness: interrupted; finished stages are kept, the same command continues",
+              file=sys.stderr)
+        return 130
+    except typer.Exit as error:
+        return error.exit_code
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            print(f"harness: {error.format_message()}; see harness --help.", file=sys.stderr)
+            return 2
+        raise

@@ -1,0 +1,1 @@
+"""One command a file: what it does, without parsing or exit codes."""

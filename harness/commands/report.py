@@ -1,0 +1,77 @@
+"""`harness report`: render a finished run again, in one format or in all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from harness import registry
+from harness.errors import UserError
+from harness.evidence.report import build_report
+from harness.evidence.view import ComparisonView
+from harness.records import ComparisonRecord
+from harness.store.run_dir import RunRoot, read_record
+
+
+def run(run_name: str, *, out: Path, format_name: str | None) -> int:
+    """Write the report of a run again; `--format json` (or another) prints that one."""
+    root = RunRoot(out)
+    folder = root.find_run(run_name)
+    record = read_record(folder)
+    if format_name is not None:
+        registry.check("formats", format_name)
+    written = write(record, RunRoot(folder.parent))
+    if format_name is None:
+        print(written / "report.md")
+        return 0
+    names = {"json": "comparison.json", "markdown": "report.md"}
+    if format_name in names:
+        print((written / names[format_name]).read_text(encoding="utf-8"), end="")
+        return 0
+    endings = {"latex": "tables/*.tex", "csv": "tables/*.csv", "plots": "figures/*"}
+    for path in sorted(written.glob(endings.get(format_name, f"{format_name}*"))):
+        print(path)
+    return 0
+
+
+def write(record: ComparisonRecord, root: RunRoot) -> Path:
+    """Render every format beside the record; the old report is replaced as a whole."""
+    for digest, result in record.results.items():
+        if "steps" in result.outputs and not (root.stage_folder(digest) / "steps.jsonl").is_file():
+            raise UserError(f"stage {result.name} is gone", where=str(root.stage_folder(digest)),
+                            remedy="run the comparison again")
+    view = ComparisonView(record, root.read_items(record), root.read_series(record))
+    report = build_report(view)
+    folder = root.run_folder(record.id) / "report"
+    building = folder.with_name(f".report.{os.getpid()}")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    for name in registry.names("formats"):
+        registry.load("formats", name).render(report, building)
+    shutil.rmtree(folder, ignore_errors=True)
+    building.rename(folder)
+    return folder
+
+
+def project(record: ComparisonRecord, root: RunRoot, folder: Path, console: Console) -> None:
+    """Write the run to MLflow; a tracking server that fails costs a warning, not the run."""
+    from harness.store import mlflow
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    try:
+        mlflow.project(record, root, tracking_uri=uri, report_folder=folder)
+    except Exception as error:
+        console.print(f"MLflow was not written ({type(error).__name__}: {error}); the run folder "
+                      "is complete. Write it again: harness report RUN --mlflow", style="yellow")
+
+
+def print_summary(folder: Path, console: Console) -> None:
+    """The report's first page on the terminal."""
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    head = text.split("\n## Scores")[0]
+    console.print(Markdown(head))
+    console.print(f"\nReport: {folder / 'report.md'}", highlight=False, soft_wrap=True)

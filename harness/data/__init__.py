@@ -1,0 +1,1 @@
+"""Pairs of chosen and rejected answers: load, check, split, tokenise, describe."""

@@ -1,0 +1,37 @@
+"""Data that no comparison can be made of is refused, with the reason."""
+
+from __future__ import annotations
+
+from harness.data.schemas import Pair
+from harness.data.tokenise import Tokenised
+from harness.errors import UserError
+
+
+def check_raw(pairs: list[Pair], source: str, split: str) -> None:
+    """Raise UserError for an empty set, or one that prefers nothing."""
+    if not pairs:
+        raise UserError(f"has no {split} pairs", where=source, remedy="give a data set with pairs")
+    if all(pair.chosen == pair.rejected for pair in pairs):
+        raise UserError(
+            f"chosen equals rejected in all {len(pairs)} {split} pairs", where=source,
+            remedy="check which columns hold the preferred and the other answer",
+        )
+
+
+def check_tokenised(
+    tokenised: Tokenised, source: str, *, max_length: int, unknown_token_limit: float
+) -> None:
+    """Raise UserError where nothing is left, or where the tokenizer does not know the words."""
+    share = tokenised.unknown_tokens / tokenised.tokens if tokenised.tokens else 0.0
+    if share > unknown_token_limit:
+        raise UserError(
+            f"{share:.1%} of the tokens are unknown to the tokenizer "
+            f"(limit {unknown_token_limit:.0%})", where=source,
+            remedy="use a model whose tokenizer covers this text, or raise data.unknown_token_limit",
+        )
+    if not tokenised.kept:
+        raise UserError(
+            f"every prompt is longer than data.max_length {max_length} "
+            f"(the shortest has {tokenised.shortest_prompt} tokens)", where=source,
+            remedy=f"set data.max_length above {tokenised.shortest_prompt}",
+        )

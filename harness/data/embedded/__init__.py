@@ -1,0 +1,1 @@
+"""The tiny world: prompts, answers, tokenizer, base model and judge, all made by code."""

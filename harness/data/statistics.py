@@ -1,0 +1,51 @@
+"""What the data looks like: numbers for the report and for `harness data`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness.data.load import RawPairs
+from harness.data.schemas import Pair
+from harness.data.tokenise import Tokenised
+
+
+def describe(raw: RawPairs, train: Tokenised, test: Tokenised) -> dict[str, Any]:
+    """Counts, lengths in tokens, duplicates and overlap as plain JSON."""
+    train_prompts = {p.group for p in raw.train}
+    overlap = sum(p.group in train_prompts for p in raw.test)
+    return {
+        "test_origin": raw.origin,
+        "train": _split(raw.train, train),
+        "test": _split(raw.test, test),
+        "test_pairs_whose_prompt_is_in_train": overlap,
+    }
+
+
+def _split(raw: list[Pair], tokens: Tokenised) -> dict[str, Any]:
+    kept = tokens.kept
+    chosen = np.array([len(p.chosen_ids) for p in kept])
+    rejected = np.array([len(p.rejected_ids) for p in kept])
+    return {
+        "pairs_read": len(raw),
+        "pairs_kept": len(kept),
+        "dropped": dict(tokens.dropped),
+        "truncated": sum(p.truncated for p in kept),
+        "distinct_prompts": len({p.group for p in raw}),
+        "duplicate_pairs": len(raw) - len({(p.group, p.chosen, p.rejected) for p in raw}),
+        "empty_answers": sum(not p.chosen.strip() or not p.rejected.strip() for p in raw),
+        "unknown_token_share": tokens.unknown_tokens / tokens.tokens if tokens.tokens else None,
+        "prompt_tokens": _quantiles(np.array([len(p.prompt_ids) for p in kept])),
+        "chosen_tokens": _quantiles(chosen),
+        "rejected_tokens": _quantiles(rejected),
+        "chosen_longer_share": float(np.mean(chosen > rejected)) if kept else None,
+    }
+
+
+def _quantiles(values: np.ndarray[Any, Any]) -> dict[str, float] | None:
+    if not len(values):
+        return None
+    low, middle, high, top = np.quantile(values, [0.05, 0.5, 0.95, 1.0])
+    return {"p5": float(low), "median": float(middle), "p95": float(high), "max": float(top),
+            "mean": float(values.mean())}

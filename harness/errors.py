@@ -1,0 +1,53 @@
+"""The three ways a command ends badly, and nothing else."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can fix: where it is, what is wrong, what to do. Exit code 2."""
+
+    def __init__(self, fact: str, *, remedy: str, where: str | None = None) -> None:
+        self.fact = fact
+        self.remedy = remedy
+        self.where = where
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.fact}; {self.remedy}."
+
+
+class StageFailed(Exception):
+    """A stage's process ended without a result. Exit code 1; the log's last lines are shown."""
+
+    def __init__(self, stage: str, *, cause: str, log_path: str, log_tail: str) -> None:
+        self.stage = stage
+        self.cause = cause
+        self.log_path = log_path
+        self.log_tail = log_tail
+        super().__init__(f"stage {stage} failed: {cause} (log: {log_path})")
+
+
+class Interrupted(Exception):
+    """The user pressed Ctrl-C; finished stages are kept. Exit code 130."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name closest to `name`, or None where nothing is close."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> UserError:
+    """The error for a name that is in no list: suggests the nearest and shows the list."""
+    names = sorted(known)
+    guess = nearest(name, names)
+    hint = f'did you mean "{guess}"? ' if guess else ""
+    return UserError(
+        f'unknown {kind} "{name}"',
+        remedy=f"{hint}known: {', '.join(names) if names else 'none'}",
+        where=where,
+    )

@@ -1,0 +1,65 @@
+"""What an arm costs: the sum of its stages' seconds, FLOPs and joules, the maximum of their bytes.
+
+A stage that two arms share costs each of them what it would have cost alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.evidence.view import ComparisonView
+from harness.records import StageResult
+
+SUMMED = ("wall_seconds", "flops", "energy_joules")
+MAXIMAL = ("peak_memory_bytes",)
+QUANTITIES = (*SUMMED[:1], *MAXIMAL, *SUMMED[1:])
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One quantity of one arm. `per_seed` is (num_seeds,); `value` its mean, of bytes the maximum.
+
+    `sources` are the digests of the stages behind it.
+    """
+
+    quantity: str
+    value: float | None
+    per_seed: tuple[float, ...]
+    reason: str | None
+    sources: tuple[str, ...]
+
+
+def cell_cost(stages: Sequence[StageResult], quantity: str) -> tuple[float | None, str | None]:
+    """A cell's figure, or None and the reason of the first stage that lacks it."""
+    values = []
+    for stage in stages:
+        measured = stage.measured(quantity)
+        if measured is None or measured.value is None:
+            why = measured.reason if measured else "the stage did not record it"
+            return None, f"{stage.name}: {why}"
+        values.append(float(measured.value))
+    return (max(values) if quantity in MAXIMAL else sum(values)), None
+
+
+def arm_cost(view: ComparisonView, arm: str, quantity: str) -> Cost:
+    """The arm's figure over its seeds."""
+    values, reason = [], None
+    cells = view.cells_of(arm)
+    for cell in cells:
+        value, why = cell_cost(view.stages_of(cell), quantity)
+        if value is None:
+            reason = why
+        else:
+            values.append(value)
+    sources = tuple(digest for cell in cells for digest in cell.stages)
+    if reason is not None or not values:
+        return Cost(quantity, None, (), reason or "no cell", sources)
+    mean = max(values) if quantity in MAXIMAL else sum(values) / len(values)
+    return Cost(quantity, mean, tuple(values), None, sources)
+
+
+def memory_kind(view: ComparisonView) -> str:
+    """`cuda_allocated` or `host_rss`: what peak_memory_bytes means here."""
+    stages = [s for cell in view.record.plan.cells for s in view.stages_of(cell)]
+    return "cuda_allocated" if all(s.environment.device == "cuda" for s in stages) else "host_rss"

@@ -1,0 +1,114 @@
+"""The content of comparison.json: what other tools may rely on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from harness.evidence.costs import QUANTITIES, arm_cost, memory_kind
+from harness.evidence.estimate import ITEMS_TARGET, mean_interval
+from harness.evidence.pairs import Evidence
+from harness.evidence.tables import WIN_RATE
+from harness.evidence.view import ComparisonView
+
+SCHEMA_VERSION = 1
+
+
+def comparison_data(view: ComparisonView, evidence: Sequence[Evidence]) -> dict[str, Any]:
+    """Arms with costs and scores, evidence, parity, provenance; absent figures are null."""
+    record = view.record
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "id": record.id,
+        "name": record.name,
+        "baseline": view.baseline,
+        "cost_reference": view.cost_reference,
+        "seeds": view.seeds,
+        "arms": {arm: _arm(view, arm) for arm in view.arms},
+        "base": {"scores": _base_scores(view)},
+        "evidence": [_evidence(e) for e in evidence],
+        "parity": [c.model_dump() for c in record.parity],
+        "data": view.prepared["statistics"],
+        "provenance": _provenance(view),
+    }
+
+
+def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
+    cost: dict[str, Any] = {"per_seed": {}}
+    missing: dict[str, str] = {}
+    for quantity in QUANTITIES:
+        found = arm_cost(view, arm, quantity)
+        cost[quantity] = found.value
+        cost["per_seed"][quantity] = list(found.per_seed)
+        if found.value is None:
+            missing[quantity] = found.reason or "unknown"
+        if quantity == "peak_memory_bytes":
+            cost["memory_kind"] = memory_kind(view)
+    whole = arm_cost(view, view.cost_reference, "wall_seconds").value if view.cost_reference in view.arms else None
+    cost["relative"] = cost["wall_seconds"] / whole if whole and cost["wall_seconds"] else None
+    if cost["relative"] is None:
+        missing["relative"] = f"no training time of {view.cost_reference}"
+    missing["helpfulness"] = "no grader"
+    scores = _scores(view, arm, missing)
+    return {"cost": cost, "scores": scores, "missing": missing,
+            "stages": [d for cell in view.cells_of(arm) for d in cell.stages]}
+
+
+def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str, dict[str, Any]]:
+    scores: dict[str, dict[str, Any]] = {}
+    if view.random_weights:
+        missing["scores"] = "training began from random weights"
+        return scores
+    for metric in view.metrics():
+        benchmark, _, name = metric.rpartition(".")
+        means = view.item_means(arm, metric)
+        if means:
+            estimate = mean_interval(means, ITEMS_TARGET)
+            scores.setdefault(benchmark, {})[name] = {
+                "estimate": estimate.value, "low": estimate.low, "high": estimate.high,
+                "n": estimate.n, "per_seed": means,
+            }
+        elif metric == WIN_RATE and arm == view.baseline:
+            scores.setdefault(benchmark, {})[name] = {
+                "estimate": 0.5, "low": None, "high": None, "n": 0, "per_seed": [], "by_definition": True,
+            }
+        else:
+            missing[metric] = "not scored for this arm"
+    return scores
+
+
+def _base_scores(view: ComparisonView) -> dict[str, dict[str, Any]]:
+    scores: dict[str, dict[str, Any]] = {}
+    for metric, table in view.items.get("base", {}).items():
+        benchmark, _, name = metric.rpartition(".")
+        estimate = None if view.random_weights else sum(table.values()) / len(table)
+        scores.setdefault(benchmark, {})[name] = {
+            "estimate": estimate, "low": None, "high": None, "n": len(table)
+        }
+    return scores
+
+
+def _evidence(e: Evidence) -> dict[str, Any]:
+    estimate = dataclasses.asdict(e.estimate)
+    keep = ("low", "high", "n", "p", "target", "detectable", "reason")
+    return {"quantity": e.quantity, "a": e.a, "b": e.b, "kind": e.kind, "estimate": estimate["value"],
+            **{k: estimate[k] for k in keep}, "verdict": e.verdict, "stages": list(e.sources)}
+
+
+def _provenance(view: ComparisonView) -> dict[str, Any]:
+    record = view.record
+    environment = record.results[record.plan.cells[0].stages[0]].environment
+    return {
+        "run_id": record.id,
+        "created_at": record.created_at,
+        "command": record.command,
+        "git_commit": environment.git_commit,
+        "lock_digest": environment.lock_digest,
+        "versions": environment.versions,
+        "device": environment.device_name,
+        "stages": {
+            digest: {"name": result.name, "kind": result.kind, "reused_from": record.uses[digest].reused_from}
+            for digest, result in record.results.items()
+        },
+    }

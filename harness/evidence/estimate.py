@@ -1,0 +1,118 @@
+"""Paired estimates with intervals, each naming what it is about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+ITEMS_TARGET = "this benchmark's items, over training seeds"
+POPULATION_TARGET = "the population of items, at this one seed"
+RUNS_TARGET = "repeated runs on this device"
+POWER, LEVEL = 0.8, 0.05
+MCNEMAR_BELOW = 25
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate with its 95% interval; what could not be computed is None, with the reason.
+
+    `detectable` is the smallest true effect found with 80% power at this n.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    p: float | None
+    target: str
+    detectable: float | None = None
+    identical: bool = False
+    reason: str | None = None
+
+
+def mean_interval(values: Sequence[float], target: str) -> Estimate:
+    """Mean with a t interval (Student 1908) over independent values; one value has none."""
+    n = len(values)
+    if n == 0:
+        return Estimate(None, None, None, 0, None, target, reason="no values")
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Estimate(mean, None, None, 1, None, target, reason="one seed has no interval")
+    sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    if sd <= 1e-12 * max(1.0, abs(mean)):
+        same = mean == 0
+        return Estimate(mean, mean, mean, n, 1.0 if same else None, target, identical=same,
+                        reason=None if same else "no spread between seeds")
+    from scipy import stats
+
+    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd / math.sqrt(n)
+    p = float(2 * stats.t.sf(abs(mean) / (sd / math.sqrt(n)), n - 1))
+    return Estimate(mean, mean - half, mean + half, n, p, target, detectable(sd, n))
+
+
+def detectable(sd: float, n: int) -> float:
+    """Smallest effect that a two-sided paired t test finds with 80% power (noncentral t)."""
+    from scipy import optimize, stats
+
+    critical = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
+
+    def shortfall(shift: float) -> float:
+        # The other tail adds nothing at 80% power, and its routine fails for large shifts.
+        return float(stats.nct.sf(critical, n - 1, shift)) - POWER
+
+    return sd / math.sqrt(n) * float(optimize.brentq(shortfall, 1e-6, 3 * critical + 10))
+
+
+def paired_items(a: Mapping[str, float], b: Mapping[str, float]) -> Estimate:
+    """Mean of per-item differences a - b over the items both have, at one seed.
+
+    SE = sd / sqrt(n); where both are binary and fewer than 25 items disagree, p is McNemar's
+    exact one (McNemar 1947) and the interval is dropped.
+    """
+    shared = sorted(a.keys() & b.keys())
+    if not shared:
+        return Estimate(None, None, None, 0, None, POPULATION_TARGET, reason="no shared items")
+    differences = [a[i] - b[i] for i in shared]
+    if all(d == 0 for d in differences):
+        return Estimate(0.0, 0.0, 0.0, len(shared), 1.0, POPULATION_TARGET, identical=True)
+    binary = all(v in (0.0, 1.0) for i in shared for v in (a[i], b[i]))
+    wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
+    if binary and wins + losses < MCNEMAR_BELOW:
+        from scipy import stats
+
+        p = float(stats.binomtest(wins, wins + losses, 0.5).pvalue)
+        mean = math.fsum(differences) / len(shared)
+        return Estimate(mean, None, None, len(shared), p, POPULATION_TARGET,
+                        reason="fewer than 25 items disagree: exact McNemar test, no interval")
+    return mean_interval(differences, POPULATION_TARGET)
+
+
+def paired_seeds(a: Mapping[int, Mapping[str, float]], b: Mapping[int, Mapping[str, float]]) -> Estimate:
+    """Mean of seed-level differences, each over the items that both arms have at that seed."""
+    differences = []
+    for seed in sorted(a.keys() & b.keys()):
+        shared = a[seed].keys() & b[seed].keys()
+        if shared:
+            differences.append(math.fsum(a[seed][i] - b[seed][i] for i in sorted(shared)) / len(shared))
+    return mean_interval(differences, ITEMS_TARGET)
+
+
+def log_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
+    """Geometric mean of a / b with a t interval on the paired logs, n being pairs."""
+    logs = [math.log(x / y) for x, y in zip(a, b, strict=True)]
+    inner = mean_interval(logs, RUNS_TARGET)
+
+    def back(value: float | None) -> float | None:
+        return None if value is None else math.exp(value)
+
+    return Estimate(back(inner.value), back(inner.low), back(inner.high), inner.n, inner.p,
+                    RUNS_TARGET, back(inner.detectable), inner.identical, inner.reason)
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """95% interval of a proportion (Wilson 1927)."""
+    z = 1.959963984540054
+    centre = (successes + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
+    return centre - half, centre + half

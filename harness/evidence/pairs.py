@@ -1,0 +1,94 @@
+"""Arm against arm: every score and every cost that can be paired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.evidence.costs import QUANTITIES, arm_cost
+from harness.evidence.estimate import Estimate, log_ratio, paired_items, paired_seeds
+from harness.evidence.verdict import verdict
+from harness.evidence.view import ComparisonView
+
+LOWER_IS_BETTER = ("answer_tokens",)
+NO_RATIO_INTERVAL = ("flops", "peak_memory_bytes")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One quantity of arm `a` against arm `b`; a difference of scores, or a ratio of costs."""
+
+    quantity: str
+    a: str
+    b: str
+    kind: str
+    estimate: Estimate
+    verdict: str
+    sources: tuple[str, ...]
+
+
+def arm_pairs(view: ComparisonView) -> list[tuple[str, str]]:
+    """Each arm against those before it, and against the base model."""
+    arms = view.arms
+    pairs = [(a, b) for i, a in enumerate(arms) for b in reversed(arms[:i])]
+    return pairs + [(arm, "base") for arm in arms]
+
+
+def all_evidence(view: ComparisonView) -> list[Evidence]:
+    """Costs first, then scores; quality is left out where weights were random."""
+    found = []
+    for a, b in arm_pairs(view):
+        if b != "base":
+            found += [_cost(view, quantity, a, b) for quantity in QUANTITIES]
+        if not view.random_weights:
+            for metric in view.metrics():
+                one = score_evidence(view, metric, a, b)
+                if one is not None:
+                    found.append(one)
+    return found
+
+
+def score_evidence(view: ComparisonView, metric: str, a: str, b: str) -> Evidence | None:
+    """The paired difference a - b of a metric, or None where they share no items."""
+    left, right = _by_seed(view, a, metric), _by_seed(view, b, metric)
+    if not left or not right:
+        return None
+    shared = sorted(left.keys() & right.keys())
+    if len(shared) > 1:
+        estimate = paired_seeds(left, right)
+    else:
+        estimate = paired_items(left[shared[0]], right[shared[0]])
+    higher = metric.rpartition(".")[2] not in LOWER_IS_BETTER
+    return Evidence(metric, a, b, "difference", estimate,
+                    verdict(estimate, higher_is_better=higher), _evaluates(view, a, b))
+
+
+def _by_seed(view: ComparisonView, arm: str, metric: str) -> dict[int, dict[str, float]]:
+    """Items by seed; the base model, which has none, stands at every seed."""
+    if arm == "base":
+        table = view.items.get("base", {}).get(metric)
+        return dict.fromkeys(view.seeds, table) if table else {}
+    tables = {seed: view.items.get(f"{arm}@{seed}", {}).get(metric) for seed in view.seeds}
+    return {seed: table for seed, table in tables.items() if table}
+
+
+def _evaluates(view: ComparisonView, *arms: str) -> tuple[str, ...]:
+    cells = [cell.evaluate for cell in view.record.plan.cells if cell.arm in arms]
+    base = [view.record.plan.base_evaluate] if "base" in arms else []
+    return tuple(digest for digest in [*cells, *base] if digest)
+
+
+def _cost(view: ComparisonView, quantity: str, a: str, b: str) -> Evidence:
+    left, right = arm_cost(view, a, quantity), arm_cost(view, b, quantity)
+    sources = (*left.sources, *right.sources)
+    name = f"cost.{quantity}"
+    if left.value is None or right.value is None:
+        nothing = Estimate(None, None, None, 0, None, "", reason=left.reason or right.reason)
+        return Evidence(name, a, b, "ratio", nothing, verdict(nothing), sources)
+    if quantity in NO_RATIO_INTERVAL:
+        exact = Estimate(left.value / right.value, None, None, len(left.per_seed), None,
+                         "this run", reason="a repeatable value, no interval")
+        word = "equal" if left.value == right.value else "less" if left.value < right.value else "more"
+        return Evidence(name, a, b, "ratio", exact, word, sources)
+    ratio = log_ratio(left.per_seed, right.per_seed)
+    return Evidence(name, a, b, "ratio", ratio,
+                    verdict(ratio, neutral=1.0, higher_is_better=False), sources)

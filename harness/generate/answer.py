@@ -1,0 +1,101 @@
+"""Batched generation: sorted by length, padded on the left, greedy unless told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.generate import Answer, LoadedModel, Prompt
+from harness.pipeline.spec import GenerationSpec
+
+Progress = Callable[[int, int], None]
+
+
+def answer(
+    loaded: LoadedModel,
+    prompts: list[Prompt],
+    settings: GenerationSpec,
+    progress: Progress = lambda done, total: None,
+) -> list[Answer]:
+    """One answer to each prompt, in the prompts' order.
+
+    On a GPU that runs out of memory the batch is halved and tried again.
+    """
+    import torch
+
+    tokenized = [_prompt_ids(loaded, prompt) for prompt in prompts]
+    order = sorted(range(len(prompts)), key=lambda i: -len(tokenized[i]))
+    answers: dict[int, Answer] = {}
+    size, start = settings.batch_size, 0
+    while start < len(order):
+        batch = order[start : start + size]
+        try:
+            outputs = _generate(loaded, [tokenized[i] for i in batch], settings)
+        except torch.cuda.OutOfMemoryError:
+            if size == 1:
+                raise
+            size = max(1, size // 2)
+            torch.cuda.empty_cache()
+            continue
+        for index, ids in zip(batch, outputs, strict=True):
+            answers[index] = _as_answer(loaded, prompts[index], ids)
+        start += len(batch)
+        progress(start, len(order))
+    return [answers[i] for i in range(len(prompts))]
+
+
+def _prompt_ids(loaded: LoadedModel, prompt: Prompt) -> list[int]:
+    text = loaded.tokenizer.apply_chat_template(
+        prompt.messages, tokenize=False, add_generation_prompt=True
+    )
+    ids: list[int] = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _generate(
+    loaded: LoadedModel, batch: list[list[int]], settings: GenerationSpec
+) -> list[list[int]]:
+    """New token ids of each prompt, up to and with the stop token."""
+    import torch
+
+    length = max(map(len, batch))
+    pad = loaded.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (length - len(row)) + row for row in batch])
+    attention = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in batch])
+    sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    if settings.temperature > 0:
+        sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p,
+                    "top_k": None}
+    with torch.no_grad():
+        output = loaded.model.generate(
+            input_ids=ids.to(loaded.device),
+            attention_mask=attention.to(loaded.device),
+            max_new_tokens=settings.max_new_tokens,
+            eos_token_id=loaded.stop_token_ids,
+            pad_token_id=pad,
+            **sampling,
+        )
+    return [_until_stop(row, loaded.stop_token_ids) for row in output[:, length:].tolist()]
+
+
+def _until_stop(ids: list[int], stops: list[int]) -> list[int]:
+    for place, token in enumerate(ids):
+        if token in stops:
+            return ids[: place + 1]
+    return ids
+
+
+def _as_answer(loaded: LoadedModel, prompt: Prompt, ids: list[int]) -> Answer:
+    stopped = bool(ids) and ids[-1] in loaded.stop_token_ids
+    text = loaded.tokenizer.decode(ids, skip_special_tokens=True).strip()
+    asked = next((m["content"] for m in reversed(prompt.messages) if m["role"] == "user"), "")
+    return Answer(
+        id=prompt.id,
+        benchmark=prompt.benchmark,
+        prompt=asked,
+        text=text,
+        tokens=len(ids),
+        finish="stop" if stopped else "length",
+        reference=prompt.reference,
+        meta=prompt.meta,
+    )

@@ -1,0 +1,25 @@
+"""JSON lines: one object a line, ASCII, so that any text survives, lone surrogates included."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write all rows or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="ascii") as sink:
+        for row in rows:
+            sink.write(json.dumps(row) + "\n")
+    os.replace(temporary, path)
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """All rows of a file that `write_jsonl` wrote."""
+    with path.open(encoding="ascii") as source:
+        return [json.loads(line) for line in source]

@@ -1,0 +1,1 @@
+"""What a stage costs: seconds, bytes, FLOPs, joules, and where it ran."""

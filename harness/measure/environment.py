@@ -1,0 +1,105 @@
+"""Where a figure was measured: machine, driver, versions, commit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from harness.measure.nvml import open_nvml
+from harness.records import Environment
+
+PACKAGES = (
+    "torch", "transformers", "trl", "datasets", "peft", "accelerate", "lm-eval", "alpaca-eval",
+    "mlflow", "pandas", "orpo-harness",
+)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that make results; imports none of them."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu_name() -> str:
+    """The processor's model name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return platform.machine()
+
+
+def device_identity() -> str:
+    """What a cost belongs to: the GPU's UUID, or the CPU's name and count. Imports no torch."""
+    nvml, _ = open_nvml()
+    if nvml is not None and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
+        return f"cuda:{nvml.facts()['uuid']}"
+    return f"cpu:{cpu_name()}:{os.cpu_count()}"
+
+
+def host_memory_bytes() -> int:
+    """Physical memory of the host."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def lock_digest() -> str:
+    """sha256 of name==version of everything installed, in order."""
+    installed = sorted({f"{d.name}=={d.version}" for d in metadata.distributions()})
+    return hashlib.sha256("\n".join(installed).encode()).hexdigest()[:16]
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """The project's commit and whether its tree differs from it; None outside a checkout."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        return None, None
+    commit = _git(git, "rev-parse", "HEAD")
+    status = _git(git, "status", "--porcelain", "--untracked-files=no")
+    return commit or None, None if status is None else bool(status)
+
+
+def _git(git: str, *arguments: str) -> str | None:
+    done = subprocess.run(
+        [git, "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10, check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def collect(device: str) -> Environment:
+    """The environment of this process on `device` (`cpu` or `cuda`)."""
+    nvml, _ = open_nvml() if device == "cuda" else (None, None)
+    gpu: dict[str, Any] = nvml.facts() if nvml else {}
+    commit, dirty = git_state()
+    name = cpu_name()
+    if device == "cuda":
+        import torch
+
+        name = gpu.get("name") or torch.cuda.get_device_name()
+    return Environment(
+        device="cuda" if device == "cuda" else "cpu",
+        device_name=name,
+        gpu_uuid=gpu.get("uuid"),
+        driver=gpu.get("driver"),
+        cpu_count=os.cpu_count() or 1,
+        host_memory_bytes=host_memory_bytes(),
+        python=platform.python_version(),
+        versions=versions(),
+        git_commit=commit,
+        git_dirty=dirty,
+        lock_digest=lock_digest(),
+        details={k: v for k, v in gpu.items() if k not in ("name", "uuid", "driver")},
+    )

@@ -1,0 +1,63 @@
+"""TRL's arguments from a TrainConfig: everything that matters is set, nothing left to a default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harness.methods import TrainJob
+from harness.methods._load import resolve_dtype
+
+
+def arguments(kind: Any, job: TrainJob, **own: Any) -> Any:
+    """An instance of a TRL config class for `job`; `own` are the method's arguments."""
+    config = job.config
+    on_gpu = torch.cuda.is_available()
+    checkpoints: dict[str, Any] = {"save_strategy": "no"}
+    if config.checkpoint_every_steps and config.keep_checkpoints:
+        checkpoints = {"save_strategy": "steps", "save_steps": config.checkpoint_every_steps}
+    if config.early_stopping:
+        every = config.early_stopping.eval_every_steps
+        checkpoints = {
+            "eval_strategy": "steps",
+            "eval_steps": every,
+            "save_strategy": "steps",
+            "save_steps": every,
+            "save_total_limit": None if config.keep_checkpoints else 1,
+            "load_best_model_at_end": True,
+            "metric_for_best_model": "eval_loss",
+            "greater_is_better": False,
+            "per_device_eval_batch_size": config.micro_batch_size,
+        }
+    return kind(
+        output_dir=str(job.out / "checkpoints"),
+        seed=job.seed,
+        data_seed=job.seed,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=config.warmup_ratio if config.warmup_ratio < 1 else 0,
+        num_train_epochs=config.epochs,
+        max_steps=config.max_steps or -1,
+        per_device_train_batch_size=config.micro_batch_size,
+        gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
+        optim=config.optimizer,
+        weight_decay=config.weight_decay,
+        adam_beta1=config.adam_beta1,
+        adam_beta2=config.adam_beta2,
+        max_grad_norm=config.max_grad_norm,
+        bf16=on_gpu and resolve_dtype(config) is torch.bfloat16,
+        gradient_checkpointing=config.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if config.gradient_checkpointing else None,
+        use_cpu=not on_gpu,
+        dataloader_pin_memory=on_gpu,
+        dataloader_num_workers=0,
+        remove_unused_columns=True,
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to="none",
+        **checkpoints,
+        **own,
+    )

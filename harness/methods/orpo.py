@@ -1,0 +1,57 @@
+"""Odds ratio preference optimisation in a single stage (Hong et al. 2024, arXiv 2403.07691).
+
+`implementation: matched` shares data path, collator, fused head and logging with SFT and DPO
+here and differs in the loss alone; `trl` is stock trl.experimental.orpo.ORPOTrainer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from harness.methods import TrainJob, TrainOutcome
+from harness.pipeline.spec import TrainConfig
+
+OTHER_NAMES = ("beta", "alpha", "lambda_or", "orpo_alpha", "orpo_beta", "orpo_lambda")
+
+
+class Config(TrainConfig):
+    """`lambda` weighs the odds-ratio term (eq. 6); the paper uses 0.1 to 1.0."""
+
+    lambda_: Annotated[float, Field(gt=0, alias="lambda")]
+    nll_scope: Literal["response", "prompt+response"] = "response"
+    implementation: Literal["matched", "trl"] = "matched"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name_for_lambda(cls, data: Any) -> Any:
+        for name in OTHER_NAMES:
+            if isinstance(data, dict) and name in data:
+                raise ValueError(
+                    f"{name} is no key of ORPO here; the weight of the odds-ratio term is called "
+                    "`lambda` (beta in TRL's ORPOConfig, alpha in the authors' code): write "
+                    f"lambda: {data[name]}"
+                )
+        return data
+
+
+def train(job: TrainJob) -> TrainOutcome:
+    """Train with the chosen implementation."""
+    from harness.methods import _engine
+
+    return _engine.train(job, _builder(job))
+
+
+def rehearse(job: TrainJob, steps: int) -> dict[str, Any]:
+    """`steps` steps on the longest batch."""
+    from harness.methods import _engine
+
+    return _engine.rehearse(job, _builder(job), steps)
+
+
+def _builder(job: TrainJob) -> Any:
+    from harness.methods import _orpo_trainer, _stock_orpo
+
+    assert isinstance(job.config, Config)
+    return _stock_orpo.build if job.config.implementation == "trl" else _orpo_trainer.build

@@ -1,0 +1,1 @@
+"""From YAML to a plan: what a user wrote, what will run, what is equal across arms."""

@@ -1,0 +1,155 @@
+"""What a user may write in a pipeline file: every key, its type, its default, its meaning.
+
+A method's own keys stand beside the method (`harness/methods/<name>.py`, class `Config`), a
+benchmark's beside the benchmark.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SpecModel(BaseModel):
+    """Base of everything read from YAML: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class LoraSpec(SpecModel):
+    """LoRA adapters (Hu et al. 2021, arXiv 2106.09685); `target_modules` as in peft."""
+
+    r: PositiveInt = 16
+    alpha: Positive = 32
+    dropout: Share = 0.0
+    target_modules: str | list[str] = "all-linear"
+
+
+class EarlyStopping(SpecModel):
+    """Stop when the held-out loss has not improved for `patience` evaluations."""
+
+    patience: PositiveInt = 3
+    eval_every_steps: PositiveInt = 50
+
+
+class TrainConfig(SpecModel):
+    """What every training method has in common. `batch_size` counts pairs per optimizer step.
+
+    `learning_rate` has no default: the libraries' defaults differ by method, so an unset one
+    would compare defaults instead of methods.
+    """
+
+    learning_rate: Positive
+    epochs: Positive = 1.0
+    max_steps: PositiveInt | None = None
+    batch_size: PositiveInt = 32
+    micro_batch_size: PositiveInt = 8
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Share = 0.1
+    optimizer: Literal[
+        "adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_32bit", "paged_adamw_8bit"
+    ] = "adamw_torch"
+    weight_decay: NonNegative = 0.0
+    adam_beta1: Share = 0.9
+    adam_beta2: Share = 0.999
+    max_grad_norm: Positive = 1.0
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    gradient_checkpointing: bool = False
+    quantization: Literal["none", "4bit", "8bit"] = "none"
+    lora: LoraSpec | None = None
+    early_stopping: EarlyStopping | None = None
+    keep_checkpoints: bool = False
+    checkpoint_every_steps: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _micro_batches_fill_the_batch(self) -> TrainConfig:
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of micro_batch_size "
+                f"{self.micro_batch_size}"
+            )
+        if self.quantization != "none" and self.lora is None:
+            raise ValueError("quantization needs lora: quantised weights cannot be trained")
+        return self
+
+
+class DataSpec(SpecModel):
+    """Where the pairs come from. `source`: `embedded`, a hub name, a folder or a file.
+
+    A source without a test split gives `test_fraction` of its pairs, chosen by prompt hash.
+    """
+
+    source: str = "embedded"
+    config: str | None = None
+    revision: str | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    limit: PositiveInt | None = None
+    test_limit: PositiveInt | None = None
+    max_length: PositiveInt = 1024
+    chat_template: str = "auto"
+    unknown_token_limit: Share = 0.05
+
+
+class GenerationSpec(SpecModel):
+    """How answers are made; recorded with every score that uses them."""
+
+    max_new_tokens: PositiveInt = 256
+    batch_size: PositiveInt = 32
+    temperature: NonNegative = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class StageSpec(SpecModel):
+    """One stage of an arm. `name` defaults to the method; `config` holds what defines the arm."""
+
+    method: str
+    name: str | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def stage_name(self) -> str:
+        return self.name or self.method
+
+
+class ArmSpec(SpecModel):
+    """One way to get an aligned model: `pipelines/<name>.yaml`."""
+
+    kind: Literal["arm"] = "arm"
+    name: str
+    description: str = ""
+    sft_data: str | DataSpec | None = None
+    stages: Annotated[list[StageSpec], Field(min_length=1)]
+
+
+class ComparisonSpec(SpecModel):
+    """One question: these arms, this model, this data, these seeds, these benchmarks.
+
+    `stages.<stage>` sets hyper-parameters by stage name for every arm that has such a stage;
+    `training` sets them for all stages; what an arm's own file sets wins over both.
+    """
+
+    kind: Literal["comparison"] = "comparison"
+    name: str
+    description: str = ""
+    model: str = "embedded"
+    model_revision: str | None = None
+    data: DataSpec = Field(default_factory=DataSpec)
+    arms: Annotated[list[ArmSpec], Field(min_length=1)]
+    baseline: str = "sft"
+    cost_reference: str = "sft_dpo"
+    seeds: Annotated[list[int], Field(min_length=1)]
+    training: dict[str, Any] = Field(default_factory=dict)
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    score: list[str] = Field(default_factory=lambda: ["preference"])
+    benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    generation: GenerationSpec = Field(default_factory=GenerationSpec)
+    tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
+    allow_unequal: list[str] = Field(default_factory=list)

@@ -1,0 +1,87 @@
+"""YAML with a memory of where each key stood, so that an error can name file and line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import UserError
+
+KeyPath = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """Parsed YAML and the line of every key: `lines[("stages", "dpo")] == 12`."""
+
+    path: str
+    data: dict[str, Any]
+    lines: dict[KeyPath, int]
+
+    def where(self, key: KeyPath) -> str:
+        """`file:line` of `key`, or of its closest ancestor."""
+        while key and key not in self.lines:
+            key = key[:-1]
+        line = self.lines.get(key)
+        return f"{self.path}:{line}" if line else self.path
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML lets the last of two equal keys win silently; here it is an error."""
+
+
+def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[str, Any]:
+    seen: set[str] = set()
+    for key_node, _ in node.value:
+        key = str(key_node.value)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key} stands twice", key_node.start_mark
+            )
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)  # type: ignore[return-value]
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read(path: Path) -> Document:
+    """Parse `path`; raises UserError with file and line for what is not a YAML mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({error.strerror})", where=str(path), remedy="check the path"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError("is not UTF-8 text", where=str(path), remedy="save it as UTF-8") from error
+    try:
+        node = yaml.compose(text, Loader=_UniqueKeys)
+        data = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise UserError(f"not valid YAML: {problem}", where=place, remedy="mend this line") from error
+    if not isinstance(data, dict) or node is None:
+        raise UserError("holds no keys", where=str(path), remedy="write `key: value` lines")
+    lines: dict[KeyPath, int] = {}
+    _collect_lines(node, (), lines)
+    return Document(str(path), data, lines)
+
+
+def _collect_lines(node: yaml.Node, prefix: KeyPath, lines: dict[KeyPath, int]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = (*prefix, str(key.value))
+            lines[path] = key.start_mark.line + 1
+            _collect_lines(value, path, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            path = (*prefix, str(index))
+            lines[path] = value.start_mark.line + 1
+            _collect_lines(value, path, lines)

@@ -1,0 +1,59 @@
+"""Names of the things a user can choose from, found without importing any of them.
+
+A plug-in is a module: one file in `harness/<group>/`, or an entry point `harness.<group>` of
+another package. The file's name is the name in YAML. Files that begin with an underscore are
+shared parts of their room and no plug-ins.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from harness.errors import unknown_name
+
+GROUPS = {
+    "methods": "harness.methods",
+    "benchmarks": "harness.benchmarks",
+    "judges": "harness.judges",
+    "formats": "harness.render",
+}
+_SINGULAR = {
+    "methods": "method",
+    "benchmarks": "benchmark",
+    "judges": "judge",
+    "formats": "format",
+}
+
+
+def names(group: str) -> list[str]:
+    """All names of `group`, sorted; imports no plug-in."""
+    return sorted(_shipped(group) | set(_outside(group)))
+
+
+def load(group: str, name: str, *, where: str | None = None) -> ModuleType:
+    """The plug-in module `name` of `group`; raises UserError for an unknown name."""
+    if name in _shipped(group):
+        return importlib.import_module(f"{GROUPS[group]}.{name}")
+    outside = _outside(group)
+    if name in outside:
+        return importlib.import_module(outside[name])
+    raise unknown_name(_SINGULAR[group], name, names(group), where=where)
+
+
+def check(group: str, name: str, *, where: str | None = None) -> None:
+    """Raise UserError if `name` is not in `group`; imports no plug-in."""
+    if name not in names(group):
+        raise unknown_name(_SINGULAR[group], name, names(group), where=where)
+
+
+def _shipped(group: str) -> set[str]:
+    room = Path(__file__).parent / GROUPS[group].removeprefix("harness.")
+    return {m.name for m in pkgutil.iter_modules([str(room)]) if not m.name.startswith("_")}
+
+
+def _outside(group: str) -> dict[str, str]:
+    return {e.name: e.value for e in entry_points(group=f"harness.{group}")}

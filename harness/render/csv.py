@@ -1,0 +1,58 @@
+"""CSV: one file a table in `tables/`, values in base units, with interval and stage digests."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from harness.tables import Report, Table
+
+UNITS = {"seconds": "s", "bytes": "B", "flops": "FLOP", "joules": "J", "percent": "share"}
+
+
+def render(report: Report, folder: Path) -> list[Path]:
+    """Write `tables/<name>.csv` for every table."""
+    target = folder / "tables"
+    target.mkdir(parents=True, exist_ok=True)
+    return [_table(table, target / f"{table.name}.csv") for table in report.tables()]
+
+
+def _table(table: Table, path: Path) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as sink:
+        writer = csv.writer(sink)
+        writer.writerow(_header(table))
+        for row in table.rows:
+            values: list[str] = []
+            for index, cell in enumerate(row):
+                values.append(_value(cell.value))
+                if _has_interval(table, index):
+                    values += [_value(cell.low), _value(cell.high)]
+            sources = sorted({s for cell in row for s in cell.sources})
+            writer.writerow([*values, " ".join(sources)])
+    return path
+
+
+def _header(table: Table) -> list[str]:
+    header: list[str] = []
+    for index, column in enumerate(table.columns):
+        kinds = {UNITS[row[index].kind] for row in table.rows if row[index].kind in UNITS}
+        unit = f" ({kinds.pop()})" if len(kinds) == 1 else ""
+        header.append(column + unit)
+        if _has_interval(table, index):
+            header += [f"{column} low", f"{column} high"]
+    return [*header, "stages"]
+
+
+def _has_interval(table: Table, index: int) -> bool:
+    return any(row[index].low is not None for row in table.rows)
+
+
+def _value(value: float | int | str | None) -> str:
+    """Numbers in full precision; text that a spreadsheet would run as a formula is quoted."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    return repr(value)
+
+

@@ -1,0 +1,51 @@
+"""Markdown: `report.md`, with the figures beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.render._units import absent_notes, plain
+from harness.tables import Cell, Figure, Report, Table
+
+
+def render(report: Report, folder: Path) -> list[Path]:
+    """Write `report.md`."""
+    parts = [f"# {escape(report.title)}", " ".join(escape(s) for s in report.summary)]
+    for section in report.sections:
+        parts.append(f"## {escape(section.title)}")
+        parts += [escape(p) for p in section.paragraphs]
+        parts += [_table(t) for t in section.tables]
+        parts += [_figure(f) for f in section.figures]
+    path = folder / "report.md"
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return [path]
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    text = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+    return re.sub(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+
+
+def _cell(cell: Cell) -> str:
+    text = escape(plain(cell))
+    return f"**{text}**" if cell.bold else text
+
+
+def _table(table: Table) -> str:
+    right = [all(r[i].kind != "text" for r in table.rows) for i in range(len(table.columns))]
+    lines = [
+        f"**{escape(table.title)}**",
+        "",
+        "| " + " | ".join(escape(c) for c in table.columns) + " |",
+        "| " + " | ".join("---:" if r else "---" for r in right) + " |",
+    ]
+    lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in table.rows]
+    notes = [*table.notes, *absent_notes(table.rows, table.columns)]
+    return "\n".join(lines) + ("\n\n" + " ".join(escape(n) for n in notes) if notes else "")
+
+
+def _figure(figure: Figure) -> str:
+    return f"![{escape(figure.title)}](figures/{figure.name}.svg)\n\n{escape(figure.caption)}"

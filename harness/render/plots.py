@@ -1,0 +1,68 @@
+"""Figures as SVG and PDF in `figures/`.
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart; dashes and markers differ too,
+so that a grey print can be read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.tables import Figure, Panel, Report
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), "-")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def render(report: Report, folder: Path) -> list[Path]:
+    """Write every figure twice; the files hold no date, so that equal data gives equal files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    target = folder / "figures"
+    target.mkdir(parents=True, exist_ok=True)
+    paths = []
+    settings: dict[str, Any] = {"svg.hashsalt": "orpo-harness", "svg.fonttype": "none",
+                                "pdf.fonttype": 42, "font.size": 9}
+    for figure in report.figures():
+        with matplotlib.rc_context(settings):
+            drawn = _draw(figure)
+            for ending, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
+                path = target / f"{figure.name}.{ending}"
+                drawn.savefig(path, metadata=metadata)
+                paths.append(path)
+    return paths
+
+
+def _draw(figure: Figure) -> Any:
+    from matplotlib.figure import Figure as Canvas
+
+    count = max(len(figure.panels), 1)
+    canvas = Canvas(figsize=(3.6 * count + 0.4, 3.0), layout="constrained")
+    axes = canvas.subplots(1, count, squeeze=False)[0]
+    for axis, panel in zip(axes, figure.panels, strict=True):
+        _panel(axis, panel)
+    return canvas
+
+
+def _panel(axis: Any, panel: Panel) -> None:
+    for index, series in enumerate(panel.series):
+        style = index % len(COLOURS)
+        if panel.kind == "scatter":
+            axis.scatter(series.x, series.y, color=COLOURS[style], marker=MARKERS[style],
+                         label=series.label, s=28, alpha=0.9)
+            continue
+        axis.plot(series.x, series.y, color=COLOURS[style], linestyle=DASHES[style],
+                  marker=MARKERS[style], markersize=3.5, linewidth=1.4, label=series.label)
+        if series.low and series.low != series.high:
+            axis.fill_between(series.x, series.low, series.high, color=COLOURS[style], alpha=0.15,
+                              linewidth=0)
+    axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
+    if panel.log_x:
+        axis.set_xscale("log")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.25, linewidth=0.5)
+    if panel.series:
+        axis.legend(frameon=False, fontsize=8)

@@ -1,0 +1,1 @@
+"""Runs stages: the parent starts and watches, a fresh child process does one stage."""

@@ -1,0 +1,129 @@
+"""One stage in a process of its own: `python -m harness.stages.child FOLDER [PROGRESS_FD]`.
+
+Reads `request.json`; writes `result.json` when all is done, or `error.json`, never both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from harness.errors import UserError
+from harness.records import Measurement, StageError, StageRequest, StageResult
+from harness.stages.context import Context, Outcome, ProgressPipe, write_atomically
+
+PHASE_QUANTITIES = {
+    "start_up": "start_up_seconds",
+    "data": "data_seconds",
+    "model_load": "model_load_seconds",
+    "reference": "reference_seconds",
+    "train": "train_seconds",
+    "save": "save_seconds",
+    "evaluation": "evaluation_seconds",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stage of `arguments[0]`; the exit code is 0, 2 (user error), 1 or 130."""
+    folder = Path(arguments[0])
+    pipe = ProgressPipe(int(arguments[1]) if len(arguments) > 1 else None)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        request = StageRequest.model_validate_json((folder / "request.json").read_text())
+        result = run_stage(request, folder, pipe)
+        write_atomically(folder / "result.json", result.model_dump_json(indent=1))
+        return 0
+    except UserError as error:
+        _fail(folder, StageError(kind="user", message=str(error), fact=error.fact,
+                                 remedy=error.remedy, where=error.where))
+        return 2
+    except KeyboardInterrupt:
+        _fail(folder, StageError(kind="interrupted", message="interrupted"))
+        return 130
+    except Exception as error:
+        traceback.print_exc()
+        _fail(folder, StageError(kind="failure", message=f"{type(error).__name__}: {error}"))
+        return 1
+
+
+def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageResult:
+    """Import what the stage needs, start the meters, do the work, collect the figures."""
+    from harness.measure.energy import EnergyMeter
+    from harness.measure.environment import collect
+    from harness.measure.memory import MemoryMeter
+    from harness.measure.window import Window
+
+    spawned = float(os.environ.get("HARNESS_SPAWNED_AT", time.monotonic()))
+    pipe.send({"phase": "start-up"})
+    module = importlib.import_module(f"harness.stages.{request.kind}")
+    device = module.warm_up(request)
+    window, memory, energy = Window(), MemoryMeter(device=device), EnergyMeter(device=device)
+    start_up = time.monotonic() - spawned
+    started = datetime.now(UTC).isoformat()
+    memory.start()
+    with _metered(energy):
+        context = Context(request, folder, window, memory, energy, pipe)
+        outcome: Outcome = module.run(context)
+    window.seconds["start_up"] = start_up
+    ledger = [*_seconds(window.seconds, request), *outcome.ledger, *memory.measurements()]
+    return StageResult(
+        digest=request.digest,
+        kind=request.kind,
+        name=request.name,
+        seed=request.seed,
+        started_at=started,
+        finished_at=datetime.now(UTC).isoformat(),
+        environment=collect(device),
+        ledger=[*ledger, *energy.measurements()],
+        scores=outcome.scores,
+        facts=outcome.facts,
+        outputs=outcome.outputs,
+        notes=outcome.notes,
+    )
+
+
+def _seconds(phases: dict[str, float], request: StageRequest) -> list[Measurement]:
+    """Each phase, and for training stages the headline: model load to final checkpoint."""
+    figures = [
+        Measurement(quantity=name, value=phases[phase], unit="s", scope="stage", source="clock")
+        for phase, name in PHASE_QUANTITIES.items()
+        if phase in phases
+    ]
+    if request.kind != "train":
+        return figures
+    headline = sum(phases.get(p, 0.0) for p in ("model_load", "reference", "train", "save"))
+    return [
+        Measurement(quantity="wall_seconds", value=headline, unit="s", scope="stage",
+                    source="clock: model_load + reference + train + save"),
+        *figures,
+    ]
+
+
+@contextlib.contextmanager
+def _metered(energy: object) -> Iterator[None]:
+    energy.start()  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        energy.stop()  # type: ignore[attr-defined]
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(folder: Path, error: StageError) -> None:
+    write_atomically(folder / "error.json", error.model_dump_json(indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

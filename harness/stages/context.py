@@ -1,0 +1,93 @@
+"""What every stage's code is handed, and what it hands back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.records import Measurement, Score, StageRequest, StageResult
+
+if TYPE_CHECKING:
+    from harness.measure.energy import EnergyMeter
+    from harness.measure.memory import MemoryMeter
+    from harness.measure.window import Window
+
+Report = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass
+class Context:
+    """One stage's request, its folder, its meters and the line to the parent."""
+
+    request: StageRequest
+    folder: Path
+    window: Window
+    memory: MemoryMeter
+    energy: EnergyMeter
+    report: Report
+
+    @property
+    def prepared(self) -> Path:
+        """The folder of the prepare stage."""
+        return Path(self.request.inputs["prepared"])
+
+    def stop_meters(self) -> None:
+        """End of the measured work: what runs after this is not part of the stage's cost."""
+        self.memory.freeze()
+        self.energy.stop()
+
+    def prepared_facts(self) -> dict[str, Any]:
+        """What the prepare stage found out."""
+        return read_result(self.prepared).facts
+
+    def model_path(self) -> str:
+        """The trained model this stage starts from, or the base model."""
+        if "model" in self.request.inputs:
+            return str(Path(self.request.inputs["model"]) / "model")
+        return str(self.prepared_facts()["model_path"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage's code found; the child adds time, memory, energy and environment."""
+
+    ledger: list[Measurement] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_result(folder: Path) -> StageResult:
+    """The result of a finished stage."""
+    return StageResult.model_validate_json((folder / "result.json").read_text(encoding="utf-8"))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write all of `text` or nothing: a reader never sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+class ProgressPipe:
+    """Sends progress to the parent, one JSON object a line; silent where no one listens."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+
+    def __call__(self, step: int, total: int, metrics: dict[str, float]) -> None:
+        self.send({"step": step, "total": total, "metrics": metrics})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Write one message; a parent that has gone away ends the reporting, not the work."""
+        if self._fd is None:
+            return
+        try:
+            os.write(self._fd, (json.dumps(message) + "\n").encode())
+        except BrokenPipeError:
+            self._fd = None

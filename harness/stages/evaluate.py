@@ -1,0 +1,85 @@
+"""One cell's scores: answers once for all benchmarks, then every benchmark that needs the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness import registry
+from harness.generate import Answer, Prompt
+from harness.jsonl import write_jsonl
+from harness.pipeline.spec import GenerationSpec
+from harness.records import Score, StageRequest
+from harness.stages.context import Context, Outcome
+
+
+def warm_up(request: StageRequest) -> str:
+    """Import what loads the model."""
+    import torch
+    import transformers  # noqa: F401
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def run(context: Context) -> Outcome:
+    """Answer, score, and keep every item."""
+    from harness.generate.load import load_model
+
+    facts = context.prepared_facts()
+    adapter_or_base = "model" in context.request.inputs
+    with context.window.phase("model_load"):
+        model = load_model(
+            context.model_path(),
+            context.prepared / "tokenizer",
+            stop_token_ids=facts["stop_token_ids"],
+            revision=None if adapter_or_base else facts.get("model_revision"),
+        )
+    with context.window.phase("evaluation"):
+        answers = _answers(context, model)
+        scores = _scores(context, model, answers)
+    outputs = {"answers": "answers.jsonl"} if answers else {}
+    found = {"generation": context.request.config["generation"], "answers": len(answers),
+             "unfinished_answers": sum(a.finish == "length" for a in answers)}
+    return Outcome(scores=scores, facts=found, outputs=outputs)
+
+
+def benchmarks_of(context: Context) -> list[tuple[str, Any, Any]]:
+    """Name, module and checked config of each benchmark asked for."""
+    found = []
+    for name, config in context.request.config["benchmarks"].items():
+        module = registry.load("benchmarks", name)
+        found.append((name, module, module.Config.model_validate(config)))
+    return found
+
+
+def _answers(context: Context, model: Any) -> list[Answer]:
+    """Every asked prompt answered; prompts that benchmarks share are answered once."""
+    from harness.generate.answer import answer
+
+    asked: list[Prompt] = []
+    for _, module, config in benchmarks_of(context):
+        if hasattr(module, "prompts"):
+            asked += module.prompts(config, context.prepared)
+    distinct = {str(p.messages): p for p in asked}
+    settings = GenerationSpec.model_validate(context.request.config["generation"])
+    made = answer(model, list(distinct.values()), settings,
+                  lambda done, total: context.report(done, total, {}))
+    by_text = dict(zip(distinct, made, strict=True))
+    answers = []
+    for prompt in asked:
+        one = by_text[str(prompt.messages)]
+        answers.append(Answer(**{**one.as_row(), "id": prompt.id, "benchmark": prompt.benchmark,
+                                 "reference": prompt.reference, "meta": prompt.meta}))
+    if answers:
+        write_jsonl(context.folder / "answers.jsonl", (a.as_row() for a in answers))
+    return answers
+
+
+def _scores(context: Context, model: Any, answers: list[Answer]) -> list[Score]:
+    scores: list[Score] = []
+    for name, module, config in benchmarks_of(context):
+        if hasattr(module, "score_model"):
+            scores += module.score_model(config, model, context.prepared, context.folder)
+        if hasattr(module, "score_answers"):
+            own = [a for a in answers if a.benchmark == name]
+            scores += module.score_answers(config, own, context.prepared, context.folder)
+    return scores

@@ -1,0 +1,43 @@
+"""Benchmarks that compare cells: one process, all answers, no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.generate import Answer
+from harness.jsonl import read_jsonl
+from harness.records import StageRequest
+from harness.stages.context import Context, Outcome
+from harness.stages.evaluate import benchmarks_of
+
+
+def warm_up(request: StageRequest) -> str:
+    """Nothing heavy is needed."""
+    return "cpu"
+
+
+def run(context: Context) -> Outcome:
+    """Score every cell against its reference, and arms against each other."""
+    cells = _cells(context)
+    found: dict[str, list[dict[str, Any]]] = {}
+    with context.window.phase("evaluation"):
+        for name, module, config in benchmarks_of(context):
+            own = {cell: [a for a in answers if a.benchmark == name] for cell, answers in cells.items()}
+            scored = module.score_cells(
+                config, own, context.prepared, context.folder,
+                baseline=context.request.config["baseline"], progress=context.report,
+            )
+            for cell, scores in scored.items():
+                found.setdefault(cell, []).extend(s.model_dump(mode="json") for s in scores)
+    return Outcome(facts={"cells": found})
+
+
+def _cells(context: Context) -> dict[str, list[Answer]]:
+    """Answers by cell key, `arm@seed` or `base`."""
+    cells = {}
+    for role, folder in context.request.inputs.items():
+        if role.startswith("cell:"):
+            rows = read_jsonl(Path(folder) / "answers.jsonl")
+            cells[role.removeprefix("cell:")] = [Answer(**row) for row in rows]
+    return cells

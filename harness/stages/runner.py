@@ -1,0 +1,142 @@
+"""The parent's side of a stage: start the child, watch it, stop it, read what it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Interrupted, StageFailed, UserError
+from harness.records import StageError, StageResult
+from harness.stages.context import read_result
+
+Listener = Callable[[dict[str, Any]], None]
+GRACE_SECONDS = 10.0
+TAIL_LINES = 15
+
+
+def run_stage(
+    folder: Path,
+    *,
+    name: str,
+    listen: Listener,
+    environment: Mapping[str, str] | None = None,
+    timeout_seconds: float | None = None,
+) -> StageResult:
+    """Run the stage whose `request.json` stands in `folder` in a fresh process.
+
+    `listen` gets every progress message. Raises UserError for what the user can fix, StageFailed
+    for a crash, a hang beyond `timeout_seconds` or a missing result, Interrupted on Ctrl-C.
+    """
+    log = folder / "log.txt"
+    read_end, write_end = os.pipe()
+    with log.open("wb") as sink:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "harness.stages.child", str(folder), str(write_end)],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            pass_fds=(write_end,),
+            start_new_session=True,
+            env={**child_environment(), **(environment or {})},
+        )
+    os.close(write_end)
+    try:
+        timed_out = _watch(child, read_end, listen, timeout_seconds)
+    except KeyboardInterrupt:
+        stop(child)
+        raise Interrupted(name) from None
+    finally:
+        os.close(read_end)
+    return _outcome(folder, name, child.returncode, timeout_seconds if timed_out else None)
+
+
+def child_environment() -> dict[str, str]:
+    """The parent's environment, with what keeps libraries quiet and deterministic."""
+    return {
+        **os.environ,
+        "HARNESS_SPAWNED_AT": str(time.monotonic()),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TRL_EXPERIMENTAL_SILENCE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def stop(child: subprocess.Popen[bytes]) -> None:
+    """Ask the child's process group to end, and end it after a grace period."""
+    for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGKILL, None)):
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            child.wait(patience)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    child.wait()
+
+
+def _watch(
+    child: subprocess.Popen[bytes], fd: int, listen: Listener, timeout_seconds: float | None
+) -> bool:
+    """Pass messages on until the child closes its end; True if it ran out of time.
+
+    The parent sleeps in `select` between messages, so that it takes no time from the child.
+    """
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                stop(child)
+                return True
+            if not selector.select(1.0 if left is None else min(1.0, left)):
+                listen({})
+                if child.poll() is not None:
+                    return False
+                continue
+            chunk = os.read(fd, 65536)
+            if not chunk:
+                child.wait()
+                return False
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                listen(json.loads(line))
+
+
+def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) -> StageResult:
+    if timeout_seconds is not None:
+        raise _failed(folder, name, f"it ran longer than {timeout_seconds:.0f} s")
+    if code == 0 and (folder / "result.json").is_file():
+        return read_result(folder)
+    error_file = folder / "error.json"
+    if error_file.is_file():
+        error = StageError.model_validate_json(error_file.read_text(encoding="utf-8"))
+        if error.kind == "user":
+            raise UserError(error.fact or error.message, remedy=error.remedy or "see the log",
+                            where=error.where)
+        raise _failed(folder, name, error.message)
+    if code < 0:
+        killed = signal.Signals(-code).name
+        hint = ", which is how Linux ends a process when memory runs out" if code == -9 else ""
+        raise _failed(folder, name, f"its process was ended by {killed}{hint}")
+    raise _failed(folder, name, f"its process ended with exit code {code} and no result")
+
+
+def _failed(folder: Path, name: str, cause: str) -> StageFailed:
+    log = folder / "log.txt"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return StageFailed(
+        name, cause=cause, log_path=str(log), log_tail="\n".join(lines[-TAIL_LINES:])
+    )

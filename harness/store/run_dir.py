@@ -1,0 +1,172 @@
+"""The run root: `stages/<digest>/` for work, `<run id>/` for comparisons, `latest` for the newest."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.errors import UserError
+from harness.jsonl import read_jsonl
+from harness.records import ComparisonRecord, Score, StageRequest, StageResult
+
+
+class RunRoot:
+    """A folder of runs. Nothing is created before `open_for_writing`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open_for_writing(self) -> None:
+        """Create the root; raises UserError where that is not possible."""
+        try:
+            (self.path / "stages").mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".writable.{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"cannot be written to ({error.strerror})", where=str(self.path),
+                remedy="give another folder by --out (make: OUT=)",
+            ) from None
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second comparison out of this root, so that neither spoils the other's times."""
+        with (self.path / ".lock").open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                handle.seek(0)
+                raise UserError(
+                    f"another comparison is running here (process {handle.read().strip() or '?'})",
+                    where=str(self.path), remedy="wait for it, or give another folder by --out",
+                ) from None
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            yield
+
+    def stage_folder(self, digest: str) -> Path:
+        """Where a stage lives."""
+        return self.path / "stages" / digest
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where a comparison lives."""
+        return self.path / run_id
+
+    def finished(self, digest: str) -> StageResult | None:
+        """The result of a finished stage whose outputs are all there, else None."""
+        folder = self.stage_folder(digest)
+        try:
+            text = (folder / "result.json").read_text(encoding="utf-8")
+            result = StageResult.model_validate_json(text)
+        except (OSError, ValidationError):
+            return None
+        complete = all((folder / output).exists() for output in result.outputs.values())
+        return result if complete and result.digest == digest else None
+
+    def start_stage(self, request: StageRequest, *, owner: str) -> Path:
+        """An empty folder with the request in it; what a broken run left there is removed."""
+        folder = self.stage_folder(request.digest)
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        (folder / "owner.txt").write_text(owner)
+        (folder / "request.json").write_text(request.model_dump_json(indent=1))
+        return folder
+
+    def owner(self, digest: str) -> str | None:
+        """The run that made a stage."""
+        file = self.stage_folder(digest) / "owner.txt"
+        return file.read_text() if file.exists() else None
+
+    def write_record(self, record: ComparisonRecord) -> Path:
+        """Write `record.json` and `plan.json`, and point `latest` at the run."""
+        folder = self.run_folder(record.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / "plan.json", record.plan.model_dump_json(indent=1))
+        _replace(folder / "record.json", record.model_dump_json(indent=1))
+        self._point_latest(record.id)
+        return folder
+
+    def _point_latest(self, run_id: str) -> None:
+        link = self.path / f".latest.{os.getpid()}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(run_id)
+        os.replace(link, self.path / "latest")
+
+    def find_run(self, name: str) -> Path:
+        """The folder of a run by id, path or `latest`; raises UserError with the known ones."""
+        for folder in (self.path / name, Path(name)):
+            if (folder / "record.json").is_file():
+                return folder.resolve()
+        known = sorted(f.parent.name for f in self.path.glob("*/record.json") if f.parent.name != "latest")
+        raise UserError(
+            f'no finished run "{name}"', where=str(self.path),
+            remedy=f"known: {', '.join(known)}" if known else "run `make compare` first",
+        )
+
+    def read_series(self, record: ComparisonRecord) -> dict[str, list[dict[str, Any]]]:
+        """Rows of `steps.jsonl` by stage digest."""
+        return {
+            digest: read_jsonl(self.stage_folder(digest) / result.outputs["steps"])
+            for digest, result in record.results.items()
+            if "steps" in result.outputs
+        }
+
+    def read_items(self, record: ComparisonRecord) -> dict[str, dict[str, dict[str, float]]]:
+        """Per-item values: cell key -> `benchmark.metric` -> item id -> value."""
+        items: dict[str, dict[str, dict[str, float]]] = {}
+        for cell, digest, score in scores_by_cell(record):
+            if score.items_file is None:
+                continue
+            table = items.setdefault(cell, {}).setdefault(f"{score.benchmark}.{score.metric}", {})
+            for row in self._rows(digest, score.items_file):
+                value = row["metrics"].get(score.metric)
+                if value is not None:
+                    table[row["id"]] = float(value)
+        return items
+
+    def _rows(self, digest: str, file: str) -> list[dict[str, Any]]:
+        return read_jsonl(self.stage_folder(digest) / file)
+
+
+def read_record(folder: Path) -> ComparisonRecord:
+    """The record of a finished run; raises UserError for one this version cannot read."""
+    file = folder / "record.json"
+    try:
+        return ComparisonRecord.model_validate(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot be read ({str(error).splitlines()[0]})", where=str(file),
+            remedy="run the comparison again",
+        ) from error
+
+
+def scores_by_cell(record: ComparisonRecord) -> list[tuple[str, str, Score]]:
+    """(cell key, stage digest, score) of every score of a comparison."""
+    found: list[tuple[str, str, Score]] = []
+    evaluates = {f"{c.arm}@{c.seed}": c.evaluate for c in record.plan.cells}
+    evaluates["base"] = record.plan.base_evaluate
+    for cell, digest in evaluates.items():
+        if digest is not None and digest in record.results:
+            found += [(cell, digest, score) for score in record.results[digest].scores]
+    judge = record.plan.judge
+    if judge is not None and judge in record.results:
+        for cell, scores in record.results[judge].facts["cells"].items():
+            found += [(cell, judge, Score.model_validate(score)) for score in scores]
+    return found
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,105 @@
+"""Table and Figure: what evidence says, before any format. Renderers know nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+CellKind = Literal["text", "seconds", "bytes", "flops", "joules", "percent", "number", "count"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table cell.
+
+    `value` is in base units (seconds, bytes, FLOPs, joules, a ratio for percent: 1.0 = 100%);
+    None shows `reason`. `low` and `high` bound its interval. `sources` are stage digests.
+    `bold` only where the value is separable from its rivals.
+    """
+
+    value: float | int | str | None
+    kind: CellKind = "text"
+    low: float | None = None
+    high: float | None = None
+    digits: int | None = None
+    bold: bool = False
+    reason: str | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """`rows` hold as many cells as `columns`; `notes` stand under the table."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            assert len(row) == len(self.columns), f"table {self.name}: ragged row"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One labelled line or cloud; `low` and `high` are as long as `y`, or empty."""
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes of a figure."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    kind: Literal["line", "scatter"] = "line"
+    log_x: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels side by side, with one caption."""
+
+    name: str
+    title: str
+    panels: tuple[Panel, ...]
+    caption: str = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with paragraphs, tables and figures, in this order."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report says; `data` is the content of comparison.json."""
+
+    title: str
+    summary: tuple[str, ...]
+    sections: tuple[Section, ...]
+    data: dict[str, object] = field(default_factory=dict)
+
+    def tables(self) -> list[Table]:
+        """Every table, in order."""
+        return [t for s in self.sections for t in s.tables]
+
+    def figures(self) -> list[Figure]:
+        """Every figure, in order."""
+        return [f for s in self.sections for f in s.figures]
