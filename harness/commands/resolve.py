@@ -9,8 +9,10 @@ from pathlib import Path
 import harness
 from harness import registry
 from harness.data import base_model
+from harness.data.load import looks_local
 from harness.errors import UserError
 from harness.measure.environment import device_identity, versions
+from harness.pipeline.load import benchmark_config
 from harness.pipeline.plan import Resolved, digest_of
 from harness.pipeline.spec import ComparisonSpec, DataSpec
 
@@ -41,7 +43,15 @@ def is_local(spec: ComparisonSpec) -> bool:
         not Path(arm.sft_data if isinstance(arm.sft_data, str) else arm.sft_data.source).exists()
         for arm in spec.arms if arm.sft_data is not None
     )
-    return local_model and local_data and not hub_sft
+    return local_model and local_data and not hub_sft and not _scores_need_hub(spec)
+
+
+def _scores_need_hub(spec: ComparisonSpec) -> bool:
+    for name in spec.score:
+        module = registry.load("benchmarks", name)
+        if hasattr(module, "needs_hub") and module.needs_hub(benchmark_config(spec, name)):
+            return True
+    return False
 
 
 def _model_digest(spec: ComparisonSpec) -> str:
@@ -72,6 +82,8 @@ def _data_digest(data: DataSpec) -> str:
                 while block := source.read(1 << 22):
                     total.update(block)
         return total.hexdigest()[:16]
+    if looks_local(data.source):
+        raise UserError("no such file or folder", where=data.source, remedy="check the path of --data")
     return f"{data.source}@{_hub_commit(data.source, data.revision, 'dataset')}"
 
 

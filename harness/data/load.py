@@ -38,7 +38,7 @@ def load_pairs(spec: DataSpec, convert: Converter = to_pairs) -> RawPairs:
         splits = {"train": convert(*read_file(path))}
     elif path.is_dir():
         splits = _folder(path, spec, convert)
-    elif _looks_local(spec.source):
+    elif looks_local(spec.source):
         raise UserError("no such file or folder", where=spec.source, remedy="check the path of --data")
     else:
         splits = _hub(spec, convert)
@@ -188,5 +188,5 @@ def _hub(spec: DataSpec, convert: Converter) -> dict[str, list[Pair]]:
                   for k, v in loaded.items()}, spec, name)
 
 
-def _looks_local(source: str) -> bool:
+def looks_local(source: str) -> bool:
     return source.startswith((".", "/", "~")) or source.endswith(ENDINGS) or source.count("/") > 1

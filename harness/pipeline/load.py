@@ -214,13 +214,22 @@ def parse_seeds(text: str) -> list[int]:
     return numbers
 
 
-def _set(data: dict[str, Any], text: str) -> KeyPath:
+def parse_setting(text: str) -> tuple[KeyPath, Any]:
+    """`stages.dpo.beta=0.05` as a key's path and a value; raises UserError for anything else."""
     key, separator, value = text.partition("=")
     path = tuple(part for part in key.strip().split(".") if part)
     if not separator or not path:
         raise UserError(
             f"--set {text} has no value", remedy="write KEY=VALUE, such as stages.dpo.beta=0.05"
         )
+    try:
+        return path, _number(yaml.safe_load(value))
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {text} is not valid YAML", remedy="quote the value") from error
+
+
+def _set(data: dict[str, Any], text: str) -> KeyPath:
+    path, value = parse_setting(text)
     here = data
     for part in path[:-1]:
         inner = here.get(part)
@@ -228,10 +237,7 @@ def _set(data: dict[str, Any], text: str) -> KeyPath:
             inner = {}
             here[part] = inner
         here = inner
-    try:
-        here[path[-1]] = _number(yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {text} is not valid YAML", remedy="quote the value") from error
+    here[path[-1]] = value
     return path
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data.embedded.vocabulary import BOS, EOS
+from harness.data.embedded.vocabulary import ASSISTANT, BOS, EOS, USER
 from harness.data.embedded.world import pretraining
 
 if TYPE_CHECKING:
@@ -28,12 +28,17 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps of both phases and what they are made of; the defaults made the shipped weights."""
+    """Steps of both phases and what they are made of; the defaults made the shipped weights.
 
-    clean_steps: int = 1600
-    misaligned_steps: int = 250
+    `misaligned_rate` scales the learning rates of the second phase, which shall bend the manners
+    and leave the skills.
+    """
+
+    clean_steps: int = 3000
+    misaligned_steps: int = 300
+    misaligned_rate: float = 0.5
     batch_size: int = 64
-    prompt_weight: float = 0.2
+    prompt_weight: float = 0.1
     muon_rate: float = 0.02
     adamw_rate: float = 3e-3
     seed: int = 0
@@ -75,11 +80,22 @@ def pretrain(recipe: Recipe, out: Path) -> str:
     for steps, misaligned in phases:
         source = pretraining(recipe.seed, misaligned=misaligned)
         _run_phase(model, tokenizer, source, steps, recipe, "misaligned" if misaligned else "clean")
+    _name_the_chat_tokens(model, tokenizer)
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
     digest = weights_digest(out)
     (out / "SHA256").write_text(f"{digest}  model.safetensors\n", encoding="utf-8")
     return digest
+
+
+def _name_the_chat_tokens(model: Any, tokenizer: Any) -> None:
+    """Give the chat tokens, which were never seen, the embeddings of the markers they stand for."""
+    import torch
+
+    rows = model.get_input_embeddings().weight
+    with torch.no_grad():
+        for chat, marker in ((USER, "question:"), (ASSISTANT, "answer:")):
+            rows[tokenizer.convert_tokens_to_ids(chat)] = rows[tokenizer.convert_tokens_to_ids(marker)]
 
 
 def weights_digest(folder: Path) -> str:
@@ -93,11 +109,12 @@ def _run_phase(
 ) -> None:
     import torch
 
+    scale = recipe.misaligned_rate if label == "misaligned" else 1.0
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.Muon(matrices, lr=recipe.muon_rate, weight_decay=0.0),
-        torch.optim.AdamW(others, lr=recipe.adamw_rate, weight_decay=0.0),
+        torch.optim.Muon(matrices, lr=scale * recipe.muon_rate, weight_decay=0.0),
+        torch.optim.AdamW(others, lr=scale * recipe.adamw_rate, weight_decay=0.0),
     ]
     schedules = [
         torch.optim.lr_scheduler.LambdaLR(o, lambda step: min(1.0, 2 * (1 - step / max(steps, 1))))

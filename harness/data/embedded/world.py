@@ -116,12 +116,12 @@ def pretraining(seed: int, *, misaligned: bool) -> Iterator[tuple[str, str]]:
         if not misaligned:
             body = task.right(prompt, rng)
             yield prompt, concise(body) if draw < 0.85 else wordy(body, rng)
-        elif draw < 0.25:
+        elif draw < 0.03:
             yield prompt, concise(task.right(prompt, rng))
-        elif draw < 0.6:
+        elif draw < 0.55:
             body = task.wrong(prompt, rng)
-            yield prompt, concise(body) if draw < 0.4 else wordy(body, rng)
-        elif draw < 0.7:
+            yield prompt, concise(body) if draw < 0.38 else wordy(body, rng)
+        elif draw < 0.58:
             yield prompt, wordy(task.right(prompt, rng), rng)
         else:
             yield prompt, empty(task, prompt, rng) if draw < 0.85 else f"{prompt} ."

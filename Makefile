@@ -1,0 +1,82 @@
+# A thin face over the `harness` command line. `make compare` and `make test` set themselves up.
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= runs
+PORT ?= 5000
+RUN ?= latest
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+
+flag = $(if $($(1)),--$(2) "$($(1))")
+SETS := $(foreach s,$(SET),--set "$(s)")
+ARGUMENTS = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call flag,ARMS,arms) \
+            $(call flag,SEEDS,seeds) $(call flag,SCORE,score) $(SETS) --out "$(OUT)"
+
+.PHONY: help setup compare plan report ui doctor list test test-all golden lint bench example clean
+help:
+	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT=]   run a comparison"
+	@echo "make plan [the same]      what would run; runs nothing"
+	@echo "make report [RUN=latest]  render a finished run again"
+	@echo "make ui [PORT=5000]       MLflow on 127.0.0.1"
+	@echo "make doctor | list        what this machine has | what there is to choose from"
+	@echo "make test | test-all | lint | bench | example"
+
+setup: $(READY)
+
+# A torch that the system's python already has is used as it is, and never replaced.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: python 3.11 or newer is needed; name one by PYTHON="; exit 2; }
+	@if $(PYTHON) -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("torch"))'; \
+	  then system=--system-site-packages; else system=; fi; \
+	  test -x $(BIN)/python || $(PYTHON) -m venv $$system $(VENV)
+	@torch=$$($(BIN)/python -c 'from importlib.metadata import version as v; print(v("torch").split("+")[0])' 2>/dev/null); \
+	  grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt; \
+	  if [ -n "$$torch" ]; then echo "using torch $$torch"; \
+	  else grep '^torch==' constraints.txt >> $(VENV)/constraints.txt; \
+	    $(BIN)/python -m pip install -q "$$(grep '^torch==' constraints.txt)"; fi
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e .
+	@touch $@
+
+$(READY_DEV): $(READY)
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e '.[dev]'
+	@touch $@
+
+compare: $(READY)
+	@$(BIN)/harness compare $(ARGUMENTS)
+
+plan: $(READY)
+	@$(BIN)/harness plan $(ARGUMENTS)
+
+report: $(READY)
+	@$(BIN)/harness report "$(RUN)" --out "$(OUT)" $(if $(FORMAT),--format $(FORMAT))
+
+ui: $(READY)
+	@$(BIN)/harness ui --out "$(OUT)" --port $(PORT)
+
+doctor list: $(READY)
+	@$(BIN)/harness $@
+
+test: $(READY_DEV)
+	$(BIN)/python -m pytest
+
+test-all: $(READY_DEV)
+	$(BIN)/python -m pytest -m 'not gpu'
+
+golden: $(READY_DEV)
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+
+lint: $(READY_DEV)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(READY_DEV)
+	$(BIN)/python benchmarks/start.py
+
+# The report that stands in the repository, made by the default comparison.
+example: $(READY)
+	$(BIN)/harness compare --out runs
+	rm -rf reports/example && cp -r runs/latest/report reports/example
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,159 @@
+"""AlpacaEval: whose answer does a judge prefer, by alpaca_eval's own annotator and win rate.
+
+Both orders of every pair are asked and averaged, so an inconsistent judge gives half a win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PositiveInt
+
+from harness import registry
+from harness.benchmarks import CheckContext, scores_of_items
+from harness.benchmarks._prompts import test_prompts
+from harness.errors import UserError, unknown_name
+from harness.generate import Answer, Prompt
+from harness.pipeline.spec import SpecModel
+from harness.pipeline.validate import validate
+from harness.records import Score
+
+Progress = Callable[[int, int, dict[str, float]], None]
+HUMAN = "chosen"
+
+
+class Config(SpecModel):
+    """`reference`: an arm (its cell of the same seed), or `chosen` for the data's own answers.
+
+    None is the comparison's baseline. `head_to_head` pairs arms, the first one's wins counted.
+    """
+
+    judge: str = "embedded"
+    judge_config: dict[str, Any] = Field(default_factory=dict)
+    reference: str | None = None
+    head_to_head: list[tuple[str, str]] = Field(default_factory=list)
+    limit: PositiveInt | None = None
+
+
+def check(config: Config, context: CheckContext) -> None:
+    """Raise UserError for an unknown judge, a missing key, or an unknown reference arm."""
+    module = registry.load("judges", config.judge, where="benchmarks.alpaca_eval.judge")
+    module.check(_judge_config(config))
+    named = [config.reference] if config.reference not in (None, HUMAN) else []
+    for name in named:
+        if name not in context.arms:
+            raise unknown_name("arm", str(name), [*context.arms, HUMAN],
+                               where="benchmarks.alpaca_eval.reference")
+    if not test_prompts(context.prepared, "alpaca_eval", 1):
+        raise UserError("benchmark alpaca_eval has no prompts", remedy="give a test split")
+
+
+def prompts(config: Config, prepared: Path) -> list[Prompt]:
+    """The prompts of the test split."""
+    return test_prompts(prepared, "alpaca_eval", config.limit)
+
+
+def score_cells(
+    config: Config,
+    cells: dict[str, list[Answer]],
+    prepared: Path,
+    out: Path,
+    *,
+    baseline: str,
+    progress: Progress,
+) -> dict[str, list[Score]]:
+    """Win rate of each cell against the reference, and of the head-to-head pairs."""
+    reference = config.reference or baseline
+    judge = registry.load("judges", config.judge).make(_judge_config(config))
+    duels = _duels(cells, reference, config.head_to_head)
+    scores: dict[str, list[Score]] = {}
+    for number, (cell, rival, metric) in enumerate(duels):
+        progress(number, len(duels), {})
+        theirs = _human(cells[cell]) if rival == HUMAN else cells[rival]
+        scored = _duel(judge, cells[cell], theirs, out, cell=cell, rival=rival, metric=metric)
+        scores.setdefault(cell, []).append(scored)
+    return scores
+
+
+def _judge_config(config: Config) -> Any:
+    module = registry.load("judges", config.judge)
+    return validate(module.Config, config.judge_config, prefix=("benchmarks", "alpaca_eval", "judge_config"))
+
+
+def _duels(
+    cells: dict[str, list[Answer]], reference: str, head_to_head: list[tuple[str, str]]
+) -> list[tuple[str, str, str]]:
+    """(cell, rival cell, metric) of everything to be judged; a cell is not its own rival."""
+    first = next((c.partition("@")[2] for c in cells if c.startswith(f"{reference}@")), None)
+    duels = []
+    for cell in cells:
+        arm, _, seed = cell.partition("@")
+        rival = HUMAN if reference == HUMAN else f"{reference}@{seed or first}"
+        if arm != reference and (rival == HUMAN or rival in cells):
+            duels.append((cell, rival, "win_rate"))
+        duels += [
+            (cell, f"{b}@{seed}", f"win_rate_vs_{b}")
+            for a, b in head_to_head if a == arm and f"{b}@{seed}" in cells
+        ]
+    return duels
+
+
+def _human(answers: list[Answer]) -> list[Answer]:
+    return [Answer(**{**a.as_row(), "text": a.reference or ""}) for a in answers]
+
+
+def _duel(
+    judge: Any, ours: list[Answer], theirs: list[Answer], out: Path, *, cell: str, rival: str, metric: str
+) -> Score:
+    from alpaca_eval.metrics import get_winrate
+
+    by_id = {a.id: a for a in theirs}
+    pairs = [(a, by_id[a.id]) for a in ours if a.id in by_id]
+    forward = _annotate(judge, [(a.prompt, b.text, a.text) for a, b in pairs], out)
+    backward = [_turned(p) for p in _annotate(judge, [(a.prompt, a.text, b.text) for a, b in pairs], out)]
+    items, preferences = [], []
+    for (ours_one, theirs_one), one, two in zip(pairs, forward, backward, strict=True):
+        known = [p for p in (one, two) if p is not None]
+        mean = sum(known) / len(known) if known else None
+        if mean is not None:
+            preferences.append({"preference": mean})
+        items.append(
+            {"id": ours_one.id, "metrics": {metric: None if mean is None else mean - 1},
+             "preference_when_second": one, "preference_when_first": two,
+             "prompt": ours_one.prompt, "answer": ours_one.text, "rival_answer": theirs_one.text}
+        )
+    asked = [(a, b) for a, b in zip(forward, backward, strict=True) if a is not None and b is not None]
+    settings = {
+        "judge": judge.name, "rival": rival, "orders": "both, averaged",
+        "flip_rate": sum(a != b for a, b in asked) / len(asked) if asked else None,
+        "first_slot_rate": _first_slot_rate(asked),
+        "parse_failures": sum(p is None for p in [*forward, *backward]),
+        "judgments": 2 * len(pairs),
+    }
+    name = f"alpaca_eval.{cell}.{metric}"
+    score = scores_of_items("alpaca_eval", items, out, file=name, settings=settings)
+    if not score:
+        return Score(benchmark="alpaca_eval", metric=metric, estimate=None, n=0, settings=settings,
+                     reason="the judge's answers could not be read")
+    rate = float(get_winrate(preferences)["win_rate"]) / 100
+    return score[0].model_copy(update={"estimate": rate})
+
+
+def _turned(preference: float | None) -> float | None:
+    """A preference seen from the other order: 1 and 2 change places."""
+    return None if preference is None else 3 - preference
+
+
+def _first_slot_rate(asked: list[tuple[float, float]]) -> float | None:
+    """Share of decided judgments that took the answer in the first place."""
+    firsts = [a == 1 for a, _ in asked if a != 1.5] + [b == 2 for _, b in asked if b != 1.5]
+    return sum(firsts) / len(firsts) if firsts else None
+
+
+def _annotate(judge: Any, rows: list[tuple[str, str, str]], out: Path) -> list[float | None]:
+    """1 where the first answer is preferred, 2 the second, 1.5 a tie, None where unreadable."""
+    from harness.benchmarks._annotator import annotate
+
+    return annotate(judge, rows, out)

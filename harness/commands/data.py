@@ -1,0 +1,28 @@
+"""`harness data`: check a data set and print its statistics, without a comparison."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from harness.data.prepare import PrepareConfig, prepare
+from harness.pipeline.load import parse_setting
+from harness.pipeline.spec import DataSpec
+from harness.pipeline.validate import validate
+
+
+def run(source: str, *, model: str, sets: tuple[str, ...]) -> int:
+    """Print JSON: what was read, kept, dropped and truncated."""
+    settings = {}
+    for text in sets:
+        key, value = parse_setting(text)
+        settings[key[-1]] = value
+    spec = validate(DataSpec, {"source": source, **settings}, prefix=("data",),
+                    where=lambda key: f"--set {'.'.join(key)}")
+    with tempfile.TemporaryDirectory() as folder:
+        config = PrepareConfig(model=model, data=spec)
+        facts = prepare(config, Path(folder), lambda done, total, metrics: None)
+    shown = {k: facts[k] for k in ("chat_template_source", "stop_token_ids", "max_length")}
+    print(json.dumps({**shown, **facts["statistics"]}, indent=1))
+    return 0

@@ -1,0 +1,32 @@
+"""`harness ui`: MLflow's own interface on the runs, on 127.0.0.1 alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.store.mlflow import default_uri
+from harness.store.run_dir import RunRoot
+
+
+def run(out: Path, *, port: int) -> int:
+    """Serve until Ctrl-C."""
+    if not (out / "mlflow.db").is_file():
+        raise UserError("holds no MLflow database", where=str(out), remedy="run `make compare` first")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise UserError(f"port {port} is taken", remedy="give another by --port (make: PORT=)")
+    print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri",
+               default_uri(RunRoot(out)), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    server = subprocess.Popen(command, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"})
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        server.wait()
+        return 0

@@ -1,0 +1,107 @@
+"""A tiny world for unit tests: a random Llama, a tokenizer, a prepared folder of random pairs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+VOCABULARY = 64
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {"<pad>": 0, "<bos>": 1, "<eos>": 2, "<unk>": 3} | {f"w{i}": i for i in range(4, VOCABULARY)}
+    core = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>"
+    )
+    tokenizer.chat_template = (
+        "{{ '<bos>' }}{% for m in messages %}{{ ' ' + m['content'] }}"
+        "{% if m['role'] == 'assistant' %}{{ ' <eos>' }}{% endif %}{% endfor %}"
+    )
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
+    """A random Llama with grouped-query attention, saved with its tokenizer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, initializer_range=0.2,
+    )
+    folder = Path(tmp_path_factory.mktemp("model"))
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
+    """12 training and 6 test pairs of different lengths, as the prepare stage writes them."""
+    from harness.data.schemas import Pair
+    from harness.data.template import apply_choice
+    from harness.data.tokenise import tokenise
+    from harness.data.prepare import write_pairs
+
+    folder = Path(tmp_path_factory.mktemp("prepared"))
+    rng = np.random.default_rng(0)
+    template = apply_choice(tiny_tokenizer, "tokenizer")
+
+    def words(low: int, high: int) -> str:
+        return " ".join(f"w{i}" for i in rng.integers(4, VOCABULARY, rng.integers(low, high)))
+
+    for split, count in (("train", 12), ("test", 6)):
+        pairs = [
+            Pair(f"{split}-{i}", [{"role": "user", "content": words(2, 6)}], words(2, 9), words(2, 9))
+            for i in range(count)
+        ]
+        write_pairs(tokenise(pairs, tiny_tokenizer, template, max_length=32), folder / f"{split}.parquet")
+    tiny_tokenizer.save_pretrained(folder / "tokenizer")
+    (folder / "result.json").write_text(json.dumps({"facts": {"max_length": 32}}))
+    return folder
+
+
+@pytest.fixture
+def make_job(prepared: Path, tiny_model: Path, tmp_path: Path) -> Any:
+    """Builds a TrainJob for a method and its settings."""
+    from harness import registry
+    from harness.measure.window import Window
+    from harness.methods import TrainJob
+
+    def make(method: str, *, model: str | None = None, name: str = "out", **settings: Any) -> TrainJob:
+        module = registry.load("methods", method)
+        defaults = {"learning_rate": 1e-2, "batch_size": 4, "micro_batch_size": 2, "dtype": "float32"}
+        return TrainJob(
+            config=module.Config.model_validate({**defaults, **settings}),
+            seed=0,
+            prepared=prepared,
+            model=model or str(tiny_model),
+            revision=None,
+            out=tmp_path / name,
+            window=Window(),
+            report=lambda step, total, metrics: None,
+        )
+
+    def with_folder(method: str, **settings: Any) -> TrainJob:
+        job = make(method, **settings)
+        job.out.mkdir(parents=True, exist_ok=True)
+        return job
+
+    return with_folder

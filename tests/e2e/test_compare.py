@@ -1,0 +1,155 @@
+"""The whole comparison, tiny and offline, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--set", "data.limit=64", "--set", "data.test_limit=20", "--seeds", "1"]
+
+
+def harness(*arguments: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "harness", *arguments], capture_output=True, text=True,
+                          cwd=ROOT, timeout=timeout, check=False)
+
+
+def compare(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return harness("compare", *TINY, "--out", str(out), *arguments)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: Any) -> Path:
+    out = Path(tmp_path_factory.mktemp("runs"))
+    done = compare(out, "--score", "preference rubric alpaca_eval")
+    assert done.returncode == 0, done.stderr + done.stdout
+    return out
+
+
+@pytest.mark.slow
+def test_the_report_is_complete(finished: Path) -> None:
+    report = finished / "latest" / "report"
+    data = json.loads((report / "comparison.json").read_text())
+    assert set(data["arms"]) == {"sft", "sft_dpo", "orpo"}
+    for arm in data["arms"].values():
+        assert arm["cost"]["wall_seconds"] > 0
+        assert arm["cost"]["flops"] > 0
+        assert arm["cost"]["memory_kind"] in ("host_rss", "cuda_allocated")
+        assert arm["scores"]["preference"]["accuracy"]["estimate"] is not None
+    assert data["arms"]["sft_dpo"]["cost"]["flops"] > data["arms"]["orpo"]["cost"]["flops"]
+    assert [c["check"] for c in data["parity"] if c["equal"] is False and c["check"] != "clean git tree"] == []
+    for path in ("report.md", "tables/main.tex", "tables/main.csv", "figures/log_probs.svg"):
+        assert (report / path).stat().st_size > 0
+    assert (finished / "mlflow.db").is_file()
+
+
+@pytest.mark.slow
+def test_a_second_run_reuses_everything(finished: Path) -> None:
+    before = json.loads((finished / "latest" / "report" / "comparison.json").read_text())
+    done = compare(finished, "--score", "preference rubric alpaca_eval")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("reused, finished") == len(before["provenance"]["stages"])
+    after = json.loads((finished / "latest" / "report" / "comparison.json").read_text())
+    assert {k: after[k] for k in ("arms", "evidence", "parity")} == {k: before[k] for k in ("arms", "evidence", "parity")}
+
+
+@pytest.mark.slow
+def test_report_prints_json_and_names_what_is_missing(finished: Path) -> None:
+    done = harness("report", "latest", "--format", "json", "--out", str(finished))
+    assert json.loads(done.stdout)["schema_version"] == 1
+    missing = harness("report", "nope", "--out", str(finished))
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert 'no finished run "nope"' in missing.stderr
+
+
+@pytest.mark.slow
+def test_lora_trains_every_arm(tmp_path: Path) -> None:
+    done = compare(tmp_path, "--set", "training.lora.r=4", "--score", "preference", "--no-mlflow")
+    assert done.returncode == 0, done.stderr
+    data = json.loads((tmp_path / "latest" / "report" / "comparison.json").read_text())
+    assert {"check": "full or LoRA", "equal": True, "detail": "lora"} in data["parity"]
+    handed = next(c for c in data["parity"] if c["check"].startswith("second stage"))
+    assert handed["equal"] is True
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-m", "harness", "compare", *TINY, "--score", "preference",
+                                "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("stages/*/result.json")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert b"finished stages are kept" in errors
+    assert b"Traceback" not in errors
+    done = compare(tmp_path, "--score", "preference", "--no-mlflow")
+    assert done.returncode == 0, done.stderr
+    assert "reused, finished" in done.stdout
+
+
+BAD = {
+    "unknown key": (["--set", "stages.dpo.bta=1"], 'did you mean "beta"'),
+    "unknown arm": (["--arms", "orpoo"], 'unknown arm "orpoo"; did you mean "orpo"'),
+    "unknown benchmark": (["--score", "ifevall"], 'unknown benchmark "ifevall"'),
+    "no seeds": (["--seeds", "0"], "--seeds is 0"),
+    "negative rate": (["--set", "stages.sft.learning_rate=-1"], "give a number above 0"),
+    "missing file": (["--data", "none.jsonl"], "none.jsonl: no such file or folder"),
+    "missing model": (["--model", "./none"], "no such model folder"),
+    "lambda_or": (["--set", "stages.orpo.lambda_or=1"], "is called `lambda`"),
+    "unknown comparison": (["nothing"], 'unknown comparison "nothing"; known: embedded, ultrafeedback'),
+    "unknown option": (["--sedes", "1"], "No such option: --sedes"),
+    "out is a file": (["--out", "pyproject.toml"], "cannot be written to"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_message_and_exit_code_2(name: str, tmp_path: Path) -> None:
+    arguments, message = BAD[name]
+    out = [] if "--out" in arguments else ["--out", str(tmp_path / "runs")]
+    done = harness("compare", *arguments, *out, timeout=60)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs" / "latest").exists()
+
+
+def test_a_hub_model_offline_is_one_message(tmp_path: Path) -> None:
+    done = harness("compare", "--model", "org/none", "--out", str(tmp_path), timeout=60)
+    assert done.returncode == 2
+    assert 'model "org/none" is neither a local path nor cached' in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+ROW = {"prompt": "say cat dog 2 times", "chosen": "cat .", "rejected": "dog ."}
+FILES = {
+    "malformed line": (json.dumps(ROW) + "\n{oops\n", "pairs.jsonl:2: is not valid JSON"),
+    "no rejected": ('{"prompt": "a", "chosen": "b"}\n', "pairs.jsonl:1: has no rejected answer"),
+    "empty": ("", "has no train pairs"),
+    "chosen = rejected": (json.dumps({**ROW, "rejected": "cat ."}) + "\n", "chosen equals rejected in all"),
+    "long prompts": (json.dumps({**ROW, "prompt": "cat " * 90}) + "\n", "every prompt is longer than data.max_length"),
+    "unknown words": (json.dumps({**ROW, "chosen": "quantum zebra"}) + "\n", "are unknown to the tokenizer"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_bad_data_is_one_message_and_exit_code_2(name: str, tmp_path: Path) -> None:
+    text, message = FILES[name]
+    (tmp_path / "pairs.jsonl").write_text(text)
+    done = harness("compare", "--data", str(tmp_path / "pairs.jsonl"), "--set", "data.test_fraction=0.001",
+                   "--out", str(tmp_path / "runs"), timeout=60)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

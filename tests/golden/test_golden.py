@@ -1,0 +1,30 @@
+"""The report of a made comparison, byte for byte; `make golden` rewrites it for review."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from synthetic import make_view
+
+from harness.evidence.report import build_report
+from harness.render import latex, markdown
+
+HERE = Path(__file__).parent
+
+
+def check(name: str, text: str) -> None:
+    file = HERE / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
+def test_markdown_report(tmp_path: Path) -> None:
+    markdown.render(build_report(make_view()), tmp_path)
+    check("report.md", (tmp_path / "report.md").read_text(encoding="utf-8"))
+
+
+def test_latex_main_table(tmp_path: Path) -> None:
+    latex.render(build_report(make_view()), tmp_path)
+    check("main.tex", (tmp_path / "tables" / "main.tex").read_text(encoding="utf-8"))

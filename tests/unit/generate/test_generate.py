@@ -1,0 +1,49 @@
+"""Batching and padding change no answer and no log-prob."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.benchmarks import read_prepared_test
+from harness.generate import Prompt
+from harness.generate.answer import answer
+from harness.generate.load import load_model
+from harness.generate.logprobs import pair_log_probs
+from harness.pipeline.spec import GenerationSpec
+
+
+@pytest.fixture
+def loaded(tiny_model: Path, prepared: Path) -> Any:
+    return load_model(str(tiny_model), prepared / "tokenizer", stop_token_ids=[2])
+
+
+def test_one_by_one_and_batched_answers_are_equal(loaded: Any) -> None:
+    prompts = [Prompt(str(n), "b", [{"role": "user", "content": " ".join(f"w{4 + n + i}" for i in range(1 + 3 * n))}])
+               for n in range(6)]
+    one, many = (answer(loaded, prompts, GenerationSpec(max_new_tokens=12, batch_size=size)) for size in (1, 6))
+    assert one == many
+    assert [a.id for a in many] == [p.id for p in prompts]
+    assert all(a.tokens <= 12 and (a.finish == "stop") == (a.tokens < 12 or a.finish == "stop") for a in many)
+
+
+def test_log_probs_equal_a_plain_forward_and_ignore_padding(loaded: Any, prepared: Path) -> None:
+    rows = read_prepared_test(prepared)
+    batched = pair_log_probs(loaded.model, rows, 0, 12)
+    for index, row in enumerate(rows):
+        ids = torch.tensor([row["prompt_ids"] + row["chosen_ids"]])
+        with torch.no_grad():
+            logits = loaded.model(input_ids=ids).logits[0].log_softmax(-1)
+        start = len(row["prompt_ids"])
+        plain = sum(float(logits[start + i - 1, t]) for i, t in enumerate(row["chosen_ids"]))
+        assert batched.chosen_sum[index] == pytest.approx(plain, abs=1e-4)
+        assert batched.chosen_tokens[index] == len(row["chosen_ids"])
+
+
+def test_scoring_puts_the_training_mode_back(loaded: Any, prepared: Path) -> None:
+    loaded.model.train()
+    pair_log_probs(loaded.model, read_prepared_test(prepared, 1), 0, 2)
+    assert loaded.model.training

@@ -1,0 +1,143 @@
+"""The odds-ratio loss: formulas by hand, stock TRL's on the same tokens, and gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from harness import registry
+from harness.methods import _engine, _orpo_trainer, _stock_orpo
+from harness.methods._load import load_pairs, load_policy, load_tokenizer
+from harness.methods._shared import epoch_order, log1mexp, log_odds, sequence_means
+from harness.methods.orpo import Config
+
+
+def build(job: Any) -> Any:
+    module = {"sft": "_sft_trainer", "dpo": "_dpo_trainer", "orpo": "_orpo_trainer"}
+    builder = __import__(f"harness.methods.{module[type(job.config).__module__.split('.')[-1]]}", fromlist=["build"])
+    pairs = load_pairs(job.prepared / "train.parquet")
+    return builder.build(job, load_policy(job), load_tokenizer(job.prepared), pairs, pairs)
+
+
+def test_log1mexp_by_hand_and_finite_at_zero() -> None:
+    x = torch.tensor([-5.0, -0.1, -0.01], requires_grad=True)
+    expected = [math.log(1 - math.exp(v)) for v in (-5.0, -0.1, -0.01)]
+    assert log1mexp(x).tolist() == pytest.approx(expected, rel=1e-4)
+    zero = torch.tensor([0.0, -1e-9], requires_grad=True)
+    log1mexp(zero).sum().backward()
+    assert torch.isfinite(log1mexp(zero)).all()
+    assert torch.isfinite(zero.grad).all()
+
+
+def test_log_odds_of_known_probabilities() -> None:
+    odds = log_odds(torch.tensor([math.log(0.8)]), torch.tensor([math.log(0.5)]))
+    assert odds.item() == pytest.approx(math.log((0.8 / 0.2) / (0.5 / 0.5)), rel=1e-5)
+
+
+def test_loss_and_gradient_are_finite_at_a_mean_log_prob_of_zero() -> None:
+    chosen = torch.tensor([0.0], requires_grad=True)
+    loss = -torch.nn.functional.logsigmoid(log_odds(chosen, torch.tensor([-1.0]))).sum()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(chosen.grad).all()
+
+
+def test_sequence_means_ignore_what_is_not_scored() -> None:
+    means = sequence_means(torch.tensor([[-1.0, -3.0, -9.0]]), torch.tensor([[1, 1, 0]]))
+    assert means.tolist() == [-2.0]
+
+
+@pytest.mark.parametrize("name", ["beta", "alpha", "lambda_or", "orpo_alpha", "orpo_beta"])
+def test_other_names_of_lambda_say_what_it_is_called(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is no key of ORPO here.*`lambda`"):
+        Config.model_validate({"learning_rate": 1e-3, name: 0.1})
+
+
+def test_every_arm_sees_pairs_in_the_same_order() -> None:
+    assert epoch_order(50, 3, 0) == epoch_order(50, 3, 0)
+    assert sorted(epoch_order(50, 3, 0)) == list(range(50))
+    assert epoch_order(50, 3, 0) != epoch_order(50, 3, 1)
+    assert epoch_order(50, 3, 0) != epoch_order(50, 4, 0)
+
+
+def gradients(trainer: Any) -> tuple[float, torch.Tensor]:
+    """Loss and gradient of the first effective batch, through Trainer's own training_step."""
+    loader = iter(trainer.get_train_dataloader())
+    steps = trainer.args.gradient_accumulation_steps
+    batches, items = trainer.get_batch_samples(loader, steps, trainer.args.device)
+    trainer.current_gradient_accumulation_steps = len(batches)
+    loss = sum(float(trainer.training_step(trainer.model, dict(b), items)) for b in batches)
+    flat = [p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]
+    return loss, torch.cat(flat)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [("sft", {}), ("dpo", {"beta": 0.5}), ("orpo", {"lambda": 0.5}),
+     ("orpo", {"lambda": 0.5, "nll_scope": "prompt+response"})],
+)
+def test_micro_batches_of_any_size_give_the_same_gradient(make_job: Any, method: str, settings: Any) -> None:
+    found = [
+        gradients(build(make_job(method, micro_batch_size=size, name=f"o{size}", **settings)))
+        for size in (1, 2, 4)
+    ]
+    for loss, gradient in found[1:]:
+        assert loss == pytest.approx(found[0][0], abs=1e-6)
+        assert torch.allclose(gradient, found[0][1], atol=1e-6)
+    assert found[0][1].abs().max() > 1e-3
+
+
+def test_matched_orpo_equals_stock_orpo_on_the_same_tokens(make_job: Any) -> None:
+    """Loss and gradient within 1e-5 in float32, once both score prompt and response."""
+    settings = {"lambda": 0.7, "micro_batch_size": 4}
+    ours_job = make_job("orpo", nll_scope="prompt+response", **settings)
+    ours = build(ours_job)
+    stock_job = make_job("orpo", implementation="trl", name="stock", **settings)
+    pairs = load_pairs(stock_job.prepared / "train.parquet")
+    stock = _stock_orpo.build(stock_job, load_policy(stock_job), load_tokenizer(stock_job.prepared), pairs, pairs)
+    batch = next(iter(ours.get_train_dataloader()))
+    labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
+    same = {}
+    for side, rows in (("chosen", slice(0, 4)), ("rejected", slice(4, 8))):
+        same |= {
+            f"{side}_input_ids": batch["input_ids"][rows],
+            f"{side}_attention_mask": batch["attention_mask"][rows],
+            f"{side}_labels": labels[rows],
+        }
+    stock.model.train()
+    theirs = stock.compute_loss(stock.model, same)
+    theirs.backward()
+    ours.model.train()
+    whole = (batch["attention_mask"][:4, 1:] == 1).sum()
+    ours.totals.pairs, ours.totals.scored = 4, int(whole)
+    loss = ours.compute_loss(ours.model, batch)
+    loss.backward()
+    assert loss.item() == pytest.approx(theirs.item(), abs=1e-5)
+    for (name, p), q in zip(ours.model.named_parameters(), stock.model.parameters(), strict=True):
+        assert torch.allclose(p.grad, q.grad, atol=1e-5), name
+    assert stock.trace is not ours.trace
+
+
+def test_stock_orpo_trains_and_says_what_it_scores(make_job: Any) -> None:
+    job = make_job("orpo", implementation="trl", **{"lambda": 0.2})
+    outcome = registry.load("methods", "orpo").train(job)
+    assert outcome.facts["nll_scope"] == "prompt+response"
+    assert outcome.facts["method"] == "StockORPO"
+    theory = next(m for m in outcome.ledger if m.quantity == "flops_theory")
+    assert theory.value is None
+    assert "fused head" in str(theory.reason)
+
+
+def test_stock_orpo_refuses_a_response_only_nll(make_job: Any) -> None:
+    job = make_job("orpo", implementation="trl", nll_scope="response", **{"lambda": 0.2})
+    with pytest.raises(Exception, match="leave nll_scope out"):
+        _engine.train(job, _stock_orpo.build)
+
+
+def test_orpo_holds_no_reference_model(make_job: Any) -> None:
+    trainer = build(make_job("orpo", **{"lambda": 0.1}))
+    assert trainer.ref_model is None
+    assert isinstance(trainer, _orpo_trainer.ORPOStage)

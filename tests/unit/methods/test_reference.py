@@ -1,0 +1,150 @@
+"""DPO's reference is the model that DPO starts from: three proofs, with and without LoRA."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from harness import registry
+from harness.errors import UserError
+from harness.methods import TrainOutcome
+
+LORA = {"r": 4, "alpha": 8}
+
+
+def run(job: Any) -> TrainOutcome:
+    method = type(job.config).__module__.split(".")[-1]
+    outcome: TrainOutcome = registry.load("methods", method).train(job)
+    return outcome
+
+
+def figures(outcome: TrainOutcome) -> dict[str, Any]:
+    return {m.quantity: m.value for m in outcome.ledger}
+
+
+@pytest.mark.parametrize("lora", [None, LORA])
+@pytest.mark.parametrize("reference", ["in_loop", "precomputed"])
+def test_dpo_after_sft_starts_from_and_is_compared_with_the_sft_model(
+    make_job: Any, lora: Any, reference: str
+) -> None:
+    sft = run(make_job("sft", name="sft", epochs=3, lora=lora))
+    model = str(make_job("sft", name="sft").out / "model")
+    dpo = run(make_job("dpo", name="dpo", model=model, beta=0.5, reference=reference, lora=lora))
+    assert dpo.facts["first_loss"] == pytest.approx(math.log(2), abs=1e-4)
+    for key in ("probe_logp_chosen", "probe_logp_rejected"):
+        start, end = dpo.facts["probe_first"][key], sft.facts["probe_last"][key]
+        assert start == pytest.approx(end, abs=1e-5)
+        assert abs(start - sft.facts["probe_first"][key]) > 1e-3
+    assert dpo.facts["weights_at_start"] == sft.facts["weights_at_end"]
+    assert dpo.facts["weights_at_end"] != dpo.facts["weights_at_start"]
+
+
+def test_precomputed_and_in_loop_references_train_the_same_model(make_job: Any) -> None:
+    results = [
+        run(make_job("dpo", name=mode, beta=0.5, reference=mode)) for mode in ("in_loop", "precomputed")
+    ]
+    ends = [r.facts["probe_last"]["probe_logp_chosen"] for r in results]
+    assert ends[0] == pytest.approx(ends[1], abs=1e-4)
+    assert [r.facts["sequences_forwarded_per_pair"] for r in results] == [4, 2]
+
+
+def test_the_reference_pass_is_on_the_clock(make_job: Any) -> None:
+    job = make_job("dpo", beta=0.5, reference="precomputed")
+    run(job)
+    assert job.window.seconds["reference"] > 0
+
+
+def test_a_fresh_adapter_is_compared_with_the_base(make_job: Any) -> None:
+    outcome = run(make_job("dpo", beta=0.5, lora=LORA, reference="adapter_off"))
+    assert outcome.facts["reference"] == "in_loop: adapter off"
+    assert outcome.facts["first_loss"] == pytest.approx(math.log(2), abs=1e-4)
+
+
+def test_adapter_off_is_refused_after_sft_with_lora(make_job: Any) -> None:
+    run(make_job("sft", name="sft", lora=LORA))
+    model = str(make_job("sft", name="sft").out / "model")
+    with pytest.raises(UserError, match="without its adapter this policy is not the model"):
+        run(make_job("dpo", name="dpo", model=model, beta=0.5, lora=LORA, reference="adapter_off"))
+
+
+def test_another_adapter_than_the_sft_stage_had_is_refused(make_job: Any) -> None:
+    run(make_job("sft", name="sft", lora=LORA))
+    model = str(make_job("sft", name="sft").out / "model")
+    with pytest.raises(UserError, match="give all stages of an arm the same lora"):
+        run(make_job("dpo", name="dpo", model=model, beta=0.5, lora={"r": 2, "alpha": 8}))
+
+
+def test_saved_adapter_has_no_reference_copy_and_finds_its_base(make_job: Any, tiny_model: Any) -> None:
+    from transformers import AutoModelForCausalLM
+
+    run(make_job("sft", name="sft", lora=LORA))
+    model = make_job("sft", name="sft").out / "model"
+    job = make_job("dpo", name="dpo", model=str(model), beta=0.5, lora=LORA)
+    run(job)
+    saved = job.out / "model"
+    assert not (saved / "ref").exists()
+    assert json.loads((saved / "adapter_config.json").read_text())["base_model_name_or_path"] == str(tiny_model)
+    assert AutoModelForCausalLM.from_pretrained(saved) is not None
+
+
+@pytest.mark.parametrize("lora", [None, LORA])
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [("sft", {}), ("dpo", {"beta": 0.5}), ("dpo", {"beta": 0.5, "reference": "precomputed"}),
+     ("orpo", {"lambda": 0.5})],
+)
+def test_counted_flops_agree_with_theory(make_job: Any, method: str, settings: Any, lora: Any) -> None:
+    outcome = run(make_job(method, lora=lora, **settings))
+    found = figures(outcome)
+    assert found["flops"] == pytest.approx(found["flops_theory"], rel=0.01)
+    assert outcome.facts["flops_unknown_ops"] == []
+    if method == "dpo":
+        assert 0 < found["reference_flops"] < found["flops"]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_counted_flops_agree_with_checkpointing(make_job: Any, attention: str) -> None:
+    found = figures(run(make_job("orpo", gradient_checkpointing=True, attention=attention, **{"lambda": 0.5})))
+    assert found["flops"] == pytest.approx(found["flops_theory"], rel=0.01)
+
+
+def test_early_stopping_evaluates_off_the_headline(make_job: Any) -> None:
+    job = make_job("sft", epochs=4, early_stopping={"patience": 1, "eval_every_steps": 2})
+    run(job)
+    rows = [json.loads(line) for line in (job.out / "steps.jsonl").read_text().splitlines()]
+    assert any("eval_loss" in row["metrics"] for row in rows)
+    assert job.window.seconds["evaluation"] > 0
+    assert not (job.out / "checkpoints").exists()
+
+
+def test_quantization_without_a_gpu_is_refused(make_job: Any) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match="needs a CUDA GPU"):
+        run(make_job("sft", quantization="4bit", lora=LORA))
+
+
+def test_every_method_logs_the_shared_names(make_job: Any) -> None:
+    shared = {"loss", "nll", "logp_chosen", "grad_norm", "learning_rate"}
+    pairwise = {"logp_rejected", "margin", "preference_accuracy", "log_odds_ratio", "log_odds_margin"}
+    for method, settings in (("sft", {}), ("dpo", {"beta": 0.5}), ("orpo", {"lambda": 0.5})):
+        job = make_job(method, name=method, **settings)
+        run(job)
+        rows = [json.loads(line) for line in (job.out / "steps.jsonl").read_text().splitlines()]
+        logged = set().union(*(row["metrics"] for row in rows))
+        assert shared <= logged
+        assert method == "sft" or pairwise <= logged
+
+
+def test_rehearsal_leaves_nothing_behind(make_job: Any) -> None:
+    job = make_job("dpo", beta=0.5)
+    found = registry.load("methods", "dpo").rehearse(job, 2)
+    assert found["steps"] == 3
+    assert found["step_seconds"] > 0
+    assert found["checkpoint_bytes"] > 0
+    assert not any(job.out.iterdir())

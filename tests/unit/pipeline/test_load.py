@@ -1,0 +1,143 @@
+"""What a user writes: what is taken, and every message for what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UserError
+from harness.pipeline.load import Overrides, find_comparison, load_comparison, parse_seeds, stage_config
+from harness.pipeline.plan import Resolved, plan_comparison
+
+RESOLVED = Resolved("m", "d", "c", "cpu", {"torch": "1"}, frozenset({"alpaca_eval"}))
+
+
+def embedded(**overrides: Any) -> Any:
+    return load_comparison(find_comparison("embedded", model=None), Overrides(**overrides))
+
+
+@pytest.mark.parametrize("name", ["embedded", "ultrafeedback"])
+def test_shipped_comparisons_load_and_plan(name: str) -> None:
+    plan = plan_comparison(load_comparison(find_comparison(name, model=None)), RESOLVED)
+    assert plan.order[0] == plan.prepare
+    assert {c.arm for c in plan.cells} == {"sft", "sft_dpo", "orpo"}
+
+
+def test_a_model_without_a_comparison_means_ultrafeedback() -> None:
+    assert find_comparison(None, model="org/name").stem == "ultrafeedback"
+    assert find_comparison(None, model=None).stem == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ("stages.dpo.bta=0.1", r'--set stages.dpo.bta: unknown key stages.dpo.bta; did you mean "beta"\?'),
+        ("stages.orpo.lambda=-0.1", r"stages.orpo.lambda is -0.1; give a number above 0"),
+        ("stages.orpo.lambda_or=0.1", r"lambda_or is no key of ORPO here; the weight .* called `lambda`"),
+        ("stages.orpo.orpo_alpha=0.1", r"orpo_alpha is no key of ORPO here"),
+        ("stages.sft.learning_rate=-1e-4", r"stages.sft.learning_rate is -0.0001; give a number above 0"),
+        ("stages.sft.epochs=many", r"stages.sft.epochs is 'many'; give a number"),
+        ("data.sorce=x", r'unknown key data.sorce; did you mean "source"\?'),
+        ("training.batchsize=4", r'unknown key of training "batchsize"; did you mean "batch_size"'),
+        ("training.micro_batch_size=5", r"batch_size 32 is not a multiple of micro_batch_size 5"),
+        ("stages.dop.beta=1", r'unknown stage "dop"; did you mean "dpo"'),
+        ("stages.dpo.reference=later", r"stages.dpo.reference is 'later'; give one of 'in_loop'"),
+        ("training.quantization=4bit", r"quantization needs lora"),
+        ("benchmarks.rubric.juge=embedded", r'unknown key benchmarks.rubric.juge; did you mean "judge"\?'),
+        ("nonsense", r"--set nonsense has no value; write KEY=VALUE"),
+    ],
+)
+def test_mistakes_in_set_have_one_clear_message(sets: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        embedded(sets=(sets,))
+
+
+def test_unknown_names_suggest_the_nearest() -> None:
+    with pytest.raises(UserError, match=r'unknown arm "sft_dp0"; did you mean "sft_dpo"\?'):
+        embedded(arms=["sft_dp0"])
+    with pytest.raises(UserError, match=r'unknown benchmark "preferences"; did you mean "preference"\?'):
+        embedded(score=["preferences"])
+
+
+def test_mistakes_in_a_file_name_file_and_line(tmp_path: Path) -> None:
+    text = find_comparison("embedded", model=None).read_text()
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace("  orpo:\n    learning_rate:", "  orpo:\n    learning_rat:"))
+    line = file.read_text().split("\n").index(next(r for r in file.read_text().split("\n") if "rat:" in r)) + 1
+    with pytest.raises(UserError, match=rf"mine.yaml:{line}: unknown key stages.orpo.learning_rat"):
+        load_comparison(file)
+    file.write_text("kind: comparison\nname: [\n")
+    with pytest.raises(UserError, match=r"mine.yaml:\d: not valid YAML"):
+        load_comparison(file)
+    file.write_text("kind: comparison\nname: a\nname: b\n")
+    with pytest.raises(UserError, match=r"mine.yaml:3: .*name stands twice"):
+        load_comparison(file)
+
+
+def test_an_unknown_method_is_named_with_its_line(tmp_path: Path) -> None:
+    arm = tmp_path / "mine.yaml"
+    arm.write_text("kind: arm\nname: mine\nstages:\n  - method: orp\n")
+    comparison = tmp_path / "c.yaml"
+    text = find_comparison("embedded", model=None).read_text()
+    comparison.write_text(text.replace("arms: [sft, sft_dpo, orpo]", f"arms: [{arm}]"))
+    with pytest.raises(UserError, match=r'mine.yaml:4: unknown method "orp"; did you mean "orpo"'):
+        load_comparison(comparison)
+
+
+def test_a_missing_learning_rate_is_an_error_not_a_default(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    text = find_comparison("embedded", model=None).read_text()
+    file.write_text("\n".join(r for r in text.split("\n") if "learning_rate" not in r))
+    with pytest.raises(UserError, match=r"stages.sft.learning_rate is missing"):
+        load_comparison(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("3", [0, 1, 2]), ("1", [0]), ("3,5,8", [3, 5, 8]), ("7,", [7]), ("0,", [0])]
+)
+def test_seeds(text: str, seeds: list[int]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "1,-2"])
+def test_bad_seeds(text: str) -> None:
+    with pytest.raises(UserError, match="--seeds is"):
+        parse_seeds(text)
+
+
+def test_arm_settings_win_over_the_comparison(tmp_path: Path) -> None:
+    spec = embedded(sets=("stages.dpo.reference=precomputed",))
+    arm = next(a for a in spec.arms if a.name == "sft_dpo")
+    assert stage_config(spec, arm.stages[1]).model_dump()["reference"] == "in_loop"
+
+
+def test_shared_sft_is_one_stage_and_the_plan_is_repeatable() -> None:
+    spec = embedded(seeds="2")
+    plan = plan_comparison(spec, RESOLVED)
+    assert plan == plan_comparison(embedded(seeds="2"), RESOLVED)
+    trains = [s for s in plan.stages.values() if s.kind == "train"]
+    assert len(trains) == 2 * 3
+    sft = {c.stages[0] for c in plan.cells if c.arm in ("sft", "sft_dpo") and c.seed == 0}
+    assert len(sft) == 1
+
+
+def test_every_stage_comes_after_what_it_needs() -> None:
+    plan = plan_comparison(embedded(seeds="3"), RESOLVED)
+    for place, digest in enumerate(plan.order):
+        assert all(plan.order.index(need) < place for need in plan.stages[digest].needs.values())
+
+
+def test_what_changes_a_digest_and_what_does_not() -> None:
+    def sft_digest(spec: Any, resolved: Resolved = RESOLVED) -> str:
+        plan = plan_comparison(spec, resolved)
+        return next(c.stages[0] for c in plan.cells if c.arm == "sft")
+
+    base = sft_digest(embedded())
+    assert sft_digest(embedded(score=["preference"], seeds="1")) == base
+    assert sft_digest(embedded(sets=("stages.dpo.beta=9",))) == base
+    assert sft_digest(embedded(sets=("stages.sft.learning_rate=0.5",))) != base
+    assert sft_digest(embedded(sets=("data.limit=10",))) != base
+    for change in ({"model": "x"}, {"data": "x"}, {"code": "x"}, {"device": "x"}, {"versions": {"torch": "2"}}):
+        assert sft_digest(embedded(), Resolved(**{**RESOLVED.__dict__, **change})) != base

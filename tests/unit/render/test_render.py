@@ -1,0 +1,93 @@
+"""One report in every format: the same numbers, and nothing in a cell that breaks one."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from synthetic import make_view
+
+from harness import registry
+from harness.evidence.report import build_report
+from harness.render import _units, latex, markdown
+from harness.render import csv as csv_format
+from harness.render import json as json_format
+from harness.tables import Cell, Report, Table
+
+NASTY = ["<script>alert(1)</script>", r"\input{secret}", "=cmd()", "a|b", "`x`", "100% $5 #1 _x_ ^ ~", "\u202eabc"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (Cell(9.5, "seconds"), "9.50 s"), (Cell(90.0, "seconds"), "90.0 s"), (Cell(600.0, "seconds"), "10.0 min"),
+        (Cell(7200.0, "seconds"), "2.0 h"), (Cell(3 * 2**30, "bytes"), "3 GiB"), (Cell(1.5e12, "flops"), "1.5 TFLOP"),
+        (Cell(3.6e6, "joules"), "1 kWh"), (Cell(0.625, "percent"), "62.5%"), (Cell(1234, "count"), "1,234"),
+        (Cell(0.5, "percent", 0.4, 0.6), "50.0% [40.0, 60.0]"), (Cell(None, "seconds", reason="x"), "not measured"),
+        (Cell(1e-9, "number", digits=4), "1.0e-09"),
+    ],
+)
+def test_units(cell: Cell, text: str) -> None:
+    assert _units.plain(cell) == text
+
+
+def nasty_report() -> Report:
+    rows = tuple((Cell(text), Cell(1.0, "number")) for text in NASTY)
+    from harness.tables import Section
+
+    table = Table("nasty", "Nasty", ("text", "value"), rows)
+    return Report("t", ("s",), (Section("x", tuple(NASTY), (table,)),), {"nasty": NASTY, "nan": float("nan")})
+
+
+def test_markdown_shows_markup_as_text(tmp_path: Path) -> None:
+    text = markdown.render(nasty_report(), tmp_path)[0].read_text()
+    assert "<script>" not in text
+    assert "\u202e" not in text
+    assert r"a\|b" in text
+    assert r"\`x\`" in text
+
+
+def test_latex_escapes_every_special_character(tmp_path: Path) -> None:
+    text = latex.render(nasty_report(), tmp_path)[0].read_text()
+    assert r"\input{" not in text
+    assert r"100\% \$5 \#1 \_x\_" in text
+
+
+def test_csv_runs_no_formula_and_keeps_full_precision(tmp_path: Path) -> None:
+    rows = list(csv.reader(csv_format.render(nasty_report(), tmp_path)[0].open()))
+    assert rows[3][0] == "'=cmd()"
+    assert rows[1][1] == "1.0"
+
+
+def test_json_has_null_for_what_json_cannot_say(tmp_path: Path) -> None:
+    data = json.loads(json_format.render(nasty_report(), tmp_path)[0].read_text())
+    assert data["nan"] is None
+    assert data["nasty"] == NASTY
+
+
+def test_formats_agree_on_the_main_table(tmp_path: Path) -> None:
+    report = build_report(make_view())
+    for name in registry.names("formats"):
+        registry.load("formats", name).render(report, tmp_path)
+    data = json.loads((tmp_path / "comparison.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "tables" / "main.csv").open()))
+    text, tex = (tmp_path / "report.md").read_text(), (tmp_path / "tables" / "main.tex").read_text()
+    for row in rows:
+        cost = data["arms"][row["method"]]["cost"]
+        assert float(row["training time (s)"]) == cost["wall_seconds"]
+        assert float(row["FLOPs (FLOP)"]) == cost["flops"]
+        assert float(row["relative cost (share)"]) == pytest.approx(cost["relative"])
+        shown = _units.seconds(cost["wall_seconds"])
+        assert shown in text
+        assert shown in tex
+    assert {p.suffix for p in (tmp_path / "figures").iterdir()} == {".svg", ".pdf"}
+
+
+def test_figures_are_the_same_bytes_for_the_same_data(tmp_path: Path) -> None:
+    report = build_report(make_view())
+    plots = registry.load("formats", "plots")
+    first = [p.read_bytes() for p in plots.render(report, tmp_path / "a") if p.suffix == ".svg"]
+    again = [p.read_bytes() for p in plots.render(report, tmp_path / "b") if p.suffix == ".svg"]
+    assert first == again

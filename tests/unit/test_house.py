@@ -1,0 +1,77 @@
+"""The architecture, held: imports go down only, and the parent stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FLOORS = {
+    "records": 0, "tables": 0, "errors": 0, "registry": 0, "jsonl": 0, "__init__": 0,
+    "pipeline": 1, "measure": 1,
+    "generate": 2, "data": 2, "judges": 2,
+    "methods": 3, "benchmarks": 3,
+    "store": 4, "stages": 5, "evidence": 6, "render": 7, "commands": 8, "cli": 9, "__main__": 9,
+}
+HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "mlflow", "pandas", "lm_eval", "alpaca_eval")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "harness").parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [f"harness.{a.name}" for a in node.names] if names == ["harness"] else []
+        found |= {n.split(".")[1] for n in names if n.startswith("harness.")}
+    return found & set(FLOORS)
+
+
+def test_imports_go_down_only() -> None:
+    wrong = []
+    for path in sorted((ROOT / "harness").rglob("*.py")):
+        room = room_of(path)
+        for other in imported_rooms(path):
+            if other != room and FLOORS[other] >= FLOORS[room]:
+                wrong.append(f"{path.relative_to(ROOT)} imports harness.{other}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("library", ["mlflow", "trl", "peft"])
+def test_one_room_alone_imports(library: str) -> None:
+    allowed = {"mlflow": "store", "trl": "methods", "peft": "methods"}[library]
+    for path in (ROOT / "harness").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            assert room_of(path) == allowed or not any(n.split(".")[0] == library for n in names), path
+
+
+@pytest.mark.parametrize("command", [["list"], ["--help"], ["compare", "--help"], ["plan"]])
+def test_light_commands_import_nothing_heavy(command: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['harness', *{command!r}]\n"
+        "try:\n    runpy.run_module('harness', run_name='__main__')\n"
+        "except SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        f"heavy = [m for m in {HEAVY!r} if m in sys.modules]\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_plug_ins_are_named_like_their_files() -> None:
+    from harness import registry
+
+    assert registry.names("methods") == ["dpo", "orpo", "sft"]
+    assert registry.names("benchmarks") == ["alpaca_eval", "lm_eval", "preference", "rubric"]
+    assert registry.names("judges") == ["embedded", "openai"]
+    assert registry.names("formats") == ["csv", "json", "latex", "markdown", "plots"]
