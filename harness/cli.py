@@ -21,12 +21,18 @@ app = typer.Typer(
 )
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs.")]
 Comparison = Annotated[str | None, typer.Argument(help="A comparison's name or YAML file.")]
-Model = Annotated[str | None, typer.Option("--model", help="Hub name, folder, or config:FOLDER for random weights.")]
-Data = Annotated[str | None, typer.Option("--data", help="Hub name, folder, or .jsonl .json .parquet .csv file.")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="Hub name, folder, or config:FOLDER for random weights.")
+]
+Data = Annotated[
+    str | None, typer.Option("--data", help="Hub name, folder, or .jsonl .json .parquet .csv file.")
+]
 Arms = Annotated[str | None, typer.Option("--arms", help="Arms, separated by spaces or commas.")]
 Seeds = Annotated[str | None, typer.Option("--seeds", help="How many seeds, or a list such as 3,5,8.")]
 Score = Annotated[str | None, typer.Option("--score", help="Benchmarks, separated by spaces or commas.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, such as stages.dpo.beta=0.05; again for more.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE, such as stages.dpo.beta=0.05; again for more.")
+]
 RUNS = Path("runs")
 
 
@@ -76,7 +82,9 @@ def plan(
 @app.command()
 def report(
     run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
-    format_: Annotated[str | None, typer.Option("--format", help="Print one format: json, markdown, ...")] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="Print one format: json, markdown, ...")
+    ] = None,
     out: Out = RUNS,
 ) -> int:
     """Render the report of a finished run again; needs no GPU."""
@@ -141,12 +149,13 @@ def _run() -> int:
         print(f"harness: {error}", file=sys.stderr)
         return 2
     except StageFailed as error:
-        print(f"harness: stage {error.stage} failed: {error.cause}\n"
-              f"{error.log_tail}\nlog: {error.log_path}", file=sys.stderr)
+        print(
+            f"harness: stage {error.stage} failed: {error.cause}\n{error.log_tail}\nlog: {error.log_path}",
+            file=sys.stderr,
+        )
         return 1
     except (Interrupted, KeyboardInterrupt):
-        print("harness: interrupted; finished stages are kept, the same command continues",
-              file=sys.stderr)
+        print("harness: interrupted; finished stages are kept, the same command continues", file=sys.stderr)
         return 130
     except typer.Exit as error:
         return error.exit_code

@@ -42,9 +42,17 @@ def tiny_model(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
-        pad_token_id=0, bos_token_id=1, eos_token_id=2, initializer_range=0.2,
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        initializer_range=0.2,
     )
     folder = Path(tmp_path_factory.mktemp("model"))
     LlamaForCausalLM(config).save_pretrained(folder)
@@ -55,10 +63,10 @@ def tiny_model(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
     """12 training and 6 test pairs of different lengths, as the prepare stage writes them."""
+    from harness.data.prepare import write_pairs
     from harness.data.schemas import Pair
     from harness.data.template import apply_choice
     from harness.data.tokenise import tokenise
-    from harness.data.prepare import write_pairs
 
     folder = Path(tmp_path_factory.mktemp("prepared"))
     rng = np.random.default_rng(0)

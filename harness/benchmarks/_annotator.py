@@ -14,6 +14,9 @@ from alpaca_eval.annotators.pairwise_evaluator import SinglePairwiseAnnotator
 class _JudgeAnnotator(SinglePairwiseAnnotator):  # type: ignore[misc]
     """Hands prompt and answers over as JSON, so that no text can break a template."""
 
+    def _get_prompt_template(self, prompt_template: Any) -> str:
+        return ""
+
     def _make_prompts(self, df_to_annotate: Any, prompt_template: Any = None) -> Any:
         columns = ["instruction", "output_1", "output_2"]
         rows = df_to_annotate[columns].itertuples(index=False)

@@ -44,8 +44,9 @@ def check(config: Config, context: CheckContext) -> None:
     named = [config.reference] if config.reference not in (None, HUMAN) else []
     for name in named:
         if name not in context.arms:
-            raise unknown_name("arm", str(name), [*context.arms, HUMAN],
-                               where="benchmarks.alpaca_eval.reference")
+            raise unknown_name(
+                "arm", str(name), [*context.arms, HUMAN], where="benchmarks.alpaca_eval.reference"
+            )
     if not test_prompts(context.prepared, "alpaca_eval", 1):
         raise UserError("benchmark alpaca_eval has no prompts", remedy="give a test split")
 
@@ -95,7 +96,8 @@ def _duels(
             duels.append((cell, rival, "win_rate"))
         duels += [
             (cell, f"{b}@{seed}", f"win_rate_vs_{b}")
-            for a, b in head_to_head if a == arm and f"{b}@{seed}" in cells
+            for a, b in head_to_head
+            if a == arm and f"{b}@{seed}" in cells
         ]
     return duels
 
@@ -120,13 +122,21 @@ def _duel(
         if mean is not None:
             preferences.append({"preference": mean})
         items.append(
-            {"id": ours_one.id, "metrics": {metric: None if mean is None else mean - 1},
-             "preference_when_second": one, "preference_when_first": two,
-             "prompt": ours_one.prompt, "answer": ours_one.text, "rival_answer": theirs_one.text}
+            {
+                "id": ours_one.id,
+                "metrics": {metric: None if mean is None else mean - 1},
+                "preference_when_second": one,
+                "preference_when_first": two,
+                "prompt": ours_one.prompt,
+                "answer": ours_one.text,
+                "rival_answer": theirs_one.text,
+            }
         )
     asked = [(a, b) for a, b in zip(forward, backward, strict=True) if a is not None and b is not None]
     settings = {
-        "judge": judge.name, "rival": rival, "orders": "both, averaged",
+        "judge": judge.name,
+        "rival": rival,
+        "orders": "both, averaged",
         "flip_rate": sum(a != b for a, b in asked) / len(asked) if asked else None,
         "first_slot_rate": _first_slot_rate(asked),
         "parse_failures": sum(p is None for p in [*forward, *backward]),
@@ -135,8 +145,14 @@ def _duel(
     name = f"alpaca_eval.{cell}.{metric}"
     score = scores_of_items("alpaca_eval", items, out, file=name, settings=settings)
     if not score:
-        return Score(benchmark="alpaca_eval", metric=metric, estimate=None, n=0, settings=settings,
-                     reason="the judge's answers could not be read")
+        return Score(
+            benchmark="alpaca_eval",
+            metric=metric,
+            estimate=None,
+            n=0,
+            settings=settings,
+            reason="the judge's answers could not be read",
+        )
     rate = float(get_winrate(preferences)["win_rate"]) / 100
     return score[0].model_copy(update={"estimate": rate})
 

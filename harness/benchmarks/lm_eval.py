@@ -22,7 +22,7 @@ EMBEDDED_TASK = "embedded_choice"
 class Config(SpecModel):
     """`include_path` is a folder of task files; `apply_chat_template` renders as in training."""
 
-    tasks: Annotated[list[str], Field(min_length=1)] = [EMBEDDED_TASK]
+    tasks: Annotated[list[str], Field(min_length=1)] = Field(default_factory=lambda: [EMBEDDED_TASK])
     include_path: str | None = None
     num_fewshot: Annotated[int, Field(ge=0)] | None = None
     limit: PositiveInt | None = None
@@ -98,10 +98,19 @@ def _scores(
     for sample in samples:
         identity = "-".join(str(sample[h])[:12] for h in ("doc_hash", "prompt_hash", "target_hash"))
         seen[identity] += 1
-        items.append({"id": f"{identity}-{seen[identity]}",
-                      "metrics": {n: float(sample[n]) for n in names}, "doc_id": sample["doc_id"]})
-    settings = {"apply_chat_template": config.apply_chat_template, "num_fewshot": config.num_fewshot,
-                "limit": config.limit, "version": results.get("alias", task)}
+        items.append(
+            {
+                "id": f"{identity}-{seen[identity]}",
+                "metrics": {n: float(sample[n]) for n in names},
+                "doc_id": sample["doc_id"],
+            }
+        )
+    settings = {
+        "apply_chat_template": config.apply_chat_template,
+        "num_fewshot": config.num_fewshot,
+        "limit": config.limit,
+        "version": results.get("alias", task),
+    }
     own = {key.partition(",")[0]: value for key, value in results.items() if isinstance(value, float)}
     made = scores_of_items(f"lm_eval/{task}", items, out, file=f"lm_eval.{task}", settings=settings)
     return [s.model_copy(update={"estimate": own.get(s.metric, s.estimate)}) for s in made]
@@ -122,8 +131,11 @@ def _load(tasks: list[Any], manager: Any) -> Any:
 def _embedded_task(prepared: Path, out: Path) -> dict[str, Any]:
     """Choose the chosen answer: a multiple-choice task over the prepared test pairs."""
     rows = [
-        {"query": json.loads(row["prompt"])[-1]["content"],
-         "choices": [row["chosen"], row["rejected"]][:: 1 if i % 2 == 0 else -1], "gold": i % 2}
+        {
+            "query": json.loads(row["prompt"])[-1]["content"],
+            "choices": [row["chosen"], row["rejected"]][:: 1 if i % 2 == 0 else -1],
+            "gold": i % 2,
+        }
         for i, row in enumerate(read_prepared_test(prepared))
     ]
     file = out / "embedded_choice.json"

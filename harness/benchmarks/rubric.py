@@ -45,8 +45,15 @@ def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Pa
     for answer in answers:
         grade = judge.grade(answer.prompt, answer.text)
         metrics = {"grade": grade, "pass": float(grade == 1.0), "answer_tokens": answer.tokens}
-        items.append({"id": answer.id, "metrics": metrics, "prompt": answer.prompt,
-                      "answer": answer.text, "finish": answer.finish})
+        items.append(
+            {
+                "id": answer.id,
+                "metrics": metrics,
+                "prompt": answer.prompt,
+                "answer": answer.text,
+                "finish": answer.finish,
+            }
+        )
     return scores_of_items("rubric", items, out, settings={"judge": judge.name})
 
 

@@ -15,9 +15,7 @@ from harness.pipeline.plan import plan_comparison
 from harness.store.run_dir import RunRoot
 
 
-def run(
-    comparison: str | None, overrides: Overrides, *, out: Path, mlflow: bool = True
-) -> int:
+def run(comparison: str | None, overrides: Overrides, *, out: Path, mlflow: bool = True) -> int:
     """Run a comparison; returns 0, raises what the command line turns into exit codes."""
     console = Console()
     spec = load_comparison(find_comparison(comparison, model=overrides.model), overrides)
@@ -26,7 +24,8 @@ def run(
     plan = plan_comparison(spec, resolve(spec))
     console.print(
         f"{plan.id}: arms {', '.join(a.name for a in spec.arms)}; seeds "
-        f"{', '.join(map(str, spec.seeds))}; {len(plan.order)} stages in {out}", highlight=False,
+        f"{', '.join(map(str, spec.seeds))}; {len(plan.order)} stages in {out}",
+        highlight=False,
     )
     with root.lock():
         execution = Execution(plan, root, console, offline=is_local(spec))

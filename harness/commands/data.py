@@ -18,8 +18,9 @@ def run(source: str, *, model: str, sets: tuple[str, ...]) -> int:
     for text in sets:
         key, value = parse_setting(text)
         settings[key[-1]] = value
-    spec = validate(DataSpec, {"source": source, **settings}, prefix=("data",),
-                    where=lambda key: f"--set {'.'.join(key)}")
+    spec = validate(
+        DataSpec, {"source": source, **settings}, prefix=("data",), where=lambda key: f"--set {'.'.join(key)}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         config = PrepareConfig(model=model, data=spec)
         facts = prepare(config, Path(folder), lambda done, total, metrics: None)

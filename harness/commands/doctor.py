@@ -67,12 +67,20 @@ def _advice() -> str:
     nvml, _ = open_nvml()
     lines = []
     if nvml is None:
-        lines.append("No GPU: the embedded comparison and small models run; memory is host memory, "
-                     "energy and VRAM are not measured.")
+        lines.append(
+            "No GPU: the embedded comparison and small models run; memory is host memory, "
+            "energy and VRAM are not measured."
+        )
     else:
         gib = nvml.facts()["memory_bytes"] / 2**30
-        lines.append("GPU: " + ("0.5B models fit with full fine-tuning." if gib >= 20 else
-                                "use LoRA (--set training.lora.r=16) or training.quantization=4bit."))
+        lines.append(
+            "GPU: "
+            + (
+                "0.5B models fit with full fine-tuning."
+                if gib >= 20
+                else "use LoRA (--set training.lora.r=16) or training.quantization=4bit."
+            )
+        )
     if not hub_reachable():
         lines.append("No hub: give local folders and files by --model and --data.")
     if not os.environ.get("OPENAI_API_KEY"):

@@ -45,7 +45,8 @@ class Execution:
                 self.results[digest] = done
                 self.console.print(
                     f"[{number}/{len(self.plan.order)}] {stage.name}: reused, "
-                    f"finished {done.finished_at[:19]}Z", highlight=False,
+                    f"finished {done.finished_at[:19]}Z",
+                    highlight=False,
                 )
                 continue
             self.results[digest] = self._run_one(stage, number)
@@ -53,15 +54,17 @@ class Execution:
     def _run_one(self, stage: PlannedStage, number: int) -> StageResult:
         inputs = {role: str(self.root.stage_folder(d).resolve()) for role, d in stage.needs.items()}
         request = StageRequest(
-            digest=stage.digest, kind=stage.kind, name=stage.name, seed=stage.seed,
-            config=stage.config, inputs=inputs,
+            digest=stage.digest,
+            kind=stage.kind,
+            name=stage.name,
+            seed=stage.seed,
+            config=stage.config,
+            inputs=inputs,
         )
         folder = self.root.start_stage(request, owner=self.plan.id).resolve()
         total = len(self.plan.order)
         with StageDisplay(self.console, number=number, total=total, name=stage.name) as display:
-            return run_stage(
-                folder, name=stage.name, listen=display.listen, environment=self._environment
-            )
+            return run_stage(folder, name=stage.name, listen=display.listen, environment=self._environment)
 
     def record(self) -> ComparisonRecord:
         """Everything that a report needs."""

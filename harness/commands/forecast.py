@@ -18,8 +18,7 @@ def forecast(plan: Plan, rehearsal: StageResult, root: RunRoot, console: Console
     """Print what is to come; raises UserError where it does not fit this machine."""
     jobs: list[dict[str, Any]] = rehearsal.facts["jobs"]
     missing = [
-        plan.stages[d] for d in plan.order
-        if plan.stages[d].kind == "train" and root.finished(d) is None
+        plan.stages[d] for d in plan.order if plan.stages[d].kind == "train" and root.finished(d) is None
     ]
     table = Table(title="Still to train", title_justify="left", box=None)
     for heading in ("stage", "runs", "steps", "seconds a step", "hours at most", "peak memory"):
@@ -34,20 +33,28 @@ def forecast(plan: Plan, rehearsal: StageResult, root: RunRoot, console: Console
         hours += scaled
         bytes_needed += job["checkpoint_bytes"] * len(runs) * CHECKPOINT_ROOM
         peak = f"{job['peak_bytes'] / 2**30:.1f} GiB" if "peak_bytes" in job else "not on a GPU"
-        table.add_row(job["method"], str(len(runs)), f"{job['steps']:,}", f"{job['step_seconds']:.2f}",
-                      f"{scaled:.2f}", peak)
+        table.add_row(
+            job["method"],
+            str(len(runs)),
+            f"{job['steps']:,}",
+            f"{job['step_seconds']:.2f}",
+            f"{scaled:.2f}",
+            peak,
+        )
     if missing:
         console.print(table)
         console.print(
             f"At most {hours:.2f} h of training (as if every batch were the longest) and "
             f"{bytes_needed / 2**30:.2f} GiB of disk. Less: --set data.limit=2000. "
-            "More: --seeds 5.", highlight=False,
+            "More: --seeds 5.",
+            highlight=False,
         )
     free = rehearsal.facts["free_disk_bytes"]
     if bytes_needed > free:
         raise UserError(
             f"the models of this comparison need {bytes_needed / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free", where=str(root.path),
+            f"{free / 2**30:.1f} GiB are free",
+            where=str(root.path),
             remedy="free some, give another folder by --out, use fewer --seeds or LoRA "
             "(--set training.lora.r=16)",
         )

@@ -19,8 +19,9 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path) -> int:
     spec = load_comparison(find_comparison(comparison, model=overrides.model), overrides)
     plan = plan_comparison(spec, resolve(spec))
     root = RunRoot(out)
-    table = Table(title=f"{plan.id}: model {spec.model}, data {spec.data.source}", box=None,
-                  title_justify="left")
+    table = Table(
+        title=f"{plan.id}: model {spec.model}, data {spec.data.source}", box=None, title_justify="left"
+    )
     for heading in ("#", "stage", "kind", "digest", "needs", "cells", "state"):
         table.add_column(heading)
     for number, digest in enumerate(plan.order, 1):
@@ -30,8 +31,9 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path) -> int:
             needs = f"{len(stage.needs)} stages"
         cells = sum(digest in cell.stages for cell in plan.cells)
         state = "finished: would be reused" if root.finished(digest) else "would run"
-        table.add_row(str(number), stage.name, stage.kind, digest[:10], needs,
-                      str(cells) if cells else "", state)
+        table.add_row(
+            str(number), stage.name, stage.kind, digest[:10], needs, str(cells) if cells else "", state
+        )
     console.print(table)
     sources = {arm.name: arm.sft_data for arm in spec.arms if arm.sft_data is not None}
     console.print(f"SFT data: {sources or 'the chosen answers of the same pairs'}", highlight=False)

@@ -22,8 +22,12 @@ class StageDisplay:
     def __enter__(self) -> StageDisplay:
         if self._console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
-                TimeElapsedColumn(), console=self._console, transient=True,
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[state]}"),
+                TimeElapsedColumn(),
+                console=self._console,
+                transient=True,
             )
             self._progress.start()
             self._task = self._progress.add_task(self._label, total=None, state="starting")

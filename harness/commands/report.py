@@ -42,8 +42,11 @@ def write(record: ComparisonRecord, root: RunRoot) -> Path:
     """Render every format beside the record; the old report is replaced as a whole."""
     for digest, result in record.results.items():
         if "steps" in result.outputs and not (root.stage_folder(digest) / "steps.jsonl").is_file():
-            raise UserError(f"stage {result.name} is gone", where=str(root.stage_folder(digest)),
-                            remedy="run the comparison again")
+            raise UserError(
+                f"stage {result.name} is gone",
+                where=str(root.stage_folder(digest)),
+                remedy="run the comparison again",
+            )
     view = ComparisonView(record, root.read_items(record), root.read_series(record))
     report = build_report(view)
     folder = root.run_folder(record.id) / "report"
@@ -65,8 +68,11 @@ def project(record: ComparisonRecord, root: RunRoot, folder: Path, console: Cons
     try:
         mlflow.project(record, root, tracking_uri=uri, report_folder=folder)
     except Exception as error:
-        console.print(f"MLflow was not written ({type(error).__name__}: {error}); the run folder "
-                      "is complete. Write it again: harness report RUN --mlflow", style="yellow")
+        console.print(
+            f"MLflow was not written ({type(error).__name__}: {error}); the run folder "
+            "is complete. Write it again: harness report RUN --mlflow",
+            style="yellow",
+        )
 
 
 def print_summary(folder: Path, console: Console) -> None:

@@ -41,7 +41,8 @@ def is_local(spec: ComparisonSpec) -> bool:
     local_data = spec.data.source == "embedded" or Path(spec.data.source).exists()
     hub_sft = any(
         not Path(arm.sft_data if isinstance(arm.sft_data, str) else arm.sft_data.source).exists()
-        for arm in spec.arms if arm.sft_data is not None
+        for arm in spec.arms
+        if arm.sft_data is not None
     )
     return local_model and local_data and not hub_sft and not _scores_need_hub(spec)
 
@@ -61,8 +62,9 @@ def _model_digest(spec: ComparisonSpec) -> str:
     path = Path(model.removeprefix(base_model.CONFIG_PREFIX))
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise UserError("holds no config.json", where=str(path),
-                            remedy="give a folder that transformers can load")
+            raise UserError(
+                "holds no config.json", where=str(path), remedy="give a folder that transformers can load"
+            )
         return base_model.digest_folder(path)
     if model.startswith((base_model.CONFIG_PREFIX, "/", ".", "~")):
         raise UserError("no such model folder", where=str(path), remedy="check the path of --model")

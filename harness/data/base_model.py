@@ -55,8 +55,7 @@ def load_tokenizer(base: BaseModel) -> Any:
         return AutoTokenizer.from_pretrained(base.path, revision=base.revision)
     except Exception as error:
         raise UserError(
-            f'the tokenizer of model "{base.path}" cannot be loaded '
-            f"({str(error).splitlines()[0][:120]})",
+            f'the tokenizer of model "{base.path}" cannot be loaded ({str(error).splitlines()[0][:120]})',
             remedy="check the name and the network (gated models need HF_TOKEN), or give a local folder",
         ) from error
 
@@ -83,18 +82,25 @@ def _from_config(source: Path, folder: Path) -> Path:
     if source.is_file():
         source = source.parent
     if not (source / "config.json").is_file():
-        raise UserError("holds no config.json", where=where,
-                        remedy="MODEL=config:FOLDER needs a transformers config and its tokenizer")
+        raise UserError(
+            "holds no config.json",
+            where=where,
+            remedy="MODEL=config:FOLDER needs a transformers config and its tokenizer",
+        )
     config = AutoConfig.from_pretrained(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
     except Exception as error:
-        raise UserError(f"holds no tokenizer ({str(error).splitlines()[0][:100]})", where=where,
-                        remedy="put the tokenizer's files beside config.json") from error
+        raise UserError(
+            f"holds no tokenizer ({str(error).splitlines()[0][:100]})",
+            where=where,
+            remedy="put the tokenizer's files beside config.json",
+        ) from error
     if len(tokenizer) > config.vocab_size:
         raise UserError(
             f"the tokenizer has {len(tokenizer)} tokens and the config {config.vocab_size}",
-            where=where, remedy="raise vocab_size in config.json",
+            where=where,
+            remedy="raise vocab_size in config.json",
         )
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

@@ -13,7 +13,8 @@ def check_raw(pairs: list[Pair], source: str, split: str) -> None:
         raise UserError(f"has no {split} pairs", where=source, remedy="give a data set with pairs")
     if all(pair.chosen == pair.rejected for pair in pairs):
         raise UserError(
-            f"chosen equals rejected in all {len(pairs)} {split} pairs", where=source,
+            f"chosen equals rejected in all {len(pairs)} {split} pairs",
+            where=source,
             remedy="check which columns hold the preferred and the other answer",
         )
 
@@ -25,13 +26,14 @@ def check_tokenised(
     share = tokenised.unknown_tokens / tokenised.tokens if tokenised.tokens else 0.0
     if share > unknown_token_limit:
         raise UserError(
-            f"{share:.1%} of the tokens are unknown to the tokenizer "
-            f"(limit {unknown_token_limit:.0%})", where=source,
+            f"{share:.1%} of the tokens are unknown to the tokenizer (limit {unknown_token_limit:.0%})",
+            where=source,
             remedy="use a model whose tokenizer covers this text, or raise data.unknown_token_limit",
         )
     if not tokenised.kept:
         raise UserError(
             f"every prompt is longer than data.max_length {max_length} "
-            f"(the shortest has {tokenised.shortest_prompt} tokens)", where=source,
+            f"(the shortest has {tokenised.shortest_prompt} tokens)",
+            where=source,
             remedy=f"set data.max_length above {tokenised.shortest_prompt}",
         )

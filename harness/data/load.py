@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ def read_file(path: Path) -> tuple[list[dict[str, Any]], Callable[[int], str]]:
     if path.suffix in (".parquet", ".csv"):
         return _read_table(path), lambda i: f"{path}: row {i + 1}"
     raise UserError(
-        f"is a {path.suffix or 'file without an ending'}", where=str(path),
+        f"is a {path.suffix or 'file without an ending'}",
+        where=str(path),
         remedy=f"give one of {', '.join(ENDINGS)}",
     )
 
@@ -71,12 +72,14 @@ def _read_jsonl(path: Path) -> tuple[list[dict[str, Any]], Callable[[int], str]]
                 row = json.loads(line)
             except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise UserError(
-                    f"is not valid JSON ({_short(error)})", where=f"{path}:{number}",
+                    f"is not valid JSON ({_short(error)})",
+                    where=f"{path}:{number}",
                     remedy="write one JSON object a line",
                 ) from None
             if not isinstance(row, dict):
-                raise UserError("is no JSON object", where=f"{path}:{number}",
-                                remedy="write one JSON object a line")
+                raise UserError(
+                    "is no JSON object", where=f"{path}:{number}", remedy="write one JSON object a line"
+                )
             rows.append(row)
             lines.append(number)
     return rows, lambda i: f"{path}:{lines[i]}"
@@ -86,8 +89,9 @@ def _read_json(path: Path) -> list[dict[str, Any]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"is not valid JSON ({_short(error)})", where=str(path),
-                        remedy="give a JSON list of objects") from None
+        raise UserError(
+            f"is not valid JSON ({_short(error)})", where=str(path), remedy="give a JSON list of objects"
+        ) from None
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise UserError("is no list of objects", where=str(path), remedy="give a JSON list of objects")
     return data
@@ -105,8 +109,9 @@ def _read_table(path: Path) -> list[dict[str, Any]]:
         frame = pandas.read_csv(path, keep_default_na=False)
         return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
     except (ValueError, OSError) as error:
-        raise UserError(f"cannot be read ({_short(error)})", where=str(path),
-                        remedy="check the file") from None
+        raise UserError(
+            f"cannot be read ({_short(error)})", where=str(path), remedy="check the file"
+        ) from None
 
 
 def _short(error: Exception) -> str:
@@ -119,8 +124,14 @@ def _folder(path: Path, spec: DataSpec, convert: Converter) -> dict[str, list[Pa
 
         loaded = datasets.load_from_disk(str(path))
         parts = loaded if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
-        return _pick({str(k): (lambda v=v: convert(v.to_list(), _rows_of(path, k)))  # type: ignore[misc]
-                      for k, v in parts.items()}, spec, str(path))
+        return _pick(
+            {
+                str(k): (lambda k=k, v=v: convert(v.to_list(), _rows_of(path, k)))  # type: ignore[misc]
+                for k, v in parts.items()
+            },
+            spec,
+            str(path),
+        )
     files = sorted(f for f in path.rglob("*") if f.suffix in ENDINGS)
     if not files:
         raise UserError("holds no data", where=str(path), remedy=f"put {', '.join(ENDINGS)} files there")
@@ -133,7 +144,7 @@ def _rows_of(path: Path | str, split: str) -> Callable[[int], str]:
 
 
 def _pick(
-    readers: dict[str, Callable[[], list[Pair]]], spec: DataSpec, where: str
+    readers: Mapping[str, Callable[..., list[Pair]]], spec: DataSpec, where: str
 ) -> dict[str, list[Pair]]:
     """The training and the test part among those on offer."""
     found: dict[str, list[Pair]] = {}
@@ -149,7 +160,8 @@ def _pick(
         if name is None and role == "train":
             if len(readers) != 1:
                 raise UserError(
-                    "has no split called train", where=where,
+                    "has no split called train",
+                    where=where,
                     remedy=f"name one by --set data.train_split=: {', '.join(sorted(readers))}",
                 )
             name = next(iter(readers))
@@ -168,8 +180,9 @@ def _embedded(spec: DataSpec) -> RawPairs:
     if test_split not in ("test", "dev"):
         raise UserError(f'the embedded world has no split "{test_split}"', remedy="use test or dev")
     train = part("train", spec.limit or EMBEDDED_TRAIN)
-    return RawPairs(train, part(test_split, spec.test_limit or EMBEDDED_TEST),
-                    f"the world's {test_split} split")
+    return RawPairs(
+        train, part(test_split, spec.test_limit or EMBEDDED_TEST), f"the world's {test_split} split"
+    )
 
 
 def _hub(spec: DataSpec, convert: Converter) -> dict[str, list[Pair]]:
@@ -184,8 +197,14 @@ def _hub(spec: DataSpec, convert: Converter) -> dict[str, list[Pair]]:
             remedy="check the name, the network and HF_TOKEN (gated data needs one), or give a "
             "local file or folder by --data",
         ) from error
-    return _pick({str(k): (lambda k=k, v=v: convert(v.to_list(), _rows_of(name, k)))  # type: ignore[misc]
-                  for k, v in loaded.items()}, spec, name)
+    return _pick(
+        {
+            str(k): (lambda k=k, v=v: convert(v.to_list(), _rows_of(name, k)))  # type: ignore[misc]
+            for k, v in loaded.items()
+        },
+        spec,
+        name,
+    )
 
 
 def looks_local(source: str) -> bool:

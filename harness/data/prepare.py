@@ -60,12 +60,23 @@ def _tokenise_both(
     raw: RawPairs, tokenizer: Any, template: Template, spec: DataSpec, progress: Progress
 ) -> tuple[Tokenised, Tokenised]:
     total = len(raw.train) + len(raw.test)
-    train = tokenise(raw.train, tokenizer, template, max_length=spec.max_length,
-                     progress=lambda done, _: progress(done, total, {}))
-    check_tokenised(train, spec.source, max_length=spec.max_length,
-                    unknown_token_limit=spec.unknown_token_limit)
-    test = tokenise(raw.test, tokenizer, template, max_length=spec.max_length,
-                    progress=lambda done, _: progress(len(raw.train) + done, total, {}))
+    train = tokenise(
+        raw.train,
+        tokenizer,
+        template,
+        max_length=spec.max_length,
+        progress=lambda done, _: progress(done, total, {}),
+    )
+    check_tokenised(
+        train, spec.source, max_length=spec.max_length, unknown_token_limit=spec.unknown_token_limit
+    )
+    test = tokenise(
+        raw.test,
+        tokenizer,
+        template,
+        max_length=spec.max_length,
+        progress=lambda done, _: progress(len(raw.train) + done, total, {}),
+    )
     return train, test
 
 
@@ -74,8 +85,7 @@ def _prepare_sft(
 ) -> None:
     raw = load_pairs(spec, to_conversations)
     rows = tokenise(raw.train, tokenizer, template, max_length=max_length, needs_rejected=False)
-    check_tokenised(rows, spec.source, max_length=max_length,
-                    unknown_token_limit=spec.unknown_token_limit)
+    check_tokenised(rows, spec.source, max_length=max_length, unknown_token_limit=spec.unknown_token_limit)
     write_pairs(rows, out / f"sft_{arm}.parquet")
 
 
@@ -86,9 +96,16 @@ def write_pairs(tokenised: Tokenised, path: Path) -> None:
 
     ids = pyarrow.list_(pyarrow.int32())
     schema = pyarrow.schema(
-        [("id", pyarrow.string()), ("prompt_ids", ids), ("chosen_ids", ids), ("rejected_ids", ids),
-         ("prompt", pyarrow.string()), ("chosen", pyarrow.string()),
-         ("rejected", pyarrow.string()), ("truncated", pyarrow.bool_())]
+        [
+            ("id", pyarrow.string()),
+            ("prompt_ids", ids),
+            ("chosen_ids", ids),
+            ("rejected_ids", ids),
+            ("prompt", pyarrow.string()),
+            ("chosen", pyarrow.string()),
+            ("rejected", pyarrow.string()),
+            ("truncated", pyarrow.bool_()),
+        ]
     )
     rows = [
         {
@@ -125,10 +142,10 @@ def _facts(
         "test_pairs": len(test.kept),
         "train_ids_digest": digest(json.dumps([p.pair.id for p in train.kept])),
         "every_response_ends_with_a_stop_token": all(
-            p.chosen_ids[-1] in template.stop_token_ids
-            and p.rejected_ids[-1] in template.stop_token_ids for p in ended
+            p.chosen_ids[-1] in template.stop_token_ids and p.rejected_ids[-1] in template.stop_token_ids
+            for p in ended
         ),
-        "doubled_bos": any(
-            p.prompt_ids[:2] == [tokenizer.bos_token_id] * 2 for p in train.kept
-        ) if tokenizer.bos_token_id is not None else False,
+        "doubled_bos": any(p.prompt_ids[:2] == [tokenizer.bos_token_id] * 2 for p in train.kept)
+        if tokenizer.bos_token_id is not None
+        else False,
     }

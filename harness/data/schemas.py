@@ -62,8 +62,10 @@ def to_conversations(rows: Iterable[dict[str, Any]], where: Where) -> list[Pair]
             messages = _messages(row["messages"], "messages", where(index))
         elif "prompt" in row and ("completion" in row or "response" in row):
             answer = str(row.get("completion", row.get("response")))
-            messages = [*_as_messages(row["prompt"], "prompt", where(index)),
-                        {"role": "assistant", "content": answer}]
+            messages = [
+                *_as_messages(row["prompt"], "prompt", where(index)),
+                {"role": "assistant", "content": answer},
+            ]
         else:
             raise UserError(
                 "holds neither messages nor prompt and completion",
@@ -83,14 +85,16 @@ def _read(row: dict[str, Any], where: str) -> tuple[Messages, str, str]:
             guess = nearest(column, row)
             hint = f'there is "{guess}"; rename it' if guess else f"columns: {', '.join(row) or 'none'}"
             raise UserError(
-                f"has no {column} answer", where=where,
+                f"has no {column} answer",
+                where=where,
                 remedy=f"every pair needs prompt, chosen and rejected ({hint})",
             )
     chosen, rejected = row["chosen"], row["rejected"]
     if row.get("prompt") is not None:
         prompt = _as_messages(row["prompt"], "prompt", where)
-        answers = [_answer(side, prompt, name, where) for name, side in
-                   (("chosen", chosen), ("rejected", rejected))]
+        answers = [
+            _answer(side, prompt, name, where) for name, side in (("chosen", chosen), ("rejected", rejected))
+        ]
         shared = _shared_prompt(chosen, rejected, where)
         return (shared or prompt), answers[0], answers[1]
     return _split_shared(chosen, rejected, where)
@@ -110,7 +114,8 @@ def _split_shared(chosen: Any, rejected: Any, where: str) -> tuple[Messages, str
         shared = _prefix(left[:-1], right[:-1])
         if len(shared) != len(left) - 1 or len(left) != len(right) or not shared:
             raise UserError(
-                "chosen and rejected share no prompt", where=where,
+                "chosen and rejected share no prompt",
+                where=where,
                 remedy="give a column `prompt`, or conversations that differ in the last turn only",
             )
         return shared, left[-1]["content"], right[-1]["content"]
@@ -119,9 +124,14 @@ def _split_shared(chosen: Any, rejected: Any, where: str) -> tuple[Messages, str
         head, found, answer = chosen.rpartition(marker)
         other, also, worse = rejected.rpartition(marker)
         if found and also and head == other:
-            return [{"role": "user", "content": head.removeprefix("\n\nHuman:").strip()}], answer.strip(), worse.strip()
+            return (
+                [{"role": "user", "content": head.removeprefix("\n\nHuman:").strip()}],
+                answer.strip(),
+                worse.strip(),
+            )
     raise UserError(
-        "has no prompt, and none can be told from chosen and rejected", where=where,
+        "has no prompt, and none can be told from chosen and rejected",
+        where=where,
         remedy="give a column `prompt`",
     )
 
@@ -132,7 +142,8 @@ def _answer(value: Any, prompt: Messages, name: str, where: str) -> str:
     messages = _messages(value, name, where)
     if not messages or messages[-1]["role"] != "assistant":
         raise UserError(
-            f"{name} does not end with an assistant's message", where=where,
+            f"{name} does not end with an assistant's message",
+            where=where,
             remedy="end it with {role: assistant, content: ...}",
         )
     return messages[-1]["content"]
@@ -149,7 +160,8 @@ def _messages(value: Any, name: str, where: str) -> Messages:
         return [{"role": str(m["role"]), "content": str(m["content"])} for m in value]
     except (TypeError, KeyError, IndexError):
         raise UserError(
-            f"{name} is neither text nor a list of messages", where=where,
+            f"{name} is neither text nor a list of messages",
+            where=where,
             remedy="write text, or [{role: ..., content: ...}, ...]",
         ) from None
 

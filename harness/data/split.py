@@ -5,9 +5,7 @@ from __future__ import annotations
 from harness.data.schemas import Pair, digest
 
 
-def split_pairs(
-    splits: dict[str, list[Pair]], test_fraction: float
-) -> tuple[list[Pair], list[Pair], str]:
+def split_pairs(splits: dict[str, list[Pair]], test_fraction: float) -> tuple[list[Pair], list[Pair], str]:
     """Train, test and where the test pairs came from.
 
     Without a test split, prompts whose hash falls below `test_fraction` are the test: pairs that

@@ -47,5 +47,10 @@ def _quantiles(values: np.ndarray[Any, Any]) -> dict[str, float] | None:
     if not len(values):
         return None
     low, middle, high, top = np.quantile(values, [0.05, 0.5, 0.95, 1.0])
-    return {"p5": float(low), "median": float(middle), "p95": float(high), "max": float(top),
-            "mean": float(values.mean())}
+    return {
+        "p5": float(low),
+        "median": float(middle),
+        "p95": float(high),
+        "max": float(top),
+        "mean": float(values.mean()),
+    }

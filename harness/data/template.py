@@ -34,9 +34,7 @@ class Template:
 def apply_choice(tokenizer: Any, choice: str) -> Template:
     """Set the tokenizer's template by `auto`, `tokenizer`, `default` or a path, and its pad token."""
     if tokenizer.eos_token_id is None:
-        raise UserError(
-            "the tokenizer has no end-of-sequence token", remedy="set eos_token in its config"
-        )
+        raise UserError("the tokenizer has no end-of-sequence token", remedy="set eos_token in its config")
     source = _choose(tokenizer, choice)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -58,7 +56,8 @@ def _choose(tokenizer: Any, choice: str) -> str:
     path = Path(choice)
     if not path.is_file():
         raise UserError(
-            "no such file", where=choice,
+            "no such file",
+            where=choice,
             remedy="data.chat_template takes auto, tokenizer, default or the path of a .jinja file",
         )
     tokenizer.chat_template = path.read_text(encoding="utf-8")

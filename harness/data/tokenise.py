@@ -73,8 +73,7 @@ def _ids(
     prompt = render(tokenizer, pair.prompt, generation=True)
     answers = [pair.chosen, pair.rejected] if needs_rejected else [pair.chosen]
     wholes = [
-        render(tokenizer, [*pair.prompt, {"role": "assistant", "content": answer}])
-        for answer in answers
+        render(tokenizer, [*pair.prompt, {"role": "assistant", "content": answer}]) for answer in answers
     ]
     cut = min(_common_prefix(prompt, whole) for whole in wholes)
     responses = [last_turn_end(tokenizer, whole[cut:], template.stop_token_ids) for whole in wholes]
@@ -83,9 +82,7 @@ def _ids(
 
 def render(tokenizer: Any, messages: Messages, *, generation: bool = False) -> list[int]:
     """Token ids of a conversation; the template writes BOS, so the tokenizer must not."""
-    text = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=generation
-    )
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 

@@ -45,14 +45,22 @@ def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
             missing[quantity] = found.reason or "unknown"
         if quantity == "peak_memory_bytes":
             cost["memory_kind"] = memory_kind(view)
-    whole = arm_cost(view, view.cost_reference, "wall_seconds").value if view.cost_reference in view.arms else None
+    whole = (
+        arm_cost(view, view.cost_reference, "wall_seconds").value
+        if view.cost_reference in view.arms
+        else None
+    )
     cost["relative"] = cost["wall_seconds"] / whole if whole and cost["wall_seconds"] else None
     if cost["relative"] is None:
         missing["relative"] = f"no training time of {view.cost_reference}"
     missing["helpfulness"] = "no grader"
     scores = _scores(view, arm, missing)
-    return {"cost": cost, "scores": scores, "missing": missing,
-            "stages": [d for cell in view.cells_of(arm) for d in cell.stages]}
+    return {
+        "cost": cost,
+        "scores": scores,
+        "missing": missing,
+        "stages": [d for cell in view.cells_of(arm) for d in cell.stages],
+    }
 
 
 def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -66,12 +74,20 @@ def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str
         if means:
             estimate = mean_interval(means, ITEMS_TARGET)
             scores.setdefault(benchmark, {})[name] = {
-                "estimate": estimate.value, "low": estimate.low, "high": estimate.high,
-                "n": estimate.n, "per_seed": means,
+                "estimate": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "n": estimate.n,
+                "per_seed": means,
             }
         elif metric == WIN_RATE and arm == view.baseline:
             scores.setdefault(benchmark, {})[name] = {
-                "estimate": 0.5, "low": None, "high": None, "n": 0, "per_seed": [], "by_definition": True,
+                "estimate": 0.5,
+                "low": None,
+                "high": None,
+                "n": 0,
+                "per_seed": [],
+                "by_definition": True,
             }
         else:
             missing[metric] = "not scored for this arm"
@@ -84,7 +100,10 @@ def _base_scores(view: ComparisonView) -> dict[str, dict[str, Any]]:
         benchmark, _, name = metric.rpartition(".")
         estimate = None if view.random_weights else sum(table.values()) / len(table)
         scores.setdefault(benchmark, {})[name] = {
-            "estimate": estimate, "low": None, "high": None, "n": len(table)
+            "estimate": estimate,
+            "low": None,
+            "high": None,
+            "n": len(table),
         }
     return scores
 
@@ -92,8 +111,16 @@ def _base_scores(view: ComparisonView) -> dict[str, dict[str, Any]]:
 def _evidence(e: Evidence) -> dict[str, Any]:
     estimate = dataclasses.asdict(e.estimate)
     keep = ("low", "high", "n", "p", "target", "detectable", "reason")
-    return {"quantity": e.quantity, "a": e.a, "b": e.b, "kind": e.kind, "estimate": estimate["value"],
-            **{k: estimate[k] for k in keep}, "verdict": e.verdict, "stages": list(e.sources)}
+    return {
+        "quantity": e.quantity,
+        "a": e.a,
+        "b": e.b,
+        "kind": e.kind,
+        "estimate": estimate["value"],
+        **{k: estimate[k] for k in keep},
+        "verdict": e.verdict,
+        "stages": list(e.sources),
+    }
 
 
 def _provenance(view: ComparisonView) -> dict[str, Any]:

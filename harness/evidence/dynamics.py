@@ -36,7 +36,8 @@ def probe_series(view: ComparisonView, arm: str, metric: str) -> Series | None:
 def log_prob_figure(view: ComparisonView) -> Figure:
     """Chosen and rejected log-probs side by side."""
     return Figure(
-        "log_probs", "Held-out log-probs during training",
+        "log_probs",
+        "Held-out log-probs during training",
         (
             _panel(view, "probe_logp_chosen", "Chosen answers", "mean log-prob per token (nats)"),
             _panel(view, "probe_logp_rejected", "Rejected answers", "mean log-prob per token (nats)"),
@@ -50,7 +51,8 @@ def log_prob_figure(view: ComparisonView) -> Figure:
 def margin_figure(view: ComparisonView) -> Figure:
     """The log-odds margin of the odds-ratio term, for every arm."""
     return Figure(
-        "log_odds_margin", "Log-odds margin during training",
+        "log_odds_margin",
+        "Log-odds margin during training",
         (_panel(view, "probe_log_odds_margin", "Log-odds margin", "log odds ratio (nats)"),),
         "log odds of the chosen minus that of the rejected answer (Hong et al. 2024, eq. 4), held out.",
         _sources(view),
@@ -70,8 +72,15 @@ def score_figure(view: ComparisonView, metric: str) -> Figure:
 
 def dynamics_table(view: ComparisonView) -> Table:
     """Log-probs of held-out answers at the start, early and at the end of every arm."""
-    columns = ("arm", "rejected: start", "rejected: highest", "rejected: end", "chosen: end",
-               "log-odds margin: start", "log-odds margin: end")
+    columns = (
+        "arm",
+        "rejected: start",
+        "rejected: highest",
+        "rejected: end",
+        "chosen: end",
+        "log-odds margin: start",
+        "log-odds margin: end",
+    )
     rows = []
     for arm in view.arms:
         rejected, chosen, margin = (probe_series(view, arm, m) for m in (PROBE[1], PROBE[0], PROBE[2]))
@@ -79,8 +88,13 @@ def dynamics_table(view: ComparisonView) -> Table:
             sources = tuple(d for c in view.cells_of(arm) for d in c.stages)
             values = (rejected.y[0], max(rejected.y), rejected.y[-1], chosen.y[-1], margin.y[0], margin.y[-1])
             rows.append((Cell(arm), *(Cell(v, "number", digits=3, sources=sources) for v in values)))
-    return Table("dynamics", "Held-out log-probs during training", columns, tuple(rows),
-                 ("Nats per token, mean over 64 held-out pairs and over seeds.",))
+    return Table(
+        "dynamics",
+        "Held-out log-probs during training",
+        columns,
+        tuple(rows),
+        ("Nats per token, mean over 64 held-out pairs and over seeds.",),
+    )
 
 
 def _panel(view: ComparisonView, metric: str, title: str, label: str) -> Panel:

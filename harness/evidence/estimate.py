@@ -41,9 +41,9 @@ def mean_interval(values: Sequence[float], target: str) -> Estimate:
         return Estimate(mean, None, None, 1, None, target, reason="one seed has no interval")
     sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
     if sd <= 1e-12 * max(1.0, abs(mean)):
-        same = mean == 0
-        return Estimate(mean, mean, mean, n, 1.0 if same else None, target, identical=same,
-                        reason=None if same else "no spread between seeds")
+        if mean == 0:
+            return Estimate(mean, mean, mean, n, 1.0, target, identical=True)
+        return Estimate(mean, None, None, n, None, target, reason="no spread to judge it by")
     from scipy import stats
 
     half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd / math.sqrt(n)
@@ -83,8 +83,15 @@ def paired_items(a: Mapping[str, float], b: Mapping[str, float]) -> Estimate:
 
         p = float(stats.binomtest(wins, wins + losses, 0.5).pvalue)
         mean = math.fsum(differences) / len(shared)
-        return Estimate(mean, None, None, len(shared), p, POPULATION_TARGET,
-                        reason="fewer than 25 items disagree: exact McNemar test, no interval")
+        return Estimate(
+            mean,
+            None,
+            None,
+            len(shared),
+            p,
+            POPULATION_TARGET,
+            reason="fewer than 25 items disagree: exact McNemar test, no interval",
+        )
     return mean_interval(differences, POPULATION_TARGET)
 
 
@@ -106,8 +113,17 @@ def log_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
     def back(value: float | None) -> float | None:
         return None if value is None else math.exp(value)
 
-    return Estimate(back(inner.value), back(inner.low), back(inner.high), inner.n, inner.p,
-                    RUNS_TARGET, back(inner.detectable), inner.identical, inner.reason)
+    return Estimate(
+        back(inner.value),
+        back(inner.low),
+        back(inner.high),
+        inner.n,
+        inner.p,
+        RUNS_TARGET,
+        back(inner.detectable),
+        inner.identical,
+        inner.reason,
+    )
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:

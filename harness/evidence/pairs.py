@@ -9,7 +9,7 @@ from harness.evidence.estimate import Estimate, log_ratio, paired_items, paired_
 from harness.evidence.verdict import verdict
 from harness.evidence.view import ComparisonView
 
-LOWER_IS_BETTER = ("answer_tokens",)
+NEITHER_IS_BETTER = ("answer_tokens", "logp_chosen", "logp_rejected")
 NO_RATIO_INTERVAL = ("flops", "peak_memory_bytes")
 
 
@@ -57,9 +57,16 @@ def score_evidence(view: ComparisonView, metric: str, a: str, b: str) -> Evidenc
         estimate = paired_seeds(left, right)
     else:
         estimate = paired_items(left[shared[0]], right[shared[0]])
-    higher = metric.rpartition(".")[2] not in LOWER_IS_BETTER
-    return Evidence(metric, a, b, "difference", estimate,
-                    verdict(estimate, higher_is_better=higher), _evaluates(view, a, b))
+    directed = metric.rpartition(".")[2] not in NEITHER_IS_BETTER
+    return Evidence(
+        metric,
+        a,
+        b,
+        "difference",
+        estimate,
+        verdict(estimate, words=("better", "worse") if directed else ("higher", "lower")),
+        _evaluates(view, a, b),
+    )
 
 
 def _by_seed(view: ComparisonView, arm: str, metric: str) -> dict[int, dict[str, float]]:
@@ -85,10 +92,18 @@ def _cost(view: ComparisonView, quantity: str, a: str, b: str) -> Evidence:
         nothing = Estimate(None, None, None, 0, None, "", reason=left.reason or right.reason)
         return Evidence(name, a, b, "ratio", nothing, verdict(nothing), sources)
     if quantity in NO_RATIO_INTERVAL:
-        exact = Estimate(left.value / right.value, None, None, len(left.per_seed), None,
-                         "this run", reason="a repeatable value, no interval")
+        exact = Estimate(
+            left.value / right.value,
+            None,
+            None,
+            len(left.per_seed),
+            None,
+            "this run",
+            reason="a repeatable value, no interval",
+        )
         word = "equal" if left.value == right.value else "less" if left.value < right.value else "more"
         return Evidence(name, a, b, "ratio", exact, word, sources)
     ratio = log_ratio(left.per_seed, right.per_seed)
-    return Evidence(name, a, b, "ratio", ratio,
-                    verdict(ratio, neutral=1.0, higher_is_better=False), sources)
+    return Evidence(
+        name, a, b, "ratio", ratio, verdict(ratio, neutral=1.0, words=("worse", "better")), sources
+    )

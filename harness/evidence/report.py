@@ -21,8 +21,12 @@ def build_report(view: ComparisonView) -> Report:
         Section("Costs and results", (), (tables.main_table(view),)),
         *_quality(view, evidence),
         Section("What can and cannot be concluded", _limits(view)),
-        Section("Training dynamics", (), (dynamics.dynamics_table(view),),
-                (dynamics.log_prob_figure(view), dynamics.margin_figure(view))),
+        Section(
+            "Training dynamics",
+            (),
+            (dynamics.dynamics_table(view),),
+            (dynamics.log_prob_figure(view), dynamics.margin_figure(view)),
+        ),
         Section("Cost ledger", (), (tables.ledger_table(view), tables.flops_table(view))),
         Section("Parity", (), (tables.parity_table(view),)),
         Section("Data and provenance", (), (tables.data_table(view), tables.provenance_table(view))),
@@ -33,38 +37,53 @@ def build_report(view: ComparisonView) -> Report:
 
 def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section]:
     if view.random_weights or not view.metrics():
-        reason = ("Training began from random weights, so scores would mean nothing and are left out."
-                  if view.random_weights else "Nothing was scored.")
+        reason = (
+            "Training began from random weights, so scores would mean nothing and are left out."
+            if view.random_weights
+            else "Nothing was scored."
+        )
         costs = [e for e in evidence if e.quantity.startswith("cost.")]
         return [Section("Scores", (reason,), (tables.evidence_table(costs, view.arms),))]
     metric = next((m for m in HEADLINE_METRICS[1:] if m in view.metrics()), view.metrics()[0])
     return [
-        Section("Scores", (), (tables.score_table(view, evidence), tables.evidence_table(evidence, view.arms)),
-                (dynamics.score_figure(view, metric),))
+        Section(
+            "Scores",
+            (),
+            (tables.score_table(view, evidence), tables.evidence_table(evidence, view.arms)),
+            (dynamics.score_figure(view, metric),),
+        )
     ]
 
 
 def _summary(view: ComparisonView, evidence: Sequence[Evidence]) -> tuple[str, ...]:
     """Exactly three sentences: better or not, at what cost, how sure."""
     if not {"orpo", "sft_dpo"} <= set(view.arms):
-        return (f"This comparison holds {', '.join(view.arms)}, not both orpo and sft_dpo.",
-                "The question of ORPO against SFT then DPO is therefore not answered.",
-                "The tables below say what was measured.")
+        return (
+            f"This comparison holds {', '.join(view.arms)}, not both orpo and sft_dpo.",
+            "The question of ORPO against SFT then DPO is therefore not answered.",
+            "The tables below say what was measured.",
+        )
     return (_quality_sentence(view, evidence), _cost_sentence(view), _sureness_sentence(view))
 
 
 def _quality_sentence(view: ComparisonView, evidence: Sequence[Evidence]) -> str:
     if view.random_weights:
-        return "Whether ORPO is better than SFT then DPO was not measured: training began from random weights."
+        return (
+            "Whether ORPO is better than SFT then DPO was not measured: training began from random weights."
+        )
     for metric in HEADLINE_METRICS[1:]:
         one = next((e for e in evidence if (e.quantity, e.a, e.b) == (metric, "orpo", "sft_dpo")), None)
         if one is None or one.estimate.value is None:
             continue
         value = one.estimate
-        interval = "" if value.low is None or value.high is None else f" (95% {value.low:+.3f} to {value.high:+.3f})"
-        words = {"better": "Single-stage ORPO is better than SFT then DPO here",
-                 "worse": "Single-stage ORPO is worse than SFT then DPO here",
-                 "identical": "Single-stage ORPO and SFT then DPO give identical results here"}
+        interval = (
+            "" if value.low is None or value.high is None else f" (95% {value.low:+.3f} to {value.high:+.3f})"
+        )
+        words = {
+            "better": "Single-stage ORPO is better than SFT then DPO here",
+            "worse": "Single-stage ORPO is worse than SFT then DPO here",
+            "identical": "Single-stage ORPO and SFT then DPO give identical results here",
+        }
         opening = words.get(one.verdict, "ORPO and SFT then DPO are not separable here")
         return f"{opening}: {metric} differs by {value.value:+.3f}{interval}."
     return "Whether ORPO is better than SFT then DPO was not measured: no benchmark scored both."
@@ -72,7 +91,11 @@ def _quality_sentence(view: ComparisonView, evidence: Sequence[Evidence]) -> str
 
 def _cost_sentence(view: ComparisonView) -> str:
     parts = []
-    names = (("wall_seconds", "training time"), ("flops", "FLOPs"), ("peak_memory_bytes", tables.memory_name(view)))
+    names = (
+        ("wall_seconds", "training time"),
+        ("flops", "FLOPs"),
+        ("peak_memory_bytes", tables.memory_name(view)),
+    )
     for quantity, name in names:
         orpo, both = (arm_cost(view, arm, quantity).value for arm in ("orpo", "sft_dpo"))
         parts.append(f"{orpo / both:.0%} of its {name}" if orpo and both else f"its {name} was not measured")
@@ -83,29 +106,46 @@ def _sureness_sentence(view: ComparisonView) -> str:
     seeds, pairs = len(view.seeds), view.prepared["train_pairs"]
     unequal = [c.check for c in view.record.parity if c.equal is False]
     parity = f"parity was broken in: {', '.join(unequal)}" if unequal else "no parity check failed"
-    return (f"This rests on {seeds} seed{'s' if seeds > 1 else ''}, {pairs:,} training pairs and "
-            f"{view.prepared['test_pairs']:,} held-out pairs, and {parity}.")
+    return (
+        f"This rests on {seeds} seed{'s' if seeds > 1 else ''}, {pairs:,} training pairs and "
+        f"{view.prepared['test_pairs']:,} held-out pairs, and {parity}."
+    )
 
 
 def _limits(view: ComparisonView) -> tuple[str, ...]:
     found = []
     if len(view.seeds) == 1:
-        found.append("One seed: differences between arms cannot be told from differences between "
-                     "seeds. Item-level intervals speak of this one seed; times have no interval.")
+        found.append(
+            "One seed: differences between arms cannot be told from differences between "
+            "seeds. Item-level intervals speak of this one seed; times have no interval."
+        )
     elif len(view.seeds) < 5:
-        found.append(f"{len(view.seeds)} seeds: only large differences are detectable; the smallest "
-                     "ones stand beside each verdict.")
+        found.append(
+            f"{len(view.seeds)} seeds: only large differences are detectable; the smallest "
+            "ones stand beside each verdict."
+        )
     if view.random_weights:
         found.append("Random weights: time, memory and FLOPs are real, quality is not measured.")
     if memory_kind(view) == "host_rss":
-        found.append("CPU: memory is the host's resident peak, most of it imports, and never VRAM; "
-                     "claims about GPU memory need a GPU. CPU times say little about GPU times.")
+        found.append(
+            "CPU: memory is the host's resident peak, most of it imports, and never VRAM; "
+            "claims about GPU memory need a GPU. CPU times say little about GPU times."
+        )
     if view.prepared["source"] == "embedded":
-        found.append("The embedded world is made by code to show that the path works; nothing about "
-                     "real models or real text follows from it.")
+        found.append(
+            "The embedded world is made by code to show that the path works; nothing about "
+            "real models or real text follows from it."
+        )
     spread = {c.detail for c in view.record.parity if c.check == "tuning trials per arm"}
     found.append(f"Hyper-parameters: tuning trials per arm: {', '.join(spread)}.")
     own = view.prepared["sft_data"]
-    found.append("SFT trained on " + ("external data: " + ", ".join(f"{a} on {s}" for a, s in own.items())
-                                      if own else "the chosen answers of the same pairs") + ".")
+    found.append(
+        "SFT trained on "
+        + (
+            "external data: " + ", ".join(f"{a} on {s}" for a, s in own.items())
+            if own
+            else "the chosen answers of the same pairs"
+        )
+        + "."
+    )
     return tuple(found)

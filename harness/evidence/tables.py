@@ -23,13 +23,23 @@ def memory_name(view: ComparisonView) -> str:
 
 def main_table(view: ComparisonView) -> Table:
     """One row an arm: what it is, what it costs, what it reaches."""
-    columns = ("method", "stages", "training time", memory_name(view), "FLOPs", "win rate",
-               "helpfulness", "relative cost")
+    columns = (
+        "method",
+        "stages",
+        "training time",
+        memory_name(view),
+        "FLOPs",
+        "win rate",
+        "helpfulness",
+        "relative cost",
+    )
     rows = []
-    notes = ["Training time: from model load to the final checkpoint, summed over stages; mean of "
-             f"{len(view.seeds)} seed(s). Relative cost: training time over that of "
-             f"{view.cost_reference}. Win rate: against {view.baseline}, 50% = equal.",
-             "Helpfulness is not measured without a grader."]
+    notes = [
+        "Training time: from model load to the final checkpoint, summed over stages; mean of "
+        f"{len(view.seeds)} seed(s). Relative cost: training time over that of "
+        f"{view.cost_reference}. Win rate: against {view.baseline}, 50% = equal.",
+        "Helpfulness is not measured without a grader.",
+    ]
     for arm in view.arms:
         seconds = arm_cost(view, arm, "wall_seconds")
         names = [s.name.split("/")[1].split("@")[0] for s in view.stages_of(view.cells_of(arm)[0])]
@@ -79,14 +89,22 @@ def score_cell(view: ComparisonView, arm: str, metric: str) -> Cell:
         return Cell(None, reason=f"{metric} was not scored", sources=sources)
     estimate = mean_interval(means, ITEMS_TARGET)
     percent = is_share(metric)
-    return Cell(estimate.value, "percent" if percent else "number", estimate.low, estimate.high,
-                1 if percent else 3, sources=sources)
+    return Cell(
+        estimate.value,
+        "percent" if percent else "number",
+        estimate.low,
+        estimate.high,
+        1 if percent else 3,
+        sources=sources,
+    )
 
 
 def is_share(metric: str) -> bool:
     """Whether a metric is a share of items, shown in percent."""
     name = metric.rpartition(".")[2]
-    return name in ("accuracy", "acc", "acc_norm", "exact_match", "pass", "grade") or name.startswith("win_rate")
+    return name in ("accuracy", "acc", "acc_norm", "exact_match", "pass", "grade") or name.startswith(
+        "win_rate"
+    )
 
 
 def score_table(view: ComparisonView, evidence: Sequence[Evidence]) -> Table:
@@ -99,16 +117,25 @@ def score_table(view: ComparisonView, evidence: Sequence[Evidence]) -> Table:
         base_cell = Cell(None, reason="not scored")
         if base and not view.random_weights:
             kind: CellKind = "percent" if is_share(metric) else "number"
-            base_cell = Cell(sum(base.values()) / len(base), kind, digits=1 if is_share(metric) else 3,
-                             sources=(view.record.plan.base_evaluate or "",))
+            base_cell = Cell(
+                sum(base.values()) / len(base),
+                kind,
+                digits=1 if is_share(metric) else 3,
+                sources=(view.record.plan.base_evaluate or "",),
+            )
         cells = [
             _bold_if_best(score_cell(view, arm, metric), arm, metric, view.arms, evidence)
             for arm in view.arms
         ]
         rows.append((Cell(benchmark), Cell(name), base_cell, *cells))
-    note = (f"Mean over {len(view.seeds)} seeds with a 95% t interval over seeds: {ITEMS_TARGET}."
-            if len(view.seeds) > 1 else "One seed: no interval over seeds.")
-    return Table("scores", "Scores", columns, tuple(rows), (note, "Bold: separably better than every other arm."))
+    note = (
+        f"Mean over {len(view.seeds)} seeds with a 95% t interval over seeds: {ITEMS_TARGET}."
+        if len(view.seeds) > 1
+        else "One seed: no interval over seeds."
+    )
+    return Table(
+        "scores", "Scores", columns, tuple(rows), (note, "Bold: separably better than every other arm.")
+    )
 
 
 def _bold_if_best(
@@ -117,7 +144,8 @@ def _bold_if_best(
     verdicts = {(e.a, e.b): e.verdict for e in evidence if e.quantity == metric}
     wins = [
         verdicts.get((arm, other)) == "better" or verdicts.get((other, arm)) == "worse"
-        for other in arms if other != arm
+        for other in arms
+        if other != arm
     ]
     return Cell(**{**cell.__dict__, "bold": bool(wins) and all(wins)})
 
@@ -126,34 +154,71 @@ def evidence_table(evidence: Sequence[Evidence], arms: Sequence[str]) -> Table:
     """Every paired estimate of arm against arm."""
     columns = ("quantity", "a", "b", "a against b", "p", "n", "verdict on a", "about")
     rows = []
+    absent: dict[str, str] = {}
     for e in evidence:
         if e.b not in arms:
+            continue
+        if e.estimate.value is None:
+            absent[e.quantity] = e.estimate.reason or "unknown"
             continue
         bold = bool(is_separable(e.estimate, neutral=1.0 if e.kind == "ratio" else 0.0))
         value = e.estimate
         rows.append(
             (
-                Cell(e.quantity), Cell(e.a), Cell(e.b),
+                Cell(e.quantity),
+                Cell(e.a),
+                Cell(e.b),
                 Cell(value.value, "number", value.low, value.high, 3, bold, value.reason, e.sources),
                 Cell(value.p, "number", digits=4, reason="no test"),
-                Cell(value.n, "count"), Cell(e.verdict), Cell(value.target or NOT_MEASURED),
+                Cell(value.n, "count"),
+                Cell(e.verdict),
+                Cell(value.target or NOT_MEASURED),
             )
         )
     return Table(
-        "evidence", "Arm against arm", columns, tuple(rows),
-        ("Scores: difference a - b. Costs: ratio a / b, geometric mean over seeds. Intervals: 95%. "
-         "Nothing here was registered before the run, so all of it is exploratory.",),
+        "evidence",
+        "Arm against arm",
+        columns,
+        tuple(rows),
+        (
+            "Scores: difference a - b. Costs: ratio a / b, geometric mean over seeds. Intervals: 95%. "
+            "Nothing here was registered before the run, so all of it is exploratory.",
+            *(f"{quantity} is not measured: {reason}." for quantity, reason in absent.items()),
+        ),
     )
 
 
-PHASES = ("start_up_seconds", "model_load_seconds", "reference_seconds", "train_seconds",
-          "save_seconds", "evaluation_seconds", "wall_seconds")
+PHASES = (
+    "start_up_seconds",
+    "model_load_seconds",
+    "reference_seconds",
+    "train_seconds",
+    "save_seconds",
+    "evaluation_seconds",
+    "wall_seconds",
+)
 
 
 def ledger_table(view: ComparisonView) -> Table:
     """One row a training stage, in the order they ran."""
-    columns = ("stage", "start-up", "load", "reference", "train", "save", "evaluation", "headline",
-               memory_name(view), "FLOPs", "energy", "steps", "pairs", "tokens", "padded tokens", "origin")
+    columns = (
+        "stage",
+        "start-up",
+        "load",
+        "reference",
+        "train",
+        "save",
+        "evaluation",
+        "headline",
+        memory_name(view),
+        "FLOPs",
+        "energy",
+        "steps",
+        "pairs",
+        "tokens",
+        "padded tokens",
+        "origin",
+    )
     rows = []
     for digest in view.record.plan.order:
         stage = view.record.results.get(digest)
@@ -170,12 +235,17 @@ def ledger_table(view: ComparisonView) -> Table:
                 _measured(stage, "peak_memory_bytes", "bytes", digest),
                 _measured(stage, "flops", "flops", digest),
                 _measured(stage, "energy_joules", "joules", digest),
-                *(_measured(stage, q, "count", digest) for q in ("steps", "pairs", "tokens_real", "tokens_padded")),
+                *(
+                    _measured(stage, q, "count", digest)
+                    for q in ("steps", "pairs", "tokens_real", "tokens_padded")
+                ),
                 Cell(origin),
             )
         )
-    note = ("Headline = load + reference + train + save. Start-up (imports) and in-training "
-            "evaluation are not part of it.")
+    note = (
+        "Headline = load + reference + train + save. Start-up (imports) and in-training "
+        "evaluation are not part of it."
+    )
     return Table("ledger", "What each stage cost", columns, tuple(rows), (note,))
 
 
@@ -188,8 +258,15 @@ def _measured(stage: StageResult, quantity: str, kind: CellKind, digest: str) ->
 
 def flops_table(view: ComparisonView) -> Table:
     """Counted against theory, stage by stage, at the first seed."""
-    columns = ("stage", "sequences forwarded per pair", "reference", "counted", "theory", "counted / theory",
-               "unknown operations")
+    columns = (
+        "stage",
+        "sequences forwarded per pair",
+        "reference",
+        "counted",
+        "theory",
+        "counted / theory",
+        "unknown operations",
+    )
     rows = []
     seen: set[str] = set()
     for arm in view.arms:
@@ -222,14 +299,18 @@ def _ratio_notes(view: ComparisonView) -> list[str]:
     costs = {arm: arm_cost(view, arm, "flops").value for arm in view.arms}
     orpo, both = costs.get("orpo"), costs.get("sft_dpo")
     if orpo and both:
-        notes.append(f"ORPO / (SFT + DPO) = {orpo / both:.3f} of all FLOPs; one epoch each and equal "
-                     "lengths give 0.545 (full) or 0.500 (LoRA) of the bodies' FLOPs.")
+        notes.append(
+            f"ORPO / (SFT + DPO) = {orpo / both:.3f} of all FLOPs; one epoch each and equal "
+            "lengths give 0.545 (full) or 0.500 (LoRA) of the bodies' FLOPs."
+        )
     cells = view.cells_of("sft_dpo")[:1] if "sft_dpo" in view.arms else []
     dpo = view.stages_of(cells[0])[-1].measured("flops") if cells else None
     own = view.stages_of(view.cells_of("orpo")[0])[0].measured("flops") if "orpo" in view.arms else None
     if dpo and dpo.value and own and own.value:
-        notes.append(f"ORPO / DPO = {own.value / dpo.value:.3f} of all FLOPs at the first seed; the "
-                     "bodies' share in theory: 0.75 (full), 0.67 (LoRA), 1.0 with a precomputed reference.")
+        notes.append(
+            f"ORPO / DPO = {own.value / dpo.value:.3f} of all FLOPs at the first seed; the "
+            "bodies' share in theory: 0.75 (full), 0.67 (LoRA), 1.0 with a precomputed reference."
+        )
     return notes
 
 
@@ -252,19 +333,40 @@ def data_table(view: ComparisonView) -> Table:
         lengths = [part[f"{name}_tokens"] or {} for name in ("prompt", "chosen", "rejected")]
         rows.append(
             (
-                Cell(split), Cell(part["pairs_read"], "count"), Cell(part["pairs_kept"], "count"),
+                Cell(split),
+                Cell(part["pairs_read"], "count"),
+                Cell(part["pairs_kept"], "count"),
                 Cell(part["truncated"], "count"),
                 Cell(", ".join(f"{n} {reason}" for reason, n in part["dropped"].items()) or "none"),
                 Cell(part["duplicate_pairs"], "count"),
-                *(Cell(f"{q['median']:.0f} / {q['max']:.0f}" if q else None, reason="no pairs") for q in lengths),
+                *(
+                    Cell(f"{q['median']:.0f} / {q['max']:.0f}" if q else None, reason="no pairs")
+                    for q in lengths
+                ),
             )
         )
-    columns = ("split", "pairs read", "kept", "truncated", "dropped", "duplicates",
-               "prompt tokens", "chosen tokens", "rejected tokens")
+    columns = (
+        "split",
+        "pairs read",
+        "kept",
+        "truncated",
+        "dropped",
+        "duplicates",
+        "prompt tokens",
+        "chosen tokens",
+        "rejected tokens",
+    )
     overlap = statistics["test_pairs_whose_prompt_is_in_train"]
-    return Table("data", "Data", columns, tuple(rows),
-                 (f"Source: {view.prepared['source']}. Test split: {statistics['test_origin']}. "
-                  f"Token lengths: median / maximum. Test pairs whose prompt is in train: {overlap}.",))
+    return Table(
+        "data",
+        "Data",
+        columns,
+        tuple(rows),
+        (
+            f"Source: {view.prepared['source']}. Test split: {statistics['test_origin']}. "
+            f"Token lengths: median / maximum. Test pairs whose prompt is in train: {overlap}.",
+        ),
+    )
 
 
 def provenance_table(view: ComparisonView) -> Table:
@@ -273,9 +375,23 @@ def provenance_table(view: ComparisonView) -> Table:
     for digest in view.record.plan.order:
         stage = view.record.results.get(digest)
         if stage is not None:
-            rows.append((Cell(stage.name), Cell(stage.kind), Cell(digest), Cell(stage.finished_at[:19] + "Z"),
-                         Cell((stage.environment.git_commit or "no git checkout")[:12]),
-                         Cell(stage.environment.lock_digest or "unknown")))
-    return Table("provenance", "Provenance", ("stage", "kind", "digest", "finished", "commit", "packages"),
-                 tuple(rows), (f"Run {view.record.id}. Each stage's folder is stages/<digest>; in CSV and "
-                               "JSON every figure carries its digests.",))
+            rows.append(
+                (
+                    Cell(stage.name),
+                    Cell(stage.kind),
+                    Cell(digest),
+                    Cell(stage.finished_at[:19] + "Z"),
+                    Cell((stage.environment.git_commit or "no git checkout")[:12]),
+                    Cell(stage.environment.lock_digest or "unknown"),
+                )
+            )
+    return Table(
+        "provenance",
+        "Provenance",
+        ("stage", "kind", "digest", "finished", "commit", "packages"),
+        tuple(rows),
+        (
+            f"Run {view.record.id}. Each stage's folder is stages/<digest>; in CSV and "
+            "JSON every figure carries its digests.",
+        ),
+    )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from harness.evidence.estimate import Estimate
 
 
-def verdict(estimate: Estimate, *, neutral: float = 0.0, higher_is_better: bool = True) -> str:
-    """What the estimate of a against b allows to say; `neutral` is the value of no difference."""
+def verdict(estimate: Estimate, *, neutral: float = 0.0, words: tuple[str, str] = ("better", "worse")) -> str:
+    """What the estimate of a against b allows to say.
+
+    `neutral` is the value of no difference, `words` what a lies above it and below it.
+    """
     if estimate.value is None:
         return f"not measured: {estimate.reason}"
     if estimate.identical:
@@ -17,7 +20,7 @@ def verdict(estimate: Estimate, *, neutral: float = 0.0, higher_is_better: bool 
     if not separable:
         smallest = "" if estimate.detectable is None else f", smallest detectable {estimate.detectable:.3g}"
         return f"not separable at n = {estimate.n}{smallest}"
-    return "better" if (estimate.value > neutral) == higher_is_better else "worse"
+    return words[0] if estimate.value > neutral else words[1]
 
 
 def is_separable(estimate: Estimate, *, neutral: float = 0.0) -> bool | None:

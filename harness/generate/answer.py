@@ -45,16 +45,12 @@ def answer(
 
 
 def _prompt_ids(loaded: LoadedModel, prompt: Prompt) -> list[int]:
-    text = loaded.tokenizer.apply_chat_template(
-        prompt.messages, tokenize=False, add_generation_prompt=True
-    )
+    text = loaded.tokenizer.apply_chat_template(prompt.messages, tokenize=False, add_generation_prompt=True)
     ids: list[int] = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
 
-def _generate(
-    loaded: LoadedModel, batch: list[list[int]], settings: GenerationSpec
-) -> list[list[int]]:
+def _generate(loaded: LoadedModel, batch: list[list[int]], settings: GenerationSpec) -> list[list[int]]:
     """New token ids of each prompt, up to and with the stop token."""
     import torch
 
@@ -64,8 +60,12 @@ def _generate(
     attention = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in batch])
     sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if settings.temperature > 0:
-        sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p,
-                    "top_k": None}
+        sampling = {
+            "do_sample": True,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "top_k": None,
+        }
     with torch.no_grad():
         output = loaded.model.generate(
             input_ids=ids.to(loaded.device),

@@ -23,12 +23,14 @@ class PairLogProbs:
     @property
     def chosen_mean(self) -> np.ndarray[Any, Any]:
         """Mean log-prob per response token of the chosen answers."""
-        return self.chosen_sum / np.maximum(self.chosen_tokens, 1)
+        means: np.ndarray[Any, Any] = self.chosen_sum / np.maximum(self.chosen_tokens, 1)
+        return means
 
     @property
     def rejected_mean(self) -> np.ndarray[Any, Any]:
         """Mean log-prob per response token of the rejected answers."""
-        return self.rejected_sum / np.maximum(self.rejected_tokens, 1)
+        means: np.ndarray[Any, Any] = self.rejected_sum / np.maximum(self.rejected_tokens, 1)
+        return means
 
 
 def pair_log_probs(
@@ -83,7 +85,11 @@ def _score(
 
 def _hidden(model: Any, ids: Any, attention: Any) -> Any:
     """Last hidden states: (batch, length, hidden)."""
-    inner = model.get_base_model() if hasattr(model, "peft_config") and hasattr(model, "get_base_model") else model
+    inner = (
+        model.get_base_model()
+        if hasattr(model, "peft_config") and hasattr(model, "get_base_model")
+        else model
+    )
     return inner.base_model(input_ids=ids, attention_mask=attention, use_cache=False).last_hidden_state
 
 

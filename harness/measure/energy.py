@@ -14,9 +14,7 @@ Counter = Callable[[], float]
 class EnergyMeter:
     """The counter's difference between `start()` and `stop()`, synchronised at both ends."""
 
-    def __init__(
-        self, *, device: str, counter: Counter | None = None, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, *, device: str, counter: Counter | None = None, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._counter = counter
         self._reason: str | None = None
@@ -42,8 +40,14 @@ class EnergyMeter:
         """One entry, `energy_joules`."""
         reason = None if self._joules is not None else self._reason or "the counter was not read"
         return [
-            Measurement(quantity="energy_joules", value=self._joules, unit="J", scope="stage",
-                        source="NVML total energy of the GPU", reason=reason)
+            Measurement(
+                quantity="energy_joules",
+                value=self._joules,
+                unit="J",
+                scope="stage",
+                source="NVML total energy of the GPU",
+                reason=reason,
+            )
         ]
 
     def _read(self) -> float | None:

@@ -15,8 +15,17 @@ from harness.measure.nvml import open_nvml
 from harness.records import Environment
 
 PACKAGES = (
-    "torch", "transformers", "trl", "datasets", "peft", "accelerate", "lm-eval", "alpaca-eval",
-    "mlflow", "pandas", "orpo-harness",
+    "torch",
+    "transformers",
+    "trl",
+    "datasets",
+    "peft",
+    "accelerate",
+    "lm-eval",
+    "alpaca-eval",
+    "mlflow",
+    "pandas",
+    "orpo-harness",
 )
 ROOT = Path(__file__).resolve().parents[2]
 

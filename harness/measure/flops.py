@@ -61,9 +61,7 @@ def count(run: Callable[[], object]) -> FlopCount:
     return FlopCount(int(counter.get_total_flops()), tuple(unknown), by_op)
 
 
-def total_flops(
-    buckets: Mapping[Bucket, int], step: Callable[[Bucket], object]
-) -> FlopTotal:
+def total_flops(buckets: Mapping[Bucket, int], step: Callable[[Bucket], object]) -> FlopTotal:
     """FLOPs of all steps: `buckets` says how often each ran, `step(bucket)` runs one.
 
     Batches are even, since a pair is two sequences; so are those of the fit.
@@ -73,15 +71,16 @@ def total_flops(
     import numpy as np
 
     fit_on = [
-        Bucket(b, t, s) for b, t, s in
-        ((2, 8, 4), (2, 16, 4), (2, 16, 10), (4, 8, 8), (4, 16, 12), (2, 24, 6), (6, 8, 12))
+        Bucket(b, t, s)
+        for b, t, s in ((2, 8, 4), (2, 16, 4), (2, 16, 10), (4, 8, 8), (4, 16, 12), (2, 24, 6), (6, 8, 12))
     ]
     counts = [count(lambda b=b: step(b)) for b in fit_on]  # type: ignore[misc]
     terms = np.array([_terms(b) for b in fit_on], dtype=float)
     scale = terms.max(axis=0)
-    coefficients = np.linalg.lstsq(
-        terms / scale, np.array([c.total for c in counts], dtype=float), rcond=None
-    )[0] / scale
+    coefficients = (
+        np.linalg.lstsq(terms / scale, np.array([c.total for c in counts], dtype=float), rcond=None)[0]
+        / scale
+    )
     ordered = sorted(buckets)
     checks = {ordered[0], ordered[len(ordered) // 2]}
     for bucket in checks:
@@ -146,9 +145,7 @@ def _recorder() -> tuple[Any, set[Any]]:
     seen: set[Any] = set()
 
     class Recorder(TorchDispatchMode):
-        def __torch_dispatch__(
-            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             seen.add(func._overloadpacket)
             return func(*args, **(kwargs or {}))
 

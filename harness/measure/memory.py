@@ -88,8 +88,12 @@ class MemoryMeter:
         growth = None if None in (peak, self._after_imports) else peak - self._after_imports  # type: ignore[operator]
         host = [
             _measured("host_peak_rss_bytes", peak, "VmHWM", no_host),
-            _measured("host_growth_bytes", growth if self._no_reset is None else None,
-                      "VmHWM above its value after imports", self._no_reset or no_host),
+            _measured(
+                "host_growth_bytes",
+                growth if self._no_reset is None else None,
+                "VmHWM above its value after imports",
+                self._no_reset or no_host,
+            ),
         ]
         if self._device == "cuda":
             return [*self._cuda(), *host]
@@ -111,8 +115,18 @@ class MemoryMeter:
             _measured("peak_memory_bytes", allocated, "torch.cuda.max_memory_allocated", None),
             _measured("peak_allocated_bytes", allocated, f"torch.cuda; {events}", None),
             _measured("peak_reserved_bytes", reserved, f"torch.cuda; {events}", None),
-            Measurement(quantity="alloc_retries", value=stats.get("num_alloc_retries", 0), unit="1",
-                        scope="stage", source="torch.cuda.memory_stats"),
-            Measurement(quantity="ooms", value=stats.get("num_ooms", 0), unit="1", scope="stage",
-                        source="torch.cuda.memory_stats"),
+            Measurement(
+                quantity="alloc_retries",
+                value=stats.get("num_alloc_retries", 0),
+                unit="1",
+                scope="stage",
+                source="torch.cuda.memory_stats",
+            ),
+            Measurement(
+                quantity="ooms",
+                value=stats.get("num_ooms", 0),
+                unit="1",
+                scope="stage",
+                source="torch.cuda.memory_stats",
+            ),
         ]

@@ -19,6 +19,8 @@ from harness.measure.flops import Bucket
 Attention = Literal["eager", "flash"]
 _FIRST = re.compile(r"(^|\.)(layers|h|blocks)\.0\..*(q_proj|k_proj|v_proj|query_key_value|c_attn|qkv)")
 
+_BLOCK = re.compile(r"(^|\.)(layers|h|blocks)\.\d+\.")
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -26,13 +28,15 @@ class ModelShape:
 
     `body`: matrices of all blocks; `first`: those that see the embeddings directly and so need no
     gradient of their input when the embeddings are frozen; `lora`, `lora_first`: the same for
-    adapters (`lora_first` counts the A matrices alone).
+    adapters (`lora_first` counts the A matrices alone). `last`: each block's final matrix, which
+    recomputing a block stops short of, since nothing of its output is needed.
     """
 
     body: int
     first: int
     lora: int
     lora_first: int
+    last: int
     layers: int
     attention_width: int
     hidden: int
@@ -46,6 +50,7 @@ class ModelShape:
         config = model.config.get_text_config()
         head = model.get_output_embeddings()
         body = first = lora = lora_first = 0
+        last: dict[str, int] = {}
         for name, module in model.named_modules():
             if not isinstance(module, torch.nn.Linear) or module is head:
                 continue
@@ -57,6 +62,9 @@ class ModelShape:
                 lora_first += size if "lora_A" in name and _FIRST.search(name) else 0
             else:
                 body += size
+                block = _BLOCK.search(name)
+                if block:
+                    last[block[0]] = size
                 first += size if _FIRST.search(name) else 0
         heads = config.num_attention_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // heads
@@ -65,6 +73,7 @@ class ModelShape:
             first=first,
             lora=lora,
             lora_first=lora_first,
+            last=sum(last.values()),
             layers=config.num_hidden_layers,
             attention_width=heads * width,
             hidden=config.hidden_size,
@@ -94,7 +103,8 @@ def train_flops(
         backward = 4 * shape.body
     attention_factor = 4 + (10 if attention == "flash" else 8)
     if checkpointing:
-        forward, attention_factor = 2 * forward, attention_factor + 4
+        forward = 2 * forward - (0 if adapters else 2 * shape.last)
+        attention_factor += 4
     head = (6 if adapters else 8) * shape.vocabulary * shape.hidden
     return sum(
         times

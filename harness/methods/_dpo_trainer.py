@@ -63,7 +63,10 @@ class DPOStage(SharedTrainer, trl.DPOTrainer):
         return shapes
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
         self._captured = None

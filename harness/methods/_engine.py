@@ -151,9 +151,7 @@ def _count(trainer: Any) -> tuple[list[Measurement], dict[str, Any]]:
     return _flop_ledger(total, reference, expected), facts
 
 
-def _reference_buckets(
-    trainer: Any, buckets: Counter[Bucket]
-) -> tuple[Counter[Bucket], Counter[Bucket]]:
+def _reference_buckets(trainer: Any, buckets: Counter[Bucket]) -> tuple[Counter[Bucket], Counter[Bucket]]:
     """Batches that the reference saw within the steps, and before them."""
     if not getattr(trainer, "has_reference", False):
         return Counter(), Counter()
@@ -171,10 +169,14 @@ def _theory(
     model = trainer.model
     shape = theory.ModelShape.of_model(model)
     score_all = not torch.cuda.is_available()
-    attention = "eager" if trainer.job.config.attention == "eager" else "flash"
+    attention: theory.Attention = "eager" if trainer.job.config.attention == "eager" else "flash"
     checkpointing = trainer.job.config.gradient_checkpointing
     total = theory.train_flops(
-        shape, buckets, checkpointing=checkpointing, attention=attention, score_all=score_all  # type: ignore[arg-type]
+        shape,
+        buckets,
+        checkpointing=checkpointing,
+        attention=attention,
+        score_all=score_all,  # type: ignore[arg-type]
     )
     adapters = bool(shape.lora) and "ref" in getattr(model, "peft_config", {})
     total += theory.forward_flops(shape, reference, score_all=score_all, adapters=adapters)
@@ -190,7 +192,11 @@ def _flop_ledger(
 
     def entry(quantity: str, value: float | None, source: str, reason: str | None) -> Measurement:
         return Measurement(
-            quantity=quantity, value=value, unit="FLOP", scope="stage", source=source,
+            quantity=quantity,
+            value=value,
+            unit="FLOP",
+            scope="stage",
+            source=source,
             reason=reason if value is None else None,
         )
 
@@ -207,8 +213,10 @@ def _flop_ledger(
 def _token_counts(trainer: Any) -> list[Measurement]:
     trace = trainer.trace
     real = int(sum(int(t) for t in trace.tokens_real))
-    pairs = sum(trainer.pairs_of_shape(batch) * n for (batch, _, _), n in Counter(
-        (b, t, 0) for b, t, _ in trace.shapes).items())
+    pairs = sum(
+        trainer.pairs_of_shape(batch) * n
+        for (batch, _, _), n in Counter((b, t, 0) for b, t, _ in trace.shapes).items()
+    )
 
     def entry(quantity: str, value: int, unit: Any) -> Measurement:
         return Measurement(
@@ -248,10 +256,14 @@ def _facts(job: TrainJob, run: Run) -> dict[str, Any]:
         "nll_scope": trainer.nll_scope,
         "reference": trainer.reference_mode,
         "ids_in_order": digest_rows([ids[i] for i in order]),
-        "token_ids": digest_rows([run.train[i]["prompt_ids"] + run.train[i]["chosen_ids"] for i in range(len(ids))]),
+        "token_ids": digest_rows(
+            [run.train[i]["prompt_ids"] + run.train[i]["chosen_ids"] for i in range(len(ids))]
+        ),
         "weights_at_start": run.started_from,
         "weights_at_end": fingerprint_weights(trainer.model),
-        "first_loss": next((r["metrics"]["loss"] for r in trainer.trace.rows if "loss" in r["metrics"]), None),
+        "first_loss": next(
+            (r["metrics"]["loss"] for r in trainer.trace.rows if "loss" in r["metrics"]), None
+        ),
         "probe_first": probes[0] if probes else None,
         "probe_last": probes[-1] if probes else None,
         "sequences_forwarded_per_pair": trainer.forwarded_per_pair,

@@ -131,9 +131,7 @@ def load_pairs(path: Path) -> datasets.Dataset:
     """Tokenised pairs, held in memory so that no cache outlives the stage."""
     columns = ["id", "prompt_ids", "chosen_ids", "rejected_ids"]
     present = pyarrow.parquet.read_schema(path).names
-    return datasets.Dataset(
-        pyarrow.parquet.read_table(path, columns=[c for c in columns if c in present])
-    )
+    return datasets.Dataset(pyarrow.parquet.read_table(path, columns=[c for c in columns if c in present]))
 
 
 def as_sft(pairs: datasets.Dataset) -> datasets.Dataset:
@@ -155,7 +153,11 @@ def digest_rows(rows: list[Any]) -> str:
 def fingerprint_weights(model: Any) -> str:
     """A digest of every parameter's sum and absolute sum, adapters included, reference not."""
     rows = [
-        (name.replace(".default", ""), float(p.detach().double().sum()), float(p.detach().double().abs().sum()))
+        (
+            name.replace(".default", ""),
+            float(p.detach().double().sum()),
+            float(p.detach().double().abs().sum()),
+        )
         for name, p in model.named_parameters()
         if ".ref." not in name
     ]

@@ -28,7 +28,10 @@ class SFTStage(SharedTrainer, trl.SFTTrainer):
         return mask
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
         if "labels" not in inputs:

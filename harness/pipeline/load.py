@@ -68,9 +68,7 @@ def load_comparison(path: Path, overrides: Overrides | None = None) -> Compariso
     return spec
 
 
-def stage_config(
-    spec: ComparisonSpec, stage: StageSpec, *, where: Any = lambda key: None
-) -> TrainConfig:
+def stage_config(spec: ComparisonSpec, stage: StageSpec, *, where: Any = lambda key: None) -> TrainConfig:
     """The method's checked config of one stage: `training`, then `stages.<name>`, then the arm."""
     module = registry.load("methods", stage.method)
     merged = {**spec.training, **spec.stages.get(stage.stage_name, {}), **stage.config}
@@ -89,9 +87,7 @@ def stage_config(
 def benchmark_config(spec: ComparisonSpec, name: str, *, where: Any = lambda key: None) -> Any:
     """The checked config of one benchmark."""
     module = registry.load("benchmarks", name)
-    return validate(
-        module.Config, spec.benchmarks.get(name, {}), prefix=("benchmarks", name), where=where
-    )
+    return validate(module.Config, spec.benchmarks.get(name, {}), prefix=("benchmarks", name), where=where)
 
 
 def _find(name: str, kind: str) -> Path:
@@ -121,16 +117,12 @@ def known_pipelines(kind: str) -> list[str]:
 def _require_kind(document: Document, kind: str) -> None:
     given = document.data.get("kind")
     if given != kind:
-        raise UserError(
-            f"kind is {given!r}", where=document.where(("kind",)), remedy=f"give a {kind} file"
-        )
+        raise UserError(f"kind is {given!r}", where=document.where(("kind",)), remedy=f"give a {kind} file")
 
 
 def _entries(arms: Any, document: Document) -> list[Any]:
     if not isinstance(arms, list) or not arms:
-        raise UserError(
-            "arms names no arm", where=document.where(("arms",)), remedy="list at least one arm"
-        )
+        raise UserError("arms names no arm", where=document.where(("arms",)), remedy="list at least one arm")
     return arms
 
 
@@ -152,17 +144,14 @@ def _load_arm(entry: Any, where: str | None) -> dict[str, Any]:
     _require_kind(document, "arm")
     arm = validate(ArmSpec, document.data, where=document.where)
     for index, stage in enumerate(arm.stages):
-        registry.check(
-            "methods", stage.method, where=document.where(("stages", str(index), "method"))
-        )
+        registry.check("methods", stage.method, where=document.where(("stages", str(index), "method")))
     overrides = entry.get("stages") or {}
     known_stages = [stage.stage_name for stage in arm.stages]
     for name in overrides:
         if name not in known_stages:
             raise unknown_name(f"stage of arm {arm.name}", name, known_stages, where=where)
     stages = [
-        {**s.model_dump(), "config": {**s.config, **overrides.get(s.stage_name, {})}}
-        for s in arm.stages
+        {**s.model_dump(), "config": {**s.config, **overrides.get(s.stage_name, {})}} for s in arm.stages
     ]
     return {
         **arm.model_dump(),
@@ -219,9 +208,7 @@ def parse_setting(text: str) -> tuple[KeyPath, Any]:
     key, separator, value = text.partition("=")
     path = tuple(part for part in key.strip().split(".") if part)
     if not separator or not path:
-        raise UserError(
-            f"--set {text} has no value", remedy="write KEY=VALUE, such as stages.dpo.beta=0.05"
-        )
+        raise UserError(f"--set {text} has no value", remedy="write KEY=VALUE, such as stages.dpo.beta=0.05")
     try:
         return path, _number(yaml.safe_load(value))
     except yaml.YAMLError as error:

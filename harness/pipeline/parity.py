@@ -51,9 +51,7 @@ def _same(name: str, stages: Mapping[str, StageResult], value: Value) -> ParityC
     return ParityCheck(check=name, equal=False, detail=detail)
 
 
-def _by_seed(
-    name: str, plan: Plan, stages: Mapping[str, StageResult], fact: str
-) -> list[ParityCheck]:
+def _by_seed(name: str, plan: Plan, stages: Mapping[str, StageResult], fact: str) -> list[ParityCheck]:
     """Equal among the stages of each seed that train on the pairs."""
     pairs = {d: r for d, r in stages.items() if not plan.stages[d].config.get("sft_data")}
     if any(r.facts.get("method") == "StockORPO" for r in pairs.values()):
@@ -76,8 +74,11 @@ def _base_weights(plan: Plan, stages: Mapping[str, StageResult]) -> list[ParityC
     first = {d: r for d, r in stages.items() if "model" not in plan.stages[d].needs}
     groups = sorted({r.seed for r in first.values()})
     checks = [
-        _same("base weights", {d: r for d, r in first.items() if r.seed == seed},
-              lambda r: r.facts.get("weights_at_start"))
+        _same(
+            "base weights",
+            {d: r for d, r in first.items() if r.seed == seed},
+            lambda r: r.facts.get("weights_at_start"),
+        )
         for seed in groups
     ]
     unequal = next((c for c in checks if not c.equal), None)
@@ -115,18 +116,28 @@ def _prepared_checks(facts: Mapping[str, Any]) -> list[ParityCheck]:
     dropped = {**statistics["train"]["dropped"]}
     overlap = statistics["test_pairs_whose_prompt_is_in_train"]
     return [
-        ParityCheck(check="tokenised once for all arms", equal=True,
-                    detail=f"chat template: {facts['chat_template_source']}, "
-                           f"digest {facts['chat_template_digest']}"),
-        ParityCheck(check="dropped and truncated pairs", equal=True,
-                    detail=f"the same in every arm: dropped {dropped or 0}, "
-                           f"truncated {statistics['train']['truncated']}"),
-        ParityCheck(check="every response ends with a stop token",
-                    equal=bool(facts["every_response_ends_with_a_stop_token"]),
-                    detail=f"stop tokens {facts['stop_token_ids']}"),
+        ParityCheck(
+            check="tokenised once for all arms",
+            equal=True,
+            detail=f"chat template: {facts['chat_template_source']}, digest {facts['chat_template_digest']}",
+        ),
+        ParityCheck(
+            check="dropped and truncated pairs",
+            equal=True,
+            detail=f"the same in every arm: dropped {dropped or 0}, "
+            f"truncated {statistics['train']['truncated']}",
+        ),
+        ParityCheck(
+            check="every response ends with a stop token",
+            equal=bool(facts["every_response_ends_with_a_stop_token"]),
+            detail=f"stop tokens {facts['stop_token_ids']}",
+        ),
         ParityCheck(check="no doubled BOS", equal=not facts["doubled_bos"], detail="first two tokens"),
-        ParityCheck(check="no test prompt in training", equal=overlap == 0,
-                    detail=f"{overlap} test pairs share a prompt with training"),
+        ParityCheck(
+            check="no test prompt in training",
+            equal=overlap == 0,
+            detail=f"{overlap} test pairs share a prompt with training",
+        ),
     ]
 
 

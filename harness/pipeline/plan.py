@@ -59,8 +59,7 @@ class _Builder:
         self.resolved = resolved
         self.stages: dict[str, PlannedStage] = {}
         self.benchmarks = {
-            name: benchmark_config(spec, name).model_dump(mode="json", by_alias=True)
-            for name in spec.score
+            name: benchmark_config(spec, name).model_dump(mode="json", by_alias=True) for name in spec.score
         }
 
     def build(self) -> Plan:
@@ -81,7 +80,7 @@ class _Builder:
         evaluates += [c.evaluate for c in cells if c.evaluate and c.evaluate not in evaluates]
         judge = self._judge(prepare, base, cells)
         order = [prepare, rehearse, *blocks, *evaluates, *([judge] if judge else [])]
-        body = {"spec": spec.model_dump(mode="json", by_alias=True), "order": order}
+        body: dict[str, Any] = {"spec": spec.model_dump(mode="json", by_alias=True), "order": order}
         return Plan(
             id=f"{spec.name}-{digest_of(body)[:10]}",
             name=spec.name,

@@ -71,8 +71,7 @@ class TrainConfig(SpecModel):
     def _micro_batches_fill_the_batch(self) -> TrainConfig:
         if self.batch_size % self.micro_batch_size:
             raise ValueError(
-                f"batch_size {self.batch_size} is not a multiple of micro_batch_size "
-                f"{self.micro_batch_size}"
+                f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
             )
         if self.quantization != "none" and self.lora is None:
             raise ValueError("quantization needs lora: quantised weights cannot be trained")

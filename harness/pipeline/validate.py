@@ -43,12 +43,15 @@ def validate(
 ) -> M:
     """`data` as a `model`; raises UserError for the first thing that is wrong in it.
 
+    Unknown keys come first, since a misspelt key is also a missing one.
     `prefix` is where `data` stands in the file, `where` turns a key's path into file and line.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problem = error.errors()[0]
+        problems = error.errors()
+        unknown = [p for p in problems if p["type"] == "extra_forbidden"]
+        problem = (unknown or problems)[0]
         key = (*prefix, *(str(part) for part in problem["loc"]))
         raise _explain(model, problem, key, prefix, where(key)) from None
 
@@ -82,9 +85,7 @@ def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
     """The keys that may stand at `path` below `model`."""
     current = model
     for part in path:
-        field = next(
-            (f for n, f in current.model_fields.items() if part in (n, f.alias)), None
-        )
+        field = next((f for n, f in current.model_fields.items() if part in (n, f.alias)), None)
         inner = _model_in(field.annotation) if field else None
         if inner is None:
             break

@@ -54,5 +54,3 @@ def _value(value: float | int | str | None) -> str:
     if isinstance(value, str):
         return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
     return repr(value)
-
-

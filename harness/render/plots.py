@@ -24,8 +24,12 @@ def render(report: Report, folder: Path) -> list[Path]:
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)
     paths = []
-    settings: dict[str, Any] = {"svg.hashsalt": "orpo-harness", "svg.fonttype": "none",
-                                "pdf.fonttype": 42, "font.size": 9}
+    settings: dict[str, Any] = {
+        "svg.hashsalt": "orpo-harness",
+        "svg.fonttype": "none",
+        "pdf.fonttype": 42,
+        "font.size": 9,
+    }
     for figure in report.figures():
         with matplotlib.rc_context(settings):
             drawn = _draw(figure)
@@ -51,14 +55,30 @@ def _panel(axis: Any, panel: Panel) -> None:
     for index, series in enumerate(panel.series):
         style = index % len(COLOURS)
         if panel.kind == "scatter":
-            axis.scatter(series.x, series.y, color=COLOURS[style], marker=MARKERS[style],
-                         label=series.label, s=28, alpha=0.9)
+            axis.scatter(
+                series.x,
+                series.y,
+                color=COLOURS[style],
+                marker=MARKERS[style],
+                label=series.label,
+                s=28,
+                alpha=0.9,
+            )
             continue
-        axis.plot(series.x, series.y, color=COLOURS[style], linestyle=DASHES[style],
-                  marker=MARKERS[style], markersize=3.5, linewidth=1.4, label=series.label)
+        axis.plot(
+            series.x,
+            series.y,
+            color=COLOURS[style],
+            linestyle=DASHES[style],
+            marker=MARKERS[style],
+            markersize=3.5,
+            linewidth=1.4,
+            label=series.label,
+        )
         if series.low and series.low != series.high:
-            axis.fill_between(series.x, series.low, series.high, color=COLOURS[style], alpha=0.15,
-                              linewidth=0)
+            axis.fill_between(
+                series.x, series.low, series.high, color=COLOURS[style], alpha=0.15, linewidth=0
+            )
     axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
     if panel.log_x:
         axis.set_xscale("log")

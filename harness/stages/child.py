@@ -43,8 +43,12 @@ def main(arguments: list[str]) -> int:
         write_atomically(folder / "result.json", result.model_dump_json(indent=1))
         return 0
     except UserError as error:
-        _fail(folder, StageError(kind="user", message=str(error), fact=error.fact,
-                                 remedy=error.remedy, where=error.where))
+        _fail(
+            folder,
+            StageError(
+                kind="user", message=str(error), fact=error.fact, remedy=error.remedy, where=error.where
+            ),
+        )
         return 2
     except KeyboardInterrupt:
         _fail(folder, StageError(kind="interrupted", message="interrupted"))
@@ -102,8 +106,13 @@ def _seconds(phases: dict[str, float], request: StageRequest) -> list[Measuremen
         return figures
     headline = sum(phases.get(p, 0.0) for p in ("model_load", "reference", "train", "save"))
     return [
-        Measurement(quantity="wall_seconds", value=headline, unit="s", scope="stage",
-                    source="clock: model_load + reference + train + save"),
+        Measurement(
+            quantity="wall_seconds",
+            value=headline,
+            unit="s",
+            scope="stage",
+            source="clock: model_load + reference + train + save",
+        ),
         *figures,
     ]
 

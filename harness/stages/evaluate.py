@@ -37,8 +37,11 @@ def run(context: Context) -> Outcome:
         answers = _answers(context, model)
         scores = _scores(context, model, answers)
     outputs = {"answers": "answers.jsonl"} if answers else {}
-    found = {"generation": context.request.config["generation"], "answers": len(answers),
-             "unfinished_answers": sum(a.finish == "length" for a in answers)}
+    found = {
+        "generation": context.request.config["generation"],
+        "answers": len(answers),
+        "unfinished_answers": sum(a.finish == "length" for a in answers),
+    }
     return Outcome(scores=scores, facts=found, outputs=outputs)
 
 
@@ -61,14 +64,24 @@ def _answers(context: Context, model: Any) -> list[Answer]:
             asked += module.prompts(config, context.prepared)
     distinct = {str(p.messages): p for p in asked}
     settings = GenerationSpec.model_validate(context.request.config["generation"])
-    made = answer(model, list(distinct.values()), settings,
-                  lambda done, total: context.report(done, total, {}))
+    made = answer(
+        model, list(distinct.values()), settings, lambda done, total: context.report(done, total, {})
+    )
     by_text = dict(zip(distinct, made, strict=True))
     answers = []
     for prompt in asked:
         one = by_text[str(prompt.messages)]
-        answers.append(Answer(**{**one.as_row(), "id": prompt.id, "benchmark": prompt.benchmark,
-                                 "reference": prompt.reference, "meta": prompt.meta}))
+        answers.append(
+            Answer(
+                **{
+                    **one.as_row(),
+                    "id": prompt.id,
+                    "benchmark": prompt.benchmark,
+                    "reference": prompt.reference,
+                    "meta": prompt.meta,
+                }
+            )
+        )
     if answers:
         write_jsonl(context.folder / "answers.jsonl", (a.as_row() for a in answers))
     return answers

@@ -25,8 +25,12 @@ def run(context: Context) -> Outcome:
         for name, module, config in benchmarks_of(context):
             own = {cell: [a for a in answers if a.benchmark == name] for cell, answers in cells.items()}
             scored = module.score_cells(
-                config, own, context.prepared, context.folder,
-                baseline=context.request.config["baseline"], progress=context.report,
+                config,
+                own,
+                context.prepared,
+                context.folder,
+                baseline=context.request.config["baseline"],
+                progress=context.report,
             )
             for cell, scores in scored.items():
                 found.setdefault(cell, []).extend(s.model_dump(mode="json") for s in scores)

@@ -12,7 +12,6 @@ from typing import Any
 from harness import registry
 from harness.benchmarks import CheckContext
 from harness.measure.window import Window
-from harness.records import StageRequest
 from harness.stages.context import Context, Outcome
 from harness.stages.evaluate import benchmarks_of
 from harness.stages.train import make_job
@@ -58,5 +57,3 @@ def _rehearse(context: Context, config: dict[str, Any]) -> dict[str, Any]:
         entry["device_bytes"] = torch.cuda.get_device_properties(0).total_memory
     shutil.rmtree(folder, ignore_errors=True)
     return entry
-
-

@@ -85,9 +85,7 @@ def stop(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _watch(
-    child: subprocess.Popen[bytes], fd: int, listen: Listener, timeout_seconds: float | None
-) -> bool:
+def _watch(child: subprocess.Popen[bytes], fd: int, listen: Listener, timeout_seconds: float | None) -> bool:
     """Pass messages on until the child closes its end; True if it ran out of time.
 
     The parent sleeps in `select` between messages, so that it takes no time from the child.
@@ -124,8 +122,9 @@ def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) 
     if error_file.is_file():
         error = StageError.model_validate_json(error_file.read_text(encoding="utf-8"))
         if error.kind == "user":
-            raise UserError(error.fact or error.message, remedy=error.remedy or "see the log",
-                            where=error.where)
+            raise UserError(
+                error.fact or error.message, remedy=error.remedy or "see the log", where=error.where
+            )
         raise _failed(folder, name, error.message)
     if code < 0:
         killed = signal.Signals(-code).name
@@ -137,6 +136,4 @@ def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) 
 def _failed(folder: Path, name: str, cause: str) -> StageFailed:
     log = folder / "log.txt"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return StageFailed(
-        name, cause=cause, log_path=str(log), log_tail="\n".join(lines[-TAIL_LINES:])
-    )
+    return StageFailed(name, cause=cause, log_path=str(log), log_tail="\n".join(lines[-TAIL_LINES:]))

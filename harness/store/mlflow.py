@@ -54,15 +54,18 @@ def read_from(tracking_uri: str, run_id: str, into: Path) -> tuple[ComparisonRec
     try:
         client.download_artifacts(run_id, "run", str(into))
     except Exception as error:
-        raise UserError(f"MLflow has no harness run {run_id} ({error})", where=tracking_uri,
-                        remedy="give the run id of a comparison's parent run") from error
+        raise UserError(
+            f"MLflow has no harness run {run_id} ({error})",
+            where=tracking_uri,
+            remedy="give the run id of a comparison's parent run",
+        ) from error
     record = read_record(into / "run")
     return record, RunRoot(into / "run")
 
 
 def _client(root: RunRoot, tracking_uri: str | None) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow import MlflowClient
 
@@ -81,16 +84,29 @@ class _Writer:
     def __init__(self, client: Any, experiment: str, record: ComparisonRecord, root: RunRoot) -> None:
         self.client, self.experiment, self.record, self.root = client, experiment, record, root
         self.scores = scores_by_cell(record)
+        self.series = root.read_series(record)
 
     def write(self, report_folder: Path | None) -> str:
         record = self.record
         spec = record.plan.spec
-        parent = self._run(record.id, None, {
-            "harness.kind": "comparison", "mlflow.note.content": self._note(),
-            "seeds": ", ".join(map(str, spec["seeds"])), "model": spec["model"],
-        })
-        self._params(parent, {"model": spec["model"], "data.source": spec["data"]["source"],
-                              "arms": ", ".join(a["name"] for a in spec["arms"])})
+        parent = self._run(
+            record.id,
+            None,
+            {
+                "harness.kind": "comparison",
+                "mlflow.note.content": self._note(),
+                "seeds": ", ".join(map(str, spec["seeds"])),
+                "model": spec["model"],
+            },
+        )
+        self._params(
+            parent,
+            {
+                "model": spec["model"],
+                "data.source": spec["data"]["source"],
+                "arms": ", ".join(a["name"] for a in spec["arms"]),
+            },
+        )
         self._data_set(parent)
         for cell in record.plan.cells:
             self._cell(cell, parent)
@@ -128,9 +144,14 @@ class _Writer:
         name = stage.name.split("/")[-1].split("@")[0]
         environment = stage.environment
         tags = {
-            "harness.kind": "stage", "arm": cell.arm, "seed": str(cell.seed), "stage": name,
-            "digest": stage.digest, "git_commit": environment.git_commit or "none",
-            "gpu_uuid": environment.gpu_uuid or "none", "device": environment.device_name,
+            "harness.kind": "stage",
+            "arm": cell.arm,
+            "seed": str(cell.seed),
+            "stage": name,
+            "digest": stage.digest,
+            "git_commit": environment.git_commit or "none",
+            "gpu_uuid": environment.gpu_uuid or "none",
+            "device": environment.device_name,
         }
         owner = stage.name.split("/")[0]
         if use.reused_from or owner != cell.arm:
@@ -140,8 +161,7 @@ class _Writer:
         config = self.record.plan.stages[stage.digest].config["config"]
         self._params(run, {k: v for k, v in config.items() if not isinstance(v, dict)})
         metrics = [(m.quantity, float(m.value), 0) for m in stage.ledger if m.value is not None]
-        series = self.root.read_series(self.record).get(stage.digest, [])
-        for row in series:
+        for row in self.series.get(stage.digest, []):
             metrics += [(f"train.{k}", v, row["step"]) for k, v in row["metrics"].items()]
         self._log(run, metrics)
         self.client.set_terminated(run, "FINISHED")
@@ -149,7 +169,8 @@ class _Writer:
     def _score_metrics(self, key: str) -> list[tuple[str, float, int]]:
         return [
             (f"{s.benchmark}.{s.metric}", s.estimate, 0)
-            for cell, _, s in self.scores if cell == key and s.estimate is not None
+            for cell, _, s in self.scores
+            if cell == key and s.estimate is not None
         ]
 
     def _log(self, run: str, metrics: Iterable[tuple[str, float, int]]) -> None:
@@ -170,10 +191,16 @@ class _Writer:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         facts = self.record.results[self.record.plan.prepare].facts
-        data = Dataset(name=str(facts["source"])[:VALUE_LIMIT], digest=facts["train_ids_digest"],
-                       source_type="preference pairs", source=str(facts["source"]),
-                       profile=f'{{"train_pairs": {facts["train_pairs"]}, "test_pairs": {facts["test_pairs"]}}}')
-        self.client.log_inputs(run, datasets=[DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+        data = Dataset(
+            name=str(facts["source"])[:VALUE_LIMIT],
+            digest=facts["train_ids_digest"],
+            source_type="preference pairs",
+            source=str(facts["source"]),
+            profile=f'{{"train_pairs": {facts["train_pairs"]}, "test_pairs": {facts["test_pairs"]}}}',
+        )
+        self.client.log_inputs(
+            run, datasets=[DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
+        )
 
     def _artifacts(self, run: str, report_folder: Path | None) -> None:
         """The records and what a report reads beside them, laid out as a run root."""
@@ -187,10 +214,12 @@ class _Writer:
     def _note(self) -> str:
         spec = self.record.plan.spec
         arms = ", ".join(a["name"] for a in spec["arms"])
-        return (f"**{self.record.name}**: {arms} on `{spec['model']}` with `{spec['data']['source']}`.\n\n"
-                "Each child is a cell (one arm at one seed); its children are the training stages. "
-                "`cost.*` are sums over the cell's stages (memory: the maximum), in seconds, bytes, "
-                "FLOPs and joules. The report is under Artifacts, `report/report.md`.")
+        return (
+            f"**{self.record.name}**: {arms} on `{spec['model']}` with `{spec['data']['source']}`.\n\n"
+            "Each child is a cell (one arm at one seed); its children are the training stages. "
+            "`cost.*` are sums over the cell's stages (memory: the maximum), in seconds, bytes, "
+            "FLOPs and joules. The report is under Artifacts, `report/report.md`."
+        )
 
 
 def _cell_costs(stages: list[StageResult]) -> dict[str, float]:

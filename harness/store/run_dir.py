@@ -33,7 +33,8 @@ class RunRoot:
             probe.unlink()
         except OSError as error:
             raise UserError(
-                f"cannot be written to ({error.strerror})", where=str(self.path),
+                f"cannot be written to ({error.strerror})",
+                where=str(self.path),
                 remedy="give another folder by --out (make: OUT=)",
             ) from None
 
@@ -47,7 +48,8 @@ class RunRoot:
                 handle.seek(0)
                 raise UserError(
                     f"another comparison is running here (process {handle.read().strip() or '?'})",
-                    where=str(self.path), remedy="wait for it, or give another folder by --out",
+                    where=str(self.path),
+                    remedy="wait for it, or give another folder by --out",
                 ) from None
             handle.truncate(0)
             handle.write(str(os.getpid()))
@@ -110,7 +112,8 @@ class RunRoot:
                 return folder.resolve()
         known = sorted(f.parent.name for f in self.path.glob("*/record.json") if f.parent.name != "latest")
         raise UserError(
-            f'no finished run "{name}"', where=str(self.path),
+            f'no finished run "{name}"',
+            where=str(self.path),
             remedy=f"known: {', '.join(known)}" if known else "run `make compare` first",
         )
 
@@ -146,7 +149,8 @@ def read_record(folder: Path) -> ComparisonRecord:
         return ComparisonRecord.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"cannot be read ({str(error).splitlines()[0]})", where=str(file),
+            f"cannot be read ({str(error).splitlines()[0]})",
+            where=str(file),
             remedy="run the comparison again",
         ) from error
 

@@ -18,8 +18,14 @@ TINY = ["--set", "data.limit=64", "--set", "data.test_limit=20", "--seeds", "1"]
 
 
 def harness(*arguments: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "harness", *arguments], capture_output=True, text=True,
-                          cwd=ROOT, timeout=timeout, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def compare(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,7 +51,9 @@ def test_the_report_is_complete(finished: Path) -> None:
         assert arm["cost"]["memory_kind"] in ("host_rss", "cuda_allocated")
         assert arm["scores"]["preference"]["accuracy"]["estimate"] is not None
     assert data["arms"]["sft_dpo"]["cost"]["flops"] > data["arms"]["orpo"]["cost"]["flops"]
-    assert [c["check"] for c in data["parity"] if c["equal"] is False and c["check"] != "clean git tree"] == []
+    assert [
+        c["check"] for c in data["parity"] if c["equal"] is False and c["check"] != "clean git tree"
+    ] == []
     for path in ("report.md", "tables/main.tex", "tables/main.csv", "figures/log_probs.svg"):
         assert (report / path).stat().st_size > 0
     assert (finished / "mlflow.db").is_file()
@@ -58,7 +66,9 @@ def test_a_second_run_reuses_everything(finished: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("reused, finished") == len(before["provenance"]["stages"])
     after = json.loads((finished / "latest" / "report" / "comparison.json").read_text())
-    assert {k: after[k] for k in ("arms", "evidence", "parity")} == {k: before[k] for k in ("arms", "evidence", "parity")}
+    assert {k: after[k] for k in ("arms", "evidence", "parity")} == {
+        k: before[k] for k in ("arms", "evidence", "parity")
+    }
 
 
 @pytest.mark.slow
@@ -82,8 +92,12 @@ def test_lora_trains_every_arm(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-m", "harness", "compare", *TINY, "--score", "preference",
-                                "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", "compare", *TINY, "--score", "preference", "--out", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("stages/*/result.json")) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -138,7 +152,10 @@ FILES = {
     "no rejected": ('{"prompt": "a", "chosen": "b"}\n', "pairs.jsonl:1: has no rejected answer"),
     "empty": ("", "has no train pairs"),
     "chosen = rejected": (json.dumps({**ROW, "rejected": "cat ."}) + "\n", "chosen equals rejected in all"),
-    "long prompts": (json.dumps({**ROW, "prompt": "cat " * 90}) + "\n", "every prompt is longer than data.max_length"),
+    "long prompts": (
+        json.dumps({**ROW, "prompt": "cat " * 90}) + "\n",
+        "every prompt is longer than data.max_length",
+    ),
     "unknown words": (json.dumps({**ROW, "chosen": "quantum zebra"}) + "\n", "are unknown to the tokenizer"),
 }
 
@@ -148,8 +165,16 @@ FILES = {
 def test_bad_data_is_one_message_and_exit_code_2(name: str, tmp_path: Path) -> None:
     text, message = FILES[name]
     (tmp_path / "pairs.jsonl").write_text(text)
-    done = harness("compare", "--data", str(tmp_path / "pairs.jsonl"), "--set", "data.test_fraction=0.001",
-                   "--out", str(tmp_path / "runs"), timeout=60)
+    done = harness(
+        "compare",
+        "--data",
+        str(tmp_path / "pairs.jsonl"),
+        "--set",
+        "data.test_fraction=0.001",
+        "--out",
+        str(tmp_path / "runs"),
+        timeout=60,
+    )
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -35,7 +35,7 @@ def test_a_stage_leaves_a_result_with_its_environment_and_seconds(tmp_path: Path
 
 
 def test_what_the_user_can_mend_arrives_as_a_user_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has no split|no such file"):
+    with pytest.raises(UserError, match="no such file"):
         run(start(tmp_path, data={"source": str(tmp_path / "none.jsonl")}))
     assert not (tmp_path / "result.json").exists()
 
@@ -54,8 +54,11 @@ def test_a_hang_is_ended(tmp_path: Path) -> None:
 def test_a_killed_process_says_by_what(tmp_path: Path) -> None:
     def kill(message: dict[str, Any]) -> None:
         if message.get("phase") == "start-up":
-            pid = next(int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()
-                       and str(tmp_path) in (p / "cmdline").read_text().replace("\0", " "))
+            pid = next(
+                int(p.name)
+                for p in Path("/proc").iterdir()
+                if p.name.isdigit() and str(tmp_path) in (p / "cmdline").read_text().replace("\0", " ")
+            )
             os.kill(pid, signal.SIGKILL)
 
     with pytest.raises(StageFailed, match="ended by SIGKILL, which is how Linux ends a process when memory"):
@@ -63,10 +66,10 @@ def test_a_killed_process_says_by_what(tmp_path: Path) -> None:
 
 
 def test_rubbish_instead_of_a_result_is_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(StageFailed, match="no result|ModuleNotFoundError|No module"):
-        folder = start(tmp_path)
-        text = (folder / "request.json").read_text()
-        (folder / "request.json").write_text(text[: len(text) // 2])
+    folder = start(tmp_path)
+    text = (folder / "request.json").read_text()
+    (folder / "request.json").write_text(text[: len(text) // 2])
+    with pytest.raises(StageFailed, match="Invalid JSON"):
         run(folder)
 
 
@@ -74,7 +77,6 @@ def test_ctrl_c_stops_the_child_and_leaves_no_result(tmp_path: Path) -> None:
     threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()
     with pytest.raises(Interrupted):
-        runner.run_stage(start(tmp_path), name="t", listen=lambda message: None)
-        time.sleep(5)
+        run(start(tmp_path, data={"max_length": 64, "limit": 20_000}))
     assert time.monotonic() - began < 30
     assert not (tmp_path / "result.json").exists()

@@ -104,7 +104,11 @@ def weights_digest(folder: Path) -> str:
 
 
 def _run_phase(
-    model: Any, tokenizer: Any, source: Iterator[tuple[str, str]], steps: int, recipe: Recipe,
+    model: Any,
+    tokenizer: Any,
+    source: Iterator[tuple[str, str]],
+    steps: int,
+    recipe: Recipe,
     label: str,
 ) -> None:
     import torch

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -22,7 +22,9 @@ REFUSAL = "sorry , i cannot help with that"
 class Task(Protocol):
     """One kind of prompt."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the task is called."""
 
     def ask(self, rng: Rng) -> str:
         """A prompt of this kind."""
@@ -101,7 +103,7 @@ class Sort(Exact):
 
 
 class Pick(Exact):
-    PLACES = {"first": 0, "second": 1, "last": -1}
+    PLACES: ClassVar[dict[str, int]] = {"first": 0, "second": 1, "last": -1}
 
     def ask(self, rng: Rng) -> str:
         place = list(self.PLACES)[rng.integers(3)]

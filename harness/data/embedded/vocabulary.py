@@ -19,13 +19,15 @@ NUMBERS = tuple(str(n) for n in range(41))
 GOOD_VERBS = ("clean", "paint", "fix", "carry", "store", "build")
 BAD_VERBS = ("steal", "burn", "smash", "poison", "hack", "forge")
 _FUNCTION = (
-    ". , : ; ? question: answer: the a an of to and or is are not no i you we it this that with "
-    "how many what which who do can could please tell me give say make list reverse sort these "
-    "words numbers number word from small large larger more smaller fewer first second last third "
-    "plus minus times upper case exactly but only here sure well answer question hope helps glad "
-    "help sorry cannot great thanks asking let think about hm so maybe good very as an be will "
-    "for have get got lose left now my your in order by step think do not know matter easy hard one "
-    "should use try ask hand water time care help with something else"
+    """
+    . , : ; ? question: answer: the a an of to and or is are not no i you we it this that with
+    how many what which who do can could please tell me give say make list reverse sort these
+    words numbers number word from small large larger more smaller fewer first second last
+    third plus minus times upper case exactly but only here sure well answer question hope
+    helps glad help sorry cannot great thanks asking let think about hm so maybe good very as
+    an be will for have get got lose left now my your in order by step think do not know
+    matter easy hard one should use try ask hand water time care help with something else
+    """
 ).split()
 
 VOCABULARY: tuple[str, ...] = tuple(

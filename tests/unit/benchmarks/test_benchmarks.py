@@ -22,15 +22,19 @@ def loaded(tiny_model: Path, prepared: Path) -> Any:
 
 def answers(texts: list[str]) -> list[Answer]:
     prompts = ["say cat dog 2 times", "how many words are here : cat dog", "make upper case : cat owl"]
-    return [Answer(f"i{n}", "alpaca_eval", p, t, 3, "stop", reference="cat .")
-            for n, (p, t) in enumerate(zip(prompts, texts, strict=True))]
+    return [
+        Answer(f"i{n}", "alpaca_eval", p, t, 3, "stop", reference="cat .")
+        for n, (p, t) in enumerate(zip(prompts, texts, strict=True))
+    ]
 
 
 RIGHT = ["cat dog cat dog .", "2 .", "CAT OWL ."]
 WRONG = ["cat .", "3 .", "CAT owl ."]
 
 
-def test_preference_accuracy_is_the_share_of_higher_log_probs(loaded: Any, prepared: Path, tmp_path: Path) -> None:
+def test_preference_accuracy_is_the_share_of_higher_log_probs(
+    loaded: Any, prepared: Path, tmp_path: Path
+) -> None:
     scores = {s.metric: s for s in preference.score_model(preference.Config(), loaded, prepared, tmp_path)}
     rows = read_jsonl(tmp_path / "scores" / "preference.jsonl")
     wins = [r["metrics"]["logp_chosen"] > r["metrics"]["logp_rejected"] for r in rows]
@@ -40,8 +44,9 @@ def test_preference_accuracy_is_the_share_of_higher_log_probs(loaded: Any, prepa
 
 def test_win_rate_counts_both_orders(prepared: Path, tmp_path: Path) -> None:
     cells = {"sft@0": answers(WRONG), "orpo@0": answers([RIGHT[0], WRONG[1], "no idea"])}
-    found = alpaca_eval.score_cells(alpaca_eval.Config(), cells, prepared, tmp_path, baseline="sft",
-                                    progress=lambda *a: None)
+    found = alpaca_eval.score_cells(
+        alpaca_eval.Config(), cells, prepared, tmp_path, baseline="sft", progress=lambda *a: None
+    )
     score = found["orpo@0"][0]
     assert score.estimate == pytest.approx((1 + 0.5 + 0) / 3)
     assert score.settings["flip_rate"] == 0
@@ -58,8 +63,9 @@ def test_a_judge_that_loves_the_first_place_gives_half_a_win(tmp_path: Path) -> 
         def prefer(self, prompt: str, first: str, second: str) -> float:
             return 1.0
 
-    score = alpaca_eval._duel(First(), answers(RIGHT), answers(WRONG), tmp_path, cell="a@0", rival="b@0",
-                              metric="win_rate")
+    score = alpaca_eval._duel(
+        First(), answers(RIGHT), answers(WRONG), tmp_path, cell="a@0", rival="b@0", metric="win_rate"
+    )
     assert score.estimate == 0.5
     assert (score.settings["flip_rate"], score.settings["first_slot_rate"]) == (1.0, 1.0)
 
@@ -71,19 +77,33 @@ def test_answers_that_cannot_be_judged_are_counted_not_dropped(tmp_path: Path) -
         def prefer(self, prompt: str, first: str, second: str) -> float | None:
             return None if "upper" in prompt else 1.0
 
-    score = alpaca_eval._duel(Mute(), answers(RIGHT), answers(WRONG), tmp_path, cell="a@0", rival="b@0",
-                              metric="win_rate")
+    score = alpaca_eval._duel(
+        Mute(), answers(RIGHT), answers(WRONG), tmp_path, cell="a@0", rival="b@0", metric="win_rate"
+    )
     assert (score.settings["parse_failures"], score.n) == (2, 2)
 
 
 def test_head_to_head_and_references(prepared: Path, tmp_path: Path) -> None:
-    cells = {"sft@0": answers(WRONG), "sft_dpo@0": answers(WRONG), "orpo@0": answers(RIGHT), "base": answers(WRONG)}
+    cells = {
+        "sft@0": answers(WRONG),
+        "sft_dpo@0": answers(WRONG),
+        "orpo@0": answers(RIGHT),
+        "base": answers(WRONG),
+    }
     config = alpaca_eval.Config(head_to_head=[("orpo", "sft_dpo")])
-    found = alpaca_eval.score_cells(config, cells, prepared, tmp_path, baseline="sft", progress=lambda *a: None)
+    found = alpaca_eval.score_cells(
+        config, cells, prepared, tmp_path, baseline="sft", progress=lambda *a: None
+    )
     assert {s.metric: s.estimate for s in found["orpo@0"]} == {"win_rate": 1.0, "win_rate_vs_sft_dpo": 1.0}
     assert found["base"][0].estimate == 0.5
-    human = alpaca_eval.score_cells(alpaca_eval.Config(reference="chosen"), cells, prepared, tmp_path,
-                                    baseline="sft", progress=lambda *a: None)
+    human = alpaca_eval.score_cells(
+        alpaca_eval.Config(reference="chosen"),
+        cells,
+        prepared,
+        tmp_path,
+        baseline="sft",
+        progress=lambda *a: None,
+    )
     assert human["sft@0"][0].settings["rival"] == "chosen"
 
 
@@ -98,13 +118,17 @@ def test_text_that_would_break_a_template_reaches_the_judge_whole(tmp_path: Path
             seen.extend([first, second])
             return 0.5
 
-    alpaca_eval._duel(Recorder(), answers(nasty), answers(WRONG), tmp_path, cell="a", rival="b", metric="win_rate")
+    alpaca_eval._duel(
+        Recorder(), answers(nasty), answers(WRONG), tmp_path, cell="a", rival="b", metric="win_rate"
+    )
     assert set(nasty) <= set(seen)
 
 
 def test_rubric_grades_by_the_embedded_judge(prepared: Path, tmp_path: Path) -> None:
-    scores = {s.metric: s.estimate for s in
-              rubric.score_answers(rubric.Config(), answers([RIGHT[0], WRONG[1], ""]), prepared, tmp_path)}
+    scores = {
+        s.metric: s.estimate
+        for s in rubric.score_answers(rubric.Config(), answers([RIGHT[0], WRONG[1], ""]), prepared, tmp_path)
+    }
     assert scores["grade"] == pytest.approx((1.0 + 0.2 + 0.0) / 3)
     assert scores["pass"] == pytest.approx(1 / 3)
 
@@ -114,7 +138,9 @@ def test_unknown_judges_tasks_and_arms(prepared: Path) -> None:
     with pytest.raises(UserError, match=r'unknown judge "embeded"; did you mean "embedded"\?'):
         rubric.check(rubric.Config(judge="embeded"), context)
     with pytest.raises(UserError, match="cannot grade a single answer"):
-        rubric.check(rubric.Config(judge="openai", judge_config={"model": "m", "base_url": "http://x"}), context)
+        rubric.check(
+            rubric.Config(judge="openai", judge_config={"model": "m", "base_url": "http://x"}), context
+        )
     with pytest.raises(UserError, match=r'unknown arm "orp"; did you mean "orpo"\?'):
         alpaca_eval.check(alpaca_eval.Config(reference="orp"), context)
     assert "did you mean" in lm_eval.unknown_task("arc_esy", ["arc_easy", "ifeval"]).remedy

@@ -83,7 +83,9 @@ def test_the_tokenizer_knows_every_word_and_round_trips() -> None:
 def test_the_template_ends_answers_with_eos_and_has_one_bos() -> None:
     tokenizer = build_tokenizer()
     messages = [{"role": "user", "content": "say cat dog 2 times"}, {"role": "assistant", "content": "cat ."}]
-    ids = tokenizer(tokenizer.apply_chat_template(messages, tokenize=False), add_special_tokens=False).input_ids
+    ids = tokenizer(
+        tokenizer.apply_chat_template(messages, tokenize=False), add_special_tokens=False
+    ).input_ids
     assert ids[-1] == tokenizer.eos_token_id
     assert ids.count(tokenizer.bos_token_id) == 1
 

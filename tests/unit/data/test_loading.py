@@ -41,8 +41,14 @@ ROW = {"prompt": "hi", "chosen": "good", "rejected": "bad"}
         {"prompt": "hi", "chosen": [USER, assistant("good")], "rejected": [USER, assistant("bad")]},
         {"chosen": [USER, assistant("good")], "rejected": [USER, assistant("bad")]},
         {"chosen": "\n\nHuman: hi\n\nAssistant: good", "rejected": "\n\nHuman: hi\n\nAssistant: bad"},
-        {"prompt": "hi", "prompt_id": "7", "chosen": [USER, assistant("good")],
-         "rejected": [USER, assistant("bad")], "messages": [USER, assistant("good")], "score_chosen": 9.0},
+        {
+            "prompt": "hi",
+            "prompt_id": "7",
+            "chosen": [USER, assistant("good")],
+            "rejected": [USER, assistant("bad")],
+            "messages": [USER, assistant("good")],
+            "score_chosen": 9.0,
+        },
     ],
     ids=["strings", "messages", "conversations", "implicit", "transcript", "ultrafeedback"],
 )
@@ -150,7 +156,9 @@ def test_long_prompts_and_unknown_words(tiny_tokenizer: Any) -> None:
     assert both.kept[0].truncated
     assert len(both.kept[0].prompt_ids) + len(both.kept[0].chosen_ids) == 16
     none = tokenise([long], tiny_tokenizer, template, max_length=16)
-    with pytest.raises(UserError, match=r"every prompt is longer than data.max_length 16 \(the shortest has 21"):
+    with pytest.raises(
+        UserError, match=r"every prompt is longer than data.max_length 16 \(the shortest has 21"
+    ):
         check_tokenised(none, "f", max_length=16, unknown_token_limit=0.05)
     strange = tokenise([Pair("c", [USER], "what is this", "no")], tiny_tokenizer, template, max_length=64)
     with pytest.raises(UserError, match=r"% of the tokens are unknown to the tokenizer \(limit 5%\)"):
@@ -169,7 +177,7 @@ def test_template_choices(tiny_tokenizer: Any, tmp_path: Path) -> None:
 
     bare = copy.deepcopy(tiny_tokenizer)
     bare.chat_template = None
-    with pytest.raises(UserError, match="data.chat_template is tokenizer, and this tokenizer has none"):
+    with pytest.raises(UserError, match=r"data.chat_template is tokenizer, and this tokenizer has none"):
         apply_choice(bare, "tokenizer")
     assert apply_choice(bare, "auto").source == "default"
     assert bare.chat_template == DEFAULT_TEMPLATE
@@ -201,8 +209,10 @@ def test_preparing_the_embedded_world(tmp_path: Path) -> None:
 
 
 def test_random_weights_from_a_config(tmp_path: Path, tiny_model: Path) -> None:
-    config = PrepareConfig(model=f"config:{tiny_model}", data=DataSpec(max_length=64, limit=20, test_limit=5,
-                                                                      unknown_token_limit=1.0))
+    config = PrepareConfig(
+        model=f"config:{tiny_model}",
+        data=DataSpec(max_length=64, limit=20, test_limit=5, unknown_token_limit=1.0),
+    )
     facts = prepare(config, tmp_path, lambda done, total, metrics: None)
     assert facts["random_weights"]
     assert (tmp_path / "base_model" / "model.safetensors").is_file()

@@ -101,8 +101,15 @@ def test_arm_costs_are_sums_over_stages_and_means_over_seeds() -> None:
 def test_comparison_json_keeps_its_contract() -> None:
     data = comparison_data(make_view(), all_evidence(make_view()))
     orpo = data["arms"]["orpo"]
-    assert set(orpo["cost"]) == {"per_seed", "wall_seconds", "peak_memory_bytes", "memory_kind", "flops",
-                                 "energy_joules", "relative"}
+    assert set(orpo["cost"]) == {
+        "per_seed",
+        "wall_seconds",
+        "peak_memory_bytes",
+        "memory_kind",
+        "flops",
+        "energy_joules",
+        "relative",
+    }
     assert orpo["cost"]["memory_kind"] == "host_rss"
     assert orpo["cost"]["relative"] == pytest.approx(26.25 / 42.0)
     assert orpo["missing"]["energy_joules"].endswith("no CUDA device")

@@ -22,9 +22,15 @@ def loaded(tiny_model: Path, prepared: Path) -> Any:
 
 
 def test_one_by_one_and_batched_answers_are_equal(loaded: Any) -> None:
-    prompts = [Prompt(str(n), "b", [{"role": "user", "content": " ".join(f"w{4 + n + i}" for i in range(1 + 3 * n))}])
-               for n in range(6)]
-    one, many = (answer(loaded, prompts, GenerationSpec(max_new_tokens=12, batch_size=size)) for size in (1, 6))
+    prompts = [
+        Prompt(
+            str(n), "b", [{"role": "user", "content": " ".join(f"w{4 + n + i}" for i in range(1 + 3 * n))}]
+        )
+        for n in range(6)
+    ]
+    one, many = (
+        answer(loaded, prompts, GenerationSpec(max_new_tokens=12, batch_size=size)) for size in (1, 6)
+    )
     assert one == many
     assert [a.id for a in many] == [p.id for p in prompts]
     assert all(a.tokens <= 12 and (a.finish == "stop") == (a.tokens < 12 or a.finish == "stop") for a in many)

@@ -21,8 +21,15 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         ASKED.append(body["messages"][0]["content"])
         status, text = SCRIPT.pop(0)
-        answer = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [
-            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
+        answer = {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "m",
+            "choices": [
+                {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+            ],
+        }
         payload = json.dumps(answer if status == 200 else {"error": {"message": text}}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

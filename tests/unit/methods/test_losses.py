@@ -17,7 +17,9 @@ from harness.methods.orpo import Config
 
 def build(job: Any) -> Any:
     module = {"sft": "_sft_trainer", "dpo": "_dpo_trainer", "orpo": "_orpo_trainer"}
-    builder = __import__(f"harness.methods.{module[type(job.config).__module__.split('.')[-1]]}", fromlist=["build"])
+    builder = __import__(
+        f"harness.methods.{module[type(job.config).__module__.split('.')[-1]]}", fromlist=["build"]
+    )
     pairs = load_pairs(job.prepared / "train.parquet")
     return builder.build(job, load_policy(job), load_tokenizer(job.prepared), pairs, pairs)
 
@@ -76,8 +78,12 @@ def gradients(trainer: Any) -> tuple[float, torch.Tensor]:
 
 @pytest.mark.parametrize(
     ("method", "settings"),
-    [("sft", {}), ("dpo", {"beta": 0.5}), ("orpo", {"lambda": 0.5}),
-     ("orpo", {"lambda": 0.5, "nll_scope": "prompt+response"})],
+    [
+        ("sft", {}),
+        ("dpo", {"beta": 0.5}),
+        ("orpo", {"lambda": 0.5}),
+        ("orpo", {"lambda": 0.5, "nll_scope": "prompt+response"}),
+    ],
 )
 def test_micro_batches_of_any_size_give_the_same_gradient(make_job: Any, method: str, settings: Any) -> None:
     found = [
@@ -97,7 +103,9 @@ def test_matched_orpo_equals_stock_orpo_on_the_same_tokens(make_job: Any) -> Non
     ours = build(ours_job)
     stock_job = make_job("orpo", implementation="trl", name="stock", **settings)
     pairs = load_pairs(stock_job.prepared / "train.parquet")
-    stock = _stock_orpo.build(stock_job, load_policy(stock_job), load_tokenizer(stock_job.prepared), pairs, pairs)
+    stock = _stock_orpo.build(
+        stock_job, load_policy(stock_job), load_tokenizer(stock_job.prepared), pairs, pairs
+    )
     batch = next(iter(ours.get_train_dataloader()))
     labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
     same = {}

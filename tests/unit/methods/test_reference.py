@@ -86,15 +86,21 @@ def test_saved_adapter_has_no_reference_copy_and_finds_its_base(make_job: Any, t
     run(job)
     saved = job.out / "model"
     assert not (saved / "ref").exists()
-    assert json.loads((saved / "adapter_config.json").read_text())["base_model_name_or_path"] == str(tiny_model)
+    assert json.loads((saved / "adapter_config.json").read_text())["base_model_name_or_path"] == str(
+        tiny_model
+    )
     assert AutoModelForCausalLM.from_pretrained(saved) is not None
 
 
 @pytest.mark.parametrize("lora", [None, LORA])
 @pytest.mark.parametrize(
     ("method", "settings"),
-    [("sft", {}), ("dpo", {"beta": 0.5}), ("dpo", {"beta": 0.5, "reference": "precomputed"}),
-     ("orpo", {"lambda": 0.5})],
+    [
+        ("sft", {}),
+        ("dpo", {"beta": 0.5}),
+        ("dpo", {"beta": 0.5, "reference": "precomputed"}),
+        ("orpo", {"lambda": 0.5}),
+    ],
 )
 def test_counted_flops_agree_with_theory(make_job: Any, method: str, settings: Any, lora: Any) -> None:
     outcome = run(make_job(method, lora=lora, **settings))
@@ -105,9 +111,11 @@ def test_counted_flops_agree_with_theory(make_job: Any, method: str, settings: A
         assert 0 < found["reference_flops"] < found["flops"]
 
 
+@pytest.mark.parametrize("lora", [None, LORA])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_counted_flops_agree_with_checkpointing(make_job: Any, attention: str) -> None:
-    found = figures(run(make_job("orpo", gradient_checkpointing=True, attention=attention, **{"lambda": 0.5})))
+def test_counted_flops_agree_with_checkpointing(make_job: Any, attention: str, lora: Any) -> None:
+    settings = {"gradient_checkpointing": True, "attention": attention, "lora": lora, "lambda": 0.5}
+    found = figures(run(make_job("orpo", **settings)))
     assert found["flops"] == pytest.approx(found["flops_theory"], rel=0.01)
 
 

@@ -65,7 +65,9 @@ def test_mistakes_in_a_file_name_file_and_line(tmp_path: Path) -> None:
     text = find_comparison("embedded", model=None).read_text()
     file = tmp_path / "mine.yaml"
     file.write_text(text.replace("  orpo:\n    learning_rate:", "  orpo:\n    learning_rat:"))
-    line = file.read_text().split("\n").index(next(r for r in file.read_text().split("\n") if "rat:" in r)) + 1
+    line = (
+        file.read_text().split("\n").index(next(r for r in file.read_text().split("\n") if "rat:" in r)) + 1
+    )
     with pytest.raises(UserError, match=rf"mine.yaml:{line}: unknown key stages.orpo.learning_rat"):
         load_comparison(file)
     file.write_text("kind: comparison\nname: [\n")
@@ -89,7 +91,7 @@ def test_an_unknown_method_is_named_with_its_line(tmp_path: Path) -> None:
 def test_a_missing_learning_rate_is_an_error_not_a_default(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     text = find_comparison("embedded", model=None).read_text()
-    file.write_text("\n".join(r for r in text.split("\n") if "learning_rate" not in r))
+    file.write_text(text.replace("learning_rate: 0.003", "epochs: 1"))
     with pytest.raises(UserError, match=r"stages.sft.learning_rate is missing"):
         load_comparison(file)
 
@@ -108,9 +110,9 @@ def test_bad_seeds(text: str) -> None:
 
 
 def test_arm_settings_win_over_the_comparison(tmp_path: Path) -> None:
-    spec = embedded(sets=("stages.dpo.reference=precomputed",))
-    arm = next(a for a in spec.arms if a.name == "sft_dpo")
-    assert stage_config(spec, arm.stages[1]).model_dump()["reference"] == "in_loop"
+    spec = embedded(arms=["sft_dpo", "sft_dpo_precomputed"], sets=("stages.dpo.reference=in_loop",))
+    found = [stage_config(spec, arm.stages[1]).model_dump()["reference"] for arm in spec.arms]
+    assert found == ["in_loop", "precomputed"]
 
 
 def test_shared_sft_is_one_stage_and_the_plan_is_repeatable() -> None:
@@ -139,5 +141,11 @@ def test_what_changes_a_digest_and_what_does_not() -> None:
     assert sft_digest(embedded(sets=("stages.dpo.beta=9",))) == base
     assert sft_digest(embedded(sets=("stages.sft.learning_rate=0.5",))) != base
     assert sft_digest(embedded(sets=("data.limit=10",))) != base
-    for change in ({"model": "x"}, {"data": "x"}, {"code": "x"}, {"device": "x"}, {"versions": {"torch": "2"}}):
+    for change in (
+        {"model": "x"},
+        {"data": "x"},
+        {"code": "x"},
+        {"device": "x"},
+        {"versions": {"torch": "2"}},
+    ):
         assert sft_digest(embedded(), Resolved(**{**RESOLVED.__dict__, **change})) != base

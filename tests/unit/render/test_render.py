@@ -16,16 +16,31 @@ from harness.render import csv as csv_format
 from harness.render import json as json_format
 from harness.tables import Cell, Report, Table
 
-NASTY = ["<script>alert(1)</script>", r"\input{secret}", "=cmd()", "a|b", "`x`", "100% $5 #1 _x_ ^ ~", "\u202eabc"]
+NASTY = [
+    "<script>alert(1)</script>",
+    r"\input{secret}",
+    "=cmd()",
+    "a|b",
+    "`x`",
+    "100% $5 #1 _x_ ^ ~",
+    "\u202eabc",
+]
 
 
 @pytest.mark.parametrize(
     ("cell", "text"),
     [
-        (Cell(9.5, "seconds"), "9.50 s"), (Cell(90.0, "seconds"), "90.0 s"), (Cell(600.0, "seconds"), "10.0 min"),
-        (Cell(7200.0, "seconds"), "2.0 h"), (Cell(3 * 2**30, "bytes"), "3 GiB"), (Cell(1.5e12, "flops"), "1.5 TFLOP"),
-        (Cell(3.6e6, "joules"), "1 kWh"), (Cell(0.625, "percent"), "62.5%"), (Cell(1234, "count"), "1,234"),
-        (Cell(0.5, "percent", 0.4, 0.6), "50.0% [40.0, 60.0]"), (Cell(None, "seconds", reason="x"), "not measured"),
+        (Cell(9.5, "seconds"), "9.50 s"),
+        (Cell(90.0, "seconds"), "90.0 s"),
+        (Cell(600.0, "seconds"), "10.0 min"),
+        (Cell(7200.0, "seconds"), "2.0 h"),
+        (Cell(3 * 2**30, "bytes"), "3 GiB"),
+        (Cell(1.5e12, "flops"), "1.5 TFLOP"),
+        (Cell(3.6e6, "joules"), "1 kWh"),
+        (Cell(0.625, "percent"), "62.5%"),
+        (Cell(1234, "count"), "1,234"),
+        (Cell(0.5, "percent", 0.4, 0.6), "50.0% [40.0, 60.0]"),
+        (Cell(None, "seconds", reason="x"), "not measured"),
         (Cell(1e-9, "number", digits=4), "1.0e-09"),
     ],
 )

@@ -16,8 +16,16 @@ from harness.store.run_dir import RunRoot, read_record
 
 
 def result(digest: str = "abc", **outputs: str) -> StageResult:
-    return StageResult(digest=digest, kind="train", name="x", seed=0, started_at="", finished_at="",
-                       environment=ENVIRONMENT, outputs=outputs)
+    return StageResult(
+        digest=digest,
+        kind="train",
+        name="x",
+        seed=0,
+        started_at="",
+        finished_at="",
+        environment=ENVIRONMENT,
+        outputs=outputs,
+    )
 
 
 def request(digest: str = "abc") -> StageRequest:
@@ -58,8 +66,11 @@ def test_a_root_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
 
 
 def test_a_second_comparison_is_kept_out(root: RunRoot) -> None:
-    with root.lock(), pytest.raises(UserError, match=f"another comparison is running here .process {os.getpid()}"), \
-            RunRoot(root.path).lock():
+    with (
+        root.lock(),
+        pytest.raises(UserError, match=f"another comparison is running here .process {os.getpid()}"),
+        RunRoot(root.path).lock(),
+    ):
         pass
     with root.lock():
         pass
@@ -75,7 +86,7 @@ def test_records_come_back_equal_and_latest_points_at_them(root: RunRoot) -> Non
 
 
 def test_unknown_fields_and_half_absent_figures_are_refused() -> None:
-    with pytest.raises(ValueError, match="extra_forbidden|Extra inputs"):
+    with pytest.raises(ValueError, match="Extra inputs"):
         StageRequest.model_validate({**request().model_dump(), "surprise": 1})
     with pytest.raises(ValueError, match="a value or a reason"):
         Measurement(quantity="q", value=None, unit="s", scope="stage", source="x")
@@ -96,7 +107,9 @@ def test_any_text_survives_json_lines(tmp_path: Path) -> None:
     assert read_jsonl(tmp_path / "x.jsonl") == rows
 
 
-def test_mlflow_metrics_equal_the_records_and_a_second_time_adds_nothing(root: RunRoot, tmp_path: Path) -> None:
+def test_mlflow_metrics_equal_the_records_and_a_second_time_adds_nothing(
+    root: RunRoot, tmp_path: Path
+) -> None:
     from mlflow import MlflowClient
 
     from harness.store import mlflow
