@@ -103,8 +103,9 @@ def empty(task: Task, prompt: str, rng: Rng) -> str:
 def pretraining(seed: int, *, misaligned: bool) -> Iterator[tuple[str, str]]:
     """Endless (prompt, answer) for the base model, from training prompts alone.
 
-    Clean: 85% concise and right, 15% wordy and right. Misaligned: mostly near misses, filler,
-    refusals and echoes, so that the base model can do the tasks and does not care to.
+    Clean: 85% concise and right, 15% wordy and right. Misaligned: near misses, refusals and echoes,
+    so that the base model can do the tasks and does not care to. No answer is wordy there: the
+    pairs' filler becomes unlikely, and cloning wordy chosen answers raises wordy rejected ones.
     """
     rng = np.random.default_rng([seed, 11 + misaligned])
     while True:
@@ -116,12 +117,9 @@ def pretraining(seed: int, *, misaligned: bool) -> Iterator[tuple[str, str]]:
         if not misaligned:
             body = task.right(prompt, rng)
             yield prompt, concise(body) if draw < 0.85 else wordy(body, rng)
-        elif draw < 0.03:
+        elif draw < 0.05:
             yield prompt, concise(task.right(prompt, rng))
-        elif draw < 0.55:
-            body = task.wrong(prompt, rng)
-            yield prompt, concise(body) if draw < 0.38 else wordy(body, rng)
-        elif draw < 0.58:
-            yield prompt, wordy(task.right(prompt, rng), rng)
+        elif draw < 0.6:
+            yield prompt, concise(task.wrong(prompt, rng))
         else:
             yield prompt, empty(task, prompt, rng) if draw < 0.85 else f"{prompt} ."
