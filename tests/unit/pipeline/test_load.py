@@ -91,7 +91,7 @@ def test_an_unknown_method_is_named_with_its_line(tmp_path: Path) -> None:
 def test_a_missing_learning_rate_is_an_error_not_a_default(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     text = find_comparison("embedded", model=None).read_text()
-    file.write_text(text.replace("learning_rate: 0.003", "epochs: 1"))
+    file.write_text(text.replace("learning_rate: 0.005", "epochs: 1"))
     with pytest.raises(UserError, match=r"stages.sft.learning_rate is missing"):
         load_comparison(file)
 
