@@ -10,7 +10,6 @@ SCHEMA_VERSION = 1
 
 Unit = Literal["s", "B", "FLOP", "J", "1", "token", "pair", "step"]
 StageKind = Literal["prepare", "rehearse", "train", "evaluate", "judge"]
-MemoryKind = Literal["cuda_allocated", "host_rss"]
 
 
 class Record(BaseModel):

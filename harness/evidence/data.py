@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.evidence.costs import QUANTITIES, arm_cost, memory_kind
-from harness.evidence.estimate import ITEMS_TARGET, mean_interval
 from harness.evidence.pairs import Evidence
+from harness.evidence.scores import arm_score
 from harness.evidence.tables import WIN_RATE
 from harness.evidence.view import ComparisonView
 
@@ -70,15 +70,14 @@ def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str
         return scores
     for metric in view.metrics():
         benchmark, _, name = metric.rpartition(".")
-        means = view.item_means(arm, metric)
-        if means:
-            estimate = mean_interval(means, ITEMS_TARGET)
+        estimate = arm_score(view, arm, metric)
+        if estimate.value is not None:
             scores.setdefault(benchmark, {})[name] = {
                 "estimate": estimate.value,
                 "low": estimate.low,
                 "high": estimate.high,
                 "n": estimate.n,
-                "per_seed": means,
+                "per_seed": view.item_means(arm, metric),
             }
         elif metric == WIN_RATE and arm == view.baseline:
             scores.setdefault(benchmark, {})[name] = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence.costs import arm_cost, memory_kind
-from harness.evidence.estimate import ITEMS_TARGET, mean_interval
+from harness.evidence.estimate import ITEMS_TARGET
 from harness.evidence.pairs import Evidence
+from harness.evidence.scores import arm_score
 from harness.evidence.verdict import is_separable
 from harness.evidence.view import ComparisonView
 from harness.records import StageResult
@@ -50,7 +51,7 @@ def main_table(view: ComparisonView) -> Table:
                 _cost_cell(view, arm, "wall_seconds", "seconds"),
                 _cost_cell(view, arm, "peak_memory_bytes", "bytes"),
                 _cost_cell(view, arm, "flops", "flops"),
-                _win_rate(view, arm),
+                _of_arm(view, arm, WIN_RATE),
                 Cell(None, reason="no grader"),
                 _relative(view, arm, seconds.sources),
             )
@@ -73,30 +74,24 @@ def _relative(view: ComparisonView, arm: str, sources: tuple[str, ...]) -> Cell:
     return Cell(own / whole, "percent", digits=1, sources=sources)
 
 
-def _win_rate(view: ComparisonView, arm: str) -> Cell:
-    if arm == view.baseline and WIN_RATE in view.metrics():
+def _of_arm(view: ComparisonView, arm: str, metric: str) -> Cell:
+    """The arm's score; against itself the baseline wins half by definition."""
+    if metric == WIN_RATE and arm == view.baseline and WIN_RATE in view.metrics():
         return Cell(0.5, "percent", digits=1, reason="by definition")
-    return score_cell(view, arm, WIN_RATE)
+    return score_cell(view, arm, metric)
 
 
 def score_cell(view: ComparisonView, arm: str, metric: str) -> Cell:
-    """Mean over seeds with its t interval, or why there is none."""
+    """The arm's score with its interval, or why there is none."""
     if view.random_weights:
         return Cell(None, reason="training began from random weights")
-    means = view.item_means(arm, metric)
+    estimate = arm_score(view, arm, metric)
     sources = tuple(c.evaluate for c in view.cells_of(arm) if c.evaluate)
-    if not means:
+    if estimate.value is None:
         return Cell(None, reason=f"{metric} was not scored", sources=sources)
-    estimate = mean_interval(means, ITEMS_TARGET)
-    percent = is_share(metric)
-    return Cell(
-        estimate.value,
-        "percent" if percent else "number",
-        estimate.low,
-        estimate.high,
-        1 if percent else 3,
-        sources=sources,
-    )
+    kind: CellKind = "percent" if is_share(metric) else "number"
+    digits = 1 if is_share(metric) else 3
+    return Cell(estimate.value, kind, estimate.low, estimate.high, digits, sources=sources)
 
 
 def is_share(metric: str) -> bool:
@@ -124,14 +119,13 @@ def score_table(view: ComparisonView, evidence: Sequence[Evidence]) -> Table:
                 sources=(view.record.plan.base_evaluate or "",),
             )
         cells = [
-            _bold_if_best(score_cell(view, arm, metric), arm, metric, view.arms, evidence)
-            for arm in view.arms
+            _bold_if_best(_of_arm(view, arm, metric), arm, metric, view.arms, evidence) for arm in view.arms
         ]
         rows.append((Cell(benchmark), Cell(name), base_cell, *cells))
     note = (
         f"Mean over {len(view.seeds)} seeds with a 95% t interval over seeds: {ITEMS_TARGET}."
         if len(view.seeds) > 1
-        else "One seed: no interval over seeds."
+        else "One seed: intervals are Wilson's over items, for shares of right items alone."
     )
     return Table(
         "scores", "Scores", columns, tuple(rows), (note, "Bold: separably better than every other arm.")

@@ -151,4 +151,3 @@ class ComparisonSpec(SpecModel):
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     generation: GenerationSpec = Field(default_factory=GenerationSpec)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
-    allow_unequal: list[str] = Field(default_factory=list)

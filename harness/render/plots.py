@@ -73,6 +73,7 @@ def _panel(axis: Any, panel: Panel) -> None:
             marker=MARKERS[style],
             markersize=3.5,
             linewidth=1.4,
+            zorder=10 - index,
             label=series.label,
         )
         if series.low and series.low != series.high:
