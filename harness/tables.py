@@ -64,6 +64,7 @@ class Panel:
     series: tuple[Series, ...]
     kind: Literal["line", "scatter"] = "line"
     log_x: bool = False
+    x_kind: CellKind = "number"
 
 
 @dataclass(frozen=True)

@@ -63,3 +63,8 @@ def memory_kind(view: ComparisonView) -> str:
     """`cuda_allocated` or `host_rss`: what peak_memory_bytes means here."""
     stages = [s for cell in view.record.plan.cells for s in view.stages_of(cell)]
     return "cuda_allocated" if all(s.environment.device == "cuda" for s in stages) else "host_rss"
+
+
+def memory_name(view: ComparisonView) -> str:
+    """VRAM only where it is."""
+    return "peak VRAM" if memory_kind(view) == "cuda_allocated" else "peak host memory"

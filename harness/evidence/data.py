@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from harness.evidence.costs import QUANTITIES, arm_cost, memory_kind
+from harness.evidence.estimate import Estimate
 from harness.evidence.pairs import Evidence
 from harness.evidence.scores import arm_score
-from harness.evidence.tables import WIN_RATE
 from harness.evidence.view import ComparisonView
 
 SCHEMA_VERSION = 1
@@ -26,7 +27,7 @@ def comparison_data(view: ComparisonView, evidence: Sequence[Evidence]) -> dict[
         "cost_reference": view.cost_reference,
         "seeds": view.seeds,
         "arms": {arm: _arm(view, arm) for arm in view.arms},
-        "base": {"scores": _base_scores(view)},
+        "base": _base(view),
         "evidence": [_evidence(e) for e in evidence],
         "parity": [c.model_dump() for c in record.parity],
         "data": view.prepared["statistics"],
@@ -79,7 +80,7 @@ def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str
                 "n": estimate.n,
                 "per_seed": view.item_means(arm, metric),
             }
-        elif metric == WIN_RATE and arm == view.baseline:
+        elif view.rival_of(metric) == arm:
             scores.setdefault(benchmark, {})[name] = {
                 "estimate": 0.5,
                 "low": None,
@@ -89,22 +90,34 @@ def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str
                 "by_definition": True,
             }
         else:
-            missing[metric] = "not scored for this arm"
+            missing[metric] = _why(view, arm, metric, estimate)
     return scores
 
 
-def _base_scores(view: ComparisonView) -> dict[str, dict[str, Any]]:
+def _why(view: ComparisonView, arm: str, metric: str, estimate: Estimate) -> str:
+    """Values that cannot be used say so themselves; for the rest the benchmark knows."""
+    return str(estimate.reason) if estimate.n else view.why_unscored(arm, metric)
+
+
+def _base(view: ComparisonView) -> dict[str, Any]:
+    """The starting model's scores: one model, so no interval over seeds."""
+    if view.random_weights:
+        return {"scores": {}, "missing": {"scores": "training began from random weights"}}
     scores: dict[str, dict[str, Any]] = {}
+    missing: dict[str, str] = {}
     for metric, table in view.items.get("base", {}).items():
         benchmark, _, name = metric.rpartition(".")
-        estimate = None if view.random_weights else sum(table.values()) / len(table)
+        mean = sum(table.values()) / len(table)
+        if not math.isfinite(mean):
+            missing[metric] = "some of its values are not finite"
+            continue
         scores.setdefault(benchmark, {})[name] = {
-            "estimate": estimate,
+            "estimate": mean,
             "low": None,
             "high": None,
             "n": len(table),
         }
-    return scores
+    return {"scores": scores, "missing": missing}
 
 
 def _evidence(e: Evidence) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from harness.evidence.costs import arm_cost
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Figure, Panel, Series, Table
 
+PROBE_PAIRS = 64
 PROBE = ("probe_logp_chosen", "probe_logp_rejected", "probe_log_odds_margin")
 
 
@@ -42,8 +43,8 @@ def log_prob_figure(view: ComparisonView) -> Figure:
             _panel(view, "probe_logp_chosen", "Chosen answers", "mean log-prob per token (nats)"),
             _panel(view, "probe_logp_rejected", "Rejected answers", "mean log-prob per token (nats)"),
         ),
-        "Mean over the same 64 held-out pairs and over seeds; bands from the lowest to the highest "
-        "seed. The stages of an arm follow one another.",
+        f"Mean over the same {_probed(view)} held-out pairs and over seeds; bands from the lowest to the "
+        "highest seed. The stages of an arm follow one another.",
         _sources(view),
     )
 
@@ -66,7 +67,7 @@ def score_figure(view: ComparisonView, metric: str) -> Figure:
         scores, flops = view.item_means(arm, metric), arm_cost(view, arm, "flops").per_seed
         if scores and len(scores) == len(flops):
             series.append(Series(arm, tuple(flops), tuple(scores)))
-    panel = Panel(metric, "training FLOPs", metric, tuple(series), kind="scatter")
+    panel = Panel(metric, "training FLOPs", metric, tuple(series), kind="scatter", x_kind="flops")
     return Figure("score_against_flops", "Score against FLOPs", (panel,), "One point a seed.", _sources(view))
 
 
@@ -93,8 +94,13 @@ def dynamics_table(view: ComparisonView) -> Table:
         "Held-out log-probs during training",
         columns,
         tuple(rows),
-        ("Nats per token, mean over 64 held-out pairs and over seeds.",),
+        (f"Nats per token, mean over {_probed(view)} held-out pairs and over seeds.",),
     )
+
+
+def _probed(view: ComparisonView) -> int:
+    """How many pairs the probe scored: the first ones of the test split."""
+    return min(PROBE_PAIRS, int(view.prepared["test_pairs"]))
 
 
 def _panel(view: ComparisonView, metric: str, title: str, label: str) -> Panel:

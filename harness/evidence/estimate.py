@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ITEMS_TARGET = "this benchmark's items, over training seeds"
 POPULATION_TARGET = "the population of items, at this one seed"
@@ -36,6 +36,9 @@ def mean_interval(values: Sequence[float], target: str) -> Estimate:
     n = len(values)
     if n == 0:
         return Estimate(None, None, None, 0, None, target, reason="no values")
+    odd = sum(not math.isfinite(v) for v in values)
+    if odd:
+        return Estimate(None, None, None, n, None, target, reason=f"{odd} of {n} values are not finite")
     mean = math.fsum(values) / n
     if n == 1:
         return Estimate(mean, None, None, 1, None, target, reason="one seed has no interval")
@@ -52,7 +55,11 @@ def mean_interval(values: Sequence[float], target: str) -> Estimate:
 
 
 def detectable(sd: float, n: int) -> float:
-    """Smallest effect that a two-sided paired t test finds with 80% power (noncentral t)."""
+    """Smallest effect that a two-sided paired t test finds with 80% power.
+
+    Under the effect d, the statistic is noncentral t with n - 1 degrees of freedom and shift
+    d * sqrt(n) / sd (Cohen 1988, chapter 2).
+    """
     from scipy import optimize, stats
 
     critical = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
@@ -67,8 +74,9 @@ def detectable(sd: float, n: int) -> float:
 def paired_items(a: Mapping[str, float], b: Mapping[str, float]) -> Estimate:
     """Mean of per-item differences a - b over the items both have, at one seed.
 
-    SE = sd / sqrt(n); where both are binary and fewer than 25 items disagree, p is McNemar's
-    exact one (McNemar 1947) and the interval is dropped.
+    SE = sd / sqrt(n). Where every disagreement weighs the same, as between right and wrong or
+    between win, tie and loss, and fewer than 25 items disagree, p is the exact one of McNemar
+    (1947), which is a sign test, and the interval is dropped.
     """
     shared = sorted(a.keys() & b.keys())
     if not shared:
@@ -76,9 +84,9 @@ def paired_items(a: Mapping[str, float], b: Mapping[str, float]) -> Estimate:
     differences = [a[i] - b[i] for i in shared]
     if all(d == 0 for d in differences):
         return Estimate(0.0, 0.0, 0.0, len(shared), 1.0, POPULATION_TARGET, identical=True)
-    binary = all(v in (0.0, 1.0) for i in shared for v in (a[i], b[i]))
+    weights = {abs(d) for d in differences if d != 0}
     wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
-    if binary and wins + losses < MCNEMAR_BELOW:
+    if len(weights) == 1 and math.isfinite(*weights) and wins + losses < MCNEMAR_BELOW:
         from scipy import stats
 
         p = float(stats.binomtest(wins, wins + losses, 0.5).pvalue)
@@ -96,17 +104,30 @@ def paired_items(a: Mapping[str, float], b: Mapping[str, float]) -> Estimate:
 
 
 def paired_seeds(a: Mapping[int, Mapping[str, float]], b: Mapping[int, Mapping[str, float]]) -> Estimate:
-    """Mean of seed-level differences, each over the items that both arms have at that seed."""
-    differences = []
+    """Mean of seed-level differences, each over the items that both arms have at that seed.
+
+    Identical means equal item by item: equal means of unequal items are merely not separable.
+    """
+    differences, same_items = [], True
     for seed in sorted(a.keys() & b.keys()):
         shared = a[seed].keys() & b[seed].keys()
         if shared:
             differences.append(math.fsum(a[seed][i] - b[seed][i] for i in sorted(shared)) / len(shared))
-    return mean_interval(differences, ITEMS_TARGET)
+            same_items = same_items and all(a[seed][i] == b[seed][i] for i in shared)
+    found = mean_interval(differences, ITEMS_TARGET)
+    if found.identical and not same_items:
+        reason = "the means are equal at every seed, the items are not"
+        return replace(found, low=None, high=None, identical=False, reason=reason)
+    return found
 
 
 def log_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
-    """Geometric mean of a / b with a t interval on the paired logs, n being pairs."""
+    """Geometric mean of a / b with a t interval on the paired logs, n being pairs.
+
+    A figure of zero (a counter too coarse for a short stage) has no ratio.
+    """
+    if any(v <= 0 for v in (*a, *b)):
+        return Estimate(None, None, None, len(a), None, RUNS_TARGET, reason="a measured figure is zero")
     logs = [math.log(x / y) for x, y in zip(a, b, strict=True)]
     inner = mean_interval(logs, RUNS_TARGET)
 

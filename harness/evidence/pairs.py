@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.evidence.costs import QUANTITIES, arm_cost
+from harness.evidence.costs import QUANTITIES, arm_cost, memory_kind
 from harness.evidence.estimate import Estimate, log_ratio, paired_items, paired_seeds
 from harness.evidence.verdict import verdict
 from harness.evidence.view import ComparisonView
 
 NEITHER_IS_BETTER = ("answer_tokens", "logp_chosen", "logp_rejected")
 NO_RATIO_INTERVAL = ("flops", "peak_memory_bytes")
+HEADLINE_WIN_RATE = "alpaca_eval.win_rate"
+NOT_JUDGED = "not judged on CPU"
+HOST_MEMORY = "host memory is mostly imports and does not repeat, so memory is judged on CUDA alone"
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,20 @@ def all_evidence(view: ComparisonView) -> list[Evidence]:
             found += [_cost(view, quantity, a, b) for quantity in QUANTITIES]
         if not view.random_weights:
             for metric in view.metrics():
-                one = score_evidence(view, metric, a, b)
+                one = score_evidence(view, metric, a, b) or score_evidence(view, metric, b, a)
                 if one is not None:
                     found.append(one)
     return found
 
 
 def score_evidence(view: ComparisonView, metric: str, a: str, b: str) -> Evidence | None:
-    """The paired difference a - b of a metric, or None where they share no items."""
+    """The paired difference a - b of a metric, or None where they share no items.
+
+    A win rate of `a` against `b` itself is compared with one half on every item.
+    """
     left, right = _by_seed(view, a, metric), _by_seed(view, b, metric)
+    if a != "base" and view.rival_of(metric) == b:
+        right = {seed: dict.fromkeys(table, 0.5) for seed, table in left.items()}
     if not left or not right:
         return None
     shared = sorted(left.keys() & right.keys())
@@ -57,16 +65,16 @@ def score_evidence(view: ComparisonView, metric: str, a: str, b: str) -> Evidenc
         estimate = paired_seeds(left, right)
     else:
         estimate = paired_items(left[shared[0]], right[shared[0]])
-    directed = metric.rpartition(".")[2] not in NEITHER_IS_BETTER
-    return Evidence(
-        metric,
-        a,
-        b,
-        "difference",
-        estimate,
-        verdict(estimate, words=("better", "worse") if directed else ("higher", "lower")),
-        _evaluates(view, a, b),
-    )
+    sources = (*view.score_sources(a, metric), *view.score_sources(b, metric))
+    said = verdict(estimate, words=_words(view, metric))
+    return Evidence(metric, a, b, "difference", estimate, said, tuple(dict.fromkeys(sources)))
+
+
+def _words(view: ComparisonView, metric: str) -> tuple[str, str]:
+    """What a lies above b and below it means for this metric."""
+    if metric.rpartition(".")[2] in NEITHER_IS_BETTER:
+        return "higher", "lower"
+    return ("better", "worse") if view.higher_is_better(metric) else ("worse", "better")
 
 
 def _by_seed(view: ComparisonView, arm: str, metric: str) -> dict[int, dict[str, float]]:
@@ -78,32 +86,22 @@ def _by_seed(view: ComparisonView, arm: str, metric: str) -> dict[int, dict[str,
     return {seed: table for seed, table in tables.items() if table}
 
 
-def _evaluates(view: ComparisonView, *arms: str) -> tuple[str, ...]:
-    cells = [cell.evaluate for cell in view.record.plan.cells if cell.arm in arms]
-    base = [view.record.plan.base_evaluate] if "base" in arms else []
-    return tuple(digest for digest in [*cells, *base] if digest)
-
-
 def _cost(view: ComparisonView, quantity: str, a: str, b: str) -> Evidence:
     left, right = arm_cost(view, a, quantity), arm_cost(view, b, quantity)
     sources = (*left.sources, *right.sources)
     name = f"cost.{quantity}"
-    if left.value is None or right.value is None:
-        nothing = Estimate(None, None, None, 0, None, "", reason=left.reason or right.reason)
+    if left.value is None or not right.value:
+        reason = left.reason or right.reason or "a measured figure is zero"
+        nothing = Estimate(None, None, None, 0, None, "", reason=reason)
         return Evidence(name, a, b, "ratio", nothing, verdict(nothing), sources)
     if quantity in NO_RATIO_INTERVAL:
-        exact = Estimate(
-            left.value / right.value,
-            None,
-            None,
-            len(left.per_seed),
-            None,
-            "this run",
-            reason="a repeatable value, no interval",
-        )
         word = "equal" if left.value == right.value else "less" if left.value < right.value else "more"
+        reason = "a repeatable value, no interval"
+        if quantity == "peak_memory_bytes" and memory_kind(view) == "host_rss":
+            word, reason = NOT_JUDGED, HOST_MEMORY
+        ratio, n = left.value / right.value, len(left.per_seed)
+        exact = Estimate(ratio, None, None, n, None, "this run", reason=reason)
         return Evidence(name, a, b, "ratio", exact, word, sources)
-    ratio = log_ratio(left.per_seed, right.per_seed)
-    return Evidence(
-        name, a, b, "ratio", ratio, verdict(ratio, neutral=1.0, words=("worse", "better")), sources
-    )
+    estimate = log_ratio(left.per_seed, right.per_seed)
+    said = verdict(estimate, neutral=1.0, words=("worse", "better"))
+    return Evidence(name, a, b, "ratio", estimate, said, sources)

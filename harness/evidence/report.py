@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.evidence import dynamics, tables
-from harness.evidence.costs import arm_cost, memory_kind
+from harness.evidence import dynamics, ledger, origins, tables
+from harness.evidence.costs import arm_cost, memory_kind, memory_name
 from harness.evidence.data import comparison_data
+from harness.evidence.estimate import POPULATION_TARGET
 from harness.evidence.pairs import Evidence, all_evidence
 from harness.evidence.view import ComparisonView
-from harness.tables import Report, Section
+from harness.tables import Figure, Report, Section
 
 HEADLINE_METRICS = ("alpaca_eval.win_rate_vs_sft_dpo", "rubric.grade", "preference.accuracy")
+OPENINGS = {
+    "better": "Single-stage ORPO is better than SFT then DPO here",
+    "worse": "Single-stage ORPO is worse than SFT then DPO here",
+    "identical": "Single-stage ORPO and SFT then DPO give identical results here",
+}
 
 
 def build_report(view: ComparisonView) -> Report:
@@ -21,15 +27,11 @@ def build_report(view: ComparisonView) -> Report:
         Section("Costs and results", (), (tables.main_table(view),)),
         *_quality(view, evidence),
         Section("What can and cannot be concluded", _limits(view)),
-        Section(
-            "Training dynamics",
-            (),
-            (dynamics.dynamics_table(view),),
-            (dynamics.log_prob_figure(view), dynamics.margin_figure(view)),
-        ),
-        Section("Cost ledger", (), (tables.ledger_table(view), tables.flops_table(view))),
-        Section("Parity", (), (tables.parity_table(view),)),
-        Section("Data and provenance", (), (tables.data_table(view), tables.provenance_table(view))),
+        _dynamics(view),
+        Section("Cost ledger", (), (ledger.ledger_table(view), ledger.flops_table(view))),
+        Section("Parity", (), (origins.parity_table(view),)),
+        Section("Data", (), (origins.data_table(view),)),
+        Section("Provenance", (), (origins.sources_table(view), origins.provenance_table(view))),
     ]
     title = f"ORPO against SFT then DPO: {view.record.name}"
     return Report(title, _summary(view, evidence), tuple(sections), comparison_data(view, evidence))
@@ -50,9 +52,22 @@ def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section
             "Scores",
             (),
             (tables.score_table(view, evidence), tables.evidence_table(evidence, view.arms)),
-            (dynamics.score_figure(view, metric),),
+            _drawn(dynamics.score_figure(view, metric)),
         )
     ]
+
+
+def _dynamics(view: ComparisonView) -> Section:
+    table = dynamics.dynamics_table(view)
+    if not table.rows:
+        return Section("Training dynamics", ("No held-out pairs were scored during training.",))
+    figures = _drawn(dynamics.log_prob_figure(view), dynamics.margin_figure(view))
+    return Section("Training dynamics", (), (table,), figures)
+
+
+def _drawn(*figures: Figure) -> tuple[Figure, ...]:
+    """The figures that have something to show."""
+    return tuple(f for f in figures if any(p.series for p in f.panels))
 
 
 def _summary(view: ComparisonView, evidence: Sequence[Evidence]) -> tuple[str, ...]:
@@ -71,22 +86,37 @@ def _quality_sentence(view: ComparisonView, evidence: Sequence[Evidence]) -> str
         return (
             "Whether ORPO is better than SFT then DPO was not measured: training began from random weights."
         )
-    for metric in HEADLINE_METRICS[1:]:
-        one = next((e for e in evidence if (e.quantity, e.a, e.b) == (metric, "orpo", "sft_dpo")), None)
-        if one is None or one.estimate.value is None:
-            continue
-        value = one.estimate
-        interval = (
-            "" if value.low is None or value.high is None else f" (95% {value.low:+.3f} to {value.high:+.3f})"
-        )
-        words = {
-            "better": "Single-stage ORPO is better than SFT then DPO here",
-            "worse": "Single-stage ORPO is worse than SFT then DPO here",
-            "identical": "Single-stage ORPO and SFT then DPO give identical results here",
-        }
-        opening = words.get(one.verdict, "ORPO and SFT then DPO are not separable here")
-        return f"{opening}: {metric} differs by {value.value:+.3f}{interval}."
+    for metric in HEADLINE_METRICS:
+        one = next((e for e in evidence if e.quantity == metric and {e.a, e.b} == {"orpo", "sft_dpo"}), None)
+        if one is not None and one.estimate.value is not None:
+            opening = OPENINGS.get(_said_of_orpo(one), "ORPO and SFT then DPO are not separable here")
+            return f"{opening}: {_how_much(one)}."
     return "Whether ORPO is better than SFT then DPO was not measured: no benchmark scored both."
+
+
+def _said_of_orpo(one: Evidence) -> str:
+    """The verdict from ORPO's side, whichever arm the comparison file names first."""
+    turned = {"better": "worse", "worse": "better"}
+    return one.verdict if one.a == "orpo" else turned.get(one.verdict, one.verdict)
+
+
+def _how_much(one: Evidence) -> str:
+    """The difference with its interval, and what this n could have found where it found nothing."""
+    value = one.estimate
+    assert value.value is not None
+    text = f"{one.quantity} differs by {value.value:+.3f}"
+    if one.quantity == HEADLINE_METRICS[0]:
+        rate, off = 0.5 + value.value, value.value
+        text = f"{one.a} wins {rate:.1%} of answers against {one.b}, {off:+.3f} from equal"
+    elif one.a != "orpo":
+        text += f" ({one.a} minus {one.b})"
+    if value.low is not None and value.high is not None:
+        text += f" (95% {value.low:+.3f} to {value.high:+.3f})"
+    if value.target == POPULATION_TARGET:
+        text += ", which speaks of the items at this one seed and not of training again"
+    if value.detectable is not None and one.verdict not in OPENINGS:
+        text += f"; the smallest difference found with 80% power at n = {value.n} is {value.detectable:.3f}"
+    return text
 
 
 def _cost_sentence(view: ComparisonView) -> str:
@@ -94,12 +124,13 @@ def _cost_sentence(view: ComparisonView) -> str:
     names = (
         ("wall_seconds", "training time"),
         ("flops", "FLOPs"),
-        ("peak_memory_bytes", tables.memory_name(view)),
+        ("peak_memory_bytes", memory_name(view)),
     )
     for quantity, name in names:
         orpo, both = (arm_cost(view, arm, quantity).value for arm in ("orpo", "sft_dpo"))
         parts.append(f"{orpo / both:.0%} of its {name}" if orpo and both else f"its {name} was not measured")
-    return f"Against SFT then DPO (100%), ORPO took {parts[0]}, {parts[1]} and {parts[2]}."
+    caveat = " (mostly imports)" if memory_kind(view) == "host_rss" else ""
+    return f"Against SFT then DPO (100%), ORPO took {parts[0]}, {parts[1]} and {parts[2]}{caveat}."
 
 
 def _sureness_sentence(view: ComparisonView) -> str:

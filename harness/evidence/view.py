@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from harness.records import ComparisonRecord, PlannedCell, StageResult
+from harness.records import ComparisonRecord, PlannedCell, Score, StageResult
+from harness.store.run_dir import scores_by_cell
 
 ItemTable = dict[str, float]
 
@@ -65,6 +67,42 @@ class ComparisonView:
         for table in self.items.values():
             found.update(dict.fromkeys(table))
         return list(found)
+
+    @cached_property
+    def _written(self) -> dict[tuple[str, str], tuple[str, Score]]:
+        """(cell key, metric) -> digest of the stage that wrote the score, and the score."""
+        return {
+            (cell, f"{score.benchmark}.{score.metric}"): (digest, score)
+            for cell, digest, score in scores_by_cell(self.record)
+        }
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Which direction of a metric is good, as its benchmark recorded it."""
+        return all(s.higher_is_better for (_, m), (_, s) in self._written.items() if m == metric)
+
+    def rival_of(self, metric: str) -> str | None:
+        """Whose answers a win rate is against: an arm, `chosen`, or None for other metrics."""
+        for (cell, name), (_, score) in self._written.items():
+            if name == metric and cell != "base" and "rival" in score.settings:
+                return str(score.settings["rival"]).partition("@")[0]
+        return None
+
+    def why_unscored(self, arm: str, metric: str) -> str:
+        """The reason that a benchmark gave for having no score of the arm."""
+        for cell in self.cells_of(arm):
+            written = self._written.get((f"{arm}@{cell.seed}", metric))
+            if written is not None and written[1].reason is not None:
+                return written[1].reason
+        return f"{metric} was not scored"
+
+    def score_sources(self, arm: str, metric: str) -> tuple[str, ...]:
+        """Digests of the stages that wrote the arm's scores; `base` is the starting model."""
+        plan = self.record.plan
+        cells = {"base": plan.base_evaluate}
+        if arm != "base":
+            cells = {f"{arm}@{cell.seed}": cell.evaluate for cell in self.cells_of(arm)}
+        found = [self._written[c, metric][0] if (c, metric) in self._written else d for c, d in cells.items()]
+        return tuple(dict.fromkeys(digest for digest in found if digest))
 
     def item_means(self, arm: str, metric: str) -> list[float]:
         """The arm's score at each seed that has it: (num_seeds,)."""

@@ -6,7 +6,7 @@ from harness.tables import Cell
 
 NOT_MEASURED = "not measured"
 _BYTES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
-_FLOPS = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1, "FLOP"))
+FLOPS = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1, "FLOP"))
 _JOULES = ((3.6e6, "kWh"), (1e3, "kJ"), (1, "J"))
 
 
@@ -19,9 +19,14 @@ def seconds(value: float) -> str:
     return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
 
 
+def unit_of(value: float, steps: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    """Size and name of the largest unit that leaves at least 1."""
+    return next(((s, u) for s, u in steps if abs(value) >= s), steps[-1])
+
+
 def scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
-    """The largest unit that leaves at least 1."""
-    size, unit = next(((s, u) for s, u in steps if abs(value) >= s), steps[-1])
+    """Three significant digits in the unit that fits."""
+    size, unit = unit_of(value, steps)
     number = value / size
     return f"{number:.0f} {unit}" if size == 1 else f"{number:.3g} {unit}"
 
@@ -46,7 +51,7 @@ def _number(cell: Cell, value: float, *, unit: bool = True) -> str:
     if cell.kind == "bytes":
         return scaled(value, _BYTES)
     if cell.kind == "flops":
-        return scaled(value, _FLOPS)
+        return scaled(value, FLOPS)
     if cell.kind == "joules":
         return scaled(value, _JOULES)
     if cell.kind == "percent":

@@ -1,11 +1,14 @@
-"""CSV: one file a table in `tables/`, values in base units, with interval and stage digests."""
+"""CSV: one file a table in `tables/`, values in base units, with interval and stage digests.
+
+An absent value is an empty field; the column `not measured` says why.
+"""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
-from harness.tables import Report, Table
+from harness.tables import Cell, Report, Table
 
 UNITS = {"seconds": "s", "bytes": "B", "flops": "FLOP", "joules": "J", "percent": "share"}
 
@@ -28,7 +31,7 @@ def _table(table: Table, path: Path) -> Path:
                 if _has_interval(table, index):
                     values += [_value(cell.low), _value(cell.high)]
             sources = sorted({s for cell in row for s in cell.sources})
-            writer.writerow([*values, " ".join(sources)])
+            writer.writerow([*values, _value(_absent(table, row)), " ".join(sources)])
     return path
 
 
@@ -40,7 +43,12 @@ def _header(table: Table) -> list[str]:
         header.append(column + unit)
         if _has_interval(table, index):
             header += [f"{column} low", f"{column} high"]
-    return [*header, "stages"]
+    return [*header, "not measured", "stages"]
+
+
+def _absent(table: Table, row: tuple[Cell, ...]) -> str:
+    pairs = zip(table.columns, row, strict=True)
+    return "; ".join(f"{column}: {cell.reason}" for column, cell in pairs if cell.value is None)
 
 
 def _has_interval(table: Table, index: int) -> bool:

@@ -1,4 +1,7 @@
-"""LaTeX: one booktabs table a file in `tables/`, ready for `\\input`."""
+"""LaTeX: one booktabs table a file in `tables/`, ready for `\\input`.
+
+`reports/templates/paper.tex` shows how to use them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from pathlib import Path
 from harness.render._units import absent_notes, plain
 from harness.tables import Cell, Report, Table
 
+WIDE = 8
+LONG, LONG_WIDTH = 45, 0.35
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -21,6 +26,8 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "[": "{[}",
+    "]": "{]}",
 }
 
 
@@ -48,15 +55,25 @@ def _cell(cell: Cell) -> str:
     return text
 
 
+def _column(table: Table, index: int, wide: bool) -> str:
+    """Numbers to the right; long text breaks into lines where the table keeps its own width."""
+    cells = [row[index] for row in table.rows]
+    if all(cell.kind != "text" for cell in cells):
+        return "r"
+    longest = max(len(plain(cell)) for cell in cells)
+    return rf"p{{{LONG_WIDTH}\linewidth}}" if longest > LONG and not wide else "l"
+
+
 def _table(table: Table) -> str:
-    numeric = [all(row[i].kind != "text" for row in table.rows) for i in range(len(table.columns))]
-    spec = "".join("r" if n else "l" for n in numeric)
+    wide = len(table.columns) > WIDE
+    spec = "".join(_column(table, i, wide) for i in range(len(table.columns)))
     lines = [
-        "% needs \\usepackage{booktabs}",
+        f"% needs \\usepackage{{booktabs{',graphicx' if wide else ''}}}",
         r"\begin{table}[t]",
         r"\centering\small",
         rf"\caption{{{escape(table.title)}}}",
         rf"\label{{tab:{table.name}}}",
+        *([r"\resizebox{\linewidth}{!}{%"] if wide else []),
         rf"\begin{{tabular}}{{{spec}}}",
         r"\toprule",
         " & ".join(escape(c) for c in table.columns) + r" \\",
@@ -67,7 +84,7 @@ def _table(table: Table) -> str:
         if sources:
             lines.append(f"% stages: {' '.join(sources)}")
         lines.append(" & ".join(_cell(c) for c in row) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}" + ("}" if wide else "")]
     notes = [*table.notes, *absent_notes(table.rows, table.columns)]
     if notes:
         lines.append(rf"\par\footnotesize {escape(' '.join(notes))}")

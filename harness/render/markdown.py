@@ -26,7 +26,7 @@ def escape(text: str) -> str:
     """Text that Markdown shows as it is."""
     text = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
-    return re.sub(r"([\\`*\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+    return re.sub(r"([\\`*\[\]|$~]|(?<!\w)_|_(?!\w))", r"\\\1", text)
 
 
 def _cell(cell: Cell) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness.render._units import FLOPS, unit_of
 from harness.tables import Figure, Panel, Report
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -17,7 +18,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def render(report: Report, folder: Path) -> list[Path]:
-    """Write every figure twice; the files hold no date, so that equal data gives equal files."""
+    """Write every figure twice; equal data gives equal files, with no date and no matplotlibrc."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -31,7 +32,9 @@ def render(report: Report, folder: Path) -> list[Path]:
         "font.size": 9,
     }
     for figure in report.figures():
-        with matplotlib.rc_context(settings):
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(settings)
             drawn = _draw(figure)
             for ending, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
                 path = target / f"{figure.name}.{ending}"
@@ -80,10 +83,20 @@ def _panel(axis: Any, panel: Panel) -> None:
             axis.fill_between(
                 series.x, series.low, series.high, color=COLOURS[style], alpha=0.15, linewidth=0
             )
-    axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
+    axis.set(title=panel.title, xlabel=_x_axis(axis, panel), ylabel=panel.y_label)
     if panel.log_x:
         axis.set_xscale("log")
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.25, linewidth=0.5)
     if panel.series:
         axis.legend(frameon=False, fontsize=8)
+
+
+def _x_axis(axis: Any, panel: Panel) -> str:
+    """The axis' label; FLOPs are shown in one unit, named in it."""
+    largest = max((x for series in panel.series for x in series.x), default=0.0)
+    if panel.x_kind != "flops":
+        return panel.x_label
+    size, unit = unit_of(largest, FLOPS)
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value / size:g}")
+    return f"{panel.x_label} ({unit})"

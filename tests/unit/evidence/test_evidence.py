@@ -139,3 +139,4 @@ def test_the_first_page_answers_in_three_sentences() -> None:
 def test_one_seed_says_so() -> None:
     limits = next(s for s in build_report(make_view(seeds=(0,))).sections if "cannot" in s.title)
     assert any(p.startswith("One seed") for p in limits.paragraphs)
+    assert "at this one seed and not of training again" in build_report(make_view(seeds=(0,))).summary[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from harness.evidence.report import build_report
 from harness.render import _units, latex, markdown
 from harness.render import csv as csv_format
 from harness.render import json as json_format
-from harness.tables import Cell, Report, Table
+from harness.tables import Cell, Figure, Panel, Report, Section, Series, Table
 
 NASTY = [
     "<script>alert(1)</script>",
@@ -50,8 +51,6 @@ def test_units(cell: Cell, text: str) -> None:
 
 def nasty_report() -> Report:
     rows = tuple((Cell(text), Cell(1.0, "number")) for text in NASTY)
-    from harness.tables import Section
-
     table = Table("nasty", "Nasty", ("text", "value"), rows)
     return Report("t", ("s",), (Section("x", tuple(NASTY), (table,)),), {"nasty": NASTY, "nan": float("nan")})
 
@@ -106,3 +105,46 @@ def test_figures_are_the_same_bytes_for_the_same_data(tmp_path: Path) -> None:
     first = [p.read_bytes() for p in plots.render(report, tmp_path / "a") if p.suffix == ".svg"]
     again = [p.read_bytes() for p in plots.render(report, tmp_path / "b") if p.suffix == ".svg"]
     assert first == again
+
+
+def test_csv_says_why_a_value_is_absent(tmp_path: Path) -> None:
+    csv_format.render(build_report(make_view()), tmp_path)
+    row = next(csv.DictReader((tmp_path / "tables" / "main.csv").open()))
+    assert row["helpfulness"] == ""
+    assert "helpfulness: no grader" in row["not measured"]
+
+
+def test_a_latex_row_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    table = Table("t", "T", ("a",), ((Cell("x"),), (Cell("[2cm]"),)))
+    text = latex.render(Report("t", (), (Section("s", (), (table,)),)), tmp_path)[0].read_text()
+    assert "\n{[}2cm{]} " in text
+
+
+def test_a_wide_latex_table_is_scaled_to_the_line(tmp_path: Path) -> None:
+    table = Table("t", "T", tuple("abcdefghi"), (tuple(Cell(1, "count") for _ in range(9)),))
+    text = latex.render(Report("t", (), (Section("s", (), (table,)),)), tmp_path)[0].read_text()
+    assert text.count(r"\resizebox{\linewidth}{!}{%") == 1
+    assert r"\end{tabular}}" in text
+
+
+def test_markdown_shows_dollars_and_tildes_as_they_are() -> None:
+    assert markdown.escape("$5 ~~x~~") == r"\$5 \~\~x\~\~"
+
+
+def test_axes_name_the_unit_of_flops() -> None:
+    plots = registry.load("formats", "plots")
+    series = (Series("a", (2e11, 6e11), (0.1, 0.2)),)
+    panel = Panel("t", "training FLOPs", "y", series, kind="scatter", x_kind="flops")
+    axis = plots._draw(Figure("f", "F", (panel,))).axes[0]
+    assert axis.get_xlabel() == "training FLOPs (GFLOP)"
+    assert axis.xaxis.get_major_formatter()(2e11, 0) == "200"
+
+
+def test_the_paper_template_asks_for_what_a_report_holds(tmp_path: Path) -> None:
+    template = (Path(__file__).parents[3] / "reports" / "templates" / "paper.tex").read_text()
+    for name in registry.names("formats"):
+        registry.load("formats", name).render(build_report(make_view()), tmp_path)
+    tables = set(re.findall(r"\\(?:report|optional)table\{(\w+)\}", template))
+    figures = set(re.findall(r"\\reportfigure\{(\w+)\}", template))
+    assert tables == {p.stem for p in (tmp_path / "tables").glob("*.tex")}
+    assert figures == {p.stem for p in (tmp_path / "figures").glob("*.pdf")}

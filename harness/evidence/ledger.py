@@ -1,0 +1,136 @@
+"""What each stage cost: the ledger, and counted FLOPs beside theory."""
+
+from __future__ import annotations
+
+from harness.evidence.costs import arm_cost, memory_kind, memory_name
+from harness.evidence.view import ComparisonView
+from harness.records import StageResult
+from harness.tables import Cell, CellKind, Table
+
+PHASES = (
+    "start_up_seconds",
+    "model_load_seconds",
+    "reference_seconds",
+    "train_seconds",
+    "save_seconds",
+    "evaluation_seconds",
+    "wall_seconds",
+)
+
+
+def ledger_table(view: ComparisonView) -> Table:
+    """One row a training stage, in the order they ran; on CPU also the growth above imports."""
+    on_host = memory_kind(view) == "host_rss"
+    columns = (
+        "stage",
+        "start-up",
+        "load",
+        "reference",
+        "train",
+        "save",
+        "evaluation",
+        "headline",
+        memory_name(view),
+        *(["above imports"] if on_host else []),
+        "FLOPs",
+        "energy",
+        "steps",
+        "pairs",
+        "tokens",
+        "padded tokens",
+        "origin",
+    )
+    rows = []
+    for digest in view.record.plan.order:
+        stage = view.record.results.get(digest)
+        if stage is None or stage.kind != "train":
+            continue
+        use = view.record.uses[digest]
+        cells = sum(digest in cell.stages for cell in view.record.plan.cells)
+        origin = f"reused from {use.reused_from}" if use.reused_from else "this run"
+        origin += f", shared by {cells} arms" if cells > 1 else ""
+        rows.append(
+            (
+                Cell(stage.name, sources=(digest,)),
+                *(_measured(stage, q, "seconds", digest) for q in PHASES),
+                _measured(stage, "peak_memory_bytes", "bytes", digest),
+                *([_measured(stage, "host_growth_bytes", "bytes", digest)] if on_host else []),
+                _measured(stage, "flops", "flops", digest),
+                _measured(stage, "energy_joules", "joules", digest),
+                *(
+                    _measured(stage, q, "count", digest)
+                    for q in ("steps", "pairs", "tokens_real", "tokens_padded")
+                ),
+                Cell(origin),
+            )
+        )
+    note = (
+        "Headline = load + reference + train + save. Start-up (imports) and in-training "
+        "evaluation are not part of it."
+    )
+    return Table("ledger", "What each stage cost", columns, tuple(rows), (note,))
+
+
+def _measured(stage: StageResult, quantity: str, kind: CellKind, digest: str) -> Cell:
+    measured = stage.measured(quantity)
+    if measured is None:
+        return Cell(None, kind, reason=f"no {quantity} in this stage", sources=(digest,))
+    return Cell(measured.value, kind, reason=measured.reason, sources=(digest,))
+
+
+def flops_table(view: ComparisonView) -> Table:
+    """Counted against theory, stage by stage, at the first seed."""
+    columns = (
+        "stage",
+        "sequences forwarded per pair",
+        "reference",
+        "counted",
+        "theory",
+        "counted / theory",
+        "unknown operations",
+    )
+    rows = []
+    seen: set[str] = set()
+    for arm in view.arms:
+        for digest in view.cells_of(arm)[0].stages:
+            if digest in seen:
+                continue
+            seen.add(digest)
+            stage = view.record.results[digest]
+            counted, theory = stage.measured("flops"), stage.measured("flops_theory")
+            ratio = Cell(None, reason=theory.reason if theory else "no theory")
+            if counted and counted.value and theory and theory.value:
+                ratio = Cell(counted.value / theory.value, "number", digits=4, sources=(digest,))
+            unknown = stage.facts.get("flops_unknown_ops") or []
+            rows.append(
+                (
+                    Cell(stage.name, sources=(digest,)),
+                    Cell(stage.facts.get("sequences_forwarded_per_pair"), "count", reason="not recorded"),
+                    Cell(stage.facts.get("reference") or "none"),
+                    _measured(stage, "flops", "flops", digest),
+                    _measured(stage, "flops_theory", "flops", digest),
+                    ratio,
+                    Cell(", ".join(unknown) or "none"),
+                )
+            )
+    return Table("flops", "FLOPs: counted against theory", columns, tuple(rows), tuple(_ratio_notes(view)))
+
+
+def _ratio_notes(view: ComparisonView) -> list[str]:
+    notes = ["Theory: weights, attention and head as in docs/design.md; padded tokens count."]
+    costs = {arm: arm_cost(view, arm, "flops").value for arm in view.arms}
+    orpo, both = costs.get("orpo"), costs.get("sft_dpo")
+    if orpo and both:
+        notes.append(
+            f"ORPO / (SFT + DPO) = {orpo / both:.3f} of all FLOPs; one epoch each and equal "
+            "lengths give 0.545 (full) or 0.500 (LoRA) of the bodies' FLOPs."
+        )
+    cells = view.cells_of("sft_dpo")[:1] if "sft_dpo" in view.arms else []
+    dpo = view.stages_of(cells[0])[-1].measured("flops") if cells else None
+    own = view.stages_of(view.cells_of("orpo")[0])[0].measured("flops") if "orpo" in view.arms else None
+    if dpo and dpo.value and own and own.value:
+        notes.append(
+            f"ORPO / DPO = {own.value / dpo.value:.3f} of all FLOPs at the first seed; the "
+            "bodies' share in theory: 0.75 (full), 0.67 (LoRA), 1.0 with a precomputed reference."
+        )
+    return notes
