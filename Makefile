@@ -72,6 +72,7 @@ lint: $(READY_DEV)
 
 bench: $(READY_DEV)
 	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/window.py
 
 # The report that stands in the repository, made by the default comparison.
 example: $(READY)

@@ -1,4 +1,8 @@
-"""Joules from the GPU's own counter; absent, with the reason, where there is none."""
+"""Joules from the GPU's own counter; absent, with the reason, where there is none.
+
+The counter is the whole GPU's and runs from after start-up to the end of the stage's work, so
+in-training evaluation is in it, which the headline seconds leave out.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,7 @@ class EnergyMeter:
                 value=self._joules,
                 unit="J",
                 scope="stage",
-                source="NVML total energy of the GPU",
+                source="NVML total energy of the GPU, evaluation in training included",
                 reason=reason,
             )
         ]

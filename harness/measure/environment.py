@@ -66,24 +66,32 @@ def host_memory_bytes() -> int:
 
 
 def lock_digest() -> str:
-    """sha256 of name==version of everything installed, in order."""
+    """sha256 of name==version of everything installed, in order.
+
+    What is installed, not `constraints.txt`: constraints never replace a torch that is there.
+    """
     installed = sorted({f"{d.name}=={d.version}" for d in metadata.distributions()})
     return hashlib.sha256("\n".join(installed).encode()).hexdigest()[:16]
 
 
-def git_state() -> tuple[str | None, bool | None]:
+def constraints_digest(path: Path = ROOT / "constraints.txt") -> str | None:
+    """sha256 of the known-good versions that an installation started from, or None without them."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else None
+
+
+def git_state(folder: Path = ROOT) -> tuple[str | None, bool | None]:
     """The project's commit and whether its tree differs from it; None outside a checkout."""
     git = shutil.which("git")
-    if git is None or not (ROOT / ".git").exists():
+    if git is None or not (folder / ".git").exists():
         return None, None
-    commit = _git(git, "rev-parse", "HEAD")
-    status = _git(git, "status", "--porcelain", "--untracked-files=no")
+    commit = _git(git, folder, "rev-parse", "HEAD")
+    status = _git(git, folder, "status", "--porcelain", "--untracked-files=no")
     return commit or None, None if status is None else bool(status)
 
 
-def _git(git: str, *arguments: str) -> str | None:
+def _git(git: str, folder: Path, *arguments: str) -> str | None:
     done = subprocess.run(
-        [git, "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10, check=False
+        [git, "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
     )
     return done.stdout.strip() if done.returncode == 0 else None
 
@@ -110,5 +118,8 @@ def collect(device: str) -> Environment:
         git_commit=commit,
         git_dirty=dirty,
         lock_digest=lock_digest(),
-        details={k: v for k, v in gpu.items() if k not in ("name", "uuid", "driver")},
+        details={
+            "constraints_digest": constraints_digest(),
+            **{k: v for k, v in gpu.items() if k not in ("name", "uuid", "driver")},
+        },
     )

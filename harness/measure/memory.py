@@ -7,23 +7,15 @@ the growth above the level after imports is reported beside it.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from harness.records import Measurement
+from harness.measure.nvml import open_nvml
+from harness.records import Measurement, Unit
 
 NO_GPU = "no CUDA device"
-
-
-def _measured(quantity: str, value: float | int | None, source: str, reason: str | None) -> Measurement:
-    return Measurement(
-        quantity=quantity,
-        value=value,
-        unit="B",
-        scope="stage",
-        source=source,
-        reason=reason if value is None else None,
-    )
+ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 
 
 def read_high_water_mark(status: str) -> int | None:
@@ -56,24 +48,98 @@ class HostMemory:
             return None
 
 
+class CudaMemory(Protocol):
+    """What CUDA's caching allocator reports of the current device."""
+
+    def reset_peaks(self) -> None:
+        """Set both peaks to the present level."""
+
+    def peak_allocated(self) -> int:
+        """Bytes of tensors at their peak."""
+
+    def peak_reserved(self) -> int:
+        """Bytes taken from the device at their peak."""
+
+    def retries(self) -> int:
+        """Allocations of this process that had to empty the cache first."""
+
+    def ooms(self) -> int:
+        """Allocations of this process that failed."""
+
+
+class TorchCudaMemory:
+    """The allocator of this process, through torch; makes CUDA's context, so that it is start-up."""
+
+    def __init__(self) -> None:
+        import torch
+
+        torch.cuda.init()
+
+    def reset_peaks(self) -> None:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+
+    def peak_allocated(self) -> int:
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+
+    def peak_reserved(self) -> int:
+        import torch
+
+        return int(torch.cuda.max_memory_reserved())
+
+    def retries(self) -> int:
+        import torch
+
+        return int(torch.cuda.memory_stats().get("num_alloc_retries", 0))
+
+    def ooms(self) -> int:
+        import torch
+
+        return int(torch.cuda.memory_stats().get("num_ooms", 0))
+
+
+class DeviceMemory(Protocol):
+    """What the driver reports of the whole GPU, now."""
+
+    def process_bytes(self) -> int | None:
+        """This process's bytes, context included; None where the driver does not tell."""
+
+    def device_bytes(self) -> int | None:
+        """Bytes in use by all processes; None where the driver does not tell."""
+
+
 class MemoryMeter:
     """Peak memory from `start()` to `freeze()`, or to `measurements()` if nobody froze it."""
 
-    def __init__(self, *, device: str, host: HostMemory | None = None) -> None:
-        self._device = device
+    def __init__(
+        self,
+        *,
+        device: str,
+        host: HostMemory | None = None,
+        cuda: CudaMemory | None = None,
+        driver: DeviceMemory | None = None,
+    ) -> None:
         self._host = host or HostMemory()
+        self._cuda = (cuda or TorchCudaMemory()) if device == "cuda" else None
+        self._driver, self._no_driver = driver, NO_GPU
+        if self._cuda is not None and driver is None:
+            found, why = open_nvml()
+            self._driver, self._no_driver = found, why or ""
         self._no_reset: str | None = None
         self._after_imports: int | None = None
+        self._events_before = (0, 0)
         self._frozen: list[Measurement] | None = None
 
     def start(self) -> None:
         """Forget what imports took."""
         self._no_reset = self._host.reset()
         self._after_imports = self._host.peak()
-        if self._device == "cuda":
-            import torch
-
-            torch.cuda.reset_peak_memory_stats()
+        if self._cuda is not None:
+            self._cuda.reset_peaks()
+            self._events_before = (self._cuda.retries(), self._cuda.ooms())
 
     def freeze(self) -> None:
         """Keep the figures of this moment: what runs after is not part of the stage's cost."""
@@ -84,49 +150,66 @@ class MemoryMeter:
         return self._frozen if self._frozen is not None else self._read()
 
     def _read(self) -> list[Measurement]:
-        peak, no_host = self._host.peak(), "the kernel does not report VmHWM"
-        growth = None if None in (peak, self._after_imports) else peak - self._after_imports  # type: ignore[operator]
-        host = [
-            _measured("host_peak_rss_bytes", peak, "VmHWM", no_host),
-            _measured(
-                "host_growth_bytes",
-                growth if self._no_reset is None else None,
-                "VmHWM above its value after imports",
-                self._no_reset or no_host,
-            ),
-        ]
-        if self._device == "cuda":
-            return [*self._cuda(), *host]
+        if self._cuda is not None:
+            return [*self._of_cuda(self._cuda), *self._of_driver(), *self._of_host()]
+        peak = self._host.peak()
         return [
-            _measured("peak_memory_bytes", peak, "host memory: VmHWM", no_host),
+            _measured("peak_memory_bytes", peak, "host memory: VmHWM", "the kernel does not report VmHWM"),
             _measured("peak_allocated_bytes", None, "torch.cuda", NO_GPU),
             _measured("peak_reserved_bytes", None, "torch.cuda", NO_GPU),
-            *host,
+            *self._of_host(),
         ]
 
-    def _cuda(self) -> list[Measurement]:
-        import torch
-
-        allocated, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-        settings = os.environ.get("PYTORCH_CUDA_ALLOC_CONF") or "defaults"
-        stats: dict[str, Any] = torch.cuda.memory_stats()
-        events = f"allocator settings: {settings}"
+    def _of_host(self) -> list[Measurement]:
+        peak, unreadable = self._host.peak(), "the kernel does not report VmHWM"
+        known = peak is not None and self._after_imports is not None and self._no_reset is None
+        growth = peak - self._after_imports if known else None  # type: ignore[operator]
+        above = "VmHWM above its value after imports"
         return [
-            _measured("peak_memory_bytes", allocated, "torch.cuda.max_memory_allocated", None),
-            _measured("peak_allocated_bytes", allocated, f"torch.cuda; {events}", None),
-            _measured("peak_reserved_bytes", reserved, f"torch.cuda; {events}", None),
-            Measurement(
-                quantity="alloc_retries",
-                value=stats.get("num_alloc_retries", 0),
-                unit="1",
-                scope="stage",
-                source="torch.cuda.memory_stats",
-            ),
-            Measurement(
-                quantity="ooms",
-                value=stats.get("num_ooms", 0),
-                unit="1",
-                scope="stage",
-                source="torch.cuda.memory_stats",
-            ),
+            _measured("host_peak_rss_bytes", peak, "VmHWM", unreadable),
+            _measured("host_growth_bytes", growth, above, self._no_reset or unreadable),
         ]
+
+    def _of_cuda(self, cuda: CudaMemory) -> list[Measurement]:
+        settings = f"allocator settings: {allocator_settings()}"
+        allocated, reserved = cuda.peak_allocated(), cuda.peak_reserved()
+        retries, ooms = cuda.retries() - self._events_before[0], cuda.ooms() - self._events_before[1]
+        return [
+            _measured("peak_memory_bytes", allocated, "torch.cuda.max_memory_allocated"),
+            _measured("peak_allocated_bytes", allocated, f"torch.cuda; {settings}"),
+            _measured("peak_reserved_bytes", reserved, f"torch.cuda; {settings}"),
+            _measured("alloc_retries", retries, "torch.cuda.memory_stats", unit="1"),
+            _measured("ooms", ooms, "torch.cuda.memory_stats", unit="1"),
+        ]
+
+    def _of_driver(self) -> list[Measurement]:
+        """The driver keeps no peaks: these are readings at the end of the stage's work."""
+        driver = self._driver
+        readers: dict[str, Callable[[], int | None]] = (
+            {}
+            if driver is None
+            else {"nvml_process_bytes": driver.process_bytes, "nvml_device_bytes": driver.device_bytes}
+        )
+        reason = self._no_driver if driver is None else "the driver does not tell"
+        return [
+            _measured(name, readers[name]() if readers else None, "NVML at the end, not a peak", reason)
+            for name in ("nvml_process_bytes", "nvml_device_bytes")
+        ]
+
+
+def allocator_settings() -> str:
+    """What the environment tells torch's allocator, or `defaults`."""
+    return next((os.environ[v] for v in ALLOCATOR_VARIABLES if os.environ.get(v)), "defaults")
+
+
+def _measured(
+    quantity: str, value: int | None, source: str, reason: str | None = None, *, unit: Unit = "B"
+) -> Measurement:
+    return Measurement(
+        quantity=quantity,
+        value=value,
+        unit=unit,
+        scope="stage",
+        source=source,
+        reason=reason if value is None else None,
+    )

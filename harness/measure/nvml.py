@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from typing import Any
 
 
 class Nvml:
     """Readings of one GPU. Raises RuntimeError at once where NVML or the GPU is missing."""
 
-    def __init__(self, index: int | None = None) -> None:
+    def __init__(self, *, library: Any = None) -> None:
+        self._nvml = library or _pynvml()
         try:
-            import pynvml
-        except ImportError as error:
-            raise RuntimeError("the package nvidia-ml-py is not installed") from error
-        self._nvml = pynvml
-        try:
-            pynvml.nvmlInit()
-            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() or "0"
-            if visible.startswith("GPU-"):
-                self._gpu = pynvml.nvmlDeviceGetHandleByUUID(visible)
-            else:
-                self._gpu = pynvml.nvmlDeviceGetHandleByIndex(int(visible) if index is None else index)
-        except (pynvml.NVMLError, ValueError) as error:
+            self._nvml.nvmlInit()
+            self._gpu = _handle(self._nvml, chosen_gpu())
+        except (self._nvml.NVMLError, ValueError) as error:
             raise RuntimeError(f"NVML: {error}") from error
 
     def energy_joules(self) -> float:
         """The GPU's energy counter since the driver was loaded."""
         return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._gpu)) / 1000
 
+    def process_bytes(self) -> int | None:
+        """Device memory of this process, CUDA's context included; None where it is not told.
+
+        A container's process ids may differ from those that the driver knows.
+        """
+        running = self._ask(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(self._gpu)) or []
+        used = (p.usedGpuMemory for p in running if p.pid == os.getpid())
+        return next((int(n) for n in used if n is not None), None)
+
+    def device_bytes(self) -> int | None:
+        """Device memory in use by all processes."""
+        memory = self._ask(lambda: self._nvml.nvmlDeviceGetMemoryInfo(self._gpu))
+        return None if memory is None else int(memory.used)
+
     def facts(self) -> dict[str, Any]:
         """What names and conditions the GPU; a reading it refuses is None."""
         nvml, gpu = self._nvml, self._gpu
-        readings = {
+        readings: dict[str, Callable[[], Any]] = {
             "name": lambda: nvml.nvmlDeviceGetName(gpu),
             "uuid": lambda: nvml.nvmlDeviceGetUUID(gpu),
             "driver": nvml.nvmlSystemGetDriverVersion,
@@ -40,17 +48,19 @@ class Nvml:
             "memory_used_bytes": lambda: nvml.nvmlDeviceGetMemoryInfo(gpu).used,
             "power_limit_watts": lambda: nvml.nvmlDeviceGetPowerManagementLimit(gpu) / 1000,
             "sm_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),
+            "sm_clock_limit_mhz": lambda: nvml.nvmlDeviceGetMaxClockInfo(gpu, nvml.NVML_CLOCK_SM),
+            "memory_clock_mhz": lambda: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM),
             "throttle_reasons": lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),
             "compute_processes": lambda: len(nvml.nvmlDeviceGetComputeRunningProcesses(gpu)),
         }
-        facts: dict[str, Any] = {}
-        for name, read in readings.items():
-            try:
-                value = read()
-            except nvml.NVMLError:
-                value = None
-            facts[name] = value.decode() if isinstance(value, bytes) else value
-        return facts
+        return {name: self._ask(read) for name, read in readings.items()}
+
+    def _ask(self, read: Callable[[], Any]) -> Any:
+        try:
+            value = read()
+        except self._nvml.NVMLError:
+            return None
+        return value.decode() if isinstance(value, bytes) else value
 
 
 def open_nvml() -> tuple[Nvml | None, str | None]:
@@ -59,3 +69,31 @@ def open_nvml() -> tuple[Nvml | None, str | None]:
         return Nvml(), None
     except RuntimeError as error:
         return None, str(error)
+
+
+def chosen_gpu() -> str:
+    """The UUID or index of the GPU that CUDA calls 0.
+
+    CUDA may number GPUs by speed and NVML numbers them by slot, so torch's UUID is asked where
+    torch already runs on a GPU.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
+        if uuid is not None:
+            return f"GPU-{str(uuid).removeprefix('GPU-')}"
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() or "0"
+
+
+def _handle(library: Any, gpu: str) -> Any:
+    if gpu.startswith(("GPU-", "MIG-")):
+        return library.nvmlDeviceGetHandleByUUID(gpu)
+    return library.nvmlDeviceGetHandleByIndex(int(gpu))
+
+
+def _pynvml() -> Any:
+    try:
+        import pynvml
+    except ImportError as error:
+        raise RuntimeError("the package nvidia-ml-py is not installed") from error
+    return pynvml

@@ -1,10 +1,11 @@
-"""FLOPs from formulas, to stand beside the counted ones.
+"""FLOPs from formulas, to stand beside the counted ones; for dense transformers.
 
 A matrix of n weights costs 2n FLOPs a token forward, 2n for the gradient of its input and 2n for
 its own gradient (Kaplan et al. 2020, arXiv 2001.08361, section 2.1). Attention costs
 4 * layers * width * length^2 a sequence forward and 8 backward, 10 where FlashAttention recomputes
-the scores (Dao 2023, arXiv 2307.08691, section 2.3). The fused head recomputes its logits in the
-backward pass: 8 * vocabulary * hidden a scored position, 6 where the head is frozen.
+the scores (Dao 2023, arXiv 2307.08691, algorithm 2). The fused head recomputes its logits in the
+backward pass: 8 * vocabulary * hidden a scored position; 6 with plain logits. A frozen head has no
+gradient of its own: 2 less.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any, Literal
 from harness.measure.flops import Bucket
 
 Attention = Literal["eager", "flash"]
-_FIRST = re.compile(r"(^|\.)(layers|h|blocks)\.0\..*(q_proj|k_proj|v_proj|query_key_value|c_attn|qkv)")
-
+Head = Literal["fused", "plain"]
 _BLOCK = re.compile(r"(^|\.)(layers|h|blocks)\.\d+\.")
+_QUERIES_KEYS_VALUES = "q_proj|k_proj|v_proj|qkv_proj|query_key_value|c_attn|qkv|Wqkv"
+_ENTERS_MLP = "dense_h_to_4h|fc1|fc_in|gate_proj|up_proj"
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,33 @@ class ModelShape:
 
     @classmethod
     def of_model(cls, model: Any) -> ModelShape:
-        """The shape of a transformers causal LM, with or without peft adapters named default."""
-        import torch
+        """The shape of a transformers causal LM, with or without peft adapters named default.
 
+        Only sizes are read: a model on the meta device will do.
+        """
         config = model.config.get_text_config()
-        head = model.get_output_embeddings()
+        output = model.get_output_embeddings()
+        head = set(output.modules())
+        enters = _QUERIES_KEYS_VALUES
+        if getattr(config, "use_parallel_residual", False):
+            enters += f"|{_ENTERS_MLP}"
+        sees_embeddings = re.compile(rf"(^|\.)(layers|h|blocks)\.0\..*\b({enters})\b")
         body = first = lora = lora_first = 0
         last: dict[str, int] = {}
         for name, module in model.named_modules():
-            if not isinstance(module, torch.nn.Linear) or module is head:
+            size = _matrix_size(module)
+            if size is None or module in head:
                 continue
-            size = module.in_features * module.out_features
+            enters_first = sees_embeddings.search(name) is not None
             if "lora_" in name:
-                if not name.endswith(".default"):
-                    continue
-                lora += size
-                lora_first += size if "lora_A" in name and _FIRST.search(name) else 0
-            else:
-                body += size
-                block = _BLOCK.search(name)
-                if block:
-                    last[block[0]] = size
-                first += size if _FIRST.search(name) else 0
+                if name.endswith(".default"):
+                    lora += size
+                    lora_first += size if "lora_A" in name and enters_first else 0
+                continue
+            body += size
+            first += size if enters_first else 0
+            if block := _BLOCK.search(name):
+                last[block[0]] = size
         heads = config.num_attention_heads
         width = getattr(config, "head_dim", None) or config.hidden_size // heads
         return cls(
@@ -77,7 +84,7 @@ class ModelShape:
             layers=config.num_hidden_layers,
             attention_width=heads * width,
             hidden=config.hidden_size,
-            vocabulary=head.weight.shape[0],
+            vocabulary=output.weight.shape[0],
         )
 
 
@@ -85,35 +92,33 @@ def train_flops(
     shape: ModelShape,
     buckets: Mapping[Bucket, int],
     *,
-    checkpointing: bool = False,
+    checkpointing: float = 0.0,
     attention: Attention = "flash",
     score_all: bool = False,
+    head: Head = "fused",
 ) -> float:
     """FLOPs of forward and backward over `buckets`, adapters trained where the shape has any.
 
-    `score_all`: the fused head works on every position, as it does without Triton.
+    `checkpointing`: share of the blocks that are recomputed, 0 to 1. `score_all`: the fused head
+    works on every position, as it does without Triton. A plain head always does.
     """
     adapters = shape.lora > 0
-    forward = 2 * (shape.body + shape.lora)
+    forward = 2.0 * (shape.body + shape.lora)
     if adapters:
-        backward = 2 * shape.body + 4 * shape.lora
+        backward = 2.0 * shape.body + 4 * shape.lora
         # Checkpointing makes the embeddings require gradients, so then nothing is saved there.
         backward -= 0 if checkpointing else 2 * (shape.first + shape.lora_first)
     else:
-        backward = 4 * shape.body
-    attention_factor = 4 + (10 if attention == "flash" else 8)
-    if checkpointing:
-        forward = 2 * forward - (0 if adapters else 2 * shape.last)
-        attention_factor += 4
-    head = (6 if adapters else 8) * shape.vocabulary * shape.hidden
-    return sum(
-        times
-        * (
-            (forward + backward) * b.batch * b.length
-            + attention_factor * shape.layers * shape.attention_width * b.batch * b.length**2
-            + head * _scored(b, score_all)
-        )
-        for b, times in buckets.items()
+        backward = 4.0 * shape.body
+    recomputed = checkpointing * (forward - (0 if adapters else 2 * shape.last))
+    scores = 4 + (10 if attention == "flash" else 8) + 4 * checkpointing
+    passes = (8 if head == "fused" else 6) - (2 if adapters else 0)
+    return _over(
+        buckets,
+        token=forward + backward + recomputed,
+        attention=scores * shape.layers * shape.attention_width,
+        position=float(passes * shape.vocabulary * shape.hidden),
+        scored=_positions(score_all, head),
     )
 
 
@@ -123,17 +128,15 @@ def forward_flops(
     *,
     score_all: bool = False,
     adapters: bool = False,
+    head: Head = "fused",
 ) -> float:
-    """FLOPs of a reference or scoring pass: forward alone."""
-    weights = shape.body + (shape.lora if adapters else 0)
-    return sum(
-        times
-        * (
-            2 * weights * b.batch * b.length
-            + 4 * shape.layers * shape.attention_width * b.batch * b.length**2
-            + 2 * shape.vocabulary * shape.hidden * _scored(b, score_all)
-        )
-        for b, times in buckets.items()
+    """FLOPs of a reference or scoring pass: forward alone, through `adapters` or without them."""
+    return _over(
+        buckets,
+        token=2.0 * (shape.body + (shape.lora if adapters else 0)),
+        attention=4.0 * shape.layers * shape.attention_width,
+        position=2.0 * shape.vocabulary * shape.hidden,
+        scored=_positions(score_all, head),
     )
 
 
@@ -143,6 +146,36 @@ def body_flops(shape: ModelShape, buckets: Mapping[Bucket, int], *, passes: int)
     return float(passes * shape.body * tokens)
 
 
-def _scored(bucket: Bucket, score_all: bool) -> int:
-    """The head sees all positions but the last of each sequence, or the scored ones."""
-    return bucket.batch * (bucket.length - 1) if score_all else bucket.scored
+def _over(
+    buckets: Mapping[Bucket, int],
+    *,
+    token: float,
+    attention: float,
+    position: float,
+    scored: Literal["marked", "next", "all"],
+) -> float:
+    """Sum over buckets of the costs of a token, of a squared length and of a scored position."""
+    total = 0.0
+    for b, times in buckets.items():
+        positions = {"marked": b.scored, "next": b.batch * (b.length - 1), "all": b.batch * b.length}[scored]
+        total += times * (
+            token * b.batch * b.length + attention * b.batch * b.length**2 + position * positions
+        )
+    return total
+
+
+def _positions(score_all: bool, head: Head) -> Literal["marked", "next", "all"]:
+    """Where the head works: scored positions, all that predict a token, or simply all."""
+    if head == "plain":
+        return "all"
+    return "next" if score_all else "marked"
+
+
+def _matrix_size(module: Any) -> int | None:
+    """Weights of a linear map, or None for any other module."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    if isinstance(module, torch.nn.Linear):
+        return int(module.in_features * module.out_features)
+    return int(module.weight.numel()) if isinstance(module, Conv1D) else None
