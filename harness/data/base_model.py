@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,13 @@ from harness.errors import UserError
 
 EMBEDDED = Path(__file__).parent / "embedded" / "model"
 CONFIG_PREFIX = "config:"
+WEIGHTS = (".safetensors", ".bin")
+_HUB_REMEDY = "check the name and the network (gated models need HF_TOKEN), or give a local folder"
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """Where weights and tokenizer can be loaded from."""
+    """Where weights and tokenizer can be loaded from; a hub model's `revision` is its commit."""
 
     path: str
     revision: str | None
@@ -25,14 +26,25 @@ class BaseModel:
 
 
 def locate(model: str, revision: str | None, out: Path) -> BaseModel:
-    """The base model ready to load; random weights are made once, in `out/base_model`."""
+    """The base model ready to load; raises UserError where config, tokenizer or weights lack.
+
+    Random weights are made once, in `out/base_model`. A hub model's files are fetched here, so
+    that no arm's clock holds a download, and pinned to the commit that was fetched.
+    """
     if model.startswith(CONFIG_PREFIX):
         folder = _from_config(Path(model.removeprefix(CONFIG_PREFIX)), out / "base_model")
         return BaseModel(str(folder), None, digest_folder(folder), True)
     folder = EMBEDDED if model == "embedded" else Path(model)
-    if folder.is_dir():
-        return BaseModel(str(folder.resolve()), None, digest_folder(folder), False)
-    return BaseModel(model, revision, f"hub:{model}@{revision}", False)
+    if not folder.is_dir():
+        return _from_hub(model, revision)
+    _config(str(folder))
+    if not any(file.suffix in WEIGHTS for file in folder.iterdir()):
+        raise UserError(
+            "holds no weights (.safetensors or .bin)",
+            where=str(folder),
+            remedy="give a folder with weights, or start from random ones with MODEL=config:FOLDER",
+        )
+    return BaseModel(str(folder.resolve()), None, digest_folder(folder), False)
 
 
 def digest_folder(folder: Path) -> str:
@@ -48,65 +60,92 @@ def digest_folder(folder: Path) -> str:
 
 
 def load_tokenizer(base: BaseModel) -> Any:
-    """The model's tokenizer; raises UserError where there is none to be had."""
+    """The model's tokenizer; raises UserError for none, or for more tokens than the model has."""
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(base.path, revision=base.revision)
+        tokenizer = AutoTokenizer.from_pretrained(base.path, revision=base.revision)
     except Exception as error:
         raise UserError(
-            f'the tokenizer of model "{base.path}" cannot be loaded ({str(error).splitlines()[0][:120]})',
-            remedy="check the name and the network (gated models need HF_TOKEN), or give a local folder",
+            f'the tokenizer of model "{base.path}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY
         ) from error
+    config = _config(base.path, base.revision).get_text_config()
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= config.vocab_size:
+        raise UserError(
+            f"the tokenizer has a token {largest} and the model {config.vocab_size} of them, counted from 0",
+            where=base.path,
+            remedy="use the tokenizer that belongs to the model, or raise vocab_size in its config.json",
+        )
+    return tokenizer
 
 
-def check_weights(base: BaseModel) -> None:
-    """Raise UserError now where the config of the weights cannot be loaded."""
+def _from_hub(name: str, revision: str | None) -> BaseModel:
+    """Fetch the model's files, or find them in the cache, and pin their commit."""
+    from huggingface_hub import snapshot_download
+
+    described = ["*.json", "*.model", "*.txt", "*.jinja"]
+    try:
+        for weights in ("*.safetensors", "*.bin"):
+            folder = Path(
+                snapshot_download(
+                    name,
+                    revision=revision,
+                    allow_patterns=[*described, weights],
+                    ignore_patterns=["*/*", "consolidated*"],
+                )
+            )
+            if any(file.suffix in WEIGHTS for file in folder.iterdir()):
+                _config(str(folder))
+                return BaseModel(name, folder.name, f"hub:{name}@{folder.name}", False)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f'model "{name}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY) from error
+    raise UserError(
+        f'model "{name}" has no weights (.safetensors or .bin) on the hub or in the cache', remedy=_HUB_REMEDY
+    )
+
+
+def _config(path: str, revision: str | None = None) -> Any:
     from transformers import AutoConfig
 
     try:
-        AutoConfig.from_pretrained(base.path, revision=base.revision)
+        return AutoConfig.from_pretrained(path, revision=revision)
     except Exception as error:
-        raise UserError(
-            f'model "{base.path}" cannot be loaded ({str(error).splitlines()[0][:120]})',
-            remedy="check the name and the network (gated models need HF_TOKEN), or give a local folder",
-        ) from error
+        raise UserError(f'model "{path}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY) from error
 
 
 def _from_config(source: Path, folder: Path) -> Path:
     """Random weights (seed 0) for the config in `source`, beside its tokenizer."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     where = str(source)
-    if source.is_file():
-        source = source.parent
+    source = source.parent if source.name == "config.json" else source
     if not (source / "config.json").is_file():
         raise UserError(
             "holds no config.json",
             where=where,
             remedy="MODEL=config:FOLDER needs a transformers config and its tokenizer",
         )
-    config = AutoConfig.from_pretrained(source)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except Exception as error:
-        raise UserError(
-            f"holds no tokenizer ({str(error).splitlines()[0][:100]})",
-            where=where,
-            remedy="put the tokenizer's files beside config.json",
-        ) from error
-    if len(tokenizer) > config.vocab_size:
-        raise UserError(
-            f"the tokenizer has {len(tokenizer)} tokens and the config {config.vocab_size}",
-            where=where,
-            remedy="raise vocab_size in config.json",
-        )
+    tokenizer = load_tokenizer(BaseModel(str(source), None, "", True))
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    try:
+        model = AutoModelForCausalLM.from_config(_config(str(source)), dtype=torch.float32)
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise UserError(
+            f"no model can be made of config.json ({_short(error)})",
+            where=where,
+            remedy="give the config of a causal language model",
+        ) from error
     if torch.cuda.is_available() and torch.cuda.is_bf16_supported():
         model.to(torch.bfloat16)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "origin.json").write_text(json.dumps({"config": where, "seed": 0}))
+    (folder / "ORIGIN").write_text(f"random weights (seed 0) for the config in {where}\n")
     return folder
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.data.schemas import Pair
-from harness.data.tokenise import Tokenised
+from harness.data.tokenise import TOO_LONG, Tokenised
 from harness.errors import UserError
 
 
@@ -30,10 +30,18 @@ def check_tokenised(
             where=source,
             remedy="use a model whose tokenizer covers this text, or raise data.unknown_token_limit",
         )
-    if not tokenised.kept:
+    if tokenised.kept:
+        return
+    if tokenised.dropped.get(TOO_LONG):
         raise UserError(
             f"every prompt is longer than data.max_length {max_length} "
             f"(the shortest has {tokenised.shortest_prompt} tokens)",
             where=source,
             remedy=f"set data.max_length above {tokenised.shortest_prompt}",
         )
+    reasons = ", ".join(f"{count} with {reason}" for reason, count in tokenised.dropped.items())
+    raise UserError(
+        f"has nothing to train on ({reasons or 'no rows'})",
+        where=source,
+        remedy="give a data set whose answers have text and differ",
+    )

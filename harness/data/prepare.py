@@ -11,11 +11,12 @@ from pydantic import Field
 
 from harness.data import base_model
 from harness.data.check import check_raw, check_tokenised
-from harness.data.load import RawPairs, load_pairs
-from harness.data.schemas import digest, to_conversations
+from harness.data.load import RawPairs, load_conversations, load_pairs
+from harness.data.schemas import digest
 from harness.data.statistics import describe
 from harness.data.template import Template, apply_choice
 from harness.data.tokenise import Tokenised, tokenise
+from harness.errors import UserError
 from harness.pipeline.spec import DataSpec, SpecModel
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -31,21 +32,26 @@ class PrepareConfig(SpecModel):
 
 
 def prepare(config: PrepareConfig, out: Path, progress: Progress) -> dict[str, Any]:
-    """Write `train.parquet`, `test.parquet`, `tokenizer/` and `statistics.json`; return facts."""
+    """Write `train.parquet`, `test.parquet`, `tokenizer/` and `statistics.json`; return facts.
+
+    An arm's own SFT data becomes `sft_<arm>.parquet`, random weights `base_model/`. Raises
+    UserError for data or a model that no comparison can be made of.
+    """
     spec = config.data
     raw = load_pairs(spec)
     check_raw(raw.train, spec.source, "train")
     base = base_model.locate(config.model, config.model_revision, out)
-    base_model.check_weights(base)
     tokenizer = base_model.load_tokenizer(base)
     template = apply_choice(tokenizer, spec.chat_template)
     train, test = _tokenise_both(raw, tokenizer, template, spec, progress)
     write_pairs(train, out / "train.parquet")
     write_pairs(test, out / "test.parquet")
-    for arm, own in config.sft_data.items():
-        _prepare_sft(arm, own, tokenizer, template, spec.max_length, out)
+    own_sft = {
+        arm: _prepare_sft(own, tokenizer, template, spec.max_length, out / f"sft_{arm}.parquet", raw)
+        for arm, own in config.sft_data.items()
+    }
     tokenizer.save_pretrained(out / "tokenizer")
-    statistics = describe(raw, train, test)
+    statistics = describe(raw, train, test) | ({"sft_data": own_sft} if own_sft else {})
     (out / "statistics.json").write_text(json.dumps(statistics, indent=1))
     return {
         **_facts(base, tokenizer, template, train, test),
@@ -81,12 +87,24 @@ def _tokenise_both(
 
 
 def _prepare_sft(
-    arm: str, spec: DataSpec, tokenizer: Any, template: Template, max_length: int, out: Path
-) -> None:
-    raw = load_pairs(spec, to_conversations)
-    rows = tokenise(raw.train, tokenizer, template, max_length=max_length, needs_rejected=False)
+    spec: DataSpec, tokenizer: Any, template: Template, max_length: int, path: Path, pairs: RawPairs
+) -> dict[str, Any]:
+    """Tokenise an arm's own SFT data like the pairs; how much there is, and what the test knows."""
+    own = load_conversations(spec)
+    if not own.train:
+        raise UserError("has no conversations", where=spec.source, remedy="give SFT data with rows")
+    rows = tokenise(own.train, tokenizer, template, max_length=max_length, needs_rejected=False)
     check_tokenised(rows, spec.source, max_length=max_length, unknown_token_limit=spec.unknown_token_limit)
-    write_pairs(rows, out / f"sft_{arm}.parquet")
+    write_pairs(rows, path)
+    prompts = {row.pair.group for row in rows.kept}
+    return {
+        "source": spec.source,
+        "available": own.train_available,
+        "kept": len(rows.kept),
+        "dropped": dict(rows.dropped),
+        "truncated": sum(row.truncated for row in rows.kept),
+        "test_pairs_whose_prompt_is_in_it": sum(pair.group in prompts for pair in pairs.test),
+    }
 
 
 def write_pairs(tokenised: Tokenised, path: Path) -> None:
@@ -114,8 +132,8 @@ def write_pairs(tokenised: Tokenised, path: Path) -> None:
             "chosen_ids": t.chosen_ids,
             "rejected_ids": t.rejected_ids,
             "prompt": json.dumps(t.pair.prompt),
-            "chosen": t.pair.chosen.encode("utf-8", "replace").decode(),
-            "rejected": t.pair.rejected.encode("utf-8", "replace").decode(),
+            "chosen": t.pair.chosen,
+            "rejected": t.pair.rejected,
             "truncated": t.truncated,
         }
         for t in tokenised.kept
@@ -141,6 +159,9 @@ def _facts(
         "train_pairs": len(train.kept),
         "test_pairs": len(test.kept),
         "train_ids_digest": digest(json.dumps([p.pair.id for p in train.kept])),
+        "train_tokens_digest": digest(
+            json.dumps([[p.prompt_ids, p.chosen_ids, p.rejected_ids] for p in train.kept])
+        ),
         "every_response_ends_with_a_stop_token": all(
             p.chosen_ids[-1] in template.stop_token_ids and p.rejected_ids[-1] in template.stop_token_ids
             for p in ended

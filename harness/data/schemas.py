@@ -2,13 +2,14 @@
 
 Known shapes: an explicit `prompt` (text or messages) with `chosen` and `rejected` as text, as
 messages, or as whole conversations that repeat the prompt (UltraFeedback-binarized); or no
-`prompt`, and two conversations or texts that share a beginning.
+`prompt`, and two conversations or transcripts that differ in their last message only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from harness.errors import UserError, nearest
 
 Messages = list[dict[str, str]]
 Where = Callable[[int], str]
+ROLES = ("system", "user", "assistant")
+_TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
 @dataclass(frozen=True)
@@ -39,50 +42,66 @@ def digest(text: str) -> str:
 
 
 def to_pairs(rows: Iterable[dict[str, Any]], where: Where) -> list[Pair]:
-    """All rows as pairs with unique ids; `where(i)` is where row i stands, for messages."""
-    pairs: list[Pair] = []
+    """All rows as pairs with unique ids; `where(i)` is where row i stands, for messages.
+
+    Raises UserError for the first row that lacks an answer or a prompt.
+    """
     seen: dict[str, int] = {}
+    pairs: list[Pair] = []
     for index, row in enumerate(rows):
         prompt, chosen, rejected = _read(row, where(index))
-        named = row.get("prompt_id") or row.get("id") or row.get("uid")
-        key = digest(json.dumps([prompt, chosen, rejected]))
-        identity = f"{named}-{key[:8]}" if named else key
-        seen[identity] = seen.get(identity, 0) + 1
-        if seen[identity] > 1:
-            identity = f"{identity}.{seen[identity]}"
-        pairs.append(Pair(identity, prompt, chosen, rejected))
+        name = _identity(row, [prompt, chosen, rejected], seen)
+        pairs.append(Pair(name, prompt, chosen, rejected))
     return pairs
 
 
 def to_conversations(rows: Iterable[dict[str, Any]], where: Where) -> list[Pair]:
-    """Rows of SFT data (`messages`, or `prompt` with `completion`) as pairs without a loser."""
-    pairs = []
+    """Rows of SFT data as pairs without a loser; the last assistant's message is the answer.
+
+    Takes `messages` (UltraChat), `prompt` with `completion` or `response`, or the `chosen` side
+    of preference data. A conversation without an answer gets an empty one, which is dropped and
+    counted when it is tokenised.
+    """
+    seen: dict[str, int] = {}
+    pairs: list[Pair] = []
     for index, row in enumerate(rows):
-        if isinstance(row.get("messages"), list):
-            messages = _messages(row["messages"], "messages", where(index))
-        elif "prompt" in row and ("completion" in row or "response" in row):
-            answer = str(row.get("completion", row.get("response")))
-            messages = [
-                *_as_messages(row["prompt"], "prompt", where(index)),
-                {"role": "assistant", "content": answer},
-            ]
-        else:
-            raise UserError(
-                "holds neither messages nor prompt and completion",
-                where=where(index),
-                remedy="give SFT data as conversations in a column `messages`",
-            )
+        messages = _conversation(row, where(index))
         last = max((i for i, m in enumerate(messages) if m["role"] == "assistant"), default=0)
-        if last:
-            prompt, answer = messages[:last], messages[last]["content"]
-            pairs.append(Pair(digest(json.dumps([prompt, answer, index])), prompt, answer, ""))
+        prompt, answer = (messages[:last], messages[last]["content"]) if last else (messages, "")
+        pairs.append(Pair(_identity(row, [prompt, answer], seen), prompt, answer, ""))
     return pairs
+
+
+def _identity(row: dict[str, Any], content: list[Any], seen: dict[str, int]) -> str:
+    """The row's own id with a hash of its content; a repeated row gets a number."""
+    named = row.get("prompt_id") or row.get("id") or row.get("uid")
+    key = digest(json.dumps(content))
+    identity = f"{named}-{key[:8]}" if named else key
+    seen[identity] = seen.get(identity, 0) + 1
+    return identity if seen[identity] == 1 else f"{identity}.{seen[identity]}"
+
+
+def _conversation(row: dict[str, Any], where: str) -> Messages:
+    if row.get("messages") is not None:
+        return _messages(row["messages"], "messages", where)
+    answer = next((row[k] for k in ("completion", "response", "chosen") if row.get(k) is not None), None)
+    if answer is not None and row.get("prompt") is not None:
+        turns = _turns(answer, "the answer", where)
+        prompt = _as_messages(row["prompt"], "prompt", where)
+        return turns if turns[0]["role"] != "assistant" else [*prompt, *turns]
+    if isinstance(answer, list):
+        return _messages(answer, "chosen", where)
+    raise UserError(
+        "holds neither messages nor prompt and completion",
+        where=where,
+        remedy="give SFT data as conversations in a column `messages`",
+    )
 
 
 def _read(row: dict[str, Any], where: str) -> tuple[Messages, str, str]:
     for column in ("chosen", "rejected"):
         if row.get(column) is None:
-            guess = nearest(column, row)
+            guess = nearest(column, [name for name in row if name not in ("chosen", "rejected")])
             hint = f'there is "{guess}"; rename it' if guess else f"columns: {', '.join(row) or 'none'}"
             raise UserError(
                 f"has no {column} answer",
@@ -90,63 +109,68 @@ def _read(row: dict[str, Any], where: str) -> tuple[Messages, str, str]:
                 remedy=f"every pair needs prompt, chosen and rejected ({hint})",
             )
     chosen, rejected = row["chosen"], row["rejected"]
-    if row.get("prompt") is not None:
-        prompt = _as_messages(row["prompt"], "prompt", where)
-        answers = [
-            _answer(side, prompt, name, where) for name, side in (("chosen", chosen), ("rejected", rejected))
-        ]
-        shared = _shared_prompt(chosen, rejected, where)
-        return (shared or prompt), answers[0], answers[1]
-    return _split_shared(chosen, rejected, where)
+    if row.get("prompt") is None:
+        return _split_shared(chosen, rejected, where)
+    prompt = _as_messages(row["prompt"], "prompt", where)
+    left, right = _turns(chosen, "chosen", where), _turns(rejected, "rejected", where)
+    return _whole_prompt(prompt, left[:-1], right[:-1], where), left[-1]["content"], right[-1]["content"]
 
 
-def _shared_prompt(chosen: Any, rejected: Any, where: str) -> Messages | None:
-    """The turns that two whole conversations share, which may hold a system message."""
-    if not (isinstance(chosen, list) and isinstance(rejected, list) and len(chosen) > 1):
-        return None
-    shared = _prefix(_messages(chosen, "chosen", where), _messages(rejected, "rejected", where))
-    return shared if any(m["role"] == "user" for m in shared) else None
-
-
-def _split_shared(chosen: Any, rejected: Any, where: str) -> tuple[Messages, str, str]:
-    if isinstance(chosen, list) and isinstance(rejected, list):
-        left, right = _messages(chosen, "chosen", where), _messages(rejected, "rejected", where)
-        shared = _prefix(left[:-1], right[:-1])
-        if len(shared) != len(left) - 1 or len(left) != len(right) or not shared:
-            raise UserError(
-                "chosen and rejected share no prompt",
-                where=where,
-                remedy="give a column `prompt`, or conversations that differ in the last turn only",
-            )
-        return shared, left[-1]["content"], right[-1]["content"]
-    if isinstance(chosen, str) and isinstance(rejected, str):
-        marker = "\n\nAssistant:"
-        head, found, answer = chosen.rpartition(marker)
-        other, also, worse = rejected.rpartition(marker)
-        if found and also and head == other:
-            return (
-                [{"role": "user", "content": head.removeprefix("\n\nHuman:").strip()}],
-                answer.strip(),
-                worse.strip(),
-            )
+def _whole_prompt(prompt: Messages, left: Messages, right: Messages, where: str) -> Messages:
+    """The prompt of answers that come after the turns `left` and `right`, which may repeat it."""
+    if left == right:
+        if left and left[0]["role"] != "assistant":
+            return left
+        return [*prompt, *left]
+    if prompt in (left, right) and [] in (left, right):
+        return prompt
     raise UserError(
-        "has no prompt, and none can be told from chosen and rejected",
+        "chosen and rejected differ before their last message",
         where=where,
-        remedy="give a column `prompt`",
+        remedy="let them share every turn but the last",
     )
 
 
-def _answer(value: Any, prompt: Messages, name: str, where: str) -> str:
+def _split_shared(chosen: Any, rejected: Any, where: str) -> tuple[Messages, str, str]:
+    if isinstance(chosen, str) and isinstance(rejected, str):
+        chosen, rejected = _transcript(chosen), _transcript(rejected)
+    if not chosen or not rejected or isinstance(chosen, str) or isinstance(rejected, str):
+        raise UserError(
+            "has no prompt, and none can be told from chosen and rejected",
+            where=where,
+            remedy="give a column `prompt`",
+        )
+    left, right = _turns(chosen, "chosen", where), _turns(rejected, "rejected", where)
+    if left[:-1] != right[:-1] or not any(m["role"] == "user" for m in left[:-1]):
+        raise UserError(
+            "chosen and rejected share no prompt",
+            where=where,
+            remedy="give a column `prompt`, or conversations that differ in the last turn only",
+        )
+    return left[:-1], left[-1]["content"], right[-1]["content"]
+
+
+def _transcript(text: str) -> Messages:
+    """The turns of a text with `Human:` and `Assistant:` headings (hh-rlhf); [] for other text."""
+    before, *parts = _TURN.split("\n\n" + text.lstrip("\n"))
+    if before.strip():
+        return []
+    roles = ("assistant" if name == "Assistant" else "user" for name in parts[::2])
+    return [{"role": r, "content": c.strip()} for r, c in zip(roles, parts[1::2], strict=True)]
+
+
+def _turns(value: Any, name: str, where: str) -> Messages:
+    """An answer as messages that end with the assistant's."""
     if isinstance(value, str):
-        return value
+        return [{"role": "assistant", "content": value}]
     messages = _messages(value, name, where)
-    if not messages or messages[-1]["role"] != "assistant":
+    if messages[-1]["role"] != "assistant":
         raise UserError(
             f"{name} does not end with an assistant's message",
             where=where,
             remedy="end it with {role: assistant, content: ...}",
         )
-    return messages[-1]["content"]
+    return messages
 
 
 def _as_messages(value: Any, name: str, where: str) -> Messages:
@@ -156,20 +180,19 @@ def _as_messages(value: Any, name: str, where: str) -> Messages:
 
 
 def _messages(value: Any, name: str, where: str) -> Messages:
-    try:
-        return [{"role": str(m["role"]), "content": str(m["content"])} for m in value]
-    except (TypeError, KeyError, IndexError):
+    if not isinstance(value, list) or not value or not all(_is_message(m) for m in value):
         raise UserError(
             f"{name} is neither text nor a list of messages",
             where=where,
-            remedy="write text, or [{role: ..., content: ...}, ...]",
-        ) from None
+            remedy="write text, or [{role: ..., content: ...}, ...] with text as content",
+        )
+    strange = next((m["role"] for m in value if m["role"] not in ROLES), None)
+    if strange is not None:
+        raise UserError(
+            f'{name} has a message of role "{strange}"', where=where, remedy=f"use {', '.join(ROLES)}"
+        )
+    return [{"role": m["role"], "content": m["content"]} for m in value]
 
 
-def _prefix(left: Messages, right: Messages) -> Messages:
-    shared = []
-    for a, b in zip(left, right, strict=False):
-        if a != b:
-            break
-        shared.append(a)
-    return shared
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(k), str) for k in ("role", "content"))

@@ -20,11 +20,13 @@ DEFAULT_TEMPLATE = (
     "{% else %}{{ '### Assistant:\\n' + message['content'] + eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '### Assistant:\\n' }}{% endif %}"
 )
+CHOICES = "auto, tokenizer, default or the path of a .jinja file"
+_QUESTION, _ANSWER = "harness question", "harness answer"
 
 
 @dataclass(frozen=True)
 class Template:
-    """Where the template came from, its digest, and the tokens that end a turn."""
+    """Where the template came from, its digest, and the tokens that end a turn, EOS first."""
 
     source: str
     digest: str
@@ -32,13 +34,19 @@ class Template:
 
 
 def apply_choice(tokenizer: Any, choice: str) -> Template:
-    """Set the tokenizer's template by `auto`, `tokenizer`, `default` or a path, and its pad token."""
+    """Set the tokenizer's template by `auto`, `tokenizer`, `default` or a path, and its pad token.
+
+    Raises UserError for a template that is missing, is malformed or leaves messages out. Where
+    there is no pad token EOS pads; it is learned all the same, because labels are masked by
+    length and not by token.
+    """
     if tokenizer.eos_token_id is None:
         raise UserError("the tokenizer has no end-of-sequence token", remedy="set eos_token in its config")
     source = _choose(tokenizer, choice)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Template(source, digest(tokenizer.chat_template), _stop_tokens(tokenizer))
+    sample = _sample(tokenizer, choice)
+    return Template(source, digest(tokenizer.chat_template), _stop_tokens(tokenizer, sample))
 
 
 def _choose(tokenizer: Any, choice: str) -> str:
@@ -49,42 +57,75 @@ def _choose(tokenizer: Any, choice: str) -> str:
                 "data.chat_template is tokenizer, and this tokenizer has none",
                 remedy="use auto, default, or the path of a .jinja file",
             )
+        tokenizer.chat_template = tokenizer.get_chat_template()
         return "tokenizer"
     if choice in ("default", "auto"):
         tokenizer.chat_template = DEFAULT_TEMPLATE
         return "default"
     path = Path(choice)
     if not path.is_file():
-        raise UserError(
-            "no such file",
-            where=choice,
-            remedy="data.chat_template takes auto, tokenizer, default or the path of a .jinja file",
-        )
-    tokenizer.chat_template = path.read_text(encoding="utf-8")
+        raise UserError("no such file", where=choice, remedy=f"data.chat_template takes {CHOICES}")
+    try:
+        tokenizer.chat_template = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError("is not UTF-8 text", where=choice, remedy="give a Jinja template") from error
     return f"file {path.name}"
 
 
-def _stop_tokens(tokenizer: Any) -> list[int]:
-    """The end-of-sequence token, and the special token that ends a turn in the template."""
-    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
+def _sample(tokenizer: Any, choice: str) -> str:
+    """A short conversation as the template writes it; raises UserError where it cannot."""
+    from jinja2 import TemplateError
+
+    messages = [{"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}]
+    try:
+        text: str = tokenizer.apply_chat_template(messages, tokenize=False)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        raise UserError(
+            f"the chat template cannot be used ({error})",
+            where=f"{choice}:{line}" if line else choice,
+            remedy=f"mend it; data.chat_template takes {CHOICES}",
+        ) from error
+    if _QUESTION not in text or _ANSWER not in text:
+        raise UserError(
+            "the chat template leaves the user's or the assistant's message out",
+            where=choice,
+            remedy="write message['content'] for the roles user and assistant",
+        )
+    return text
+
+
+def _stop_tokens(tokenizer: Any, sample: str) -> list[int]:
+    """The end-of-sequence token, and the marker that the template sets after an answer."""
     stops = [int(tokenizer.eos_token_id)]
-    for token in reversed(ids):
-        if token in special:
-            stops += [int(token)] if token not in stops else []
-            break
+    tail = tokenizer(sample.rpartition(_ANSWER)[2], add_special_tokens=False)["input_ids"]
+    markers = _markers(tokenizer)
+    for token in tail:
+        if token in markers:
+            return stops if token in stops else [*stops, int(token)]
         if tokenizer.decode([token]).strip():
             break
     return stops
 
 
+def _markers(tokenizer: Any) -> set[int]:
+    """Tokens that may end a turn: special and added ones, without blanks, BOS, pad and unknown."""
+    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
+    others = {tokenizer.unk_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
+    found: set[int] = ((added | set(tokenizer.all_special_ids)) - others) | {tokenizer.eos_token_id}
+    return found
+
+
 def last_turn_end(tokenizer: Any, ids: list[int], stops: list[int]) -> list[int]:
-    """`ids` cut after its last stop token; ended with EOS where it has none."""
+    """`ids` cut after the stop token that ends the answer; ended with EOS where it has none.
+
+    Whatever a template writes after it (a line break, an EOS after an end-of-turn token) is
+    never generated, so it is not learned either.
+    """
+    end = 0
     for place in range(len(ids) - 1, -1, -1):
         if ids[place] in stops:
-            return ids[: place + 1]
-        if tokenizer.decode([ids[place]]).strip():
+            end = place + 1
+        elif tokenizer.decode([ids[place]]).strip():
             break
-    return [*ids, int(tokenizer.eos_token_id)]
+    return ids[:end] if end else [*ids, int(tokenizer.eos_token_id)]

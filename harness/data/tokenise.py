@@ -8,6 +8,11 @@ from typing import Any
 
 from harness.data.schemas import Messages, Pair
 from harness.data.template import Template, last_turn_end
+from harness.errors import UserError
+from harness.jsonl import well_formed
+
+Ids = tuple[list[int], list[int], list[int]]
+IDENTICAL, TOO_LONG, EMPTY = "chosen = rejected", "prompt longer than max_length", "empty answer"
 
 
 @dataclass(frozen=True)
@@ -23,10 +28,14 @@ class TokenPair:
 
 @dataclass
 class Tokenised:
-    """The kept pairs, and how many were dropped for which reason."""
+    """The kept pairs, and how many were dropped for which reason.
+
+    `repaired` counts pairs that held lone surrogates, which no tokenizer takes.
+    """
 
     kept: list[TokenPair] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
+    repaired: int = 0
     unknown_tokens: int = 0
     tokens: int = 0
     shortest_prompt: int | None = None
@@ -47,34 +56,60 @@ def tokenise(
 ) -> Tokenised:
     """Apply the template and truncate; a prompt that leaves no room drops its pair everywhere."""
     result = Tokenised()
-    for index, pair in enumerate(pairs):
+    for index, raw in enumerate(pairs):
         if index % 200 == 0:
             progress(index, len(pairs))
+        pair = _repair(raw)
+        result.repaired += pair is not raw
         if needs_rejected and pair.chosen == pair.rejected:
-            result.drop("chosen = rejected")
-            continue
-        prompt, chosen, rejected = _ids(pair, tokenizer, template, needs_rejected)
-        _count_unknown(result, tokenizer, [*prompt, *chosen, *rejected])
-        shortest = result.shortest_prompt
-        result.shortest_prompt = len(prompt) if shortest is None else min(shortest, len(prompt))
-        room = max_length - len(prompt)
-        if room < 1:
-            result.drop("prompt longer than max_length")
-            continue
-        truncated = max(len(chosen), len(rejected)) > room
-        result.kept.append(TokenPair(pair, prompt, chosen[:room], rejected[:room], truncated))
+            result.drop(IDENTICAL)
+        elif not pair.chosen.strip() or (needs_rejected and not pair.rejected.strip()):
+            result.drop(EMPTY)
+        else:
+            ids = _ids(pair, tokenizer, template, needs_rejected)
+            _count_unknown(result, tokenizer, [token for part in ids for token in part])
+            _keep(result, pair, ids, max_length)
+    progress(len(pairs), len(pairs))
     return result
 
 
-def _ids(
-    pair: Pair, tokenizer: Any, template: Template, needs_rejected: bool
-) -> tuple[list[int], list[int], list[int]]:
-    """Prompt and responses, parted where the rendered prompt stops being a prefix of both."""
-    prompt = render(tokenizer, pair.prompt, generation=True)
+def _keep(result: Tokenised, pair: Pair, ids: Ids, max_length: int) -> None:
+    """Truncate each response to the room its prompt leaves, or drop the pair."""
+    prompt, chosen, rejected = ids
+    shortest = result.shortest_prompt
+    result.shortest_prompt = len(prompt) if shortest is None else min(shortest, len(prompt))
+    room = max_length - len(prompt)
+    if room < 1:
+        result.drop(TOO_LONG)
+        return
+    truncated = max(len(chosen), len(rejected)) > room
+    result.kept.append(TokenPair(pair, prompt, chosen[:room], rejected[:room], truncated))
+
+
+def _repair(pair: Pair) -> Pair:
+    """The pair itself, or one whose text every tokenizer takes."""
+    prompt = [{**message, "content": well_formed(message["content"])} for message in pair.prompt]
+    repaired = Pair(pair.id, prompt, well_formed(pair.chosen), well_formed(pair.rejected))
+    return pair if repaired == pair else repaired
+
+
+def _ids(pair: Pair, tokenizer: Any, template: Template, needs_rejected: bool) -> Ids:
+    """Prompt and responses, parted where the rendered prompt stops being a prefix of both.
+
+    The same rule as TRL's `common_prefix_length`: a prompt whose last token merges with the
+    answer's first loses that token to the answers.
+    """
+    from jinja2 import TemplateError
+
     answers = [pair.chosen, pair.rejected] if needs_rejected else [pair.chosen]
-    wholes = [
-        render(tokenizer, [*pair.prompt, {"role": "assistant", "content": answer}]) for answer in answers
-    ]
+    try:
+        prompt = render(tokenizer, pair.prompt, generation=True)
+        wholes = [render(tokenizer, [*pair.prompt, {"role": "assistant", "content": a}]) for a in answers]
+    except TemplateError as error:
+        raise UserError(
+            f'the chat template refuses the messages of pair "{pair.id}" ({error})',
+            remedy="use --set data.chat_template=default, or a template that takes these roles",
+        ) from error
     cut = min(_common_prefix(prompt, whole) for whole in wholes)
     responses = [last_turn_end(tokenizer, whole[cut:], template.stop_token_ids) for whole in wholes]
     return prompt[:cut], responses[0], responses[1] if needs_rejected else []

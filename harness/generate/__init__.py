@@ -20,7 +20,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `prompt` is the last user message; `finish` says why generation ended."""
+    """One answer. `prompt` is the last user message; `finish` says why generation ended.
+
+    `tokens` counts the generated tokens with the one that stopped them; `text` is without it.
+    """
 
     id: str
     benchmark: str

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.generate import Answer, LoadedModel, Prompt
+from harness.jsonl import well_formed
 from harness.pipeline.spec import GenerationSpec
 
 Progress = Callable[[int, int], None]
+SAMPLING_SEED = 0
 
 
 def answer(
@@ -19,7 +21,9 @@ def answer(
 ) -> list[Answer]:
     """One answer to each prompt, in the prompts' order.
 
-    On a GPU that runs out of memory the batch is halved and tried again.
+    On a GPU that runs out of memory the batch is halved and tried again. Sampling starts from
+    one fixed seed, so that it can be repeated on the same machine; the program's own random
+    state is put back.
     """
     import torch
 
@@ -27,31 +31,52 @@ def answer(
     order = sorted(range(len(prompts)), key=lambda i: -len(tokenized[i]))
     answers: dict[int, Answer] = {}
     size, start = settings.batch_size, 0
-    while start < len(order):
-        batch = order[start : start + size]
-        try:
-            outputs = _generate(loaded, [tokenized[i] for i in batch], settings)
-        except torch.cuda.OutOfMemoryError:
-            if size == 1:
-                raise
-            size = max(1, size // 2)
-            torch.cuda.empty_cache()
-            continue
-        for index, ids in zip(batch, outputs, strict=True):
-            answers[index] = _as_answer(loaded, prompts[index], ids)
-        start += len(batch)
-        progress(start, len(order))
+    with torch.random.fork_rng(enabled=settings.temperature > 0):
+        if settings.temperature > 0:
+            torch.manual_seed(SAMPLING_SEED)
+        while start < len(order):
+            batch = order[start : start + size]
+            outputs = _try_generate(loaded, [tokenized[i] for i in batch], settings)
+            if outputs is None:
+                size = len(batch) // 2
+                torch.cuda.empty_cache()
+                continue
+            for index, ids in zip(batch, outputs, strict=True):
+                answers[index] = _as_answer(loaded, prompts[index], ids)
+            start += len(batch)
+            progress(start, len(order))
     return [answers[i] for i in range(len(prompts))]
 
 
+def _try_generate(
+    loaded: LoadedModel, batch: list[list[int]], settings: GenerationSpec
+) -> list[list[int]] | None:
+    """New token ids, or None where a batch of several did not fit into the GPU's memory.
+
+    The caller frees memory after this has returned: until then the error holds the tensors.
+    """
+    import torch
+
+    try:
+        return _generate(loaded, batch, settings)
+    except torch.cuda.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+        return None
+
+
 def _prompt_ids(loaded: LoadedModel, prompt: Prompt) -> list[int]:
-    text = loaded.tokenizer.apply_chat_template(prompt.messages, tokenize=False, add_generation_prompt=True)
+    messages = [{**message, "content": well_formed(message["content"])} for message in prompt.messages]
+    text = loaded.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     ids: list[int] = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
 
 def _generate(loaded: LoadedModel, batch: list[list[int]], settings: GenerationSpec) -> list[list[int]]:
-    """New token ids of each prompt, up to and with the stop token."""
+    """New token ids of each prompt, up to and with the stop token.
+
+    Positions follow the attention mask, so padding on the left moves none.
+    """
     import torch
 
     length = max(map(len, batch))
@@ -64,7 +89,7 @@ def _generate(loaded: LoadedModel, batch: list[list[int]], settings: GenerationS
             "do_sample": True,
             "temperature": settings.temperature,
             "top_p": settings.top_p,
-            "top_k": None,
+            "top_k": 0,
         }
     with torch.no_grad():
         output = loaded.model.generate(
@@ -87,7 +112,7 @@ def _until_stop(ids: list[int], stops: list[int]) -> list[int]:
 
 def _as_answer(loaded: LoadedModel, prompt: Prompt, ids: list[int]) -> Answer:
     stopped = bool(ids) and ids[-1] in loaded.stop_token_ids
-    text = loaded.tokenizer.decode(ids, skip_special_tokens=True).strip()
+    text = loaded.tokenizer.decode(ids[:-1] if stopped else ids, skip_special_tokens=True).strip()
     asked = next((m["content"] for m in reversed(prompt.messages) if m["role"] == "user"), "")
     return Answer(
         id=prompt.id,

@@ -1,4 +1,7 @@
-"""Log-probs of given answers, without holding a whole batch's logits in float32."""
+"""Log-probs of given answers, without holding a whole batch's logits in float32.
+
+Only scored positions reach the head, and at most `CHUNK_LOGITS` logits exist at a time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-CHUNK = 1024
+CHUNK_LOGITS = 1 << 26
+PROBE_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,10 @@ def pair_log_probs(
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i][0]) - len(sequences[i][1]))
     was_training = model.training
     model.eval()
+    plain_head = bool(sequences) and _has_plain_head(model, [*sequences[0][0], *sequences[0][1]])
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        sums[batch] = _score(model, [sequences[i] for i in batch], pad_token_id)
+        sums[batch] = _score(model, [sequences[i] for i in batch], pad_token_id, plain_head)
         progress(min(start + batch_size, len(order)), len(order))
     model.train(was_training)
     counts = np.array([len(response) for _, response in sequences])
@@ -61,7 +66,7 @@ def pair_log_probs(
 
 
 def _score(
-    model: Any, sequences: Sequence[tuple[list[int], list[int]]], pad_token_id: int
+    model: Any, sequences: Sequence[tuple[list[int], list[int]]], pad_token_id: int, plain_head: bool
 ) -> np.ndarray[Any, Any]:
     """Sums of response log-probs: (len(sequences),)."""
     import torch
@@ -76,34 +81,74 @@ def _score(
         attention[row, :end] = 1
         labels[row, len(prompt) : end] = torch.tensor(response)
     device = next(model.parameters()).device
+    ids, attention, labels = ids.to(device), attention.to(device), labels[:, 1:].to(device)
+    vocabulary = int(model.config.get_text_config().vocab_size)
     with torch.no_grad():
-        hidden = _hidden(model, ids.to(device), attention.to(device))
-        sums = _sum_scored(model, hidden[:, :-1], labels[:, 1:].to(device))
-    result: np.ndarray[Any, Any] = sums.double().cpu().numpy()
+        if plain_head:
+            head, states = model.get_output_embeddings(), _hidden(model, ids, attention)
+        else:
+            head, states = _unchanged, _own_logits(model, ids, attention)
+        sums = _sum_scored(head, states, labels, max(1, CHUNK_LOGITS // vocabulary))
+    result: np.ndarray[Any, Any] = sums.cpu().numpy()
     return result
+
+
+def _unchanged(rows: Any) -> Any:
+    return rows
+
+
+def _inner(model: Any) -> Any:
+    """The transformers model inside a peft wrapper, or the model itself."""
+    if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
+        return model.get_base_model()
+    return model
 
 
 def _hidden(model: Any, ids: Any, attention: Any) -> Any:
     """Last hidden states: (batch, length, hidden)."""
-    inner = (
-        model.get_base_model()
-        if hasattr(model, "peft_config") and hasattr(model, "get_base_model")
-        else model
-    )
+    inner = _inner(model)
     return inner.base_model(input_ids=ids, attention_mask=attention, use_cache=False).last_hidden_state
 
 
-def _sum_scored(model: Any, hidden: Any, labels: Any) -> Any:
-    """Log-probs of the scored positions alone, a chunk of positions at a time."""
+def _own_logits(model: Any, ids: Any, attention: Any) -> Any:
+    """Logits: (batch, length, vocabulary).
+
+    The class's own forward: a trainer may have wrapped the object's in autocast, which would
+    score in another precision than the hidden states.
+    """
+    inner = _inner(model)
+    return type(inner).forward(inner, input_ids=ids, attention_mask=attention, use_cache=False).logits
+
+
+def _has_plain_head(model: Any, tokens: Sequence[int]) -> bool:
+    """Whether logits are the output embeddings of the last hidden states and nothing more.
+
+    Gemma caps them, Cohere and Granite scale them; such models score through their own logits.
+    The tolerance is for kernels that differ in the last bit: the two are the same product.
+    """
     import torch
 
-    head = model.get_output_embeddings()
+    ids = torch.tensor([list(tokens)[:PROBE_TOKENS]], device=next(model.parameters()).device)
+    attention = torch.ones_like(ids)
+    with torch.no_grad():
+        own = _own_logits(model, ids, attention).float()
+        plain = model.get_output_embeddings()(_hidden(model, ids, attention)).float()
+    return bool(torch.allclose(own, plain, rtol=1e-4, atol=1e-5 * float(own.abs().max())))
+
+
+def _sum_scored(head: Callable[[Any], Any], states: Any, labels: Any, chunk: int) -> Any:
+    """Log-probs of the scored positions alone, `chunk` positions at a time: (batch,).
+
+    `states` is (batch, length, width), of which `head` makes logits; `labels` (batch, length - 1)
+    holds the token after each position, -100 where none is scored.
+    """
+    import torch
+
     rows, columns = torch.nonzero(labels != -100, as_tuple=True)
-    sums = torch.zeros(labels.shape[0], dtype=torch.float32, device=hidden.device)
-    for start in range(0, len(rows), CHUNK):
-        row, column = rows[start : start + CHUNK], columns[start : start + CHUNK]
-        logits = head(hidden[row, column]).float()
-        targets = labels[row, column]
-        picked = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(dim=1)
-        sums.index_add_(0, row, picked)
+    sums = torch.zeros(labels.shape[0], dtype=torch.float64, device=states.device)
+    for start in range(0, len(rows), chunk):
+        row, column = rows[start : start + chunk], columns[start : start + chunk]
+        logits = head(states[row, column]).float()
+        picked = logits.gather(1, labels[row, column][:, None])[:, 0] - logits.logsumexp(dim=1)
+        sums.index_add_(0, row, picked.double())
     return sums
