@@ -85,12 +85,17 @@ def report(
     format_: Annotated[
         str | None, typer.Option("--format", help="Print one format: json, markdown, ...")
     ] = None,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Write the run to MLflow again.")] = False,
+    from_mlflow: Annotated[
+        str | None,
+        typer.Option("--from-mlflow", help="A tracking URI; RUN is then the parent run's id there."),
+    ] = None,
     out: Out = RUNS,
 ) -> int:
     """Render the report of a finished run again; needs no GPU."""
     from harness.commands import report as command
 
-    return command.run(run, out=out, format_name=format_)
+    return command.run(run, out=out, format_name=format_, mlflow=mlflow, from_mlflow=from_mlflow)
 
 
 @app.command()

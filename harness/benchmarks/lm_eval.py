@@ -84,14 +84,26 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
     )
     scores: list[Score] = []
     for task, samples in found["samples"].items():
-        scores += _scores(task, samples, found["results"][task], config, out)
+        settings = {
+            "apply_chat_template": config.apply_chat_template,
+            "num_fewshot": found["n-shot"].get(task, config.num_fewshot),
+            "limit": config.limit,
+            "version": found["versions"].get(task),
+        }
+        better = found["higher_is_better"].get(task, {})
+        scores += _scores(task, samples, found["results"][task], settings, better, out)
     return scores
 
 
 def _scores(
-    task: str, samples: list[dict[str, Any]], results: dict[str, Any], config: Config, out: Path
+    task: str,
+    samples: list[dict[str, Any]],
+    results: dict[str, Any],
+    settings: dict[str, Any],
+    higher_is_better: dict[str, bool | None],
+    out: Path,
 ) -> list[Score]:
-    """Scores named `<metric>` of the benchmark `lm_eval/<task>`."""
+    """Scores named `<metric>` of the benchmark `lm_eval/<task>`; directions are the task's own."""
     names = [n for n in samples[0].get("metrics", []) if isinstance(samples[0].get(n), int | float)]
     seen: Counter[str] = Counter()
     items = []
@@ -105,15 +117,17 @@ def _scores(
                 "doc_id": sample["doc_id"],
             }
         )
-    settings = {
-        "apply_chat_template": config.apply_chat_template,
-        "num_fewshot": config.num_fewshot,
-        "limit": config.limit,
-        "version": results.get("alias", task),
-    }
     own = {key.partition(",")[0]: value for key, value in results.items() if isinstance(value, float)}
     made = scores_of_items(f"lm_eval/{task}", items, out, file=f"lm_eval.{task}", settings=settings)
-    return [s.model_copy(update={"estimate": own.get(s.metric, s.estimate)}) for s in made]
+    return [
+        s.model_copy(
+            update={
+                "estimate": own.get(s.metric, s.estimate),
+                "higher_is_better": higher_is_better.get(s.metric) is not False,
+            }
+        )
+        for s in made
+    ]
 
 
 def _manager(config: Config) -> Any:

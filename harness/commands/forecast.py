@@ -12,6 +12,7 @@ from harness.records import Plan, StageResult
 from harness.store.run_dir import RunRoot
 
 CHECKPOINT_ROOM = 1.1
+MEMORY_SHARE = 0.97
 
 
 def forecast(plan: Plan, rehearsal: StageResult, root: RunRoot, console: Console) -> None:
@@ -26,9 +27,8 @@ def forecast(plan: Plan, rehearsal: StageResult, root: RunRoot, console: Console
     hours = bytes_needed = 0.0
     for job in jobs:
         runs = [s for s in missing if s.config == job["config"]]
-        if job.get("out_of_memory"):
+        if does_not_fit(job):
             raise _too_large(job)
-        _check_memory(job)
         scaled = job["step_seconds"] * job["steps"] * len(runs) / 3600
         hours += scaled
         bytes_needed += job["checkpoint_bytes"] * len(runs) * CHECKPOINT_ROOM
@@ -60,9 +60,11 @@ def forecast(plan: Plan, rehearsal: StageResult, root: RunRoot, console: Console
         )
 
 
-def _check_memory(job: dict[str, Any]) -> None:
-    if "peak_bytes" in job and job["peak_bytes"] > 0.97 * job["device_bytes"]:
-        raise _too_large(job)
+def does_not_fit(job: dict[str, Any]) -> bool:
+    """Whether a rehearsed job ran out of the GPU's memory, or left none to spare."""
+    if job.get("out_of_memory"):
+        return True
+    return "peak_bytes" in job and job["peak_bytes"] > MEMORY_SHARE * job["device_bytes"]
 
 
 def _too_large(job: dict[str, Any]) -> UserError:

@@ -17,14 +17,28 @@ from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot, read_record
 
 
-def run(run_name: str, *, out: Path, format_name: str | None) -> int:
-    """Write the report of a run again; `--format json` (or another) prints that one."""
-    root = RunRoot(out)
-    folder = root.find_run(run_name)
-    record = read_record(folder)
+def run(
+    run_name: str,
+    *,
+    out: Path,
+    format_name: str | None,
+    mlflow: bool = False,
+    from_mlflow: str | None = None,
+) -> int:
+    """Write the report of a run again; `--format json` (or another) prints that one.
+
+    `from_mlflow` fetches the records from a tracking server into `out/mlflow-<run id>` first.
+    """
     if format_name is not None:
         registry.check("formats", format_name)
-    written = write(record, RunRoot(folder.parent))
+    if from_mlflow is not None:
+        record, root = _fetch(from_mlflow, run_name, out)
+    else:
+        folder = RunRoot(out).find_run(run_name)
+        record, root = read_record(folder), RunRoot(folder.parent)
+    written = write(record, root)
+    if mlflow:
+        project(record, root, written, Console(stderr=True))
     if format_name is None:
         print(written / "report.md")
         return 0
@@ -36,6 +50,12 @@ def run(run_name: str, *, out: Path, format_name: str | None) -> int:
     for path in sorted(written.glob(endings.get(format_name, f"{format_name}*"))):
         print(path)
     return 0
+
+
+def _fetch(tracking_uri: str, run_id: str, out: Path) -> tuple[ComparisonRecord, RunRoot]:
+    from harness.store.mlflow import read_from
+
+    return read_from(tracking_uri, run_id, out / f"mlflow-{run_id}")
 
 
 def write(record: ComparisonRecord, root: RunRoot) -> Path:

@@ -167,6 +167,11 @@ def _limits(view: ComparisonView) -> tuple[str, ...]:
             "The embedded world is made by code to show that the path works; nothing about "
             "real models or real text follows from it."
         )
+    if view.record.plan.spec.get("fell_back"):
+        found.append(
+            "Full settings did not fit this GPU: every arm trained by the comparison's "
+            "`if_too_large` settings, which are the ones recorded."
+        )
     spread = {c.detail for c in view.record.parity if c.check == "tuning trials per arm"}
     found.append(f"Hyper-parameters: tuning trials per arm: {', '.join(spread)}.")
     own = view.prepared["sft_data"]

@@ -57,19 +57,27 @@ def train(job: TrainJob, build: Build) -> TrainOutcome:
 def rehearse(job: TrainJob, build: Build, steps: int) -> dict[str, Any]:
     """`steps` optimizer steps on the longest pairs, a checkpoint and one short answer.
 
-    Returns seconds of the fastest step, the checkpoint's bytes and the steps of the whole run.
+    Two micro-batches stand for an effective batch: the second adds to gradients that are there.
+    Returns seconds of a whole step by the fastest of them, the checkpoint's bytes and the steps
+    of the whole run.
     """
     pairs = load_pairs(job.sft_data or job.prepared / "train.parquet")
     config = job.config
     full_steps = config.max_steps or max(1, -(-len(pairs) // config.batch_size)) * config.epochs
     sizes = [sum(len(r[c]) for c in r if c.endswith("_ids")) for r in pairs]
-    longest = sorted(range(len(pairs)), key=lambda i: -sizes[i])[: config.batch_size]
-    wanted = [longest[i % len(longest)] for i in range(config.batch_size * steps)]
+    batch = min(config.batch_size, 2 * config.micro_batch_size)
+    longest = sorted(range(len(pairs)), key=lambda i: -sizes[i])[:batch]
+    wanted = [longest[i % len(longest)] for i in range(batch * steps)]
     marks: list[float] = []
     trial = replace(
         job,
         config=config.model_copy(
-            update={"max_steps": steps, "early_stopping": None, "keep_checkpoints": False}
+            update={
+                "max_steps": steps,
+                "batch_size": batch,
+                "early_stopping": None,
+                "keep_checkpoints": False,
+            }
         ),
         report=lambda step, total, metrics: marks.append(time.perf_counter()),
     )
@@ -81,7 +89,7 @@ def rehearse(job: TrainJob, build: Build, steps: int) -> dict[str, Any]:
     _answer_once(run.trainer)
     shutil.rmtree(folder)
     return {
-        "step_seconds": min(gaps[1:] or gaps),
+        "step_seconds": min(gaps[1:] or gaps) * config.batch_size / batch,
         "checkpoint_bytes": size,
         "steps": int(full_steps),
         "longest_tokens": max(sizes),
@@ -164,8 +172,6 @@ def _theory(
     trainer: Any, buckets: Counter[Bucket], reference: Counter[Bucket]
 ) -> tuple[float | None, float | None, str | None]:
     """FLOPs from formulas, of the whole and of the bodies' matrices, or why there are none."""
-    if not getattr(trainer, "fused", True):
-        return None, None, "the formula is for the fused head, which this implementation lacks"
     model = trainer.model
     shape = theory.ModelShape.of_model(model)
     score_all = not torch.cuda.is_available()
@@ -176,7 +182,8 @@ def _theory(
         buckets,
         checkpointing=checkpointing,
         attention=attention,
-        score_all=score_all,  # type: ignore[arg-type]
+        score_all=score_all,
+        head="fused" if trainer.fused else "plain",
     )
     adapters = bool(shape.lora) and "ref" in getattr(model, "peft_config", {})
     total += theory.forward_flops(shape, reference, score_all=score_all, adapters=adapters)

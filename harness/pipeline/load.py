@@ -42,13 +42,23 @@ def find_comparison(name: str | None, *, model: str | None) -> Path:
     return _find(name, "comparison")
 
 
-def load_comparison(path: Path, overrides: Overrides | None = None) -> ComparisonSpec:
-    """Read, override and check a comparison; raises UserError for the first mistake."""
+def load_comparison(
+    path: Path, overrides: Overrides | None = None, *, too_large: bool = False
+) -> ComparisonSpec:
+    """Read, override and check a comparison; raises UserError for the first mistake.
+
+    `too_large` puts `if_too_large` over the file's settings; the command line still wins.
+    """
     overrides = overrides or Overrides()
     document = read(path)
     _require_kind(document, "comparison")
     data = copy.deepcopy(document.data)
     sources = _apply(data, overrides)
+    if too_large:
+        _fall_back(data)
+        for text in overrides.sets:
+            if not text.startswith("if_too_large."):
+                _set(data, text)
 
     def where(key: KeyPath) -> str | None:
         flag = next((f for k, f in sources.items() if key[: len(k)] == k), None)
@@ -65,7 +75,23 @@ def load_comparison(path: Path, overrides: Overrides | None = None) -> Compariso
             stage_config(spec, stage, where=where)
     for name in spec.score:
         benchmark_config(spec, name, where=where)
+    if spec.if_too_large is not None and not too_large:
+        load_comparison(path, overrides, too_large=True)
     return spec
+
+
+def _fall_back(data: dict[str, Any]) -> None:
+    """Put `if_too_large` over `training` and `stages`; a malformed one is left to validation."""
+    smaller = data.get("if_too_large")
+    if not isinstance(smaller, dict):
+        return
+    del data["if_too_large"]
+    data["fell_back"] = True
+    data["training"] = {**(data.get("training") or {}), **(smaller.get("training") or {})}
+    stages = dict(data.get("stages") or {})
+    for name, settings in (smaller.get("stages") or {}).items():
+        stages[name] = {**stages.get(name, {}), **settings}
+    data["stages"] = stages
 
 
 def stage_config(spec: ComparisonSpec, stage: StageSpec, *, where: Any = lambda key: None) -> TrainConfig:
@@ -258,9 +284,24 @@ def _check_names(spec: ComparisonSpec, where: Any) -> None:
     for key in spec.training:
         if key not in common:
             raise unknown_name("key of training", key, common, where=where(("training", key)))
-    for key in ("model_revision",):
-        if getattr(spec, key) is not None and spec.model == "embedded":
-            raise UserError(f"{key} is set", where=where((key,)), remedy="the embedded model has none")
+    _check_reach(spec, where)
+    if spec.model_revision is not None and spec.model == "embedded":
+        raise UserError(
+            "model_revision is set", where=where(("model_revision",)), remedy="the embedded model has none"
+        )
+
+
+def _check_reach(spec: ComparisonSpec, where: Any) -> None:
+    """Raise UserError for a stage's setting that every arm with this stage overrides."""
+    for name, settings in spec.stages.items():
+        own = [s.config for arm in spec.arms for s in arm.stages if s.stage_name == name]
+        for key in settings:
+            if own and all(key in config for config in own):
+                raise UserError(
+                    f"stages.{name}.{key} has no effect: every arm here with a stage {name} sets its own",
+                    where=where(("stages", name, key)),
+                    remedy="set it in the arm (arms: [{pipeline: ..., stages: ...}]), or leave it out",
+                )
 
 
 def sft_data_of(arm: ArmSpec) -> DataSpec | None:

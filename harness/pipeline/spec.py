@@ -128,11 +128,20 @@ class ArmSpec(SpecModel):
     stages: Annotated[list[StageSpec], Field(min_length=1)]
 
 
+class TooLarge(SpecModel):
+    """Settings for every arm where the rehearsal finds that a stage does not fit the GPU."""
+
+    training: dict[str, Any] = Field(default_factory=dict)
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
 class ComparisonSpec(SpecModel):
     """One question: these arms, this model, this data, these seeds, these benchmarks.
 
     `stages.<stage>` sets hyper-parameters by stage name for every arm that has such a stage;
     `training` sets them for all stages; what an arm's own file sets wins over both.
+    `if_too_large` goes over `training` and `stages` where the rehearsal shows that some stage
+    does not fit the GPU, for all arms alike; `fell_back` records that it did.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -147,6 +156,8 @@ class ComparisonSpec(SpecModel):
     seeds: Annotated[list[int], Field(min_length=1)]
     training: dict[str, Any] = Field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    if_too_large: TooLarge | None = None
+    fell_back: bool = False
     score: list[str] = Field(default_factory=lambda: ["preference"])
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     generation: GenerationSpec = Field(default_factory=GenerationSpec)

@@ -5,20 +5,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.render._units import absent_notes, plain
 from harness.tables import Cell, Report, Table
 
-WIDE = 8
-LONG, LONG_WIDTH = 45, 0.35
+WIDE, TALL = 100, 30
+LONG = 24
+PACKAGES = "booktabs,graphicx,xltabular"
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
     "%": r"\%",
     "$": r"\$",
     "#": r"\#",
-    "_": r"\_",
+    "_": r"\_\allowbreak{}",
     "{": r"\{",
     "}": r"\}",
     "~": r"\textasciitilde{}",
@@ -55,37 +57,81 @@ def _cell(cell: Cell) -> str:
     return text
 
 
-def _column(table: Table, index: int, wide: bool) -> str:
-    """Numbers to the right; long text breaks into lines where the table keeps its own width."""
+def _column(table: Table, index: int) -> str:
+    """Numbers to the right; text that is long breaks into lines."""
     cells = [row[index] for row in table.rows]
     if all(cell.kind != "text" for cell in cells):
         return "r"
     longest = max(len(plain(cell)) for cell in cells)
-    return rf"p{{{LONG_WIDTH}\linewidth}}" if longest > LONG and not wide else "l"
+    return r">{\raggedright\arraybackslash}X" if longest > LONG else "l"
 
 
 def _table(table: Table) -> str:
-    wide = len(table.columns) > WIDE
-    spec = "".join(_column(table, i, wide) for i in range(len(table.columns)))
-    lines = [
-        f"% needs \\usepackage{{booktabs{',graphicx' if wide else ''}}}",
-        r"\begin{table}[t]",
-        r"\centering\small",
-        rf"\caption{{{escape(table.title)}}}",
-        rf"\label{{tab:{table.name}}}",
-        *([r"\resizebox{\linewidth}{!}{%"] if wide else []),
-        rf"\begin{{tabular}}{{{spec}}}",
-        r"\toprule",
-        " & ".join(escape(c) for c in table.columns) + r" \\",
-        r"\midrule",
-    ]
-    for row in table.rows:
-        sources = sorted({s for cell in row for s in cell.sources})
-        if sources:
-            lines.append(f"% stages: {' '.join(sources)}")
-        lines.append(" & ".join(_cell(c) for c in row) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}" + ("}" if wide else "")]
+    """A float, scaled to the line where it is wider; one longer than a page breaks over pages."""
+    columns = [_column(table, i) for i in range(len(table.columns))]
+    scaled = _letters(table, columns) > WIDE
+    if scaled:
+        columns = [c if c == "r" else "l" for c in columns]
+    stretched = any("X" in c for c in columns)
+    header = [" & ".join(escape(c) for c in table.columns) + r" \\", r"\midrule"]
+    body = [line for row in table.rows for line in _row(row)]
     notes = [*table.notes, *absent_notes(table.rows, table.columns)]
-    if notes:
-        lines.append(rf"\par\footnotesize {escape(' '.join(notes))}")
-    return "\n".join([*lines, r"\end{table}", ""])
+    note = rf"\par\footnotesize {escape(' '.join(notes))}" if notes else ""
+    caption = rf"\caption{{{escape(table.title)}}}\label{{tab:{table.name}}}"
+    if len(table.rows) > TALL:
+        lines = _over_pages(columns, caption, header, body, note)
+    else:
+        kind = "tabularx" if stretched else "tabular"
+        width = r"{\linewidth}" if stretched else ""
+        lines = [
+            r"\begin{table}[t]",
+            r"\centering\small",
+            caption,
+            *([r"\resizebox{\linewidth}{!}{%"] if scaled else []),
+            rf"\begin{{{kind}}}{width}{{{''.join(columns)}}}",
+            r"\toprule",
+            *header,
+            *body,
+            r"\bottomrule",
+            rf"\end{{{kind}}}" + ("}" if scaled else ""),
+            *([note] if note else []),
+            r"\end{table}",
+        ]
+    return "\n".join([f"% needs \\usepackage{{{PACKAGES}}}", *lines, ""])
+
+
+def _letters(table: Table, columns: list[str]) -> int:
+    """The longest row's letters, those of columns that break into lines left out."""
+    widths = [
+        max(len(name), *(len(plain(row[i])) for row in table.rows)) + 3
+        for i, name in enumerate(table.columns)
+        if table.rows and "X" not in columns[i]
+    ]
+    return sum(widths)
+
+
+def _over_pages(columns: list[str], caption: str, header: list[str], body: list[str], note: str) -> list[str]:
+    """`xltabular`, which repeats its heading on every page."""
+    spec = "".join(columns) if any("X" in c for c in columns) else "".join(columns[:-1]) + "X"
+    return [
+        r"{\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\begin{{xltabular}}{{\linewidth}}{{{spec}}}",
+        caption + r"\\",
+        r"\toprule",
+        *header,
+        r"\endfirsthead",
+        r"\toprule",
+        *header,
+        r"\endhead",
+        *body,
+        r"\bottomrule",
+        r"\end{xltabular}",
+        f"{note}}}",
+    ]
+
+
+def _row(row: Sequence[Cell]) -> list[str]:
+    """The row, under a comment that names the stages behind it."""
+    sources = sorted({s for cell in row for s in cell.sources})
+    named = [f"% stages: {' '.join(sources)}"] if sources else []
+    return [*named, " & ".join(_cell(c) for c in row) + r" \\"]

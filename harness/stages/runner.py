@@ -67,6 +67,8 @@ def child_environment() -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TRL_EXPERIMENTAL_SILENCE": "1",
         "PYTHONUNBUFFERED": "1",
+        # NVML, which names the device in the plan, numbers GPUs by slot; CUDA then does too.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     }
 
 

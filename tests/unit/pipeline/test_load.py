@@ -149,3 +149,30 @@ def test_what_changes_a_digest_and_what_does_not() -> None:
         {"versions": {"torch": "2"}},
     ):
         assert sft_digest(embedded(), Resolved(**{**RESOLVED.__dict__, **change})) != base
+
+
+def test_what_is_too_large_falls_back_for_every_arm_and_the_command_line_still_wins() -> None:
+    path = find_comparison("ultrafeedback", model=None)
+    full = load_comparison(path)
+    small = load_comparison(path, Overrides(sets=("stages.dpo.learning_rate=1e-6",)), too_large=True)
+    assert (full.fell_back, small.fell_back) == (False, True)
+    configs = {s.stage_name: stage_config(small, s) for arm in small.arms for s in arm.stages}
+    assert all(c.lora is not None and c.lora.r == 16 for c in configs.values())
+    assert configs["sft"].learning_rate == 2e-4
+    assert configs["dpo"].learning_rate == 1e-6
+    assert stage_config(full, full.arms[0].stages[0]).lora is None
+    assert plan_comparison(full, RESOLVED).id != plan_comparison(small, RESOLVED).id
+
+
+def test_a_mistake_in_the_fallback_is_found_before_anything_runs() -> None:
+    with pytest.raises(UserError, match=r"stages.orpo.learning_rate is -1"):
+        load_comparison(
+            find_comparison("ultrafeedback", model=None),
+            Overrides(sets=("if_too_large.stages.orpo.learning_rate=-1",)),
+        )
+
+
+def test_a_setting_that_reaches_no_arm_is_refused() -> None:
+    with pytest.raises(UserError, match=r"stages.dpo.reference has no effect"):
+        embedded(arms=["sft_dpo_precomputed"], sets=("stages.dpo.reference=in_loop",))
+    embedded(arms=["sft_dpo", "sft_dpo_precomputed"], sets=("stages.dpo.reference=in_loop",))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,7 +68,7 @@ def test_markdown_shows_markup_as_text(tmp_path: Path) -> None:
 def test_latex_escapes_every_special_character(tmp_path: Path) -> None:
     text = latex.render(nasty_report(), tmp_path)[0].read_text()
     assert r"\input{" not in text
-    assert r"100\% \$5 \#1 \_x\_" in text
+    assert r"100\% \$5 \#1 \_x\_" in text.replace(r"\allowbreak{}", "")
 
 
 def test_csv_runs_no_formula_and_keeps_full_precision(tmp_path: Path) -> None:
@@ -121,10 +123,38 @@ def test_a_latex_row_may_begin_with_a_bracket(tmp_path: Path) -> None:
 
 
 def test_a_wide_latex_table_is_scaled_to_the_line(tmp_path: Path) -> None:
-    table = Table("t", "T", tuple("abcdefghi"), (tuple(Cell(1, "count") for _ in range(9)),))
+    row = tuple(Cell(1_234_567_890, "count") for _ in range(9))
+    wide, narrow = (Table(n, "T", tuple("abcdefghi"[:k]), (row[:k],)) for n, k in (("w", 9), ("n", 3)))
+    report = Report("t", (), (Section("s", (), (wide, narrow)),))
+    texts = [path.read_text() for path in latex.render(report, tmp_path)]
+    assert [t.count(r"\resizebox{\linewidth}{!}{%") for t in texts] == [1, 0]
+    assert r"\end{tabular}}" in texts[0]
+
+
+def test_a_long_latex_table_breaks_over_pages(tmp_path: Path) -> None:
+    rows = tuple((Cell(n, "count"), Cell("x")) for n in range(latex.TALL + 1))
+    table = Table("t", "T", ("a", "b"), rows)
     text = latex.render(Report("t", (), (Section("s", (), (table,)),)), tmp_path)[0].read_text()
-    assert text.count(r"\resizebox{\linewidth}{!}{%") == 1
-    assert r"\end{tabular}}" in text
+    assert r"\begin{xltabular}{\linewidth}{rX}" in text
+    assert text.count(r"a & b \\") == 2
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX on this machine")
+def test_the_paper_template_compiles_with_a_real_tex(tmp_path: Path) -> None:
+    for name in registry.names("formats"):
+        registry.load("formats", name).render(build_report(make_view()), tmp_path)
+    template = Path(__file__).parents[3] / "reports" / "templates" / "paper.tex"
+    (tmp_path / "paper.tex").write_text(template.read_text())
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", r"\def\report{.}\input{paper.tex}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000
 
 
 def test_markdown_shows_dollars_and_tildes_as_they_are() -> None:
