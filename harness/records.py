@@ -117,11 +117,21 @@ class StageError(Record):
 
 
 class ParityCheck(Record):
-    """One property that should be equal across arms. `equal` None means: could not be known."""
+    """One property that should be equal across arms. `equal` None means: could not be known.
+
+    `values` maps what was compared (a stage, an arm) to its value. `touches` names the quantities
+    that an inequality spoils (`wall_seconds`, `flops`, `scores`, ...). `stops` is whether an
+    inequality ends the run; `allowed` whether the comparison's `allow_unequal` names it.
+    """
 
     check: str
     equal: bool | None
     detail: str
+    values: dict[str, str] = Field(default_factory=dict)
+    remedy: str | None = None
+    touches: list[str] = Field(default_factory=list)
+    stops: bool = True
+    allowed: bool = False
 
 
 class PlannedStage(Record):

@@ -120,6 +120,7 @@ def collect(device: str) -> Environment:
         lock_digest=lock_digest(),
         details={
             "constraints_digest": constraints_digest(),
+            "cpu_huge_pages": os.environ.get("THP_MEM_ALLOC_ENABLE") == "1",
             **{k: v for k, v in gpu.items() if k not in ("name", "uuid", "driver")},
         },
     )
