@@ -101,7 +101,7 @@ def make_record(*, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False
             kind="prepare",
             name="prepare",
             seed=0,
-            started_at="x",
+            started_at="2026-01-01T00:00:00",
             finished_at="2026-01-01T00:00:00",
             environment=ENVIRONMENT,
             facts=facts,

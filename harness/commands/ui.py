@@ -20,7 +20,9 @@ def run(out: Path, *, port: int) -> int:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise UserError(f"port {port} is taken", remedy="give another by --port (make: PORT=)")
-    print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    # The query opens MLflow on runs and metrics; it would start with traces of language models.
+    page = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+    print(f"MLflow on {page} (Ctrl-C ends it)", flush=True)
     command = [
         sys.executable,
         "-m",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,12 @@ def test_any_text_survives_json_lines(tmp_path: Path) -> None:
     assert read_jsonl(tmp_path / "x.jsonl") == rows
 
 
+def duration_ms(stage: StageResult) -> int:
+    """From start to end, as the record has it."""
+    times = [datetime.fromisoformat(t).timestamp() for t in (stage.started_at, stage.finished_at)]
+    return int(times[1] * 1000) - int(times[0] * 1000)
+
+
 def test_mlflow_metrics_equal_the_records_and_a_second_time_adds_nothing(
     root: RunRoot, tmp_path: Path
 ) -> None:
@@ -136,6 +143,10 @@ def test_mlflow_metrics_equal_the_records_and_a_second_time_adds_nothing(
     assert stage.data.metrics["wall_seconds"] == record.results["dpo1"].measured("wall_seconds").value
     assert cell.data.metrics["cost.wall_seconds"] == pytest.approx(44.0)
     assert stage.data.metrics["train.loss"] == 0.5
+    means = runs[record.id].data.metrics
+    both = [runs[f"sft_dpo@{seed}"].data.metrics["cost.wall_seconds"] for seed in (0, 1)]
+    assert means["sft_dpo.cost.wall_seconds"] == pytest.approx(sum(both) / 2)
+    assert stage.info.end_time - stage.info.start_time == duration_ms(record.results["dpo1"])
     assert stage.data.tags["missing.energy_joules"] == "no CUDA device"
     assert runs["sft_dpo/sft@1"].data.tags["reused_from"] == "sft/sft@1"
     back, _ = mlflow.read_from(mlflow.default_uri(root), parent, tmp_path / "back")
