@@ -10,13 +10,15 @@ READY_DEV := $(VENV)/.ready-dev
 
 flag = $(if $($(1)),--$(2) "$($(1))")
 SETS := $(foreach s,$(SET),--set "$(s)")
-ARGUMENTS = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call flag,ARMS,arms) \
-            $(call flag,SEEDS,seeds) $(call flag,SCORE,score) $(SETS) --out "$(OUT)"
+SELECTION = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call flag,ARMS,arms) \
+            $(call flag,SEEDS,seeds) $(SETS) --out "$(OUT)"
+ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
-.PHONY: help setup compare plan report ui doctor list test test-all golden lint bench example clean
+.PHONY: help setup compare plan cost report ui doctor list test test-all golden lint bench example clean
 help:
 	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT=]   run a comparison"
 	@echo "make plan [the same]      what would run; runs nothing"
+	@echo "make cost [the same, PEAK_TFLOPS= MFU=]   what every arm costs, from a few steps of each stage"
 	@echo "make report [RUN=latest]  render a finished run again"
 	@echo "make ui [PORT=5000]       MLflow on 127.0.0.1"
 	@echo "make doctor | list        what this machine has | what there is to choose from"
@@ -48,6 +50,9 @@ compare: $(READY)
 
 plan: $(READY)
 	@$(BIN)/harness plan $(ARGUMENTS)
+
+cost: $(READY)
+	@$(BIN)/harness cost $(SELECTION) $(call flag,PEAK_TFLOPS,peak-tflops) $(call flag,MFU,mfu)
 
 report: $(READY)
 	@$(BIN)/harness report "$(RUN)" --out "$(OUT)" $(if $(FORMAT),--format $(FORMAT))

@@ -80,6 +80,28 @@ def plan(
 
 
 @app.command()
+def cost(
+    comparison: Comparison = None,
+    model: Model = None,
+    data: Data = None,
+    arms: Arms = None,
+    seeds: Seeds = None,
+    set_: Set = None,
+    out: Out = RUNS,
+    peak_tflops: Annotated[
+        float | None, typer.Option("--peak-tflops", help="Peak rate of another device, in TFLOP/s.")
+    ] = None,
+    mfu: Annotated[float | None, typer.Option("--mfu", help="Share of that peak, 0 to 1.")] = None,
+) -> int:
+    """Predict what every arm costs from a few steps of every stage; trains nothing else."""
+    from harness.commands import cost as command
+    from harness.pipeline.load import Overrides
+
+    overrides = Overrides(model, data, _words(arms), seeds, None, tuple(set_ or ()))
+    return command.run(comparison, overrides, out=out, peak_tflops=peak_tflops, mfu=mfu)
+
+
+@app.command()
 def report(
     run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
     format_: Annotated[

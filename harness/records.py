@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 SCHEMA_VERSION = 1
 
 Unit = Literal["s", "B", "FLOP", "J", "1", "token", "pair", "step"]
-StageKind = Literal["prepare", "rehearse", "train", "evaluate", "judge"]
+StageKind = Literal["prepare", "check", "rehearse", "train", "evaluate", "judge"]
 
 
 class Record(BaseModel):
@@ -147,16 +147,23 @@ class PlannedStage(Record):
 
 
 class PlannedCell(Record):
-    """One arm at one seed: its training stages in order and the stage that scores it."""
+    """One arm at one seed: its training stages in order and the stage that scores it.
+
+    `repeat` above 0 trains the same again for its cost alone, and is not scored.
+    """
 
     arm: str
     seed: int
     stages: list[str]
     evaluate: str | None
+    repeat: int = 0
 
 
 class Plan(Record):
-    """What a comparison runs. `order` is the order of execution; `stages` is keyed by digest."""
+    """What a comparison runs. `order` is the order of execution; `stages` is keyed by digest.
+
+    `blocks` are the arms' names in the order in which each seed and repeat runs them.
+    """
 
     schema_version: Literal[1] = 1
     id: str
@@ -166,6 +173,9 @@ class Plan(Record):
     cells: list[PlannedCell]
     order: list[str]
     prepare: str
+    check: str | None = None
+    rehearsals: list[str] = Field(default_factory=list)
+    blocks: list[list[str]] = Field(default_factory=list)
     base_evaluate: str | None = None
     judge: str | None = None
 

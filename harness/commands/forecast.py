@@ -1,4 +1,4 @@
-"""From two rehearsed steps to hours, memory and disk of the whole comparison."""
+"""From the rehearsals to hours, memory and disk of the whole comparison."""
 
 from __future__ import annotations
 
@@ -7,68 +7,92 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.execute import Execution
+from harness.commands.ready import does_not_fit, predictions
 from harness.errors import UserError
-from harness.records import Plan, StageResult
-from harness.store.run_dir import RunRoot
 
 CHECKPOINT_ROOM = 1.1
-MEMORY_SHARE = 0.97
+HEADINGS = ("stage", "arms", "runs", "steps", "FLOPs a run", "seconds a run", "peak memory")
 
 
-def forecast(plan: Plan, rehearsal: StageResult, root: RunRoot, console: Console) -> None:
+def forecast(execution: Execution, console: Console) -> None:
     """Print what is to come; raises UserError where it does not fit this machine."""
-    jobs: list[dict[str, Any]] = rehearsal.facts["jobs"]
-    missing = [
-        plan.stages[d] for d in plan.order if plan.stages[d].kind == "train" and root.finished(d) is None
-    ]
-    table = Table(title="Still to train", title_justify="left", box=None)
-    for heading in ("stage", "runs", "steps", "seconds a step", "hours at most", "peak memory"):
-        table.add_column(heading, justify="left" if heading == "stage" else "right")
-    hours = bytes_needed = 0.0
-    for job in jobs:
-        runs = [s for s in missing if s.config == job["config"]]
-        if does_not_fit(job):
-            raise _too_large(job)
-        scaled = job["step_seconds"] * job["steps"] * len(runs) / 3600
-        hours += scaled
-        bytes_needed += job["checkpoint_bytes"] * len(runs) * CHECKPOINT_ROOM
-        peak = f"{job['peak_bytes'] / 2**30:.1f} GiB" if "peak_bytes" in job else "not on a GPU"
-        table.add_row(
-            job["method"],
-            str(len(runs)),
-            f"{job['steps']:,}",
-            f"{job['step_seconds']:.2f}",
-            f"{scaled:.2f}",
-            peak,
-        )
-    if missing:
-        console.print(table)
+    check_memory(execution)
+    missing = _missing(execution)
+    seconds = sum(p["seconds"] * missing[d] for d, p in predictions(execution).items())
+    disk = sum(
+        p["checkpoint_bytes"] * missing[d] * CHECKPOINT_ROOM for d, p in predictions(execution).items()
+    )
+    if sum(missing.values()):
+        console.print(prediction_table(execution, missing, title="Still to train"))
         console.print(
-            f"At most {hours:.2f} h of training (as if every batch were the longest) and "
-            f"{bytes_needed / 2**30:.2f} GiB of disk. Less: --set data.limit=2000. "
-            "More: --seeds 5.",
+            f"About {_duration(seconds)} of training and {disk / 2**30:.2f} GiB of disk; scoring comes "
+            "on top. Less: --set data.limit=2000. More: --seeds 5.",
             highlight=False,
         )
-    free = rehearsal.facts["free_disk_bytes"]
-    if bytes_needed > free:
+    _check_disk(execution, disk)
+
+
+def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) -> Table:
+    """What each rehearsal foretold; `runs` says how often its stage is to run."""
+    table = Table(title=title, title_justify="left", box=None)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in ("stage", "arms") else "right")
+    for digest, found in predictions(execution).items():
+        config = execution.plan.stages[digest].config
+        low, high = found["seconds_low"], found["seconds_high"]
+        table.add_row(
+            config["stage"],
+            ", ".join(config["arms"]),
+            str(runs[digest]),
+            f"{found['steps']:,}",
+            f"{found['flops'] / 1e12:,.4g} TFLOP",
+            f"{found['seconds']:,.4g} [{low:,.4g}, {high:,.4g}]",
+            memory_text(found),
+        )
+    return table
+
+
+def memory_text(prediction: dict[str, Any]) -> str:
+    """VRAM on a GPU; growth of the host's memory elsewhere."""
+    peak, growth = prediction.get("peak_memory_bytes"), prediction.get("host_growth_bytes")
+    if peak is not None:
+        return f"{peak / 2**30:.2f} GiB VRAM"
+    return f"{growth / 2**30:.2f} GiB above imports" if growth is not None else "not measured"
+
+
+def _missing(execution: Execution) -> dict[str, int]:
+    """How many runs of each rehearsed stage are still to come."""
+    plan, root = execution.plan, execution.root
+    trains = [s for d, s in plan.stages.items() if s.kind == "train" and root.finished(d) is None]
+    counts = {}
+    for digest in plan.rehearsals:
+        job = plan.stages[digest].config["job"]
+        counts[digest] = sum({k: s.config[k] for k in job} == job for s in trains)
+    return counts
+
+
+def check_memory(execution: Execution) -> None:
+    """Raise UserError with the setting that fits where a rehearsal did not."""
+    for digest in execution.plan.rehearsals:
+        if does_not_fit(execution.results[digest].facts):
+            raise _too_large(execution.plan.stages[digest].config)
+
+
+def _check_disk(execution: Execution, needed: float) -> None:
+    check = execution.plan.check
+    free = execution.results[check].facts["free_disk_bytes"] if check in execution.results else None
+    if free is not None and needed > free:
         raise UserError(
-            f"the models of this comparison need {bytes_needed / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free",
-            where=str(root.path),
+            f"the models need {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free",
+            where=str(execution.root.path),
             remedy="free some, give another folder by --out, use fewer --seeds or LoRA "
             "(--set training.lora.r=16)",
         )
 
 
-def does_not_fit(job: dict[str, Any]) -> bool:
-    """Whether a rehearsed job ran out of the GPU's memory, or left none to spare."""
-    if job.get("out_of_memory"):
-        return True
-    return "peak_bytes" in job and job["peak_bytes"] > MEMORY_SHARE * job["device_bytes"]
-
-
-def _too_large(job: dict[str, Any]) -> UserError:
-    config = job["config"]["config"]
+def _too_large(stage: dict[str, Any]) -> UserError:
+    config = stage["job"]["config"]
     remedies = []
     if config["micro_batch_size"] > 1:
         remedies.append(f"--set training.micro_batch_size={config['micro_batch_size'] // 2}")
@@ -79,6 +103,12 @@ def _too_large(job: dict[str, Any]) -> UserError:
     elif config["quantization"] == "none":
         remedies.append("--set training.quantization=4bit")
     return UserError(
-        f"stage {job['method']} does not fit into this GPU's memory",
+        f"stage {stage['stage']} does not fit into this GPU's memory",
         remedy=f"try {' or '.join(remedies) or '--set data.max_length=... (shorter)'}",
     )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

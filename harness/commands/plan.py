@@ -7,10 +7,28 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.execute import Execution
+from harness.commands.forecast import check_memory, prediction_table
 from harness.commands.resolve import resolve
 from harness.pipeline.load import Overrides, find_comparison, load_comparison
 from harness.pipeline.plan import plan_comparison
 from harness.store.run_dir import RunRoot
+
+
+def _print_predictions(execution: Execution, console: Console) -> None:
+    """What finished rehearsals foretell, or how to have them."""
+    plan, root = execution.plan, execution.root
+    done = {digest: root.finished(digest) for digest in plan.rehearsals}
+    execution.results.update({digest: result for digest, result in done.items() if result is not None})
+    if len(execution.results) < len(done):
+        console.print(
+            "Not predicted yet: `harness cost` (make cost) with the same settings rehearses every "
+            "stage for a few steps and predicts FLOPs, time and memory.",
+            highlight=False,
+        )
+        return
+    check_memory(execution)
+    console.print(prediction_table(execution, dict.fromkeys(done, 1), title="Predicted for one run"))
 
 
 def run(comparison: str | None, overrides: Overrides, *, out: Path) -> int:
@@ -35,6 +53,7 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path) -> int:
             str(number), stage.name, stage.kind, digest[:10], needs, str(cells) if cells else "", state
         )
     console.print(table)
+    _print_predictions(Execution(plan, root, console, offline=True), console)
     sources = {arm.name: arm.sft_data for arm in spec.arms if arm.sft_data is not None}
     console.print(f"SFT data: {sources or 'the chosen answers of the same pairs'}", highlight=False)
     return 0

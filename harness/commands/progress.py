@@ -8,14 +8,17 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+SAY_EVERY_SECONDS = 60.0
+
 
 class StageDisplay:
-    """A bar for the running stage on a terminal; a line a stage where there is none."""
+    """A bar for the running stage on a terminal; a line a stage and a minute where there is none."""
 
     def __init__(self, console: Console, *, number: int, total: int, name: str) -> None:
         self._console = console
         self._label = f"[{number}/{total}] {name}"
         self._began = time.monotonic()
+        self._said = self._began
         self._progress: Progress | None = None
         self._task: Any = None
 
@@ -42,7 +45,7 @@ class StageDisplay:
 
     def listen(self, message: dict[str, Any]) -> None:
         """A message of the stage's process."""
-        if self._progress is None or "step" not in message:
+        if "step" not in message:
             return
         step, total = message["step"], max(message["total"], 1)
         elapsed = time.monotonic() - self._began
@@ -50,4 +53,8 @@ class StageDisplay:
         loss = message["metrics"].get("loss")
         state = f"{step}/{total}" + (f" loss {loss:.3f}" if loss is not None else "")
         state += f", {left:.0f} s left" if left is not None else ""
-        self._progress.update(self._task, completed=step, total=total, state=state)
+        if self._progress is not None:
+            self._progress.update(self._task, completed=step, total=total, state=state)
+        elif time.monotonic() - self._said > SAY_EVERY_SECONDS:
+            self._said = time.monotonic()
+            self._console.print(f"{self._label}: {state}", highlight=False)

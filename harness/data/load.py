@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.data.files import ENDINGS, Rows, read_file, short, split_files
 from harness.data.schemas import Pair, to_conversations, to_pairs
-from harness.data.split import limit_pairs, split_pairs
+from harness.data.split import limit_pairs, split_pairs, without_overlap
 from harness.errors import UserError
 from harness.pipeline.spec import DataSpec
 
@@ -25,7 +25,8 @@ class RawPairs:
     """Both splits, before any check.
 
     `origin` says where the test split came from, `train_available` and `test_available` how
-    many pairs there were before `data.limit` and `data.test_limit`.
+    many pairs there were before `data.limit` and `data.test_limit`; `test_overlap` how many test
+    pairs were dropped because training has their prompt.
     """
 
     train: list[Pair]
@@ -33,6 +34,7 @@ class RawPairs:
     origin: str
     train_available: int
     test_available: int
+    test_overlap: int = 0
 
 
 def load_pairs(spec: DataSpec) -> RawPairs:
@@ -51,8 +53,20 @@ def load_pairs(spec: DataSpec) -> RawPairs:
         )
     parts = {role: to_pairs(*splits[name]()) for role, name in names.items() if name is not None}
     train, test, origin = split_pairs(parts, spec.test_fraction)
+    kept = without_overlap(train, test) if spec.test_overlap == "drop" else test
+    if test and not kept:
+        raise UserError(
+            f"the prompt of every one of {len(test)} test pairs stands in training",
+            where=spec.source,
+            remedy="give another test split, or --set data.test_overlap=keep to test on known prompts",
+        )
     return RawPairs(
-        limit_pairs(train, spec.limit), limit_pairs(test, spec.test_limit), origin, len(train), len(test)
+        limit_pairs(train, spec.limit),
+        limit_pairs(kept, spec.test_limit),
+        origin,
+        len(train),
+        len(test),
+        len(test) - len(kept),
     )
 
 

@@ -19,6 +19,12 @@ def split_pairs(splits: dict[str, list[Pair]], test_fraction: float) -> tuple[li
     return kept, test, f"{test_fraction:.0%} of the prompts, by hash"
 
 
+def without_overlap(train: list[Pair], test: list[Pair]) -> list[Pair]:
+    """The test pairs whose prompt is not in training."""
+    known = {pair.group for pair in train}
+    return [pair for pair in test if pair.group not in known]
+
+
 def limit_pairs(pairs: list[Pair], limit: int | None) -> list[Pair]:
     """At most `limit` pairs, chosen by hash so that the order of the file does not matter."""
     if limit is None or len(pairs) <= limit:

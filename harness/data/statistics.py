@@ -24,6 +24,7 @@ def describe(raw: RawPairs, train: Tokenised, test: Tokenised) -> dict[str, Any]
         "train": _split(raw.train, train, raw.train_available),
         "test": _split(raw.test, test, raw.test_available),
         "test_pairs_whose_prompt_is_in_train": overlap,
+        "test_pairs_dropped_for_a_prompt_in_train": raw.test_overlap,
     }
 
 

@@ -18,7 +18,8 @@ QUANTITIES = (*SUMMED[:1], *MAXIMAL, *SUMMED[1:])
 
 @dataclass(frozen=True)
 class Cost:
-    """One quantity of one arm. `per_seed` is (num_seeds,); `value` its mean, of bytes the maximum.
+    """One quantity of one arm. `per_block` has every measured cell, `per_seed` their means by seed
+    (of bytes the maximum); `value` is the mean over seeds, of bytes the maximum.
 
     `sources` are the digests of the stages behind it.
     """
@@ -28,6 +29,7 @@ class Cost:
     per_seed: tuple[float, ...]
     reason: str | None
     sources: tuple[str, ...]
+    per_block: tuple[float, ...] = ()
 
 
 def cell_cost(stages: Sequence[StageResult], quantity: str) -> tuple[float | None, str | None]:
@@ -43,20 +45,39 @@ def cell_cost(stages: Sequence[StageResult], quantity: str) -> tuple[float | Non
 
 
 def arm_cost(view: ComparisonView, arm: str, quantity: str) -> Cost:
-    """The arm's figure over its seeds."""
-    values, reason = [], None
-    cells = view.cells_of(arm)
+    """The arm's figure over its seeds and repeats."""
+    by_seed: dict[int, list[float]] = {}
+    reason = None
+    cells = view.blocks_of(arm)
     for cell in cells:
         value, why = cell_cost(view.stages_of(cell), quantity)
         if value is None:
             reason = why
         else:
-            values.append(value)
-    sources = tuple(digest for cell in cells for digest in cell.stages)
-    if reason is not None or not values:
+            by_seed.setdefault(cell.seed, []).append(value)
+    sources = tuple(dict.fromkeys(digest for cell in cells for digest in cell.stages))
+    if reason is not None or not by_seed:
         return Cost(quantity, None, (), reason or "no cell", sources)
-    mean = max(values) if quantity in MAXIMAL else sum(values) / len(values)
-    return Cost(quantity, mean, tuple(values), None, sources)
+    per_seed = tuple(_summary(values, quantity) for values in by_seed.values())
+    blocks = tuple(value for values in by_seed.values() for value in values)
+    return Cost(quantity, _summary(per_seed, quantity), per_seed, None, sources, blocks)
+
+
+def _summary(values: Sequence[float], quantity: str) -> float:
+    """The mean, of bytes the maximum."""
+    return max(values) if quantity in MAXIMAL else sum(values) / len(values)
+
+
+def share_of_imports(view: ComparisonView) -> float | None:
+    """How much of the host's peak was there before any work, at least, over all training stages."""
+    shares = []
+    for arm in view.arms:
+        for cell in view.blocks_of(arm):
+            for stage in view.stages_of(cell):
+                peak, growth = stage.measured("host_peak_rss_bytes"), stage.measured("host_growth_bytes")
+                if peak and peak.value and growth and growth.value is not None:
+                    shares.append(1 - growth.value / peak.value)
+    return min(shares) if shares else None
 
 
 def memory_kind(view: ComparisonView) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.evidence.costs import QUANTITIES, arm_cost, memory_kind
 from harness.evidence.estimate import Estimate
+from harness.evidence.labels import unequal
 from harness.evidence.pairs import Evidence
 from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
@@ -28,7 +29,7 @@ def comparison_data(view: ComparisonView, evidence: Sequence[Evidence]) -> dict[
         "seeds": view.seeds,
         "arms": {arm: _arm(view, arm) for arm in view.arms},
         "base": _base(view),
-        "evidence": [_evidence(e) for e in evidence],
+        "evidence": [_evidence(view, e) for e in evidence],
         "parity": [c.model_dump() for c in record.parity],
         "data": view.prepared["statistics"],
         "provenance": _provenance(view),
@@ -36,12 +37,13 @@ def comparison_data(view: ComparisonView, evidence: Sequence[Evidence]) -> dict[
 
 
 def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
-    cost: dict[str, Any] = {"per_seed": {}}
+    cost: dict[str, Any] = {"per_seed": {}, "unequal": {}}
     missing: dict[str, str] = {}
     for quantity in QUANTITIES:
         found = arm_cost(view, arm, quantity)
         cost[quantity] = found.value
         cost["per_seed"][quantity] = list(found.per_seed)
+        cost["unequal"][quantity] = [c.check for c in unequal(view, quantity)]
         if found.value is None:
             missing[quantity] = found.reason or "unknown"
         if quantity == "peak_memory_bytes":
@@ -120,7 +122,7 @@ def _base(view: ComparisonView) -> dict[str, Any]:
     return {"scores": scores, "missing": missing}
 
 
-def _evidence(e: Evidence) -> dict[str, Any]:
+def _evidence(view: ComparisonView, e: Evidence) -> dict[str, Any]:
     estimate = dataclasses.asdict(e.estimate)
     keep = ("low", "high", "n", "p", "target", "detectable", "reason")
     return {
@@ -131,6 +133,7 @@ def _evidence(e: Evidence) -> dict[str, Any]:
         "estimate": estimate["value"],
         **{k: estimate[k] for k in keep},
         "verdict": e.verdict,
+        "unequal": [c.check for c in unequal(view, e.quantity)],
         "stages": list(e.sources),
     }
 

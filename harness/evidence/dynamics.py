@@ -8,7 +8,7 @@ from harness.evidence.costs import arm_cost
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Figure, Panel, Series, Table
 
-PROBE_PAIRS = 64
+OLD_PROBE_PAIRS = 64  # in records that do not say how many
 PROBE = ("probe_logp_chosen", "probe_logp_rejected", "probe_log_odds_margin")
 
 
@@ -99,8 +99,10 @@ def dynamics_table(view: ComparisonView) -> Table:
 
 
 def _probed(view: ComparisonView) -> int:
-    """How many pairs the probe scored: the first ones of the test split."""
-    return min(PROBE_PAIRS, int(view.prepared["test_pairs"]))
+    """How many held-out pairs the probes scored."""
+    rows = (row for rows in view.series.values() for row in rows)
+    found = (row["metrics"]["probe_pairs"] for row in rows if "probe_pairs" in row["metrics"])
+    return int(next(found, min(OLD_PROBE_PAIRS, int(view.prepared["test_pairs"]))))
 
 
 def _panel(view: ComparisonView, metric: str, title: str, label: str) -> Panel:

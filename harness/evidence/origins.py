@@ -58,7 +58,8 @@ def data_table(view: ComparisonView) -> Table:
         tuple(rows),
         (
             f"Source: {view.prepared['source']}. Test split: {statistics['test_origin']}. "
-            f"Token lengths: median / maximum. Test pairs whose prompt is in train: {overlap}.",
+            f"Token lengths: median / maximum. Test pairs whose prompt is in train: {overlap}"
+            f" ({statistics.get('test_pairs_dropped_for_a_prompt_in_train', 0)} were dropped).",
         ),
     )
 

@@ -13,7 +13,7 @@ NEITHER_IS_BETTER = ("answer_tokens", "logp_chosen", "logp_rejected")
 NO_RATIO_INTERVAL = ("flops", "peak_memory_bytes")
 HEADLINE_WIN_RATE = "alpaca_eval.win_rate"
 NOT_JUDGED = "not judged on CPU"
-HOST_MEMORY = "host memory is mostly imports and does not repeat, so memory is judged on CUDA alone"
+HOST_MEMORY = "host memory holds the imports and does not repeat, so memory is judged on CUDA alone"
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ def _cost(view: ComparisonView, quantity: str, a: str, b: str) -> Evidence:
         reason = "a repeatable value, no interval"
         if quantity == "peak_memory_bytes" and memory_kind(view) == "host_rss":
             word, reason = NOT_JUDGED, HOST_MEMORY
-        ratio, n = left.value / right.value, len(left.per_seed)
+        ratio, n = left.value / right.value, len(left.per_block)
         exact = Estimate(ratio, None, None, n, None, "this run", reason=reason)
         return Evidence(name, a, b, "ratio", exact, word, sources)
-    estimate = log_ratio(left.per_seed, right.per_seed)
+    estimate = log_ratio(left.per_block, right.per_block)
     said = verdict(estimate, neutral=1.0, words=("worse", "better"))
     return Evidence(name, a, b, "ratio", estimate, said, sources)

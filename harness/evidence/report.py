@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence import dynamics, ledger, origins, tables
-from harness.evidence.costs import arm_cost, memory_kind, memory_name
+from harness.evidence.costs import arm_cost, memory_kind, memory_name, share_of_imports
 from harness.evidence.data import comparison_data
 from harness.evidence.estimate import POPULATION_TARGET
 from harness.evidence.pairs import Evidence, all_evidence
@@ -45,13 +45,13 @@ def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section
             else "Nothing was scored."
         )
         costs = [e for e in evidence if e.quantity.startswith("cost.")]
-        return [Section("Scores", (reason,), (tables.evidence_table(costs, view.arms),))]
+        return [Section("Scores", (reason,), (tables.evidence_table(view, costs),))]
     metric = next((m for m in HEADLINE_METRICS[1:] if m in view.metrics()), view.metrics()[0])
     return [
         Section(
             "Scores",
             (),
-            (tables.score_table(view, evidence), tables.evidence_table(evidence, view.arms)),
+            (tables.score_table(view, evidence), tables.evidence_table(view, evidence)),
             _drawn(dynamics.score_figure(view, metric)),
         )
     ]
@@ -129,7 +129,8 @@ def _cost_sentence(view: ComparisonView) -> str:
     for quantity, name in names:
         orpo, both = (arm_cost(view, arm, quantity).value for arm in ("orpo", "sft_dpo"))
         parts.append(f"{orpo / both:.0%} of its {name}" if orpo and both else f"its {name} was not measured")
-    caveat = " (mostly imports)" if memory_kind(view) == "host_rss" else ""
+    imports = share_of_imports(view) if memory_kind(view) == "host_rss" else None
+    caveat = f" ({imports:.0%} or more of it imports)" if imports is not None else ""
     return f"Against SFT then DPO (100%), ORPO took {parts[0]}, {parts[1]} and {parts[2]}{caveat}."
 
 
@@ -159,7 +160,7 @@ def _limits(view: ComparisonView) -> tuple[str, ...]:
         found.append("Random weights: time, memory and FLOPs are real, quality is not measured.")
     if memory_kind(view) == "host_rss":
         found.append(
-            "CPU: memory is the host's resident peak, most of it imports, and never VRAM; "
+            "CPU: memory is the host's resident peak with everything imported, and never VRAM; "
             "claims about GPU memory need a GPU. CPU times say little about GPU times."
         )
     if view.prepared["source"] == "embedded":

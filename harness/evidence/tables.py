@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.evidence.costs import arm_cost, memory_name
+from harness.evidence.costs import QUANTITIES, arm_cost, memory_name
 from harness.evidence.estimate import ITEMS_TARGET
+from harness.evidence.labels import marked
+from harness.evidence.labels import notes as label_notes
 from harness.evidence.pairs import HEADLINE_WIN_RATE, HOST_MEMORY, NOT_JUDGED, Evidence
 from harness.evidence.scores import arm_score, is_share
 from harness.evidence.verdict import is_separable
@@ -23,18 +25,19 @@ def main_table(view: ComparisonView) -> Table:
     columns = (
         "method",
         "stages",
-        "training time",
-        memory_name(view),
-        "FLOPs",
-        "win rate",
+        marked(view, "training time", "wall_seconds"),
+        marked(view, memory_name(view), "peak_memory_bytes"),
+        marked(view, "FLOPs", "flops"),
+        marked(view, "win rate", HEADLINE_WIN_RATE),
         "helpfulness",
-        "relative cost",
+        marked(view, "relative cost", "wall_seconds"),
     )
     rows = []
     notes = [
         "Training time: from model load to the final checkpoint, summed over stages; mean of "
         f"{len(view.seeds)} seed(s). Relative cost: training time over that of "
         f"{view.cost_reference}. Win rate: against {_rival(view)}, 50% = equal.",
+        *label_notes(view, *QUANTITIES, HEADLINE_WIN_RATE),
     ]
     for arm in view.arms:
         names = [s.name.split("/")[1].split("@")[0] for s in view.stages_of(view.cells_of(arm)[0])]
@@ -103,15 +106,14 @@ def score_table(view: ComparisonView, evidence: Sequence[Evidence]) -> Table:
         cells = [
             _bold_if_best(_of_arm(view, arm, metric), arm, metric, view.arms, evidence) for arm in view.arms
         ]
-        rows.append((Cell(benchmark), Cell(name), _of_base(view, metric), *cells))
+        rows.append((Cell(benchmark), Cell(marked(view, name, metric)), _of_base(view, metric), *cells))
     note = (
         f"Mean over {len(view.seeds)} seeds with a 95% t interval over seeds: {ITEMS_TARGET}."
         if len(view.seeds) > 1
         else "One seed: intervals are Wilson's over items, for shares of right items alone."
     )
-    return Table(
-        "scores", "Scores", columns, tuple(rows), (note, "Bold: separably better than every other arm.")
-    )
+    notes = (note, "Bold: separably better than every other arm.", *label_notes(view, *view.metrics()))
+    return Table("scores", "Scores", columns, tuple(rows), notes)
 
 
 def _of_base(view: ComparisonView, metric: str) -> Cell:
@@ -137,8 +139,9 @@ def _bold_if_best(
     return replace(cell, bold=bool(wins) and all(wins))
 
 
-def evidence_table(evidence: Sequence[Evidence], arms: Sequence[str]) -> Table:
+def evidence_table(view: ComparisonView, evidence: Sequence[Evidence]) -> Table:
     """Every paired estimate of arm against arm."""
+    arms = view.arms
     columns = ("quantity", "a", "b", "a against b", "p", "n", "verdict on a", "about")
     rows = []
     absent: dict[str, str] = {}
@@ -152,7 +155,7 @@ def evidence_table(evidence: Sequence[Evidence], arms: Sequence[str]) -> Table:
         value = e.estimate
         rows.append(
             (
-                Cell(e.quantity),
+                Cell(marked(view, e.quantity, e.quantity)),
                 Cell(e.a),
                 Cell(e.b),
                 Cell(value.value, "number", value.low, value.high, 3, bold, value.reason, e.sources),
@@ -173,5 +176,6 @@ def evidence_table(evidence: Sequence[Evidence], arms: Sequence[str]) -> Table:
             "Nothing here was registered before the run, so all of it is exploratory.",
             *([f"Memory: {HOST_MEMORY}."] if any(e.verdict == NOT_JUDGED for e in evidence) else []),
             *(f"{quantity} is not measured: {reason}." for quantity, reason in absent.items()),
+            *label_notes(view, *(e.quantity for e in evidence)),
         ),
     )

@@ -54,7 +54,11 @@ class ComparisonView:
         return bool(self.prepared["random_weights"])
 
     def cells_of(self, arm: str) -> list[PlannedCell]:
-        """The arm's cells, by seed."""
+        """The arm's cells that are scored, by seed."""
+        return [cell for cell in self.blocks_of(arm) if cell.repeat == 0]
+
+    def blocks_of(self, arm: str) -> list[PlannedCell]:
+        """The arm's cells with those repeated for their cost, by seed and repeat."""
         return [cell for cell in self.record.plan.cells if cell.arm == arm]
 
     def stages_of(self, cell: PlannedCell) -> list[StageResult]:

@@ -1,12 +1,12 @@
 """Joules from the GPU's own counter; absent, with the reason, where there is none.
 
-The counter is the whole GPU's and runs from after start-up to the end of the stage's work, so
-in-training evaluation is in it, which the headline seconds leave out.
+The counter is the whole GPU's. A training stage's figure is that of the headline's phases, so that
+joules and seconds speak of the same work; other stages' is that of the whole stage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from harness.measure.nvml import open_nvml
 from harness.measure.window import Clock, SystemClock
@@ -31,30 +31,34 @@ class EnergyMeter:
 
     def start(self) -> None:
         """Read the counter."""
-        self._started = self._read()
+        self._started = self.read()
 
     def stop(self) -> None:
         """Read it again, once: the first call after `start()` counts."""
         if self._joules is not None or self._started is None:
             return
-        ended = self._read()
+        ended = self.read()
         self._joules = None if ended is None else ended - self._started
 
-    def measurements(self) -> list[Measurement]:
-        """One entry, `energy_joules`."""
-        reason = None if self._joules is not None else self._reason or "the counter was not read"
+    def measurements(self, phases: Mapping[str, float] | None = None) -> list[Measurement]:
+        """One entry, `energy_joules`: the sum over `phases`, or of all between start and stop."""
+        value, source = self._joules, "NVML total energy of the GPU"
+        if phases is not None:
+            value = sum(phases.values()) if phases and value is not None else None
+            source += ": " + " + ".join(phases)
         return [
             Measurement(
                 quantity="energy_joules",
-                value=self._joules,
+                value=value,
                 unit="J",
                 scope="stage",
-                source="NVML total energy of the GPU, evaluation in training included",
-                reason=reason,
+                source=source,
+                reason=None if value is not None else self._reason or "the counter was not read",
             )
         ]
 
-    def _read(self) -> float | None:
+    def read(self) -> float | None:
+        """The counter now; None where there is none, with the reason kept."""
         if self._counter is None:
             return None
         self._clock.synchronize()

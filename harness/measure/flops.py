@@ -78,13 +78,33 @@ def count(run: Callable[[], object]) -> FlopCount:
 
 def total_flops(buckets: Mapping[Bucket, int], step: Callable[[Bucket], object]) -> FlopTotal:
     """FLOPs of all steps: `buckets` says how often each ran, `step(bucket)` runs one."""
-    counts = _Counts(step)
-    predict = _fitted(buckets, counts) if len(buckets) > COUNT_EACH_UP_TO else None
-    each = predict or counts.of
-    total = sum(each(bucket) * times for bucket, times in buckets.items())
-    assert total == int(total), "a sum of whole counts is whole"
-    unknown = {op for c in counts.done.values() for op in c.unknown_ops}
-    return FlopTotal(int(total), tuple(sorted(unknown)), len(counts.done), "fit" if predict else "each")
+    return FlopModel(buckets, step).total(buckets)
+
+
+class FlopModel:
+    """FLOPs of any bucket that `step` can run.
+
+    `buckets` are those to expect: few are counted one by one, of many the polynomial is checked
+    on the smallest, the middle and the largest.
+    """
+
+    def __init__(self, buckets: Mapping[Bucket, int], step: Callable[[Bucket], object]) -> None:
+        self._counts = _Counts(step)
+        predict = _fitted(buckets, self._counts) if len(buckets) > COUNT_EACH_UP_TO else None
+        self._each = predict or self._counts.of
+        self.how: Literal["each", "fit"] = "fit" if predict else "each"
+
+    def of(self, bucket: Bucket) -> int:
+        """FLOPs of one run of `bucket`."""
+        found = self._each(bucket)
+        assert found == int(found), "a count is whole"
+        return int(found)
+
+    def total(self, buckets: Mapping[Bucket, int]) -> FlopTotal:
+        """FLOPs of all runs."""
+        total = sum(self.of(bucket) * times for bucket, times in buckets.items())
+        unknown = {op for c in self._counts.done.values() for op in c.unknown_ops}
+        return FlopTotal(total, tuple(sorted(unknown)), len(self._counts.done), self.how)
 
 
 def is_unknown(name: str) -> bool:

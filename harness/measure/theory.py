@@ -122,6 +122,24 @@ def train_flops(
     )
 
 
+def useful_flops(shape: ModelShape, buckets: Mapping[Bucket, int]) -> float:
+    """FLOPs that training needs, without any recomputation: the numerator of MFU.
+
+    Scores recomputed by FlashAttention, logits by the fused head and blocks by checkpointing are
+    left out, and the head counts at scored positions alone.
+    """
+    adapters = shape.lora > 0
+    token = 2.0 * (shape.body + shape.lora)
+    token += 2.0 * shape.body + 4 * shape.lora if adapters else 4.0 * shape.body
+    return _over(
+        buckets,
+        token=token,
+        attention=12.0 * shape.layers * shape.attention_width,
+        position=(4.0 if adapters else 6.0) * shape.vocabulary * shape.hidden,
+        scored="marked",
+    )
+
+
 def forward_flops(
     shape: ModelShape,
     buckets: Mapping[Bucket, int],

@@ -1,11 +1,11 @@
-"""Seconds of named phases, synchronised with the device at both ends."""
+"""Seconds and joules of named phases, synchronised with the device at both ends."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 HEADLINE_PHASES = ("model_load", "reference", "train", "save")
@@ -34,13 +34,21 @@ class SystemClock:
 
 
 class Window:
-    """Exclusive seconds of each phase: time in a nested phase counts for the nested one alone."""
+    """Exclusive figures of each phase: what a nested phase takes counts for the nested one alone.
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    `energy` reads a counter of joules, or gives None where there is none.
+    """
+
+    def __init__(
+        self, *, clock: Clock | None = None, energy: Callable[[], float | None] | None = None
+    ) -> None:
         self._clock = clock or SystemClock()
+        self._energy = energy or (lambda: None)
         self._open: list[str] = []
         self._since = 0.0
+        self._joules_at: float | None = None
         self.seconds: dict[str, float] = {}
+        self.joules: dict[str, float] = {}
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -57,11 +65,34 @@ class Window:
         """Seconds from model load to the final checkpoint, without data and evaluation."""
         return sum(self.seconds.get(phase, 0.0) for phase in HEADLINE_PHASES)
 
+    @property
+    def current(self) -> str | None:
+        """The innermost open phase."""
+        return self._open[-1] if self._open else None
+
+    def so_far(self) -> float:
+        """Headline seconds up to now, those of an open headline phase included.
+
+        Waits for no device: a caller that wants exact seconds has just read a result.
+        """
+        running = self._clock.now() - self._since if self.current in HEADLINE_PHASES else 0.0
+        return self.headline() + running
+
+    def joules_so_far(self) -> float | None:
+        """Headline joules up to now, or None where energy is not measured."""
+        now = self._energy()
+        if now is None or self._joules_at is None:
+            return None
+        running = now - self._joules_at if self.current in HEADLINE_PHASES else 0.0
+        return sum(self.joules.get(phase, 0.0) for phase in HEADLINE_PHASES) + running
+
     def _switch(self) -> None:
-        """Book the time since the last switch to the phase that was open."""
+        """Book what was taken since the last switch to the phase that was open."""
         self._clock.synchronize()
-        now = self._clock.now()
+        now, joules = self._clock.now(), self._energy()
         if self._open:
             current = self._open[-1]
             self.seconds[current] = self.seconds.get(current, 0.0) + now - self._since
-        self._since = now
+            if joules is not None and self._joules_at is not None:
+                self.joules[current] = self.joules.get(current, 0.0) + joules - self._joules_at
+        self._since, self._joules_at = now, joules

@@ -24,7 +24,8 @@ class TrainJob:
 
     `model` is a folder (full weights or an adapter) or a hub name; `prepared` the prepare stage's
     folder; `out` receives `model/` and `steps.jsonl`. `trained` is called when the final weights
-    are saved, before FLOPs are counted.
+    are saved, before FLOPs are counted. `rows` replaces every epoch's order of the training data
+    by these rows.
     """
 
     config: TrainConfig
@@ -37,6 +38,7 @@ class TrainJob:
     report: Callable[[int, int, dict[str, float]], None]
     sft_data: Path | None = None
     trained: Callable[[], None] = _nothing
+    rows: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

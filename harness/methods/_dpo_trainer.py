@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from harness.errors import UserError
 from harness.measure.flops import Bucket
 from harness.methods import TrainJob
 from harness.methods._arguments import arguments
-from harness.methods._load import LoadedPolicy, load_base
+from harness.methods._load import LoadedPolicy, fingerprint_weights, load_base
 from harness.methods._shared import SharedTrainer
 from harness.methods.dpo import Config
 
@@ -21,11 +23,6 @@ class DPOStage(SharedTrainer, trl.DPOTrainer):
 
     has_reference = True
     nll_scope = None
-
-    @property
-    def forwarded_per_pair(self) -> int:  # type: ignore[override]
-        """Two by the policy, and two by a reference in the loop."""
-        return 2 if self.precompute_ref_logps else 4
 
     @property
     def reference_mode(self) -> str:  # type: ignore[override]
@@ -39,28 +36,35 @@ class DPOStage(SharedTrainer, trl.DPOTrainer):
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         """The reference pass, on the clock, its results in memory and in no cache."""
-        chosen: list[float] = []
-        rejected: list[float] = []
+        self.watch()
+        self.reference_weights = reference_fingerprint(self)
+        wanted = list(range(len(dataset)) if self.job.rows is None else dict.fromkeys(self.job.rows))
+        found: dict[int, tuple[float, float]] = {}
         with self.job.window.phase("reference"):
-            for start in range(0, len(dataset), batch_size):
-                rows = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
-                batch = self._prepare_inputs(self.data_collator(rows))
-                self._note_reference(batch)
+            for rows in _chunks(wanted, batch_size):
+                batch = self._prepare_inputs(self.data_collator([dataset[i] for i in rows]))
+                self.reference_buckets.append(self.bucket_of(batch))
                 pair = self.compute_ref_log_probs(self.ref_model or self.model, batch)
-                chosen += pair[0].tolist()
-                rejected += pair[1].tolist()
-        dataset = dataset.add_column("ref_chosen_logps", chosen)
-        return dataset.add_column("ref_rejected_logps", rejected)
-
-    def _note_reference(self, batch: dict[str, Any]) -> None:
-        size, length = batch["input_ids"].shape
-        self.reference_shapes.append((size, length, int(self._scored_mask(batch).sum())))
+                found |= dict(zip(rows, zip(pair[0].tolist(), pair[1].tolist(), strict=True), strict=True))
+        for name, side in (("ref_chosen_logps", 0), ("ref_rejected_logps", 1)):
+            values = [found[i][side] if i in found else math.nan for i in range(len(dataset))]
+            dataset = dataset.add_column(name, values)
+        return dataset
 
     @property
-    def reference_shapes(self) -> list[tuple[int, int, int]]:
-        """Batches of the precomputed reference pass."""
-        shapes: list[tuple[int, int, int]] = self.__dict__.setdefault("_reference_shapes", [])
-        return shapes
+    def reference_buckets(self) -> list[Bucket]:
+        """Batches of the precomputed reference pass that ran."""
+        buckets: list[Bucket] = self.__dict__.setdefault("_reference_buckets", [])
+        return buckets
+
+    def reference_buckets_of_all(self) -> list[Bucket]:
+        """Batches that the precomputed reference pass has over all of the data."""
+        size = self.args.per_device_train_batch_size
+        data = self.train_dataset
+        return [
+            self.bucket_of(self.data_collator([data[i] for i in rows]))
+            for rows in _chunks(list(range(len(data))), size)
+        ]
 
     def compute_loss(
         self,
@@ -90,6 +94,30 @@ class DPOStage(SharedTrainer, trl.DPOTrainer):
 
     def reference_once(self, bucket: Bucket) -> None:
         self.compute_ref_log_probs(self.ref_model or self.model, self.synthetic(bucket))
+
+
+def _chunks(rows: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def reference_fingerprint(trainer: Any) -> str:
+    """A digest of the weights that the reference scores with, comparable with the policy's.
+
+    With its adapter switched off the policy is the base model; as long as every B matrix of the
+    adapter is zero, the adapted policy is the same function.
+    """
+    if trainer.ref_model is not None:
+        return fingerprint_weights(trainer.ref_model)
+    adapters = getattr(trainer.model, "peft_config", None)
+    if adapters is None:
+        return fingerprint_weights(trainer.model)
+    if "ref" in adapters:
+        return fingerprint_weights(trainer.model, adapter="ref")
+    untouched = all(
+        not bool(p.detach().any()) for n, p in trainer.model.named_parameters() if "lora_B.default" in n
+    )
+    return fingerprint_weights(trainer.model, adapter="default" if untouched else None)
 
 
 def build(job: TrainJob, policy: LoadedPolicy, tokenizer: Any, train: Any, test: Any) -> DPOStage:

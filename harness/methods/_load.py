@@ -150,15 +150,15 @@ def digest_rows(rows: list[Any]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
-def fingerprint_weights(model: Any) -> str:
-    """A digest of every parameter's sum and absolute sum, adapters included, reference not."""
+def fingerprint_weights(model: Any, *, adapter: str | None = "default") -> str:
+    """A digest of every parameter's sum and absolute sum, with those of one adapter or of none."""
     rows = [
         (
-            name.replace(".default", ""),
+            name.replace(f".{adapter}", ""),
             float(p.detach().double().sum()),
             float(p.detach().double().abs().sum()),
         )
         for name, p in model.named_parameters()
-        if ".ref." not in name
+        if "lora_" not in name or f".{adapter}." in name
     ]
     return digest_rows(rows)

@@ -10,7 +10,8 @@ import trl
 from harness.methods import TrainJob
 from harness.methods._arguments import arguments
 from harness.methods._load import LoadedPolicy
-from harness.methods._shared import SharedTrainer, log_odds, sequence_means
+from harness.methods._odds import log_odds, sequence_means
+from harness.methods._shared import SharedTrainer
 from harness.methods.orpo import Config
 
 
@@ -38,6 +39,10 @@ class ORPOStage(SharedTrainer, trl.DPOTrainer):
         whole = config.nll_scope == "prompt+response"
         mask = inputs["attention_mask" if whole else "completion_mask"]
         return inputs["input_ids"].masked_fill(mask == 0, -100)
+
+    def sides(self, batch: dict[str, Any]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        (ids, real, _), rejected = super().sides(batch)
+        return [(ids, real, (self._nll_labels(batch) != -100).chunk(2)[0]), rejected]
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         batches, items = super().get_batch_samples(*args, **kwargs)

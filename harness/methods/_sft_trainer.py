@@ -10,7 +10,8 @@ import trl
 from harness.methods import TrainJob
 from harness.methods._arguments import arguments
 from harness.methods._load import LoadedPolicy, as_sft
-from harness.methods._shared import SharedTrainer, sequence_means
+from harness.methods._odds import sequence_means
+from harness.methods._shared import SharedTrainer
 
 
 class SFTStage(SharedTrainer, trl.SFTTrainer):
@@ -18,14 +19,15 @@ class SFTStage(SharedTrainer, trl.SFTTrainer):
 
     loss_is_scaled_for_ga = None  # type: ignore[assignment]
 
-    forwarded_per_pair = 1
-
     def pairs_of_shape(self, batch: int) -> int:
         return batch
 
     def _scored_mask(self, batch: dict[str, Any]) -> torch.Tensor:
         mask: torch.Tensor = batch["labels"][:, 1:] != -100
         return mask
+
+    def sides(self, batch: dict[str, Any]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        return [(batch["input_ids"], batch["attention_mask"] == 1, batch["labels"] != -100)]
 
     def compute_loss(
         self,

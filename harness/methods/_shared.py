@@ -7,94 +7,15 @@ give the same gradient.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from transformers import TrainerCallback
 
 from harness.measure.flops import Bucket
 from harness.methods import TrainJob
-
-PROBES = 6
-
-
-class EpochOrder(torch.utils.data.Sampler[int]):
-    """The order of pairs in each epoch: a function of seed and epoch alone, equal in all arms."""
-
-    def __init__(self, size: int, seed: int) -> None:
-        self._size, self._seed, self._epoch = size, seed, 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[int]:
-        order = epoch_order(self._size, self._seed, self._epoch)
-        self._epoch += 1
-        return iter(order)
-
-
-def epoch_order(size: int, seed: int, epoch: int) -> list[int]:
-    """A permutation of `range(size)`."""
-    return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(size)]
-
-
-@dataclass
-class Totals:
-    """The effective batch that is being worked on."""
-
-    pairs: int = 0
-    scored: int = 0
-
-
-@dataclass
-class Trace:
-    """What a run leaves behind: rows of metrics, shapes of its batches, token counts."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    shapes: list[tuple[int, int, Any]] = field(default_factory=list)
-    sums: dict[str, list[Any]] = field(default_factory=dict)
-    tokens_real: list[Any] = field(default_factory=list)
-    tokens_padded: int = 0
-    step_tokens: list[Any] = field(default_factory=list)
-
-    def add(self, name: str, values: torch.Tensor) -> None:
-        """Values of one micro-batch, one per pair, kept on the device until they are logged."""
-        self.sums.setdefault(name, []).append(values.detach())
-
-    def drain(self) -> dict[str, float]:
-        """The means over the effective batch since the last call."""
-        means = {name: float(torch.cat(v).float().mean()) for name, v in self.sums.items()}
-        self.sums.clear()
-        return means
-
-    def buckets(self) -> Counter[Bucket]:
-        """How often each (batch, length, scored) ran."""
-        return Counter(Bucket(b, t, int(s)) for b, t, s in self.shapes)
-
-
-def log1mexp(x: torch.Tensor) -> torch.Tensor:
-    """log(1 - exp(x)) for x <= 0 in float32, finite at 0 (Maechler 2012, eq. 7)."""
-    x = x.float().clamp(max=-1e-6)
-    near = x > -0.6931472
-    safe_near = torch.where(near, x, torch.full_like(x, -0.5))
-    safe_far = torch.where(near, torch.full_like(x, -1.0), x)
-    return torch.where(near, torch.log(-torch.expm1(safe_near)), torch.log1p(-torch.exp(safe_far)))
-
-
-def log_odds(mean_chosen: torch.Tensor, mean_rejected: torch.Tensor) -> torch.Tensor:
-    """log of the odds ratio, from mean log-probs per token (Hong et al. 2024, eq. 4 and 7)."""
-    difference = mean_chosen.float() - mean_rejected.float()
-    return difference - (log1mexp(mean_chosen) - log1mexp(mean_rejected))
-
-
-def sequence_means(log_probs: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean log-prob per scored token: (batch, length) -> (batch,)."""
-    mask = mask.to(log_probs.dtype)
-    return (log_probs * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+from harness.methods._odds import log_odds, sequence_means
+from harness.methods._order import EpochOrder, FixedOrder
+from harness.methods._trace import Totals, Trace
 
 
 class SharedTrainer:
@@ -106,21 +27,56 @@ class SharedTrainer:
     fused = True
     nll_scope: str | None = "response"
     reference_mode: str | None = None
-    forwarded_per_pair = 2
+    reference_weights: str | None = None
+    implementation = "matched"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.trace = Trace()
         self.totals = Totals()
         self._captured: torch.Tensor | None = None
+        self._watched = False
+        self._whole_epochs = False
         super().__init__(*args, **kwargs)
+        self.watch()
+
+    def watch(self) -> None:
+        """Hook the policy and a reference model of its own, once."""
+        if self._watched:
+            return
+        self._watched = True
         self.model.register_forward_hook(self._capture)  # type: ignore[attr-defined]
+        reference = getattr(self, "ref_model", None)
+        if reference is not None:
+            reference.register_forward_hook(self._count_sequences)
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         """The prepare stage has tokenised and truncated already."""
         return dataset
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | FixedOrder:
+        if self.job.rows is not None and not self._whole_epochs:
+            return FixedOrder(self.job.rows)
         return EpochOrder(len(train_dataset or self.train_dataset), self.job.seed)  # type: ignore[attr-defined]
+
+    def loader_of_whole_epochs(self) -> Any:
+        """The trainer's own loader over all of its data, whatever rows the job names."""
+        self._whole_epochs = True
+        try:
+            return self.get_train_dataloader()  # type: ignore[attr-defined]
+        finally:
+            self._whole_epochs = False
+
+    def sides(self, batch: dict[str, Any]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Chosen and, where there are any, rejected: token ids, attention, what the loss scores."""
+        scored = batch["completion_mask"] == 1
+        parts = (batch["input_ids"], batch["attention_mask"] == 1, scored)
+        halves = [part.chunk(2) for part in parts]
+        return [(halves[0][i], halves[1][i], halves[2][i]) for i in (0, 1)]
+
+    def bucket_of(self, batch: dict[str, Any]) -> Bucket:
+        """The shape that decides a micro-batch's FLOPs."""
+        size, length = batch["input_ids"].shape
+        return Bucket(int(size), int(length), int(self._scored_mask(batch).sum()))
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """Note the shapes of the effective batch and what its losses are divided by."""
@@ -129,6 +85,7 @@ class SharedTrainer:
             pairs=sum(self._pairs_in(b) for b in batches),
             scored=int(sum(int(self._scored_mask(b)[: self._pairs_in(b)].sum()) for b in batches)),
         )
+        self.trace.micro_batches.append(len(batches))
         for batch in batches:
             size, length = batch["input_ids"].shape
             self.trace.shapes.append((size, length, self._scored_mask(batch).sum()))
@@ -152,6 +109,22 @@ class SharedTrainer:
         """Keep the policy's log-probs of TRL's own forward, so that metrics cost no second one."""
         if self._captured is None and getattr(output, "log_probs", None) is not None:
             self._captured = output.log_probs
+        self._count_sequences(module, args, output)
+
+    def _count_sequences(self, module: Any, args: Any, output: Any) -> None:
+        """Note what went forward in which phase, and what a gradient comes back to."""
+        phase = self.job.window.current
+        if phase not in ("train", "reference"):
+            return
+        made = getattr(output, "log_probs", None)
+        made = output.logits if made is None else made
+        size = int(made.shape[0])
+        self.trace.forwarded[phase] += size
+        if made.requires_grad:
+            made.register_hook(lambda gradient: self._count_backward(size))
+
+    def _count_backward(self, size: int) -> None:
+        self.trace.with_gradient += size
 
     def _log_pairs(self, inputs: dict[str, Any]) -> None:
         """Metrics of a [chosen, rejected] batch from the captured log-probs."""
@@ -187,6 +160,7 @@ class SharedTrainer:
         if "loss" in logs:
             known = ("loss", "grad_norm", "learning_rate")
             row = {k: float(logs[k]) for k in known if k in logs} | self.trace.drain()
+            row["elapsed_seconds"] = self.job.window.so_far()
             self.trace.rows.append({"step": state.global_step, "metrics": row})
             self.job.report(state.global_step, state.max_steps, row)
         elif "eval_loss" in logs:
@@ -230,40 +204,3 @@ class SharedTrainer:
     def reference_once(self, bucket: Bucket) -> None:
         """The reference's part of one micro-batch; methods without one have none."""
         raise NotImplementedError
-
-
-class Probe(TrainerCallback):
-    """Log-probs of a few held-out pairs at the start, during and at the end of every stage.
-
-    The same in every arm, and on nobody's clock.
-    """
-
-    def __init__(self, trainer: Any, pairs: Any, batch_size: int) -> None:
-        self._trainer, self._pairs, self._batch_size = trainer, pairs, batch_size
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._measure(state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        every = max(1, round(state.max_steps / PROBES))
-        if state.global_step % every == 0 or state.global_step == state.max_steps:
-            self._measure(state.global_step)
-
-    def _measure(self, step: int) -> None:
-        from harness.generate.logprobs import pair_log_probs
-
-        trainer = self._trainer
-        with trainer.job.window.phase("evaluation"):
-            found = pair_log_probs(
-                trainer.model, self._pairs, trainer.processing_class.pad_token_id, self._batch_size
-            )
-            chosen, rejected = (torch.tensor(m) for m in (found.chosen_mean, found.rejected_mean))
-            odds = log_odds(chosen, rejected)
-        metrics = {
-            "probe_logp_chosen": float(chosen.mean()),
-            "probe_logp_rejected": float(rejected.mean()),
-            "probe_margin": float((chosen - rejected).mean()),
-            "probe_log_odds_margin": float(odds.mean()),
-            "probe_preference_accuracy": float((chosen > rejected).float().mean()),
-        }
-        trainer.trace.rows.append({"step": step, "metrics": metrics})

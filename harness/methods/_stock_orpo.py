@@ -38,15 +38,30 @@ class StockORPO(SharedTrainer, ORPOTrainer):
     loss_is_scaled_for_ga = False
     fused = False
     nll_scope = "prompt+response"
+    implementation = "trl"
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         batches, items = ORPOTrainer.get_batch_samples(self, *args, **kwargs)
+        self.trace.micro_batches.append(len(batches))
         return [self._note(batch) for batch in batches], items
 
-    def _note(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def bucket_of(self, batch: dict[str, Any]) -> Bucket:
         chosen, rejected = batch["chosen_input_ids"], batch["rejected_input_ids"]
         size, length = 2 * chosen.shape[0], max(chosen.shape[1], rejected.shape[1])
-        self.trace.shapes.append((size, length, size * (length - 1)))
+        return Bucket(size, length, size * (length - 1))
+
+    def sides(self, batch: dict[str, Any]) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """TRL scores every real token of the chosen sequence in the NLL."""
+        real = [batch[f"{side}_attention_mask"] == 1 for side in ("chosen", "rejected")]
+        rejected_scored = batch["rejected_labels"] != -100
+        return [
+            (batch["chosen_input_ids"], real[0], real[0]),
+            (batch["rejected_input_ids"], real[1], rejected_scored),
+        ]
+
+    def _note(self, batch: dict[str, Any]) -> dict[str, Any]:
+        size, length, scored = (bucket := self.bucket_of(batch)).batch, bucket.length, bucket.scored
+        self.trace.shapes.append((size, length, scored))
         real = batch["chosen_attention_mask"].sum() + batch["rejected_attention_mask"].sum()
         self.trace.tokens_real.append(real)
         self.trace.tokens_padded += size * length

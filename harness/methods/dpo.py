@@ -26,7 +26,7 @@ def train(job: TrainJob) -> TrainOutcome:
 
 
 def rehearse(job: TrainJob, steps: int) -> dict[str, Any]:
-    """`steps` steps on the longest batch."""
-    from harness.methods import _dpo_trainer, _engine
+    """`steps` steps, and what they foretell of the whole."""
+    from harness.methods import _calibrate, _dpo_trainer
 
-    return _engine.rehearse(job, _dpo_trainer.build, steps)
+    return _calibrate.rehearse(job, _dpo_trainer.build, steps)

@@ -44,10 +44,10 @@ def train(job: TrainJob) -> TrainOutcome:
 
 
 def rehearse(job: TrainJob, steps: int) -> dict[str, Any]:
-    """`steps` steps on the longest batch."""
-    from harness.methods import _engine
+    """`steps` steps, and what they foretell of the whole."""
+    from harness.methods import _calibrate
 
-    return _engine.rehearse(job, _builder(job), steps)
+    return _calibrate.rehearse(job, _builder(job), steps)
 
 
 def _builder(job: TrainJob) -> Any:

@@ -20,7 +20,7 @@ def train(job: TrainJob) -> TrainOutcome:
 
 
 def rehearse(job: TrainJob, steps: int) -> dict[str, Any]:
-    """`steps` steps on the longest batch."""
-    from harness.methods import _engine, _sft_trainer
+    """`steps` steps, and what they foretell of the whole."""
+    from harness.methods import _calibrate, _sft_trainer
 
-    return _engine.rehearse(job, _sft_trainer.build, steps)
+    return _calibrate.rehearse(job, _sft_trainer.build, steps)

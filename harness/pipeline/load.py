@@ -12,6 +12,7 @@ import yaml
 
 from harness import registry
 from harness.errors import UserError, unknown_name
+from harness.pipeline._parity_checks import CHECKS
 from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
@@ -202,7 +203,7 @@ def _apply(data: dict[str, Any], overrides: Overrides) -> dict[KeyPath, str]:
             sources[(key,)] = f"--{key}"
     if overrides.data is not None:
         previous = data.get("data") or {}
-        kept = ("max_length", "limit", "test_limit", "chat_template", "unknown_token_limit")
+        kept = ("max_length", "limit", "test_limit", "chat_template", "unknown_token_limit", "test_overlap")
         data["data"] = {k: v for k, v in previous.items() if k in kept}
         data["data"]["source"] = overrides.data
         sources[("data", "source")] = "--data"
@@ -285,6 +286,9 @@ def _check_names(spec: ComparisonSpec, where: Any) -> None:
         if key not in common:
             raise unknown_name("key of training", key, common, where=where(("training", key)))
     _check_reach(spec, where)
+    for name in spec.allow_unequal:
+        if name not in CHECKS:
+            raise unknown_name("parity check", name, CHECKS, where=where(("allow_unequal",)))
     if spec.model_revision is not None and spec.model == "embedded":
         raise UserError(
             "model_revision is set", where=where(("model_revision",)), remedy="the embedded model has none"

@@ -1,6 +1,6 @@
 """From a checked spec to the stages that answer it: pure, and the same every time.
 
-    prepare ──> rehearse
+    prepare ──> check, rehearse sft, rehearse dpo, rehearse orpo
        │
        ├──> train sft ──> train dpo ──> evaluate (sft_dpo, seed) ──┐
        ├──> train orpo ──────────────> evaluate (orpo, seed) ──────┼──> judge
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
-from harness.pipeline.spec import ArmSpec, ComparisonSpec
+from harness.pipeline.spec import ArmSpec, ComparisonSpec, StageSpec
 from harness.records import Plan, PlannedCell, PlannedStage, StageKind
 
 
@@ -65,21 +65,25 @@ class _Builder:
     def build(self) -> Plan:
         spec = self.spec
         prepare = self._prepare()
-        rehearse = self._rehearse(prepare)
-        blocks: list[str] = []
+        check, rehearsals = self._check(prepare), self._rehearsals(prepare)
+        trained: list[str] = []
         cells: list[PlannedCell] = []
-        for seed in spec.seeds:
-            for arm in self._block_order(seed):
-                cell = self._cell(arm, seed, prepare)
-                blocks += [d for d in cell.stages if d not in blocks]
-                cells.append(cell)
+        blocks: list[list[str]] = []
+        for repeat in range(spec.repeats):
+            for seed in spec.seeds:
+                arms_now = self._block_order(seed, repeat)
+                blocks.append([f"{arm.name}@{seed}" for arm in arms_now])
+                for arm in arms_now:
+                    cell = self._cell(arm, seed, prepare, repeat)
+                    trained += [d for d in cell.stages if d not in trained]
+                    cells.append(cell)
         base = self._evaluate("base", 0, prepare, None) if spec.score else None
         arms = [arm.name for arm in spec.arms]
-        cells.sort(key=lambda cell: (arms.index(cell.arm), cell.seed))
+        cells.sort(key=lambda cell: (arms.index(cell.arm), cell.seed, cell.repeat))
         evaluates = [base] if base else []
         evaluates += [c.evaluate for c in cells if c.evaluate and c.evaluate not in evaluates]
         judge = self._judge(prepare, base, cells)
-        order = [prepare, rehearse, *blocks, *evaluates, *([judge] if judge else [])]
+        order = [prepare, check, *rehearsals, *trained, *evaluates, *([judge] if judge else [])]
         body: dict[str, Any] = {"spec": spec.model_dump(mode="json", by_alias=True), "order": order}
         return Plan(
             id=f"{spec.name}-{digest_of(body)[:10]}",
@@ -89,14 +93,20 @@ class _Builder:
             cells=cells,
             order=order,
             prepare=prepare,
+            check=check,
+            rehearsals=rehearsals,
+            blocks=blocks,
             base_evaluate=base,
             judge=judge,
         )
 
-    def _block_order(self, seed: int) -> list[ArmSpec]:
-        """The arms of one seed in a random order that the spec alone decides."""
+    def _block_order(self, seed: int, repeat: int) -> list[ArmSpec]:
+        """The arms of one block in a random order that the spec alone decides.
+
+        Every block holds every arm once, so that a drift of the machine meets all arms alike.
+        """
         arms = list(self.spec.arms)
-        random.Random(f"{self.spec.name}/{seed}").shuffle(arms)
+        random.Random(f"{self.spec.name}/{seed}/{repeat}").shuffle(arms)
         return arms
 
     def _add(
@@ -107,7 +117,9 @@ class _Builder:
         config: dict[str, Any],
         needs: dict[str, str],
         arm: str | None = None,
+        apart: Mapping[str, Any] | None = None,
     ) -> str:
+        """A stage's digest; `apart` is recorded in its config and no part of what it is."""
         identity = {
             "kind": kind,
             "seed": seed,
@@ -121,7 +133,13 @@ class _Builder:
         digest = digest_of(identity)
         if digest not in self.stages:
             self.stages[digest] = PlannedStage(
-                digest=digest, kind=kind, name=name, seed=seed, config=config, needs=needs, arm=arm
+                digest=digest,
+                kind=kind,
+                name=name,
+                seed=seed,
+                config={**config, **(apart or {})},
+                needs=needs,
+                arm=arm,
             )
         return digest
 
@@ -138,21 +156,40 @@ class _Builder:
         }
         return self._add("prepare", "prepare", 0, config, {})
 
-    def _rehearse(self, prepare: str) -> str:
-        """One rehearsal of every distinct training config, and the benchmarks' own checks."""
-        jobs = []
-        for arm in self.spec.arms:
-            for stage in arm.stages:
-                job = self._train_config(arm, stage.stage_name)
-                if job not in jobs:
-                    jobs.append(job)
+    def _check(self, prepare: str) -> str:
+        """The benchmarks' own checks, and the room on the disk."""
         config = {
-            "jobs": jobs,
             "arms": [arm.name for arm in self.spec.arms],
             "benchmarks": self.benchmarks,
             "generation": self.spec.generation.model_dump(mode="json"),
         }
-        return self._add("rehearse", "rehearse", 0, config, {"prepared": prepare})
+        return self._add("check", "check", 0, config, {"prepared": prepare})
+
+    def _rehearsals(self, prepare: str) -> list[str]:
+        """One of every distinct training stage, in the order in which arms need them.
+
+        A stage that goes on from adapters needs those of the rehearsal before it; one that goes
+        on from full weights is as large and as fast from the base model.
+        """
+        arms_of: dict[tuple[str, ...], list[str]] = {}
+        jobs: dict[tuple[str, ...], tuple[StageSpec, dict[str, Any]]] = {}
+        for arm in self.spec.arms:
+            chain: tuple[str, ...] = ()
+            for stage in arm.stages:
+                job = self._train_config(arm, stage.stage_name)
+                chain = (*(chain if job["config"]["lora"] else ()), digest_of(job))
+                arms_of.setdefault(chain, []).append(arm.name)
+                jobs[chain] = (stage, job)
+        made: dict[tuple[str, ...], str] = {}
+        for chain, (stage, job) in jobs.items():
+            before = made.get(chain[:-1])
+            needs = {"prepared": prepare, **({"model": before} if before else {})}
+            apart = {"stage": stage.stage_name, "arms": arms_of[chain]}
+            name = f"rehearse {stage.stage_name}"
+            seed = self.spec.seeds[0]
+            config = {"job": job, "steps": self.spec.rehearsal_steps}
+            made[chain] = self._add("rehearse", name, seed, config, needs, apart=apart)
+        return list(dict.fromkeys(made.values()))
 
     def _train_config(self, arm: ArmSpec, stage_name: str) -> dict[str, Any]:
         stage = next(s for s in arm.stages if s.stage_name == stage_name)
@@ -164,7 +201,7 @@ class _Builder:
             "sft_data": arm.name if owns_sft_data else None,
         }
 
-    def _cell(self, arm: ArmSpec, seed: int, prepare: str) -> PlannedCell:
+    def _cell(self, arm: ArmSpec, seed: int, prepare: str, repeat: int) -> PlannedCell:
         digests: list[str] = []
         for stage in arm.stages:
             needs = {"prepared": prepare}
@@ -172,11 +209,13 @@ class _Builder:
                 needs["model"] = digests[-1]
             name = f"{arm.name}/{stage.stage_name}@{seed}"
             config = self._train_config(arm, stage.stage_name)
+            if repeat:
+                name, config = f"{name}#{repeat}", {**config, "repeat": repeat}
             digests.append(self._add("train", name, seed, config, needs, arm.name))
         evaluate = None
-        if self.spec.score:
+        if self.spec.score and not repeat:
             evaluate = self._evaluate(arm.name, seed, prepare, digests[-1])
-        return PlannedCell(arm=arm.name, seed=seed, stages=digests, evaluate=evaluate)
+        return PlannedCell(arm=arm.name, seed=seed, stages=digests, evaluate=evaluate, repeat=repeat)
 
     def _evaluate(self, arm: str, seed: int, prepare: str, model: str | None) -> str:
         config = {
@@ -195,7 +234,7 @@ class _Builder:
         if base:
             needs["cell:base"] = base
         for cell in cells:
-            assert cell.evaluate is not None
-            needs[f"cell:{cell.arm}@{cell.seed}"] = cell.evaluate
+            if cell.evaluate is not None:
+                needs[f"cell:{cell.arm}@{cell.seed}"] = cell.evaluate
         config = {"benchmarks": judged, "baseline": self.spec.baseline}
         return self._add("judge", "judge", 0, config, needs)

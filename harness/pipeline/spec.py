@@ -81,7 +81,8 @@ class TrainConfig(SpecModel):
 class DataSpec(SpecModel):
     """Where the pairs come from. `source`: `embedded`, a hub name, a folder or a file.
 
-    A source without a test split gives `test_fraction` of its pairs, chosen by prompt hash.
+    A source without a test split gives `test_fraction` of its pairs, chosen by prompt hash. Test
+    pairs whose prompt stands in training are dropped and counted, unless `test_overlap` is keep.
     """
 
     source: str = "embedded"
@@ -95,6 +96,7 @@ class DataSpec(SpecModel):
     max_length: PositiveInt = 1024
     chat_template: str = "auto"
     unknown_token_limit: Share = 0.05
+    test_overlap: Literal["drop", "keep"] = "drop"
 
 
 class GenerationSpec(SpecModel):
@@ -128,6 +130,28 @@ class ArmSpec(SpecModel):
     stages: Annotated[list[StageSpec], Field(min_length=1)]
 
 
+class BudgetSpec(SpecModel):
+    """What every arm gets the same of. `epochs` and `trials` leave each stage its own epochs.
+
+    On the other axes every arm gets what the arm `of` uses at its own epochs: an arm's stages are
+    all lengthened or shortened by one factor.
+    """
+
+    axis: Literal["epochs", "tokens", "flops", "seconds", "trials"] = "epochs"
+    of: str = "sft_dpo"
+
+
+class FactorsSpec(SpecModel):
+    """What turns seconds and joules into money and CO2; none is assumed. `pue` as in a data centre:
+    energy drawn by the building for each joule of the device."""
+
+    price_per_device_hour: NonNegative | None = None
+    price_per_kwh: NonNegative | None = None
+    currency: str | None = None
+    grams_co2_per_kwh: NonNegative | None = None
+    pue: Annotated[float, Field(ge=1)] | None = None
+
+
 class TooLarge(SpecModel):
     """Settings for every arm where the rehearsal finds that a stage does not fit the GPU."""
 
@@ -141,7 +165,8 @@ class ComparisonSpec(SpecModel):
     `stages.<stage>` sets hyper-parameters by stage name for every arm that has such a stage;
     `training` sets them for all stages; what an arm's own file sets wins over both.
     `if_too_large` goes over `training` and `stages` where the rehearsal shows that some stage
-    does not fit the GPU, for all arms alike; `fell_back` records that it did.
+    does not fit the GPU, for all arms alike; `fell_back` records that it did. `repeats` trains
+    every cell so often, for the cost alone. `allow_unequal` names parity checks that may fail.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -156,9 +181,15 @@ class ComparisonSpec(SpecModel):
     seeds: Annotated[list[int], Field(min_length=1)]
     training: dict[str, Any] = Field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    repeats: PositiveInt = 1
+    budget: BudgetSpec = Field(default_factory=BudgetSpec)
+    allow_unequal: list[str] = Field(default_factory=list)
+    factors: FactorsSpec = Field(default_factory=FactorsSpec)
+    rehearsal_steps: Annotated[int, Field(ge=3)] = 8
     if_too_large: TooLarge | None = None
     fell_back: bool = False
     score: list[str] = Field(default_factory=lambda: ["preference"])
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     generation: GenerationSpec = Field(default_factory=GenerationSpec)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
+    search_space: dict[str, Any] = Field(default_factory=dict)

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from harness.errors import UserError
+from harness.measure.window import HEADLINE_PHASES, Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
 from harness.stages.context import Context, Outcome, ProgressPipe, write_atomically
 
@@ -64,13 +65,13 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
     from harness.measure.energy import EnergyMeter
     from harness.measure.environment import collect
     from harness.measure.memory import MemoryMeter
-    from harness.measure.window import Window
 
     spawned = float(os.environ.get("HARNESS_SPAWNED_AT", time.monotonic()))
     pipe.send({"phase": "start-up"})
     module = importlib.import_module(f"harness.stages.{request.kind}")
     device = module.warm_up(request)
-    window, memory, energy = Window(), MemoryMeter(device=device), EnergyMeter(device=device)
+    memory, energy = MemoryMeter(device=device), EnergyMeter(device=device)
+    window = Window(energy=energy.read)
     start_up = time.monotonic() - spawned
     started = datetime.now(UTC).isoformat()
     memory.start()
@@ -87,7 +88,7 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
         started_at=started,
         finished_at=datetime.now(UTC).isoformat(),
         environment=collect(device),
-        ledger=[*ledger, *energy.measurements()],
+        ledger=[*ledger, *energy.measurements(_headline_joules(window, request))],
         scores=outcome.scores,
         facts=outcome.facts,
         outputs=outcome.outputs,
@@ -104,7 +105,7 @@ def _seconds(phases: dict[str, float], request: StageRequest) -> list[Measuremen
     ]
     if request.kind != "train":
         return figures
-    headline = sum(phases.get(p, 0.0) for p in ("model_load", "reference", "train", "save"))
+    headline = sum(phases.get(p, 0.0) for p in HEADLINE_PHASES)
     return [
         Measurement(
             quantity="wall_seconds",
@@ -115,6 +116,13 @@ def _seconds(phases: dict[str, float], request: StageRequest) -> list[Measuremen
         ),
         *figures,
     ]
+
+
+def _headline_joules(window: Window, request: StageRequest) -> dict[str, float] | None:
+    """Joules of a training stage's headline phases; None for stages that have no headline."""
+    if request.kind != "train":
+        return None
+    return {phase: window.joules[phase] for phase in HEADLINE_PHASES if phase in window.joules}
 
 
 @contextlib.contextmanager

@@ -1,59 +1,47 @@
-"""Two steps of every training stage on its longest batch, and every benchmark's own checks.
+"""A few steps of one training stage in a process of its own: what it will need, and that it runs.
 
 What would fail after a day of training fails here.
 """
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 from harness import registry
-from harness.benchmarks import CheckContext
-from harness.measure.window import Window
+from harness.records import Measurement
 from harness.stages.context import Context, Outcome
-from harness.stages.evaluate import benchmarks_of
 from harness.stages.train import make_job
 from harness.stages.train import warm_up as warm_up
 
-STEPS = 2
-
 
 def run(context: Context) -> Outcome:
-    """Check the benchmarks, then rehearse each job; facts hold one entry a job."""
-    facts = context.prepared_facts()
-    arms = tuple(context.request.config.get("arms", ()))
-    checks = CheckContext(context.prepared, str(facts["model_path"]), facts["random_weights"], arms)
-    for _, module, config in benchmarks_of(context):
-        module.check(config, checks)
-    jobs = context.request.config["jobs"]
-    rehearsed = []
-    for number, config in enumerate(jobs):
-        context.report(number, len(jobs), {})
-        rehearsed.append(_rehearse(context, config))
-    return Outcome(facts={"jobs": rehearsed, "free_disk_bytes": shutil.disk_usage(context.folder).free})
-
-
-def _rehearse(context: Context, config: dict[str, Any]) -> dict[str, Any]:
-    """One job's figures, or why it does not fit."""
+    """The method's rehearsal with the memory it took; facts say where it did not fit."""
     import torch
 
-    folder = Path(context.folder) / "rehearsal"
-    folder.mkdir(exist_ok=True)
-    job = make_job(context, config, folder)
-    job = type(job)(**{**job.__dict__, "window": Window(), "trained": lambda: None})
-    on_gpu = torch.cuda.is_available()
-    if on_gpu:
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    entry: dict[str, Any] = {"method": config["method"], "config": config}
+    job_config, steps = context.request.config["job"], context.request.config["steps"]
+    job = make_job(context, job_config, context.folder)
     try:
-        entry |= registry.load("methods", config["method"]).rehearse(job, STEPS)
+        facts = registry.load("methods", job_config["method"]).rehearse(job, steps)
     except torch.cuda.OutOfMemoryError:
-        entry["out_of_memory"] = True
-    if on_gpu:
-        entry["peak_bytes"] = torch.cuda.max_memory_allocated()
-        entry["device_bytes"] = torch.cuda.get_device_properties(0).total_memory
-    shutil.rmtree(folder, ignore_errors=True)
-    return entry
+        return Outcome(facts={"out_of_memory": True, **_device()})
+    memory = {m.quantity: m for m in context.memory.measurements()}
+    facts["prediction"] |= {
+        "peak_memory_bytes": _value(memory, "peak_allocated_bytes"),
+        "host_growth_bytes": _value(memory, "host_growth_bytes"),
+        **_device(),
+    }
+    kept = context.folder / "model"
+    return Outcome(facts=facts, outputs={"model": "model"} if kept.is_dir() else {})
+
+
+def _value(memory: dict[str, Measurement], quantity: str) -> float | None:
+    found = memory.get(quantity)
+    return None if found is None else found.value
+
+
+def _device() -> dict[str, Any]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"device_bytes": None}
+    return {"device_bytes": int(torch.cuda.get_device_properties(0).total_memory)}

@@ -75,32 +75,32 @@ class Writer:
         self.client.set_terminated(run, "FINISHED", end_time=ended)
 
     def _cell(self, cell: PlannedCell, parent: str) -> None:
-        key = f"{cell.arm}@{cell.seed}"
+        key = f"{cell.arm}@{cell.seed}" + (f"#{cell.repeat}" if cell.repeat else "")
         stages = [self.record.results[d] for d in cell.stages]
         tags = {"harness.kind": "cell", "arm": cell.arm, "seed": str(cell.seed)}
         run = self._run(key, parent, stages, tags)
         self._log(run, self._cell_metrics(cell))
-        self._params(run, {"arm": cell.arm, "seed": cell.seed})
+        self._params(run, {"arm": cell.arm, "seed": cell.seed, "repeat": cell.repeat})
         for stage in stages:
             self._stage(stage, run, cell)
         self._end(run, stages)
 
     def _cell_metrics(self, cell: PlannedCell) -> list[tuple[str, float, int]]:
         costs = _cell_costs([self.record.results[d] for d in cell.stages])
-        scores = self._score_metrics(f"{cell.arm}@{cell.seed}")
+        scores = self._score_metrics(f"{cell.arm}@{cell.seed}") if not cell.repeat else []
         return [(f"cost.{k}", v, 0) for k, v in costs.items()] + scores
 
     def _arm_means(self) -> list[tuple[str, float, int]]:
         """`<arm>.<metric>`: means over seeds of what every cell of the arm has; bytes the maximum."""
         found: dict[str, list[float]] = {}
-        cells = Counter(cell.arm for cell in self.record.plan.cells)
+        scored = Counter(cell.arm for cell in self.record.plan.cells if not cell.repeat)
         for cell in self.record.plan.cells:
             for name, value, _ in self._cell_metrics(cell):
                 found.setdefault(f"{cell.arm}.{name}", []).append(value)
         return [
             (name, max(values) if name.endswith("_bytes") else sum(values) / len(values), 0)
             for name, values in found.items()
-            if len(values) == cells[name.partition(".")[0]]
+            if len(values) >= scored[name.partition(".")[0]]
         ]
 
     def _base(self, digest: str, parent: str) -> None:

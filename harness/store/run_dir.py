@@ -158,7 +158,7 @@ def read_record(folder: Path) -> ComparisonRecord:
 def scores_by_cell(record: ComparisonRecord) -> list[tuple[str, str, Score]]:
     """(cell key, stage digest, score) of every score of a comparison."""
     found: list[tuple[str, str, Score]] = []
-    evaluates = {f"{c.arm}@{c.seed}": c.evaluate for c in record.plan.cells}
+    evaluates = {f"{c.arm}@{c.seed}": c.evaluate for c in record.plan.cells if not c.repeat}
     evaluates["base"] = record.plan.base_evaluate
     for cell, digest in evaluates.items():
         if digest is not None and digest in record.results:

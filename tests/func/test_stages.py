@@ -73,9 +73,7 @@ def test_rubbish_instead_of_a_result_is_a_failure(tmp_path: Path) -> None:
         run(folder)
 
 
-def test_ctrl_c_stops_the_child_and_leaves_no_result(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_ctrl_c_stops_the_child_and_leaves_no_result(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     # A shell that runs this in the background has SIGINT ignored, and Python then leaves it so.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))

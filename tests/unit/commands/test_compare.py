@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from harness.commands import compare, forecast
+from harness.commands import ready
+from harness.commands.cost import arm_costs
+from harness.commands.forecast import check_memory
 from harness.errors import UserError
-from harness.pipeline.load import Overrides
+from harness.pipeline.load import Overrides, find_comparison
+from harness.records import ParityCheck
 
 GPU = 24 << 30
+SMALL = {"micro_batch_size": 2, "gradient_checkpointing": True, "lora": None, "quantization": "none"}
 
 
-def job(peak: int | None = None, **more: Any) -> dict[str, Any]:
-    config = {"micro_batch_size": 2, "gradient_checkpointing": True, "lora": None, "quantization": "none"}
-    sizes = {} if peak is None else {"peak_bytes": peak, "device_bytes": GPU}
-    return {"method": "dpo", "config": {"method": "dpo", "config": config}, **sizes, **more}
+def facts(peak: int | None = None, **more: Any) -> dict[str, Any]:
+    sizes = {} if peak is None else {"peak_memory_bytes": peak, "device_bytes": GPU}
+    return {"prediction": {"steps": 10, "flops": 1, "seconds": 1.0, **sizes}, **more}
 
 
 @pytest.mark.parametrize(
     ("found", "too_large"),
     [
-        (job(), False),
-        (job(peak=20 << 30), False),
-        (job(peak=GPU - (100 << 20)), True),
-        (job(out_of_memory=True), True),
+        (facts(), False),
+        (facts(peak=20 << 30), False),
+        (facts(peak=GPU - (100 << 20)), True),
+        ({"out_of_memory": True}, True),
     ],
 )
 def test_what_fits_the_gpu(found: dict[str, Any], too_large: bool) -> None:
-    assert forecast.does_not_fit(found) is too_large
+    assert ready.does_not_fit(found) is too_large
 
 
 class Rehearsals:
@@ -42,46 +44,69 @@ class Rehearsals:
         self.peaks = {False: full, True: lora}
         self.specs: list[Any] = []
 
-    def __call__(self, spec: Any, root: Any, console: Console) -> Any:
+    def __call__(self, spec: Any, root: Any, console: Console, *, checks: bool) -> Any:
         self.specs.append(spec)
-        rehearsal = SimpleNamespace(facts={"jobs": [job(peak=self.peaks[spec.fell_back])]})
-        plan = SimpleNamespace(order=["prepare", "rehearse", "train"])
-        return SimpleNamespace(plan=plan, results={"rehearse": rehearsal}, spec=spec)
+        result = SimpleNamespace(facts=facts(peak=self.peaks[spec.fell_back]))
+        stage = SimpleNamespace(config={"stage": "dpo", "arms": ["sft_dpo"], "job": {"config": SMALL}})
+        plan = SimpleNamespace(rehearsals=["r"], stages={"r": stage})
+        return SimpleNamespace(plan=plan, results={"r": result}, spec=spec)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, out: Path, rehearsals: Rehearsals) -> Any:
-    seen: list[Any] = []
-
-    def stop(plan: Any, rehearsal: Any, root: Any, console: Any) -> None:
-        seen.append(rehearsal)
-        if forecast.does_not_fit(rehearsal.facts["jobs"][0]):
-            raise UserError("too large", remedy="less")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(compare, "_rehearsed", rehearsals)
-    monkeypatch.setattr(compare, "forecast", stop)
-    compare.run("ultrafeedback", Overrides(), out=out, mlflow=False)
+def make_ready(monkeypatch: pytest.MonkeyPatch, rehearsals: Rehearsals) -> Any:
+    monkeypatch.setattr(ready, "_rehearsed", rehearsals)
+    path = find_comparison("ultrafeedback", model=None)
+    return ready.make_ready(path, Overrides(), SimpleNamespace(), Console())  # type: ignore[arg-type]
 
 
-def test_what_fits_is_trained_in_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_fits_is_trained_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     rehearsals = Rehearsals(full=20 << 30, lora=5 << 30)
-    with pytest.raises(KeyboardInterrupt):
-        run(monkeypatch, tmp_path, rehearsals)
+    make_ready(monkeypatch, rehearsals)
     assert [s.fell_back for s in rehearsals.specs] == [False]
 
 
 def test_what_does_not_fit_is_trained_with_lora_in_every_arm(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     rehearsals = Rehearsals(full=GPU, lora=5 << 30)
-    with pytest.raises(KeyboardInterrupt):
-        run(monkeypatch, tmp_path, rehearsals)
+    make_ready(monkeypatch, rehearsals)
     assert [s.fell_back for s in rehearsals.specs] == [False, True]
     assert rehearsals.specs[1].training["lora"]["r"] == 16
     assert "every arm trains by if_too_large" in capsys.readouterr().out
 
 
-def test_what_does_not_fit_even_so_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    rehearsals = Rehearsals(full=GPU, lora=GPU)
-    with pytest.raises(UserError, match="too large"):
-        run(monkeypatch, tmp_path, rehearsals)
+def test_what_does_not_fit_even_so_stops_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = make_ready(monkeypatch, Rehearsals(full=GPU, lora=GPU))
+    with pytest.raises(UserError, match=r"stage dpo does not fit .*micro_batch_size=1 or .*lora.r=16"):
+        check_memory(execution)
+
+
+def test_unequal_terms_stop_with_the_remedy_unless_allowed() -> None:
+    check = ParityCheck(
+        check="dtype", equal=False, detail="bfloat16 and float32", remedy="set training.dtype"
+    )
+    with pytest.raises(UserError, match=r"dtype: bfloat16 and float32.*allow_unequal: \[dtype\]"):
+        ready.check_parity([check])
+    ready.check_parity(
+        [check.model_copy(update={"allowed": True}), check.model_copy(update={"stops": False})]
+    )
+
+
+def test_an_arm_costs_the_sum_of_its_stages_and_the_largest_memory() -> None:
+    def stage(name: str, arms: list[str]) -> Any:
+        return SimpleNamespace(config={"stage": name, "arms": arms})
+
+    def prediction(seconds: float, half: float, flops: int, growth: int) -> dict[str, Any]:
+        return {
+            "seconds": seconds,
+            "seconds_high": seconds + half,
+            "flops": flops,
+            "host_growth_bytes": growth,
+            "peak_memory_bytes": None,
+        }
+
+    plan: Any = SimpleNamespace(stages={"a": stage("sft", ["sft", "both"]), "b": stage("dpo", ["both"])})
+    found = arm_costs(plan, {"a": prediction(10, 3, 5, 7), "b": prediction(30, 4, 15, 6)}, reference="both")
+    assert (found["both"]["seconds"], found["both"]["flops"]) == (40, 20)
+    assert (found["both"]["seconds_low"], found["both"]["seconds_high"]) == (35, 45)
+    assert found["both"]["memory"] == {"host_growth_bytes": 7}
+    assert found["sft"]["relative"] == 0.25

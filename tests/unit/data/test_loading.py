@@ -120,8 +120,10 @@ def test_files_of_every_kind_give_the_same_pairs(tmp_path: Path, ending: str) ->
 def test_folders_with_splits(tmp_path: Path) -> None:
     for name in ("train_prefs", "test_prefs"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({**ROW, "chosen": name}) + "\n")
-    raw = load_pairs(DataSpec(source=str(tmp_path)))
+    raw = load_pairs(DataSpec(source=str(tmp_path), test_overlap="keep"))
     assert (raw.train[0].chosen, raw.test[0].chosen) == ("train_prefs", "test_prefs")
+    with pytest.raises(UserError, match="every one of 1 test pairs stands in training"):
+        load_pairs(DataSpec(source=str(tmp_path)))
     with pytest.raises(UserError, match='has no split "nope"; it has: test_prefs, train_prefs'):
         load_pairs(DataSpec(source=str(tmp_path), train_split="nope"))
 

@@ -45,7 +45,8 @@ def pairs(tmp_path: Path) -> Path:
 
 def test_files_facts_and_statistics_agree(tmp_path: Path, tiny_model: Path, pairs: Path) -> None:
     out = tmp_path / "out"
-    facts = run(out, model=str(tiny_model), data={"source": str(pairs), "max_length": 32})
+    data = {"source": str(pairs), "max_length": 32, "test_overlap": "keep"}
+    facts = run(out, model=str(tiny_model), data=data)
     train, test = rows_of(out / "train.parquet"), rows_of(out / "test.parquet")
     assert (facts["train_pairs"], facts["test_pairs"]) == (len(train), len(test)) == (9, 4)
     assert facts["stop_token_ids"] == [2]
@@ -62,8 +63,18 @@ def test_files_facts_and_statistics_agree(tmp_path: Path, tiny_model: Path, pair
     assert (found["train"]["pairs_available"], found["train"]["chosen_equals_rejected"]) == (12, 1)
     assert found["train"]["chosen_minus_rejected_tokens"]["mean"] == 1.0
     assert (found["test"]["truncated"], found["test_pairs_whose_prompt_is_in_train"]) == (4, 1)
-    again = run(tmp_path / "again", model=str(tiny_model), data={"source": str(pairs), "max_length": 32})
+    again = run(tmp_path / "again", model=str(tiny_model), data=data)
     assert again == facts
+
+
+def test_test_pairs_whose_prompt_is_in_train_are_dropped_and_counted(
+    tmp_path: Path, tiny_model: Path, pairs: Path
+) -> None:
+    facts = run(tmp_path / "out", model=str(tiny_model), data={"source": str(pairs), "max_length": 32})
+    statistics = facts["statistics"]
+    assert facts["test_pairs"] == 3
+    assert statistics["test_pairs_whose_prompt_is_in_train"] == 0
+    assert statistics["test_pairs_dropped_for_a_prompt_in_train"] == 1
 
 
 def test_the_saved_tokenizer_is_the_one_used(tmp_path: Path, tiny_model: Path, pairs: Path) -> None:

@@ -103,6 +103,7 @@ def test_comparison_json_keeps_its_contract() -> None:
     orpo = data["arms"]["orpo"]
     assert set(orpo["cost"]) == {
         "per_seed",
+        "unequal",
         "wall_seconds",
         "peak_memory_bytes",
         "memory_kind",

@@ -11,7 +11,8 @@ import torch
 from harness import registry
 from harness.methods import _engine, _orpo_trainer, _stock_orpo
 from harness.methods._load import load_pairs, load_policy, load_tokenizer
-from harness.methods._shared import epoch_order, log1mexp, log_odds, sequence_means
+from harness.methods._odds import log1mexp, log_odds, sequence_means
+from harness.methods._order import epoch_order
 from harness.methods.orpo import Config
 
 

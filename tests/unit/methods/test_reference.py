@@ -147,12 +147,3 @@ def test_every_method_logs_the_shared_names(make_job: Any) -> None:
         logged = set().union(*(row["metrics"] for row in rows))
         assert shared <= logged
         assert method == "sft" or pairwise <= logged
-
-
-def test_rehearsal_leaves_nothing_behind(make_job: Any) -> None:
-    job = make_job("dpo", beta=0.5)
-    found = registry.load("methods", "dpo").rehearse(job, 2)
-    assert found["steps"] == 3
-    assert found["step_seconds"] > 0
-    assert found["checkpoint_bytes"] > 0
-    assert not any(job.out.iterdir())

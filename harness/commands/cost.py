@@ -1,0 +1,110 @@
+"""`harness cost`: what every arm will cost, from a few steps of every stage; trains nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.commands.execute import Execution
+from harness.commands.forecast import check_memory, memory_text, prediction_table
+from harness.commands.ready import audit_now, make_ready, predictions
+from harness.measure.environment import device_identity
+from harness.measure.gpu_lock import GpuLock
+from harness.pipeline.load import Overrides, find_comparison
+from harness.records import Plan
+from harness.store.run_dir import RunRoot
+
+
+def run(
+    comparison: str | None, overrides: Overrides, *, out: Path, peak_tflops: float | None, mfu: float | None
+) -> int:
+    """Prepare, rehearse, and print the cost table; `cost.json` stands in the run's folder."""
+    console = Console()
+    root = RunRoot(out)
+    root.open_for_writing()
+    path = find_comparison(comparison, model=overrides.model)
+    with root.lock(), GpuLock(device_identity()):
+        execution = make_ready(path, overrides, root, console, checks=False)
+    check_memory(execution)
+    plan = execution.plan
+    console.print(prediction_table(execution, _runs(plan), title="One run of every stage"))
+    arms = arm_costs(plan, predictions(execution), reference=str(plan.spec["cost_reference"]))
+    console.print(_arm_table(arms, peak_tflops=peak_tflops, mfu=mfu))
+    unequal = [c for c in audit_now(execution) if c.equal is False]
+    for check in unequal:
+        console.print(f"Not equal: {check.check}: {check.detail}", style="yellow", highlight=False)
+    print(_write(execution, arms))
+    return 0
+
+
+def arm_costs(
+    plan: Plan, found: Mapping[str, Mapping[str, Any]], *, reference: str
+) -> dict[str, dict[str, Any]]:
+    """Each arm's predicted totals at one seed: sums over its stages, of memory the maximum.
+
+    The stages' intervals are taken as independent, so their half-widths add in squares.
+    """
+    arms: dict[str, dict[str, Any]] = {}
+    for digest, prediction in found.items():
+        for arm in plan.stages[digest].config["arms"]:
+            total = arms.setdefault(
+                arm, {"seconds": 0.0, "variance": 0.0, "flops": 0, "memory": {}, "stages": []}
+            )
+            total["seconds"] += prediction["seconds"]
+            total["variance"] += (prediction["seconds_high"] - prediction["seconds"]) ** 2
+            total["flops"] += prediction["flops"]
+            total["stages"].append(digest)
+            for key in ("peak_memory_bytes", "host_growth_bytes"):
+                value = prediction.get(key)
+                if value is not None:
+                    total["memory"][key] = max(value, total["memory"].get(key, 0))
+    for total in arms.values():
+        half = total.pop("variance") ** 0.5
+        total["seconds_low"], total["seconds_high"] = total["seconds"] - half, total["seconds"] + half
+        base = arms.get(reference)
+        total["relative"] = total["seconds"] / base["seconds"] if base else None
+    return arms
+
+
+def _arm_table(
+    arms: Mapping[str, Mapping[str, Any]], *, peak_tflops: float | None, mfu: float | None
+) -> Table:
+    table = Table(title="Predicted cost of an arm, one seed", title_justify="left", box=None)
+    headings = ["arm", "seconds [95%]", "FLOPs", "peak memory", "relative cost"]
+    rates = peak_tflops is not None and mfu is not None
+    for heading in [*headings, *(["seconds at the given rates"] if rates else [])]:
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for arm, total in arms.items():
+        interval = f"{total['seconds']:,.4g} [{total['seconds_low']:,.4g}, {total['seconds_high']:,.4g}]"
+        relative = "not measured" if total["relative"] is None else f"{total['relative']:.1%}"
+        row = [arm, interval, f"{total['flops'] / 1e12:,.4g} TFLOP", memory_text(total["memory"]), relative]
+        if rates:
+            row.append(f"{total['flops'] / (float(peak_tflops or 1) * 1e12 * float(mfu or 1)):,.4g}")
+        table.add_row(*row)
+    return table
+
+
+def _runs(plan: Plan) -> dict[str, int]:
+    return dict.fromkeys(plan.rehearsals, 1)
+
+
+def _write(execution: Execution, arms: Mapping[str, Any]) -> Path:
+    """What was predicted, with the stages it came from."""
+    folder = execution.root.run_folder(execution.plan.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "cost.json"
+    stages = {
+        digest: {
+            "stage": execution.plan.stages[digest].config["stage"],
+            "arms": execution.plan.stages[digest].config["arms"],
+            "prediction": found,
+        }
+        for digest, found in predictions(execution).items()
+    }
+    path.write_text(json.dumps({"arms": arms, "stages": stages}, indent=1), encoding="utf-8")
+    return path

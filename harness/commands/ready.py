@@ -1,0 +1,110 @@
+"""Everything before the first long stage: data, checks, rehearsals, budget, parity.
+
+What stops here stops within minutes: a stage that does not fit, a key that is missing, arms that
+would be compared on unequal terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness.commands.execute import Execution
+from harness.commands.resolve import is_local, resolve
+from harness.errors import UserError
+from harness.pipeline.budget import matched, needs_matching
+from harness.pipeline.load import Overrides, load_comparison
+from harness.pipeline.parity import audit_before, violations
+from harness.pipeline.plan import plan_comparison
+from harness.pipeline.spec import ComparisonSpec
+from harness.records import ParityCheck, Plan
+from harness.store.run_dir import RunRoot
+
+MEMORY_SHARE = 0.97
+
+
+def make_ready(
+    path: Path, overrides: Overrides, root: RunRoot, console: Console, *, checks: bool = True
+) -> Execution:
+    """The comparison with data prepared and stages rehearsed, at the settings that will run.
+
+    Falls back to `if_too_large` where a stage does not fit, and turns a budget into steps.
+    """
+    spec = load_comparison(path, overrides)
+    execution = _rehearsed(spec, root, console, checks=checks)
+    if spec.if_too_large is not None and too_large(execution):
+        console.print(
+            "This does not fit the GPU: every arm trains by if_too_large instead "
+            f"({path.name}). Rehearsing again.",
+            highlight=False,
+        )
+        spec = load_comparison(path, overrides, too_large=True)
+        execution = _rehearsed(spec, root, console, checks=checks)
+    if needs_matching(spec) and not too_large(execution):
+        spec = matched(spec, execution.plan, predictions(execution))
+        console.print(
+            f"Budget: every arm gets the {spec.budget.axis} of {spec.budget.of}. "
+            "Rehearsing at the steps that follow.",
+            highlight=False,
+        )
+        execution = _rehearsed(spec, root, console, checks=checks)
+    return execution
+
+
+def check_parity(checks: Sequence[ParityCheck]) -> None:
+    """Raise UserError for what is unequal and not allowed to be."""
+    broken = violations(checks)
+    if not broken:
+        return
+    facts = "; ".join(f"{c.check}: {c.detail}" for c in broken)
+    remedies = " ".join(dict.fromkeys(f"{c.check}: {c.remedy}." for c in broken if c.remedy))
+    names = ", ".join(c.check for c in broken)
+    raise UserError(
+        f"arms would be compared on unequal terms ({facts})",
+        where="parity audit",
+        remedy=f"{remedies} Or name it in the comparison: allow_unequal: [{names}], and every "
+        "figure that it touches is labelled",
+    )
+
+
+def audit_now(execution: Execution) -> list[ParityCheck]:
+    """The audit before training."""
+    return audit_before(execution.plan, execution.results)
+
+
+def predictions(execution: Execution) -> dict[str, Any]:
+    """What each rehearsal foretold, by its digest; those that did not fit are missing."""
+    found = {d: execution.results[d].facts.get("prediction") for d in execution.plan.rehearsals}
+    return {digest: prediction for digest, prediction in found.items() if prediction is not None}
+
+
+def too_large(execution: Execution) -> bool:
+    """Whether some rehearsal did not fit the GPU."""
+    return any(does_not_fit(execution.results[d].facts) for d in execution.plan.rehearsals)
+
+
+def does_not_fit(facts: dict[str, Any]) -> bool:
+    """Whether a rehearsal ran out of the GPU's memory, or left none to spare."""
+    if facts.get("out_of_memory"):
+        return True
+    prediction = facts["prediction"]
+    peak, device = prediction.get("peak_memory_bytes"), prediction.get("device_bytes")
+    return peak is not None and device is not None and peak > MEMORY_SHARE * device
+
+
+def _rehearsed(spec: ComparisonSpec, root: RunRoot, console: Console, *, checks: bool) -> Execution:
+    plan = plan_comparison(spec, resolve(spec))
+    console.print(_title(plan, spec, root), highlight=False)
+    execution = Execution(plan, root, console, offline=is_local(spec))
+    check = [plan.check] if checks and plan.check else []
+    execution.run([plan.prepare, *check, *plan.rehearsals])
+    return execution
+
+
+def _title(plan: Plan, spec: ComparisonSpec, root: RunRoot) -> str:
+    arms = ", ".join(arm.name for arm in spec.arms)
+    seeds = ", ".join(map(str, spec.seeds))
+    return f"{plan.id}: arms {arms}; seeds {seeds}; {len(plan.order)} stages in {root.path}"

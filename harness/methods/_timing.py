@@ -1,0 +1,142 @@
+"""Seconds of micro-batches and optimizer steps of a few trial steps, and what follows for a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from transformers import TrainerCallback
+
+WARM_UP_STEPS = 1
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """One timed micro-batch; the last of its step also clips gradients."""
+
+    seconds: float
+    step: int
+    last: bool
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds of a run, and the 95% interval that the spread of the timed steps gives."""
+
+    seconds: float
+    low: float
+    high: float
+
+
+@dataclass
+class StepTimer(TrainerCallback):  # type: ignore[misc]
+    """Marks the ends of micro-batches and steps, waiting for the device each time."""
+
+    micro: list[MicroBatch] = field(default_factory=list)
+    around: list[float] = field(default_factory=list)
+    _since: float = 0.0
+    _ended: float | None = None
+    _step: int = 0
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        now = _now()
+        if self._ended is not None:
+            self.around[-1] += now - self._ended
+        self._since = now
+
+    def on_substep_end(self, *args: Any, **kwargs: Any) -> None:
+        self._mark(last=False)
+
+    def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        self._mark(last=True)
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        now = _now()
+        self.around.append(now - self._since)
+        self._ended = now
+        self._step += 1
+
+    def outside_steps(self, train_seconds: float) -> float:
+        """What training took before its first step and after its last."""
+        return max(0.0, train_seconds - sum(m.seconds for m in self.micro) - sum(self.around))
+
+    def _mark(self, *, last: bool) -> None:
+        now = _now()
+        self.micro.append(MicroBatch(now - self._since, self._step, last))
+        self._since = now
+
+
+def forecast(
+    timer: StepTimer, timed: Sequence[int], run: Sequence[int], steps: int, fixed: float
+) -> Forecast:
+    """Seconds of a run whose micro-batches take the FLOPs in `run`, in `steps` optimizer steps.
+
+    `timed[i]` are the FLOPs of the timer's micro-batch i. A micro-batch takes a + b FLOPs
+    seconds, the last of a step c more for clipping; a, b and c are fitted by least squares with
+    relative weights, since the spread grows with the size. The first step is left out of the fit
+    and what it took beyond it is added once. `fixed` is added as it is.
+    """
+    pairs = list(zip(timer.micro, timed, strict=True))
+    line = _Line([(m, f) for m, f in pairs if m.step >= WARM_UP_STEPS])
+    around = timer.around[WARM_UP_STEPS:]
+    first = [(m, f) for m, f in pairs if m.step < WARM_UP_STEPS]
+    warm_up = sum(m.seconds for m, _ in first) - sum(float(line.at(_row(m, f))) for m, f in first)
+    totals = np.array([len(run), sum(run) / 1e12, steps], dtype=float)
+    step_cost = float(np.median(around)) if around else 0.0
+    total = float(line.at(totals)) + steps * step_cost + max(0.0, warm_up) + fixed
+    half = line.half_width(totals)
+    return Forecast(total, max(0.0, total - half), total + half)
+
+
+class _Line:
+    """Least squares of seconds on 1, TFLOPs and being the last of a step; nothing negative."""
+
+    def __init__(self, timed: Sequence[tuple[MicroBatch, int]]) -> None:
+        design = np.array([_row(m, f) for m, f in timed])
+        weights = 1 / np.array([m.seconds for m, _ in timed])
+        self._columns = _usable(design)
+        self._solve(design, weights)
+        if (self._found < 0).any():
+            self._columns = [1]
+            self._solve(design, weights)
+
+    def _solve(self, design: Any, weights: Any) -> None:
+        self._scaled = design[:, self._columns] * weights[:, None]
+        self._found, *_ = np.linalg.lstsq(self._scaled, np.ones(len(design)), rcond=None)
+
+    def at(self, row: Any) -> Any:
+        """Seconds of what `row` sums up."""
+        return row[self._columns] @ self._found
+
+    def half_width(self, row: Any) -> float:
+        """Half of the 95% interval of the mean at `row` (Draper and Smith 1998, section 1.4)."""
+        freedom = max(1, len(self._scaled) - len(self._columns))
+        spread = float(((1 - self._scaled @ self._found) ** 2).sum()) / freedom
+        covariance = np.linalg.pinv(self._scaled.T @ self._scaled) * spread
+        error = float(np.sqrt(row[self._columns] @ covariance @ row[self._columns]))
+        return float(stats.t.ppf(0.975, freedom)) * error
+
+
+def _row(micro: MicroBatch, flops: int) -> Any:
+    return np.array([1.0, flops / 1e12, float(micro.last)])
+
+
+def _usable(design: Any) -> list[int]:
+    """Columns that the timed micro-batches can tell apart."""
+    columns = [1]
+    if len(design) > 3 and float(np.ptp(design[:, 1])) > 0.05 * float(design[:, 1].max()):
+        columns = [0, 1]
+    if len(design) > 4 and 0 < design[:, 2].sum() < len(design):
+        columns.append(2)
+    return columns
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -1,0 +1,129 @@
+"""Every parity check: what it reads, among which stages, what it touches, how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
+ALL = (*COSTS, "scores")
+
+
+@dataclass(frozen=True)
+class Check:
+    """`read` gives a stage's value, None where it did not record one; checks without are special.
+
+    `by_seed`: values may differ between seeds. `may_lack`: stages to which it does not apply have
+    None. `stops`: an inequality ends the run.
+    """
+
+    remedy: str
+    touches: tuple[str, ...]
+    read: Callable[[Mapping[str, Any]], Any] | None = None
+    among: Literal["all", "pairs", "rejected"] = "all"
+    by_seed: bool = False
+    may_lack: bool = False
+    stops: bool = True
+
+
+def _fact(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda facts: facts.get(name)
+
+
+def _batch(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda facts: (facts.get("batches") or {}).get(name)
+
+
+def _tuning(facts: Mapping[str, Any]) -> Any:
+    if facts.get("tuning") is None:
+        return None
+    return {"tuning": facts["tuning"], "lora": facts.get("lora")} if facts.get("lora") else facts["tuning"]
+
+
+_ONE_SETTING = "set it once under `training`, not by stage or arm"
+_ONE_DATA = "let every arm train on the same prepared pairs"
+
+CHECKS: dict[str, Check] = {
+    "base_weights": Check("start every arm from the same model", ALL),
+    "hand_over": Check("let the stage start from the stage before it", ALL),
+    "reference_is_start": Check("let DPO's reference be the model that DPO starts from", ALL),
+    "tokenizer_and_template": Check(_ONE_DATA, ALL),
+    "dtype": Check(f"{_ONE_SETTING} (training.dtype)", ALL, _fact("dtype")),
+    "quantization": Check(f"{_ONE_SETTING} (training.quantization)", ALL, _fact("quantization")),
+    "attention": Check(f"{_ONE_SETTING} (training.attention)", COSTS, _fact("attention")),
+    "tuning": Check(f"{_ONE_SETTING} (training.lora)", ALL, _tuning),
+    "max_length": Check("use one data.max_length", ALL, _fact("max_length")),
+    "longest_sequence": Check(
+        "use an implementation that truncates as the others do", ALL, _batch("longest"), "pairs", True
+    ),
+    "pair_count": Check(_ONE_DATA, ALL, _batch("pairs"), "pairs", True),
+    "pairs_in_order": Check(_ONE_DATA, ALL, _fact("ids_in_order"), "pairs", True),
+    "chosen_token_ids": Check(
+        "use stages.orpo.implementation: matched, which shares the tokens of SFT and DPO",
+        ALL,
+        _batch("chosen_ids"),
+        "pairs",
+        True,
+    ),
+    "rejected_token_ids": Check(
+        "use stages.orpo.implementation: matched, which shares the tokens of DPO",
+        ALL,
+        _batch("rejected_ids"),
+        "rejected",
+        True,
+    ),
+    "scored_positions": Check(
+        "score the response alone everywhere (stages.orpo.nll_scope: response)",
+        ALL,
+        _batch("chosen_scored"),
+        "pairs",
+        True,
+    ),
+    "stop_token_learned": Check("do not mask the token that ends an answer", ("scores",)),
+    "doubled_bos": Check("use a chat template that does not write the BOS token itself", ALL),
+    "padding": Check("pad on one side", COSTS, _fact("padding")),
+    "tokens_real": Check(_ONE_DATA, COSTS, _batch("tokens_real"), "rejected", True),
+    "tokens_padded": Check(
+        "use one micro_batch_size and one order of pairs", COSTS, _batch("tokens_padded"), "rejected", True
+    ),
+    "dropped_and_truncated": Check(_ONE_DATA, ALL),
+    "effective_batch": Check(f"{_ONE_SETTING} (training.batch_size)", ALL, _fact("effective_batch_pairs")),
+    "micro_batch": Check(f"{_ONE_SETTING} (training.micro_batch_size)", COSTS, _fact("micro_batch_pairs")),
+    "optimizer": Check(f"{_ONE_SETTING} (training.optimizer and its settings)", ALL, _fact("optimizer")),
+    "schedule": Check(f"{_ONE_SETTING} (training.schedule, training.warmup_ratio)", ALL, _fact("schedule")),
+    "gradient_checkpointing": Check(
+        f"{_ONE_SETTING} (training.gradient_checkpointing)", COSTS, _fact("gradient_checkpointing")
+    ),
+    "nll_scope": Check(
+        "score the response alone in SFT and ORPO (stages.orpo.nll_scope: response)",
+        ALL,
+        _fact("nll_scope"),
+        may_lack=True,
+    ),
+    "head": Check(
+        "use stages.orpo.implementation: matched, which shares the fused head", COSTS, _batch("head")
+    ),
+    "implementation": Check("use stages.orpo.implementation: matched", ALL, _fact("implementation")),
+    "sft_source": Check("leave sft_data out, so that SFT clones the pairs' chosen answers", ALL),
+    "reference_mode": Check(
+        "the control arm sft_dpo_precomputed differs on purpose",
+        COSTS,
+        lambda facts: facts.get("reference"),
+        may_lack=True,
+        stops=False,
+    ),
+    "budget": Check("give every stage the same epochs, or choose an axis by budget.axis", ALL),
+    "tuning_trials": Check("tune every arm with the same number of trials", ("scores",)),
+    "search_space": Check("search every arm's settings over spaces of one size", ("scores",)),
+    "learning_rate_source": Check("set learning_rate for every stage", ALL),
+    "seeds": Check("train every stage of a cell with the cell's seed", ALL),
+    "device": Check("run every stage on one device", COSTS, _fact("device")),
+    "git_commit": Check("run every stage from one commit", ALL, _fact("git_commit")),
+    "clean_git_tree": Check("commit your changes", (), stops=False),
+    "installed_packages": Check("run every stage with one installation", ALL, _fact("installed_packages")),
+    "test_prompts_in_training": Check("set data.test_overlap: drop, or give another test split", ("scores",)),
+    "benchmark_prompts_in_training": Check(
+        "take the benchmark's prompts out of the training pairs", ("scores",)
+    ),
+}

@@ -1,0 +1,45 @@
+"""Every benchmark's own checks: a missing key or an unreachable data set fails before training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from harness.benchmarks import CheckContext
+from harness.records import StageRequest
+from harness.stages.context import Context, Outcome
+from harness.stages.evaluate import benchmarks_of
+
+
+def warm_up(request: StageRequest) -> str:
+    """Nothing here runs on a device."""
+    return "cpu"
+
+
+def run(context: Context) -> Outcome:
+    """Check the benchmarks, and note the room on the disk."""
+    facts = context.prepared_facts()
+    arms = tuple(context.request.config["arms"])
+    checks = CheckContext(context.prepared, str(facts["model_path"]), facts["random_weights"], arms)
+    known = train_prompts(context.prepared)
+    overlap = {}
+    for name, module, config in benchmarks_of(context):
+        module.check(config, checks)
+        if hasattr(module, "prompts"):
+            asked = module.prompts(config, context.prepared)
+            overlap[name] = sum(json.dumps(prompt.messages) in known for prompt in asked)
+    return Outcome(
+        facts={
+            "free_disk_bytes": shutil.disk_usage(context.folder).free,
+            "benchmark_prompts_in_train": overlap,
+        }
+    )
+
+
+def train_prompts(prepared: Path) -> set[str]:
+    """Every training prompt as the prepare stage wrote it: messages as JSON."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(prepared / "train.parquet", columns=["prompt"])
+    return set(table.column("prompt").to_pylist())

@@ -1,0 +1,142 @@
+"""What a rehearsal foretells, and what a stage records of itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from harness import registry
+from harness.methods._order import epoch_order, spread_of_batches
+from harness.methods._timing import MicroBatch, StepTimer, forecast
+
+LORA = {"r": 4, "alpha": 8}
+METHODS = [
+    ("sft", {}, (1, 1, 0)),
+    ("dpo", {"beta": 0.5}, (4, 2, 0)),
+    ("dpo", {"beta": 0.5, "reference": "precomputed"}, (2, 2, 2)),
+    ("dpo", {"beta": 0.5, "reference": "adapter_off", "lora": LORA}, (4, 2, 0)),
+    ("orpo", {"lambda": 0.5}, (2, 2, 0)),
+    ("orpo", {"lambda": 0.5, "lora": LORA}, (2, 2, 0)),
+    ("orpo", {"lambda": 0.5, "implementation": "trl"}, (2, 2, 0)),
+]
+
+
+@pytest.mark.parametrize(("method", "settings", "sequences"), METHODS)
+def test_predicted_flops_are_those_of_the_run_and_sequences_are_counted_by_hooks(
+    make_job: Any, method: str, settings: Any, sequences: tuple[int, int, int]
+) -> None:
+    module = registry.load("methods", method)
+    settings = {**settings, "epochs": 1.7}
+    foretold = module.rehearse(make_job(method, name="rehearsal", **settings), 5)
+    outcome = module.train(make_job(method, name="run", **settings))
+    found = {m.quantity: m.value for m in outcome.ledger}
+    prediction = foretold["prediction"]
+    assert prediction["flops"] == found["flops"]
+    assert prediction["reference_flops"] == found["reference_flops"]
+    for name in ("steps", "pairs", "tokens_real", "tokens_padded"):
+        assert prediction[name] == found[name], name
+    assert prediction["seconds_low"] <= prediction["seconds"] <= prediction["seconds_high"]
+    assert prediction["checkpoint_bytes"] > 0
+    counted = outcome.facts["sequences"]
+    names = ("forwarded_per_pair", "with_gradient_per_pair", "once_per_pair")
+    assert tuple(counted[n] for n in names) == sequences
+    same = set(foretold) & set(outcome.facts) - {"weights_at_end"}
+    assert {"batches", "optimizer", "ids_in_order", "reference", "weights_at_start"} <= same
+    assert {n for n in same if foretold[n] != outcome.facts[n]} == set()
+
+
+def test_steps_hold_what_was_spent_up_to_them(make_job: Any) -> None:
+    job = make_job("dpo", beta=0.5, reference="precomputed", epochs=2)
+    outcome = registry.load("methods", "dpo").train(job)
+    rows = [json.loads(line) for line in (job.out / "steps.jsonl").read_text().splitlines()]
+    flops = [row["metrics"]["elapsed_flops"] for row in rows]
+    found = {m.quantity: m.value for m in outcome.ledger}
+    assert flops[-1] == found["flops"]
+    assert flops == sorted(flops)
+    once = outcome.facts["sequences"]["once_per_pair"]
+    assert once == 2
+    assert 0 < flops[0] < found["reference_flops"] * 1.01
+    seconds = [row["metrics"]["elapsed_seconds"] for row in rows]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] <= job.window.headline()
+
+
+def test_all_methods_see_the_same_chosen_tokens_and_stock_orpo_does_not(make_job: Any) -> None:
+    cases = {
+        "sft": ("sft", {}),
+        "dpo": ("dpo", {"beta": 0.5}),
+        "orpo": ("orpo", {"lambda": 0.5}),
+        "stock": ("orpo", {"lambda": 0.5, "implementation": "trl"}),
+    }
+    seen = {
+        name: registry.load("methods", method).train(make_job(method, name=name, **settings)).facts["batches"]
+        for name, (method, settings) in cases.items()
+    }
+    for key in ("chosen_ids", "chosen_scored", "pairs", "longest"):
+        assert seen["sft"][key] == seen["dpo"][key] == seen["orpo"][key], key
+    assert seen["dpo"]["rejected_ids"] == seen["orpo"]["rejected_ids"]
+    assert seen["sft"]["rejected_ids"] is None
+    assert seen["stock"]["chosen_scored"] != seen["orpo"]["chosen_scored"]
+    assert (seen["stock"]["head"], seen["orpo"]["head"]) == ("full logits", "fused")
+
+
+@pytest.mark.parametrize("lora", [None, LORA])
+@pytest.mark.parametrize("reference", ["in_loop", "precomputed"])
+def test_the_references_weights_are_those_that_dpo_starts_from(
+    make_job: Any, lora: Any, reference: str
+) -> None:
+    sft = registry.load("methods", "sft").train(make_job("sft", name="sft", lora=lora, epochs=2))
+    model = str(make_job("sft", name="sft").out / "model")
+    job = make_job("dpo", name="dpo", model=model, beta=0.5, reference=reference, lora=lora)
+    dpo = registry.load("methods", "dpo").train(job)
+    assert dpo.facts["reference_weights"] == dpo.facts["weights_at_start"] == sft.facts["weights_at_end"]
+
+
+def test_a_rehearsal_keeps_adapters_for_the_next_and_no_full_weights(make_job: Any) -> None:
+    module = registry.load("methods", "sft")
+    adapters, full = make_job("sft", name="a", lora=LORA), make_job("sft", name="b")
+    module.rehearse(adapters, 3)
+    module.rehearse(full, 3)
+    assert (adapters.out / "model" / "adapter_config.json").is_file()
+    assert not any(full.out.iterdir())
+
+
+def test_rehearsed_batches_are_real_ones_with_the_longest_first() -> None:
+    lengths = [(7 * i) % 41 + 1 for i in range(64)]
+    rows = spread_of_batches(lengths, 4, 0, steps=5, per_step=2)
+    assert len(rows) == 40
+    order = epoch_order(64, 0, 0)
+    real = [order[i : i + 4] for i in range(0, 64, 4)]
+    batches = [rows[i : i + 4] for i in range(0, 40, 4)]
+    assert all(batch in real for batch in batches)
+    assert max(lengths[i] for i in batches[0]) == max(lengths)
+
+
+def test_seconds_follow_from_flops_and_steps() -> None:
+    """Micro-batches of 0.01 s + 2 s a TFLOP, 0.005 s for clipping, 0.1 s around each step."""
+    flops = [int(1e10 * (1 + i % 7)) for i in range(16)]
+    timer = StepTimer()
+    for i, f in enumerate(flops):
+        last = i % 2 == 1
+        seconds = 0.01 + 2 * f / 1e12 + (0.005 if last else 0)
+        timer.micro.append(MicroBatch(seconds, i // 2, last))
+    timer.micro[0] = MicroBatch(timer.micro[0].seconds + 0.7, 0, False)
+    timer.around = [9.0] + [0.1] * 7
+    run = [int(3e10)] * 100
+    found = forecast(timer, flops, run, steps=50, fixed=1.0)
+    expected = 100 * (0.01 + 2 * 0.03) + 50 * 0.105 + 0.7 + 1.0
+    assert found.seconds == pytest.approx(expected, rel=1e-6)
+    assert math.isclose(found.low, found.high, rel_tol=1e-4)
+
+
+def test_a_noisy_rehearsal_has_a_wide_interval() -> None:
+    timer = StepTimer()
+    flops = [int(1e10 * (1 + i % 7)) for i in range(16)]
+    for i, f in enumerate(flops):
+        timer.micro.append(MicroBatch(2 * f / 1e12 * (1.5 if i % 3 else 0.7), i // 2, i % 2 == 1))
+    timer.around = [0.0] * 8
+    found = forecast(timer, flops, [int(3e10)] * 100, steps=50, fixed=0.0)
+    assert (found.high - found.low) / found.seconds > 0.2

@@ -1,0 +1,428 @@
+"""Deliberate breaks of parity: each is caught, named, and breaks nothing else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import ENVIRONMENT
+
+from harness.pipeline.load import Overrides, find_comparison, load_comparison
+from harness.pipeline.parity import CHECKS, audit, audit_before, violations
+from harness.pipeline.plan import Resolved, plan_comparison
+from harness.records import ComparisonRecord, ParityCheck, Plan, StageResult
+
+RESOLVED = Resolved("m", "d", "c", "cpu", {"torch": "1"}, frozenset())
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "records_v1" / "record.json"
+State = dict[str, Any]
+
+
+def batches(method: str, seed: int) -> dict[str, Any]:
+    pairwise = method != "sft"
+    return {
+        "pairs": 896,
+        "chosen_ids": f"chosen-{seed}",
+        "chosen_scored": f"scored-{seed}",
+        "rejected_ids": f"rejected-{seed}" if pairwise else None,
+        "stop_learned": 1.0,
+        "doubled_bos": 0,
+        "longest": 60,
+        "tokens_real": 40_000 if pairwise else 20_000,
+        "tokens_padded": 50_000 if pairwise else 24_000,
+        "padding": "right",
+        "head": "fused",
+    }
+
+
+def facts(method: str, seed: int, start: str, end: str) -> dict[str, Any]:
+    return {
+        "method": method.upper(),
+        "implementation": "matched",
+        "dtype": "bfloat16",
+        "quantization": "none",
+        "attention": "sdpa",
+        "optimizer": "adamw_torch, betas 0.9 0.999",
+        "schedule": "cosine, warm-up 0.1",
+        "learning_rate_source": "config",
+        "epochs": 1.0,
+        "effective_batch_pairs": 32,
+        "micro_batch_pairs": 16,
+        "gradient_checkpointing": False,
+        "tuning": "full",
+        "lora": None,
+        "nll_scope": None if method == "dpo" else "response",
+        "reference": "in_loop: a frozen copy" if method == "dpo" else None,
+        "reference_weights": start if method == "dpo" else None,
+        "weights_at_start": start,
+        "weights_at_end": end,
+        "max_length": 64,
+        "padding": "right",
+        "ids_in_order": f"order-{seed}",
+        "batches": batches(method, seed),
+    }
+
+
+PREPARED: dict[str, Any] = {
+    "tokenizer_digest": "tok",
+    "chat_template_digest": "tpl",
+    "chat_template_source": "tokenizer",
+    "sft_data": {},
+    "statistics": {
+        "train": {"dropped": {}, "truncated": 3},
+        "test": {},
+        "test_pairs_whose_prompt_is_in_train": 0,
+    },
+}
+
+
+def good() -> State:
+    """Everything equal: prepared data, checks, rehearsals and two seeds of three arms."""
+    spec = load_comparison(
+        find_comparison("embedded", model=None),
+        Overrides(
+            seeds="2", sets=("search_space={sft: {lr: [1, 2]}, sft_dpo: {lr: [1, 2]}, orpo: {lr: [1, 2]}}",)
+        ),
+    )
+    plan = plan_comparison(spec, RESOLVED)
+    stages: dict[str, dict[str, Any]] = {
+        plan.prepare: copy.deepcopy(PREPARED),
+        str(plan.check): {"benchmark_prompts_in_train": {"alpaca_eval": 0}},
+    }
+    for digest in plan.rehearsals:
+        stages[digest] = facts(plan.stages[digest].config["stage"], 0, "base", "anything")
+        if plan.stages[digest].config["stage"] == "dpo":
+            stages[digest]["weights_at_start"] = stages[digest]["reference_weights"] = "base"
+    for cell in plan.cells:
+        start = "base"
+        for digest in cell.stages:
+            method = plan.stages[digest].config["method"]
+            end = f"{method}-{cell.seed}"
+            stages[digest] = facts(method, cell.seed, start, end)
+            start = end
+    return {"plan": plan.model_dump(), "facts": stages, "environment": {}}
+
+
+def run(state: State, *, before: bool) -> list[ParityCheck]:
+    plan = Plan.model_validate(state["plan"])
+    results = {}
+    for digest, stage in plan.stages.items():
+        if digest not in state["facts"] or (before and stage.kind == "train"):
+            continue
+        environment = {"gpu_uuid": "GPU-1", "git_commit": "c0ffee", "git_dirty": False, "lock_digest": "l"}
+        environment |= state["environment"].get(digest, {})
+        results[digest] = StageResult(
+            digest=digest,
+            kind=stage.kind,
+            name=stage.name,
+            seed=stage.seed,
+            started_at="2026-01-01T00:00:00",
+            finished_at="2026-01-01T00:00:00",
+            environment=ENVIRONMENT.model_copy(update=environment),
+            facts=state["facts"][digest],
+        )
+    return audit_before(plan, results) if before else audit(plan, results)
+
+
+def stages_of(state: State, method: str) -> list[str]:
+    """Digests of a method's rehearsal and training stages."""
+    plan = state["plan"]["stages"]
+    found = []
+    for digest, stage in plan.items():
+        job = stage["config"].get("job", stage["config"])
+        if stage["kind"] in ("rehearse", "train") and job["method"] == method:
+            found.append(digest)
+    return found
+
+
+def put(method: str, **changes: Any) -> Callable[[State], None]:
+    """Change facts of every stage of `method`."""
+
+    def mutate(state: State) -> None:
+        for digest in stages_of(state, method):
+            state["facts"][digest].update(changes)
+
+    return mutate
+
+
+def batch(method: str, **changes: Any) -> Callable[[State], None]:
+    """Change what the data loader of `method` yields."""
+
+    def mutate(state: State) -> None:
+        for digest in stages_of(state, method):
+            state["facts"][digest]["batches"].update(changes)
+
+    return mutate
+
+
+def prepared(**changes: Any) -> Callable[[State], None]:
+    def mutate(state: State) -> None:
+        state["facts"][state["plan"]["prepare"]].update(changes)
+
+    return mutate
+
+
+def statistics(**changes: Any) -> Callable[[State], None]:
+    def mutate(state: State) -> None:
+        state["facts"][state["plan"]["prepare"]]["statistics"].update(changes)
+
+    return mutate
+
+
+def spec(**changes: Any) -> Callable[[State], None]:
+    return lambda state: state["plan"]["spec"].update(changes)
+
+
+def environment(**changes: Any) -> Callable[[State], None]:
+    def mutate(state: State) -> None:
+        for digest in stages_of(state, "orpo"):
+            state["environment"][digest] = changes
+
+    return mutate
+
+
+def both(*mutations: Callable[[State], None]) -> Callable[[State], None]:
+    def mutate(state: State) -> None:
+        for one in mutations:
+            one(state)
+
+    return mutate
+
+
+def one_other_seed(state: State) -> None:
+    """An ORPO cell trained with another seed than SFT then DPO."""
+    cell = next(c for c in state["plan"]["cells"] if c["arm"] == "orpo")
+    cell["seed"] = 7
+
+
+def stage_with_another_seed(state: State) -> None:
+    state["plan"]["stages"][stages_of(state, "dpo")[-1]]["seed"] = 7
+
+
+def dpo_from_the_base(state: State) -> None:
+    """DPO forgets SFT: it starts from the base model and is compared with it."""
+    for digest in stages_of(state, "dpo"):
+        state["facts"][digest].update(weights_at_start="base", reference_weights="base")
+
+
+def benchmark_in_training(state: State) -> None:
+    state["facts"][state["plan"]["check"]]["benchmark_prompts_in_train"] = {"alpaca_eval": 4}
+
+
+STOCK = both(
+    put("orpo", implementation="trl", nll_scope="prompt+response"),
+    batch(
+        "orpo",
+        chosen_ids="one token more",
+        chosen_scored="all",
+        rejected_ids="one token more",
+        longest=61,
+        tokens_real=41_792,
+        tokens_padded=52_000,
+        head="full logits",
+    ),
+)
+STOCK_CHECKS = {
+    "implementation",
+    "nll_scope",
+    "chosen_token_ids",
+    "rejected_token_ids",
+    "scored_positions",
+    "longest_sequence",
+    "tokens_real",
+    "tokens_padded",
+    "head",
+}
+LORA = {"r": 16, "alpha": 32, "dropout": 0.0, "target_modules": "all-linear"}
+
+# name, mutation, the checks that it must break, and whether it is known before training
+TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
+    ("an arm at another seed", one_other_seed, {"seeds"}, True),
+    ("a stage at another seed", stage_with_another_seed, {"seeds"}, True),
+    (
+        "one dropped pair",
+        batch("orpo", pairs=895, chosen_ids="x", chosen_scored="y", rejected_ids="z", tokens_real=39_950),
+        {"pair_count", "chosen_token_ids", "scored_positions", "rejected_token_ids", "tokens_real"},
+        True,
+    ),
+    ("another order of pairs", put("orpo", ids_in_order="other"), {"pairs_in_order"}, True),
+    ("other chosen tokens", batch("dpo", chosen_ids="x"), {"chosen_token_ids"}, True),
+    ("chosen and rejected swapped in one arm", batch("dpo", rejected_ids="x"), {"rejected_token_ids"}, True),
+    ("doubled BOS", batch("sft", doubled_bos=896), {"doubled_bos"}, True),
+    (
+        "EOS masked because pad = EOS",
+        batch("sft", stop_learned=0.0, chosen_scored="without EOS"),
+        {"stop_token_learned", "scored_positions"},
+        True,
+    ),
+    (
+        "other truncation",
+        batch("orpo", longest=48, chosen_ids="cut", chosen_scored="cut", tokens_real=30_000),
+        {"longest_sequence", "chosen_token_ids", "scored_positions", "tokens_real"},
+        True,
+    ),
+    ("other max_length", put("orpo", max_length=48), {"max_length"}, True),
+    ("other effective batch", put("orpo", effective_batch_pairs=64), {"effective_batch"}, True),
+    ("other micro-batch", put("orpo", micro_batch_pairs=8), {"micro_batch"}, True),
+    ("other dtype", put("dpo", dtype="float32"), {"dtype"}, True),
+    ("quantised weights in one arm", put("dpo", quantization="4bit"), {"quantization"}, True),
+    ("other attention", put("orpo", attention="eager"), {"attention"}, True),
+    ("other chat template", prepared(template_by_arm={"orpo": "other"}), {"tokenizer_and_template"}, True),
+    (
+        "learning rate from the library",
+        put("orpo", learning_rate_source="library default"),
+        {"learning_rate_source"},
+        True,
+    ),
+    (
+        "test prompts in training",
+        statistics(test_pairs_whose_prompt_is_in_train=5),
+        {"test_prompts_in_training"},
+        True,
+    ),
+    (
+        "test prompts in an arm's SFT data",
+        both(
+            prepared(sft_data={"sft_dpo": "ultrachat"}),
+            statistics(sft_data={"sft_dpo": {"test_pairs_whose_prompt_is_in_it": 2}}),
+        ),
+        {"test_prompts_in_training", "sft_source"},
+        True,
+    ),
+    ("benchmark prompts in training", benchmark_in_training, {"benchmark_prompts_in_training"}, True),
+    ("SFT on other data", prepared(sft_data={"sft_dpo": "ultrachat"}), {"sft_source"}, True),
+    (
+        "reference = base after SFT with LoRA",
+        both(
+            *(put(m, tuning="lora", lora=LORA) for m in ("sft", "dpo", "orpo")),
+            put("dpo", reference_weights="the base"),
+        ),
+        {"reference_is_start"},
+        True,
+    ),
+    ("DPO from the base instead of SFT's end", dpo_from_the_base, {"hand_over"}, False),
+    ("other base weights", put("orpo", weights_at_start="other base"), {"base_weights"}, True),
+    ("other optimizer", put("dpo", optimizer="adamw_8bit"), {"optimizer"}, True),
+    ("other schedule", put("dpo", schedule="linear, warm-up 0.1"), {"schedule"}, True),
+    (
+        "checkpointing in one arm",
+        put("orpo", gradient_checkpointing=True),
+        {"gradient_checkpointing"},
+        True,
+    ),
+    ("LoRA in one arm", put("orpo", tuning="lora", lora=LORA), {"tuning"}, True),
+    (
+        "another LoRA rank",
+        both(
+            *(put(m, tuning="lora", lora=LORA) for m in ("sft", "dpo")),
+            put("orpo", tuning="lora", lora={**LORA, "r": 64}),
+        ),
+        {"tuning"},
+        True,
+    ),
+    (
+        "NLL over the prompt too",
+        both(put("orpo", nll_scope="prompt+response"), batch("orpo", chosen_scored="all")),
+        {"nll_scope", "scored_positions"},
+        True,
+    ),
+    ("stock TRL ORPO", STOCK, STOCK_CHECKS, True),
+    ("padding on the left", put("orpo", padding="left"), {"padding"}, True),
+    ("more padding in one arm", batch("orpo", tokens_padded=90_000), {"tokens_padded"}, True),
+    ("another GPU", environment(gpu_uuid="GPU-2"), {"device"}, True),
+    ("another commit", environment(git_commit="badcafe"), {"git_commit"}, True),
+    ("other packages", environment(lock_digest="other"), {"installed_packages"}, True),
+    ("more epochs", put("orpo", epochs=5.0), {"budget"}, True),
+    ("tuned more often", spec(tuning_trials_per_arm={"orpo": 9, "sft_dpo": 8}), {"tuning_trials"}, True),
+    (
+        "searched over more values",
+        spec(search_space={"orpo": {"lr": [1, 2, 3]}, "sft_dpo": {"lr": [1, 2]}}),
+        {"search_space"},
+        True,
+    ),
+]
+
+
+def unequal(checks: list[ParityCheck]) -> set[str]:
+    return {check.check for check in checks if check.equal is False}
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_good_comparison_has_nothing_unequal_and_nothing_unknown(before: bool) -> None:
+    checks = run(good(), before=before)
+    assert {c.check: c.equal for c in checks if c.equal is not True} == {}
+    expected = [name for name in CHECKS if not (before and name == "hand_over")]
+    assert [c.check for c in checks] == expected
+
+
+@pytest.mark.parametrize(("name", "mutate", "broken", "known_before"), TABLE, ids=[t[0] for t in TABLE])
+def test_every_break_is_caught_and_named(
+    name: str, mutate: Callable[[State], None], broken: set[str], known_before: bool
+) -> None:
+    state = good()
+    mutate(state)
+    after = run(state, before=False)
+    assert unequal(after) == broken
+    assert {c.check for c in violations(after)} == broken
+    assert all(c.remedy and c.detail for c in after if c.check in broken)
+    before = run(state, before=True)
+    assert unequal(before) == (broken if known_before else set())
+
+
+def test_the_table_is_as_long_as_it_should_be() -> None:
+    assert len(TABLE) >= 20
+    assert len({name for name, *_ in TABLE}) == len(TABLE)
+
+
+def test_an_allowed_break_stays_unequal_and_stops_nothing() -> None:
+    state = good()
+    STOCK(state)
+    spec(allow_unequal=sorted(STOCK_CHECKS))(state)
+    checks = run(state, before=False)
+    assert unequal(checks) == STOCK_CHECKS
+    assert violations(checks) == []
+    assert all(c.allowed and c.touches for c in checks if c.check in STOCK_CHECKS)
+
+
+def test_what_was_not_recorded_is_unknown_and_never_equal() -> None:
+    state = good()
+    for digest in stages_of(state, "orpo"):
+        del state["facts"][digest]["dtype"]
+        del state["facts"][digest]["batches"]
+    found = {c.check: c.equal for c in run(state, before=False)}
+    for name in ("dtype", "chosen_token_ids", "stop_token_learned", "doubled_bos", "head"):
+        assert found[name] is None, name
+
+
+def test_a_dirty_tree_and_another_reference_mode_are_said_and_stop_nothing() -> None:
+    state = good()
+    for digest in stages_of(state, "dpo"):
+        state["environment"][digest] = {"git_dirty": True}
+    checks = {c.check: c for c in run(state, before=False)}
+    assert checks["clean_git_tree"].equal is False
+    assert violations(checks.values()) == []
+
+
+def test_budgets_on_another_axis_compare_totals() -> None:
+    state = good()
+    spec(budget={"axis": "flops", "of": "sft_dpo"})(state)
+    put("orpo", epochs=1.8)(state)
+    for digest, stage in state["plan"]["stages"].items():
+        if stage["kind"] == "rehearse":
+            flops = {"sft": 300, "dpo": 800, "orpo": 1090}[stage["config"]["stage"]]
+            state["facts"][digest]["prediction"] = {"flops": flops}
+    found = {c.check: c for c in run(state, before=True)}
+    assert found["budget"].values == {"sft": "300", "sft_dpo": "1100", "orpo": "1090"}
+    assert found["budget"].equal is False
+    state["plan"]["stages"][state["plan"]["rehearsals"][0]]["config"]["arms"] = ["sft_dpo"]
+    found = {c.check: c for c in run(state, before=True)}
+    assert found["budget"].equal is True
+
+
+def test_old_records_are_audited_with_what_they_have() -> None:
+    record = ComparisonRecord.model_validate_json(FIXTURE.read_text())
+    checks = audit(record.plan, record.results)
+    assert {c.check for c in checks} == set(CHECKS)
+    assert all(c.equal is not False or c.detail for c in checks)
