@@ -173,7 +173,7 @@ def _limits(view: ComparisonView) -> tuple[str, ...]:
             "Full settings did not fit this GPU: every arm trained by the comparison's "
             "`if_too_large` settings, which are the ones recorded."
         )
-    spread = {c.detail for c in view.record.parity if c.check == "tuning trials per arm"}
+    spread = {c.detail for c in view.record.parity if c.check == "tuning_trials"}
     found.append(f"Hyper-parameters: tuning trials per arm: {', '.join(spread)}.")
     own = view.prepared["sft_data"]
     found.append(

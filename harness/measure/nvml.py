@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from harness.measure.conditions import GpuReading
+
 
 class Nvml:
     """Readings of one GPU. Raises RuntimeError at once where NVML or the GPU is missing."""
@@ -37,6 +39,18 @@ class Nvml:
         memory = self._ask(lambda: self._nvml.nvmlDeviceGetMemoryInfo(self._gpu))
         return None if memory is None else int(memory.used)
 
+    def reading(self) -> GpuReading:
+        """Clock, limit, throttling and neighbours now."""
+        nvml, gpu = self._nvml, self._gpu
+        running = self._ask(lambda: nvml.nvmlDeviceGetComputeRunningProcesses(gpu))
+        power = self._ask(lambda: nvml.nvmlDeviceGetPowerManagementLimit(gpu))
+        return GpuReading(
+            sm_clock_mhz=self._ask(lambda: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM)),
+            power_limit_watts=None if power is None else power / 1000,
+            throttle_reasons=self._ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu)),
+            other_processes=None if running is None else _others(running),
+        )
+
     def facts(self) -> dict[str, Any]:
         """What names and conditions the GPU; a reading it refuses is None."""
         nvml, gpu = self._nvml, self._gpu
@@ -61,6 +75,12 @@ class Nvml:
         except self._nvml.NVMLError:
             return None
         return value.decode() if isinstance(value, bytes) else value
+
+
+def _others(running: Any) -> int:
+    """Compute processes that are not this one, which a container may know by another number."""
+    mine = any(p.pid == os.getpid() for p in running)
+    return max(0, len(running) - 1) if mine or running else 0
 
 
 def open_nvml() -> tuple[Nvml | None, str | None]:

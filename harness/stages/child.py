@@ -18,6 +18,9 @@ from pathlib import Path
 from types import FrameType
 
 from harness.errors import UserError
+from harness.measure.conditions import ConditionsMeter
+from harness.measure.energy import EnergyMeter
+from harness.measure.nvml import open_nvml
 from harness.measure.window import HEADLINE_PHASES, Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
 from harness.stages.context import Context, Outcome, ProgressPipe, write_atomically
@@ -62,7 +65,6 @@ def main(arguments: list[str]) -> int:
 
 def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageResult:
     """Import what the stage needs, start the meters, do the work, collect the figures."""
-    from harness.measure.energy import EnergyMeter
     from harness.measure.environment import collect
     from harness.measure.memory import MemoryMeter
 
@@ -72,14 +74,17 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
     device = module.warm_up(request)
     memory, energy = MemoryMeter(device=device), EnergyMeter(device=device)
     window = Window(energy=energy.read)
+    conditions = ConditionsMeter(gpu=open_nvml()[0] if device == "cuda" else None)
     start_up = time.monotonic() - spawned
     started = datetime.now(UTC).isoformat()
     memory.start()
-    with _metered(energy):
-        context = Context(request, folder, window, memory, energy, pipe)
+    with _metered(energy, conditions):
+        context = Context(request, folder, window, memory, energy, conditions, pipe)
         outcome: Outcome = module.run(context)
+    noticed = conditions.stop()
     window.seconds["start_up"] = start_up
     ledger = [*_seconds(window.seconds, request), *outcome.ledger, *memory.measurements()]
+    ledger += noticed.measurements()
     return StageResult(
         digest=request.digest,
         kind=request.kind,
@@ -92,7 +97,7 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
         scores=outcome.scores,
         facts=outcome.facts,
         outputs=outcome.outputs,
-        notes=outcome.notes,
+        notes=[*outcome.notes, *noticed.spoilers()],
     )
 
 
@@ -126,12 +131,14 @@ def _headline_joules(window: Window, request: StageRequest) -> dict[str, float] 
 
 
 @contextlib.contextmanager
-def _metered(energy: object) -> Iterator[None]:
-    energy.start()  # type: ignore[attr-defined]
+def _metered(energy: EnergyMeter, conditions: ConditionsMeter) -> Iterator[None]:
+    conditions.start()
+    energy.start()
     try:
         yield
     finally:
-        energy.stop()  # type: ignore[attr-defined]
+        energy.stop()
+        conditions.stop()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.records import Measurement, Score, StageRequest, StageResult
 
 if TYPE_CHECKING:
+    from harness.measure.conditions import ConditionsMeter
     from harness.measure.energy import EnergyMeter
     from harness.measure.memory import MemoryMeter
     from harness.measure.window import Window
@@ -28,6 +29,7 @@ class Context:
     window: Window
     memory: MemoryMeter
     energy: EnergyMeter
+    conditions: ConditionsMeter
     report: Report
 
     @property
@@ -39,6 +41,7 @@ class Context:
         """End of the measured work: what runs after this is not part of the stage's cost."""
         self.memory.freeze()
         self.energy.stop()
+        self.conditions.stop()
 
     def prepared_facts(self) -> dict[str, Any]:
         """What the prepare stage found out."""
