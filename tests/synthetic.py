@@ -154,7 +154,7 @@ def make_record(*, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False
     )
     parity = [
         ParityCheck(check="data type", equal=True, detail="float32"),
-        ParityCheck(check="tuning trials per arm", equal=None, detail="not stated"),
+        ParityCheck(check="tuning_trials", equal=None, detail="not stated"),
         ParityCheck(check="a|b_c", equal=False, detail="<script>alert(1)</script> & `x` 50%"),
     ]
     return ComparisonRecord(

@@ -14,7 +14,7 @@ from harness.data.check import check_raw, check_tokenised
 from harness.data.load import RawPairs, load_conversations, load_pairs
 from harness.data.schemas import digest
 from harness.data.statistics import describe
-from harness.data.template import Template, apply_choice
+from harness.data.template import Template, apply_choice, digests_of
 from harness.data.tokenise import Tokenised, tokenise
 from harness.errors import UserError
 from harness.pipeline.spec import DataSpec, SpecModel
@@ -150,9 +150,8 @@ def _facts(
         "model_revision": base.revision,
         "model_digest": base.digest,
         "random_weights": base.random_weights,
-        "tokenizer_digest": digest(json.dumps(sorted(tokenizer.get_vocab().items()))),
+        **digests_of(tokenizer),
         "chat_template_source": template.source,
-        "chat_template_digest": template.digest,
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "stop_token_ids": template.stop_token_ids,

@@ -6,6 +6,7 @@ tokenizer's end-of-sequence token, which is learned and stops generation.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ def apply_choice(tokenizer: Any, choice: str) -> Template:
         tokenizer.pad_token = tokenizer.eos_token
     sample = _sample(tokenizer, choice)
     return Template(source, digest(tokenizer.chat_template), _stop_tokens(tokenizer, sample))
+
+
+def digests_of(tokenizer: Any) -> dict[str, str]:
+    """What names a tokenizer's vocabulary and its chat template, for the parity audit."""
+    return {
+        "tokenizer_digest": digest(json.dumps(sorted(tokenizer.get_vocab().items()))),
+        "chat_template_digest": digest(tokenizer.chat_template),
+    }
 
 
 def _choose(tokenizer: Any, choice: str) -> str:

@@ -86,7 +86,7 @@ class _Digests:
         names = ("chosen_ids", "chosen_scored", "rejected_ids")
         self._hashes = {name: hashlib.sha256() for name in names}
         self._counts: Counter[str] = Counter()
-        self._longest = 0
+        self._longest = {"chosen": 0, "rejected": 0}
 
     def add(self, sides: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> None:
         for side, (ids, real, scored) in zip(("chosen", "rejected"), sides, strict=False):
@@ -100,10 +100,10 @@ class _Digests:
                 self._hashes[f"{side}_ids"].update(tokens.numpy().tobytes() + b"|")
                 if side == "chosen":
                     self._hashes["chosen_scored"].update(learned.numpy().tobytes() + b"|")
+                self._longest[side] = max(self._longest[side], len(tokens))
                 self._check(tokens, learned)
 
     def _check(self, tokens: torch.Tensor, learned: torch.Tensor) -> None:
-        self._longest = max(self._longest, len(tokens))
         if len(tokens) > 1 and int(tokens[0]) == int(tokens[1]) == self._bos:
             self._counts["doubled_bos"] += 1
         if len(tokens) and int(tokens[-1]) in self._stops:
@@ -121,7 +121,8 @@ class _Digests:
             "pairs": counts["chosen"],
             "stop_learned": counts["stops_learned"] / counts["stops"] if counts["stops"] else None,
             "doubled_bos": counts["doubled_bos"],
-            "longest": self._longest,
+            "longest_chosen": self._longest["chosen"],
+            "longest_rejected": self._longest["rejected"] or None,
             "tokens_real": counts["tokens_real"],
             "tokens_padded": counts["tokens_padded"],
             "padding": "left" if counts["left_padded"] else "right",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from harness.data.template import digests_of
 from harness.methods import TrainJob
 from harness.methods._batches import Walk
 from harness.methods._load import digest_rows, fingerprint_weights
@@ -37,6 +38,7 @@ def audit_facts(job: TrainJob, trainer: Any, train: Any, started_from: str, walk
             "config" if arguments.learning_rate == config.learning_rate else "library default"
         ),
         "epochs": config.epochs,
+        "max_steps": config.max_steps,
         "effective_batch_pairs": config.batch_size,
         "micro_batch_pairs": arguments.per_device_train_batch_size,
         "gradient_checkpointing": bool(arguments.gradient_checkpointing),
@@ -44,6 +46,7 @@ def audit_facts(job: TrainJob, trainer: Any, train: Any, started_from: str, walk
         "lora": config.lora.model_dump() if config.lora else None,
         "quantization": config.quantization,
         "max_length": prepared_facts(job).get("max_length"),
+        **digests_of(trainer.processing_class),
         "padding": walked.facts["padding"],
         "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
         "parameters": sum(p.numel() for p in parameters),

@@ -12,10 +12,10 @@ ALL = (*COSTS, "scores")
 
 @dataclass(frozen=True)
 class Check:
-    """`read` gives a stage's value, None where it did not record one; checks without are special.
+    """`read` gives a stage's value, MISSING where it did not record one; checks without are special.
 
     `by_seed`: values may differ between seeds. `may_lack`: stages to which it does not apply have
-    None. `stops`: an inequality ends the run.
+    recorded None. `stops`: an inequality ends the run.
     """
 
     remedy: str
@@ -27,17 +27,20 @@ class Check:
     stops: bool = True
 
 
+MISSING = object()
+
+
 def _fact(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda facts: facts.get(name)
+    return lambda facts: facts.get(name, MISSING)
 
 
 def _batch(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda facts: (facts.get("batches") or {}).get(name)
+    return lambda facts: (facts.get("batches") or {}).get(name, MISSING)
 
 
 def _tuning(facts: Mapping[str, Any]) -> Any:
     if facts.get("tuning") is None:
-        return None
+        return MISSING
     return {"tuning": facts["tuning"], "lora": facts.get("lora")} if facts.get("lora") else facts["tuning"]
 
 
@@ -55,7 +58,7 @@ CHECKS: dict[str, Check] = {
     "tuning": Check(f"{_ONE_SETTING} (training.lora)", ALL, _tuning),
     "max_length": Check("use one data.max_length", ALL, _fact("max_length")),
     "longest_sequence": Check(
-        "use an implementation that truncates as the others do", ALL, _batch("longest"), "pairs", True
+        "use an implementation that truncates as the others do", ALL, _batch("longest_chosen"), "pairs", True
     ),
     "pair_count": Check(_ONE_DATA, ALL, _batch("pairs"), "pairs", True),
     "pairs_in_order": Check(_ONE_DATA, ALL, _fact("ids_in_order"), "pairs", True),
@@ -109,7 +112,7 @@ CHECKS: dict[str, Check] = {
     "reference_mode": Check(
         "the control arm sft_dpo_precomputed differs on purpose",
         COSTS,
-        lambda facts: facts.get("reference"),
+        _fact("reference"),
         may_lack=True,
         stops=False,
     ),
@@ -119,7 +122,7 @@ CHECKS: dict[str, Check] = {
     "learning_rate_source": Check("set learning_rate for every stage", ALL),
     "seeds": Check("train every stage of a cell with the cell's seed", ALL),
     "device": Check("run every stage on one device", COSTS, _fact("device")),
-    "git_commit": Check("run every stage from one commit", ALL, _fact("git_commit")),
+    "git_commit": Check("run every stage from one commit", (), _fact("git_commit"), stops=False),
     "clean_git_tree": Check("commit your changes", (), stops=False),
     "installed_packages": Check("run every stage with one installation", ALL, _fact("installed_packages")),
     "test_prompts_in_training": Check("set data.test_overlap: drop, or give another test split", ("scores",)),

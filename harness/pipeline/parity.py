@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.pipeline._parity_checks import CHECKS, Check
+from harness.pipeline._parity_checks import CHECKS, MISSING, Check
 from harness.pipeline._parity_special import special_checks
 from harness.records import ParityCheck, Plan, StageResult
 
@@ -93,8 +93,8 @@ def _compare(name: str, check: Check, seen: Sequence[Sighting]) -> ParityCheck:
         if not _concerns(check, one):
             continue
         value = check.read(one.facts)
-        if value is None:
-            missing = missing or not check.may_lack
+        if value is MISSING or value is None:
+            missing = missing or value is MISSING or not check.may_lack
             continue
         text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         values[one.name] = text
@@ -103,6 +103,8 @@ def _compare(name: str, check: Check, seen: Sequence[Sighting]) -> ParityCheck:
     if unequal is not None:
         detail = "; ".join(f"{text}: {', '.join(names)}" for text, names in unequal.items())
         return ParityCheck(check=name, equal=False, detail=detail, values=values)
+    if check.may_lack and not missing and not values and seen:
+        return ParityCheck(check=name, equal=True, detail="no stage has one")
     if missing or not values:
         return ParityCheck(check=name, equal=None, detail="not every stage recorded it", values=values)
     detail = f"equal within each of {len(groups)} seed(s)" if check.by_seed else next(iter(values.values()))
@@ -113,5 +115,6 @@ def _concerns(check: Check, one: Sighting) -> bool:
     """Whether the check compares this stage: all, those on the pairs, or those with rejected answers."""
     if check.among == "all":
         return True
-    has_rejected = (one.facts.get("batches") or {}).get("rejected_ids") is not None
+    batches = one.facts.get("batches")
+    has_rejected = batches is None or batches.get("rejected_ids") is not None
     return one.on_pairs and (check.among == "pairs" or has_rejected)

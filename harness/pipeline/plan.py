@@ -175,9 +175,12 @@ class _Builder:
         jobs: dict[tuple[str, ...], tuple[StageSpec, dict[str, Any]]] = {}
         for arm in self.spec.arms:
             chain: tuple[str, ...] = ()
+            has_adapters = False
             for stage in arm.stages:
                 job = self._train_config(arm, stage.stage_name)
-                chain = (*(chain if job["config"]["lora"] else ()), digest_of(job))
+                goes_on = has_adapters and job["config"]["lora"]
+                chain = (*(chain if goes_on else ()), digest_of(job))
+                has_adapters = bool(job["config"]["lora"])
                 arms_of.setdefault(chain, []).append(arm.name)
                 jobs[chain] = (stage, job)
         made: dict[tuple[str, ...], str] = {}

@@ -75,7 +75,7 @@ def test_all_methods_see_the_same_chosen_tokens_and_stock_orpo_does_not(make_job
         name: registry.load("methods", method).train(make_job(method, name=name, **settings)).facts["batches"]
         for name, (method, settings) in cases.items()
     }
-    for key in ("chosen_ids", "chosen_scored", "pairs", "longest"):
+    for key in ("chosen_ids", "chosen_scored", "pairs", "longest_chosen"):
         assert seen["sft"][key] == seen["dpo"][key] == seen["orpo"][key], key
     assert seen["dpo"]["rejected_ids"] == seen["orpo"]["rejected_ids"]
     assert seen["sft"]["rejected_ids"] is None

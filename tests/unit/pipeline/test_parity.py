@@ -29,7 +29,8 @@ def batches(method: str, seed: int) -> dict[str, Any]:
         "rejected_ids": f"rejected-{seed}" if pairwise else None,
         "stop_learned": 1.0,
         "doubled_bos": 0,
-        "longest": 60,
+        "longest_chosen": 60,
+        "longest_rejected": 64 if pairwise else None,
         "tokens_real": 40_000 if pairwise else 20_000,
         "tokens_padded": 50_000 if pairwise else 24_000,
         "padding": "right",
@@ -48,6 +49,10 @@ def facts(method: str, seed: int, start: str, end: str) -> dict[str, Any]:
         "schedule": "cosine, warm-up 0.1",
         "learning_rate_source": "config",
         "epochs": 1.0,
+        "max_steps": None,
+        "seed": seed,
+        "tokenizer_digest": "tok",
+        "chat_template_digest": "tpl",
         "effective_batch_pairs": 32,
         "micro_batch_pairs": 16,
         "gradient_checkpointing": False,
@@ -66,6 +71,7 @@ def facts(method: str, seed: int, start: str, end: str) -> dict[str, Any]:
 
 
 PREPARED: dict[str, Any] = {
+    "train_pairs": 896,
     "tokenizer_digest": "tok",
     "chat_template_digest": "tpl",
     "chat_template_source": "tokenizer",
@@ -218,7 +224,7 @@ STOCK = both(
         chosen_ids="one token more",
         chosen_scored="all",
         rejected_ids="one token more",
-        longest=61,
+        longest_chosen=61,
         tokens_real=41_792,
         tokens_padded=52_000,
         head="full logits",
@@ -244,7 +250,14 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
     (
         "one dropped pair",
         batch("orpo", pairs=895, chosen_ids="x", chosen_scored="y", rejected_ids="z", tokens_real=39_950),
-        {"pair_count", "chosen_token_ids", "scored_positions", "rejected_token_ids", "tokens_real"},
+        {
+            "pair_count",
+            "dropped_and_truncated",
+            "chosen_token_ids",
+            "scored_positions",
+            "rejected_token_ids",
+            "tokens_real",
+        },
         True,
     ),
     ("another order of pairs", put("orpo", ids_in_order="other"), {"pairs_in_order"}, True),
@@ -259,7 +272,7 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
     ),
     (
         "other truncation",
-        batch("orpo", longest=48, chosen_ids="cut", chosen_scored="cut", tokens_real=30_000),
+        batch("orpo", longest_chosen=48, chosen_ids="cut", chosen_scored="cut", tokens_real=30_000),
         {"longest_sequence", "chosen_token_ids", "scored_positions", "tokens_real"},
         True,
     ),
@@ -269,7 +282,10 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
     ("other dtype", put("dpo", dtype="float32"), {"dtype"}, True),
     ("quantised weights in one arm", put("dpo", quantization="4bit"), {"quantization"}, True),
     ("other attention", put("orpo", attention="eager"), {"attention"}, True),
-    ("other chat template", prepared(template_by_arm={"orpo": "other"}), {"tokenizer_and_template"}, True),
+    ("other chat template", put("orpo", chat_template_digest="other"), {"tokenizer_and_template"}, True),
+    ("other tokenizer", put("dpo", tokenizer_digest="other"), {"tokenizer_and_template"}, True),
+    ("a trainer with another seed", put("orpo", seed=7), {"seeds"}, False),
+    ("fewer steps in one arm", put("orpo", max_steps=5), {"budget"}, True),
     (
         "learning rate from the library",
         put("orpo", learning_rate_source="library default"),
@@ -332,7 +348,6 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
     ("padding on the left", put("orpo", padding="left"), {"padding"}, True),
     ("more padding in one arm", batch("orpo", tokens_padded=90_000), {"tokens_padded"}, True),
     ("another GPU", environment(gpu_uuid="GPU-2"), {"device"}, True),
-    ("another commit", environment(git_commit="badcafe"), {"git_commit"}, True),
     ("other packages", environment(lock_digest="other"), {"installed_packages"}, True),
     ("more epochs", put("orpo", epochs=5.0), {"budget"}, True),
     ("tuned more often", spec(tuning_trials_per_arm={"orpo": 9, "sft_dpo": 8}), {"tuning_trials"}, True),
@@ -412,13 +427,40 @@ def test_budgets_on_another_axis_compare_totals() -> None:
     for digest, stage in state["plan"]["stages"].items():
         if stage["kind"] == "rehearse":
             flops = {"sft": 300, "dpo": 800, "orpo": 1090}[stage["config"]["stage"]]
-            state["facts"][digest]["prediction"] = {"flops": flops}
+            state["facts"][digest]["prediction"] = {"flops": flops, "steps": 500}
     found = {c.check: c for c in run(state, before=True)}
     assert found["budget"].values == {"sft": "300", "sft_dpo": "1100", "orpo": "1090"}
     assert found["budget"].equal is False
+    state["plan"]["cells"] = [cell for cell in state["plan"]["cells"] if cell["arm"] != "sft"]
     state["plan"]["stages"][state["plan"]["rehearsals"][0]]["config"]["arms"] = ["sft_dpo"]
     found = {c.check: c for c in run(state, before=True)}
     assert found["budget"].equal is True
+    put("orpo", prediction={"flops": 1000, "steps": 5})(state)
+    found = {c.check: c for c in run(state, before=True)}
+    assert found["budget"].equal is True, "within one of five steps"
+    put("orpo", prediction={"steps": 5})(state)
+    found = {c.check: c for c in run(state, before=True)}
+    assert found["budget"].equal is None, "an arm without a total is unknown"
+
+
+def test_weights_in_another_form_are_unknown_and_an_unknown_hides_no_break() -> None:
+    state = good()
+    put("orpo", tuning="lora", lora=LORA, weights_at_start="base with adapters")(state)
+    found = {c.check: c.equal for c in run(state, before=False)}
+    assert (found["tuning"], found["base_weights"]) == (False, None)
+    state = good()
+    first, *_, last = stages_of(state, "dpo")
+    state["facts"][last]["reference_weights"] = "another model"
+    del state["facts"][first]["reference_weights"]
+    assert {c.check: c.equal for c in run(state, before=False)}["reference_is_start"] is False
+
+
+def test_arms_without_a_stated_number_of_trials_are_unknown() -> None:
+    state = good()
+    spec(tuning_trials_per_arm={"orpo": 8, "sft_dpo": 8, "gone": 3})(state)
+    found = {c.check: c for c in run(state, before=False)}["tuning_trials"]
+    assert found.equal is None
+    assert "not stated for sft" in found.detail
 
 
 def test_old_records_are_audited_with_what_they_have() -> None:

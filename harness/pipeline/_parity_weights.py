@@ -1,0 +1,116 @@
+"""Parity of weights: what stages start from, hand over and are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from harness.records import ParityCheck, Plan, StageResult
+
+
+class Seen(Protocol):
+    """One stage as it was seen."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def on_pairs(self) -> bool: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+
+def check_of(
+    name: str, equal: bool | None, detail: str, values: Mapping[str, str] | None = None
+) -> ParityCheck:
+    """A check's outcome before the audit adds its remedy and what it touches."""
+    return ParityCheck(check=name, equal=equal, detail=detail, values=dict(values or {}))
+
+
+def base_weights(plan: Plan, results: Mapping[str, StageResult], *, trained: bool) -> ParityCheck:
+    """First stages start from the same weights; fresh adapters differ by seed alone.
+
+    Fingerprints are compared within a form (dtype, quantisation, adapters): the same weights in
+    two forms have two fingerprints, and the checks of the forms name that difference.
+    """
+    kind = "train" if trained else "rehearse"
+    first = [
+        results[d]
+        for d, stage in plan.stages.items()
+        if stage.kind == kind and d in results and _starts_from_base(plan, stage.config, stage.needs, trained)
+    ]
+    values = {r.name: str(r.facts.get("weights_at_start")) for r in first}
+    groups: dict[tuple[Any, ...], set[str]] = {}
+    for result in first:
+        key = (result.seed, *_form(result.facts))
+        groups.setdefault(key, set()).add(str(result.facts.get("weights_at_start")))
+    if any(len(found - {"None"}) > 1 for found in groups.values()):
+        detail = "; ".join(f"{name}: {value}" for name, value in values.items())
+        return check_of("base_weights", False, detail, values)
+    if not first or "None" in values.values():
+        return check_of("base_weights", None, "not every stage recorded it", values)
+    seeds = {result.seed for result in first}
+    if len(groups) > len(seeds):
+        return check_of("base_weights", None, "in different forms, which cannot be compared", values)
+    return check_of("base_weights", True, f"equal within each of {len(seeds)} seed(s)", values)
+
+
+def hand_over(plan: Plan, results: Mapping[str, StageResult]) -> ParityCheck:
+    """A later stage starts from exactly what the earlier one ended with."""
+    broken, unknown, values = [], [], {}
+    for digest, stage in plan.stages.items():
+        if stage.kind != "train" or "model" not in stage.needs or digest not in results:
+            continue
+        before = results.get(stage.needs["model"])
+        given = before.facts.get("weights_at_end") if before else None
+        taken = results[digest].facts.get("weights_at_start")
+        values[stage.name] = f"{taken} after {given}"
+        same_form = before is not None and _form(before.facts) == _form(results[digest].facts)
+        if given is None or taken is None or not same_form:
+            unknown.append(stage.name)
+        elif given != taken:
+            broken.append(stage.name)
+    if broken:
+        return check_of("hand_over", False, f"{', '.join(broken)} started from other weights", values)
+    if unknown:
+        detail = f"{', '.join(unknown)}: not recorded, or in another form than what it started from"
+        return check_of("hand_over", None, detail, values)
+    detail = "weights' fingerprints equal" if values else "no arm has a second stage"
+    return check_of("hand_over", True, detail, values)
+
+
+def reference_is_start(seen: Sequence[Seen]) -> ParityCheck:
+    """DPO is compared with the model that it starts from."""
+    values, broken, unknown = {}, [], []
+    for one in seen:
+        if "reference" not in one.facts:
+            unknown.append(one.name)
+        elif one.facts["reference"] is not None:
+            start, reference = one.facts.get("weights_at_start"), one.facts.get("reference_weights")
+            values[one.name] = f"{reference} from {start}"
+            if start is None or reference is None:
+                unknown.append(one.name)
+            elif start != reference:
+                broken.append(one.name)
+    if broken:
+        detail = f"{', '.join(broken)}: the reference is another model"
+        return check_of("reference_is_start", False, detail, values)
+    if unknown:
+        return check_of("reference_is_start", None, f"{', '.join(unknown)} did not record it", values)
+    detail = "the same weights" if values else "no stage has a reference"
+    return check_of("reference_is_start", True, detail, values)
+
+
+def _starts_from_base(plan: Plan, config: Mapping[str, Any], needs: Mapping[str, str], trained: bool) -> bool:
+    """After training: stages without a model of their own. Before: first stages of some arm."""
+    if trained:
+        return "model" not in needs
+    first = {
+        (arm["name"], arm["stages"][0].get("name") or arm["stages"][0]["method"]) for arm in plan.spec["arms"]
+    }
+    return any((arm, config["stage"]) in first for arm in config["arms"])
+
+
+def _form(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(facts.get(name)) for name in ("dtype", "quantization", "tuning"))
