@@ -58,7 +58,13 @@ PREPARED = {
     "sft_data": {},
 }
 SECONDS = {"sft": 10.0, "dpo": 30.0, "orpo": 25.0}
-FLOPS = {"sft": 1e12, "dpo": 2.67e12, "orpo": 2e12}
+FLOPS = {"sft": 1e12, "dpo": 2.67e12, "orpo": 2e12, "pre": 2.67e12}
+SECONDS["pre"] = 29.0
+BODY = {"sft": 6.0, "dpo": 16.0, "orpo": 12.0, "pre": 16.0}
+REFERENCE = {"dpo": "in_loop: a frozen copy", "pre": "precomputed"}
+SEQUENCES = {"sft": (1, 1, 0), "dpo": (4, 2, 0), "orpo": (2, 2, 0), "pre": (2, 2, 2)}
+ARMS = {"sft": ["sft"], "sft_dpo": ["sft", "dpo"], "orpo": ["orpo"]}
+CONTROL = {"sft_dpo_precomputed": ["sft", "pre"]}
 
 
 def measured(quantity: str, value: float | None, unit: Any, reason: str | None = None) -> Measurement:
@@ -78,23 +84,73 @@ def trained(digest: str, name: str, seed: int, method: str) -> StageResult:
         ledger=[
             measured("wall_seconds", SECONDS[method] * slower, "s"),
             measured("train_seconds", SECONDS[method] * slower, "s"),
+            *([measured("reference_seconds", 4.0 * slower, "s")] if method == "pre" else []),
             measured("peak_memory_bytes", (1 + len(method)) * 2**30, "B"),
+            measured("host_growth_bytes", 2**29, "B"),
             measured("flops", FLOPS[method], "FLOP"),
+            measured("body_flops", BODY[method], "FLOP"),
+            measured("useful_flops", 0.8 * FLOPS[method], "FLOP"),
+            measured(
+                "reference_flops",
+                0.67e12 if method in REFERENCE else None,
+                "FLOP",
+                None if method in REFERENCE else "this method has no reference model",
+            ),
             measured("flops_theory", FLOPS[method], "FLOP"),
             measured("energy_joules", None, "J", "no CUDA device"),
             measured("steps", 28, "step"),
+            measured("tokens_real", 2_000, "token"),
+            measured("tokens_padded", 2_500, "token"),
+            measured("cpu_steal_share", 0.001, "1"),
+            measured("other_cpu_share", 0.01, "1"),
+            measured("throttled_share", None, "1", "no GPU was sampled"),
+            measured("swapped_bytes", 0, "B"),
+            measured("sampler_cpu_seconds", 0.0, "s"),
         ],
         facts={
-            "sequences_forwarded_per_pair": {"sft": 1, "dpo": 4, "orpo": 2}[method],
-            "reference": "in_loop" if method == "dpo" else None,
+            "sequences_forwarded_per_pair": SEQUENCES[method][0] + SEQUENCES[method][2],
+            "sequences": dict(
+                zip(
+                    ("forwarded_per_pair", "with_gradient_per_pair", "once_per_pair"),
+                    SEQUENCES[method],
+                    strict=True,
+                )
+            ),
+            "tuning": "full",
+            "reference": REFERENCE.get(method),
             "flops_unknown_ops": [],
         },
         outputs={"steps": "steps.jsonl"},
     )
 
 
-def make_record(*, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False) -> ComparisonRecord:
+def rehearsed(method: str) -> StageResult:
+    """A rehearsal whose time is 5% too long and whose FLOPs are right."""
+    return trained(f"re-{method}", f"rehearse {method}", 0, method).model_copy(
+        update={
+            "kind": "rehearse",
+            "ledger": [],
+            "facts": {
+                "prediction": {
+                    "flops": FLOPS[method],
+                    "seconds": 1.05 * SECONDS[method],
+                    "seconds_low": SECONDS[method],
+                    "seconds_high": 1.1 * SECONDS[method],
+                    "peak_memory_bytes": None,
+                    "host_growth_bytes": 2**28,
+                },
+                "peak": {"flops_per_second": 1e12, "source": "measured GEMM", "reason": None},
+            },
+        }
+    )
+
+
+def make_record(
+    *, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False, full: bool = False
+) -> ComparisonRecord:
+    """`full` adds the control arm, the rehearsals and the user's factors."""
     facts = {**PREPARED, "random_weights": random_weights}
+    arms = {**ARMS, **(CONTROL if full else {})}
     results = {
         "prep": StageResult(
             digest="prep",
@@ -109,9 +165,10 @@ def make_record(*, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False
     }
     cells = []
     for seed in seeds:
-        for method, arm in (("sft", "sft"), ("dpo", "sft_dpo"), ("orpo", "orpo")):
+        for arm, stages in arms.items():
+            method = stages[-1]
             results[f"{method}{seed}"] = trained(f"{method}{seed}", f"{arm}/{method}@{seed}", seed, method)
-        for arm, stages in (("sft", ["sft"]), ("sft_dpo", ["sft", "dpo"]), ("orpo", ["orpo"])):
+        for arm, stages in arms.items():
             results[f"ev-{arm}{seed}"] = results["prep"].model_copy(
                 update={
                     "digest": f"ev-{arm}{seed}",
@@ -125,18 +182,17 @@ def make_record(*, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False
                     arm=arm, seed=seed, stages=[f"{s}{seed}" for s in stages], evaluate=f"ev-{arm}{seed}"
                 )
             )
-    stages = {
-        d: PlannedStage(
-            digest=d,
-            kind=r.kind,
-            name=r.name,
-            seed=r.seed,
-            config={"method": "m", "config": {"learning_rate": 0.1}},
-        )
+    rehearsals = []
+    for method in dict.fromkeys(m for found in arms.values() for m in found) if full else []:
+        rehearsals.append(f"re-{method}")
+        results[f"re-{method}"] = rehearsed(method)
+    planned = {
+        d: PlannedStage(digest=d, kind=r.kind, name=r.name, seed=r.seed, config=_config(d, arms))
         for d, r in results.items()
     }
     spec = {
-        "arms": [{"name": a} for a in ("sft", "sft_dpo", "orpo")],
+        "arms": [{"name": a} for a in arms],
+        "factors": {"price_per_device_hour": 3.6, "currency": "EUR"} if full else {},
         "seeds": list(seeds),
         "baseline": "sft",
         "cost_reference": "sft_dpo",
@@ -147,10 +203,11 @@ def make_record(*, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False
         id="made-0123456789",
         name="made",
         spec=spec,
-        stages=stages,
+        stages=planned,
         cells=cells,
         order=list(results),
         prepare="prep",
+        rehearsals=rehearsals,
     )
     parity = [
         ParityCheck(check="data type", equal=True, detail="float32"),
@@ -169,9 +226,23 @@ def make_record(*, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False
     )
 
 
-def make_view(*, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False) -> ComparisonView:
-    record = make_record(seeds=seeds, random_weights=random_weights)
-    shares = {"sft": 0.4, "sft_dpo": 0.5, "orpo": 0.7}
+def _config(digest: str, arms: dict[str, list[str]]) -> dict[str, Any]:
+    """A stage's config; a rehearsal's names the job that its training stages have."""
+    method = digest.removeprefix("re-").rstrip("0123456789")
+    job = {
+        "method": {"pre": "dpo"}.get(method, method),
+        "config": {"learning_rate": 0.1, "reference": REFERENCE.get(method)},
+    }
+    if digest.startswith("re-"):
+        return {"job": job, "stage": method, "arms": [a for a, found in arms.items() if method in found]}
+    return job
+
+
+def make_view(
+    *, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False, full: bool = False
+) -> ComparisonView:
+    record = make_record(seeds=seeds, random_weights=random_weights, full=full)
+    shares = {"sft": 0.4, "sft_dpo": 0.5, "orpo": 0.7, **({"sft_dpo_precomputed": 0.5} if full else {})}
     items = {
         f"{arm}@{seed}": {
             "preference.accuracy": {f"i{n}": float((n * 7 + seed) % 100 < 100 * share) for n in range(100)}
@@ -180,16 +251,24 @@ def make_view(*, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False) 
         for seed in seeds
     }
     items["base"] = {"preference.accuracy": {f"i{n}": float(n % 2) for n in range(100)}}
-    rows = [
-        {
-            "step": s,
-            "metrics": {
-                "probe_logp_chosen": -1 + s / 100,
-                "probe_logp_rejected": -1 - s / 100,
-                "probe_log_odds_margin": s / 50,
-            },
-        }
-        for s in (0, 14, 28)
-    ]
-    series = {d: rows for d, r in record.results.items() if r.kind == "train"}
+    series = {d: _series(d, r) for d, r in record.results.items() if r.kind == "train"}
     return ComparisonView(record, items, series)
+
+
+def _series(digest: str, result: StageResult) -> list[dict[str, Any]]:
+    """Probes at three steps; ORPO starts slower and ends higher."""
+    method = digest.rstrip("0123456789")
+    start, rise = {"sft": (0.5, 0.1), "orpo": (0.5, 0.3)}.get(method, (0.6, 0.15))
+    rows = []
+    for step in (0, 14, 28):
+        done = step / 28
+        metrics = {
+            "probe_logp_chosen": -1 + step / 100,
+            "probe_logp_rejected": -1 - step / 100,
+            "probe_log_odds_margin": step / 50,
+            "probe_preference_accuracy": start + rise * (done**2 if method == "orpo" else done),
+            "elapsed_seconds": 1 + done * (SECONDS[method] - 1.5),
+            "elapsed_flops": done * FLOPS[method],
+        }
+        rows.append({"step": step, "metrics": metrics})
+    return rows

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.evidence.estimate import Estimate, log_ratio
 from harness.evidence.view import ComparisonView
 from harness.records import StageResult
 
 SUMMED = ("wall_seconds", "flops", "energy_joules")
 MAXIMAL = ("peak_memory_bytes",)
+TIMED = ("wall_seconds", "energy_joules")
 QUANTITIES = (*SUMMED[:1], *MAXIMAL, *SUMMED[1:])
 
 
@@ -61,6 +63,19 @@ def arm_cost(view: ComparisonView, arm: str, quantity: str) -> Cost:
     per_seed = tuple(_summary(values, quantity) for values in by_seed.values())
     blocks = tuple(value for values in by_seed.values() for value in values)
     return Cost(quantity, _summary(per_seed, quantity), per_seed, None, sources, blocks)
+
+
+def cost_ratio(view: ComparisonView, a: str, b: str, quantity: str) -> Estimate:
+    """Arm a's figure over arm b's: of seconds and joules the geometric mean over blocks with its 95%
+    interval, of FLOPs and bytes a value."""
+    left, right = arm_cost(view, a, quantity), arm_cost(view, b, quantity)
+    if left.value is None or not right.value:
+        reason = left.reason or right.reason or "a measured figure is zero"
+        return Estimate(None, None, None, 0, None, "", reason=reason)
+    if quantity in TIMED:
+        return log_ratio(left.per_block, right.per_block)
+    ratio, n = left.value / right.value, len(left.per_block)
+    return Estimate(ratio, None, None, n, None, "this run", reason="a repeatable value, no interval")
 
 
 def _summary(values: Sequence[float], quantity: str) -> float:

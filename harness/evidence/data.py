@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from harness.evidence.costs import QUANTITIES, arm_cost, memory_kind
+from harness.evidence.costs import QUANTITIES, arm_cost, cost_ratio, memory_kind
 from harness.evidence.estimate import Estimate
 from harness.evidence.labels import unequal
 from harness.evidence.pairs import Evidence
@@ -48,12 +48,10 @@ def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
             missing[quantity] = found.reason or "unknown"
         if quantity == "peak_memory_bytes":
             cost["memory_kind"] = memory_kind(view)
-    whole = (
-        arm_cost(view, view.cost_reference, "wall_seconds").value
-        if view.cost_reference in view.arms
-        else None
-    )
-    cost["relative"] = cost["wall_seconds"] / whole if whole and cost["wall_seconds"] else None
+    cost |= {"relative": None, "relative_low": None, "relative_high": None}
+    if view.cost_reference in view.arms:
+        ratio = cost_ratio(view, arm, view.cost_reference, "wall_seconds")
+        cost |= {"relative": ratio.value, "relative_low": ratio.low, "relative_high": ratio.high}
     if cost["relative"] is None:
         missing["relative"] = f"no training time of {view.cost_reference}"
     missing["helpfulness"] = "no grader"

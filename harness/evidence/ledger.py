@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from harness.evidence.costs import arm_cost, memory_kind, memory_name
+from harness.evidence.costs import memory_kind, memory_name
 from harness.evidence.view import ComparisonView
 from harness.records import StageResult
 from harness.tables import Cell, CellKind, Table
 
+THEORY = "Theory: weights, attention and head as in docs/design.md; padded tokens count."
 PHASES = (
     "start_up_seconds",
     "model_load_seconds",
@@ -113,24 +114,4 @@ def flops_table(view: ComparisonView) -> Table:
                     Cell(", ".join(unknown) or "none"),
                 )
             )
-    return Table("flops", "FLOPs: counted against theory", columns, tuple(rows), tuple(_ratio_notes(view)))
-
-
-def _ratio_notes(view: ComparisonView) -> list[str]:
-    notes = ["Theory: weights, attention and head as in docs/design.md; padded tokens count."]
-    costs = {arm: arm_cost(view, arm, "flops").value for arm in view.arms}
-    orpo, both = costs.get("orpo"), costs.get("sft_dpo")
-    if orpo and both:
-        notes.append(
-            f"ORPO / (SFT + DPO) = {orpo / both:.3f} of all FLOPs; one epoch each and equal "
-            "lengths give 0.545 (full) or 0.500 (LoRA) of the bodies' FLOPs."
-        )
-    cells = view.cells_of("sft_dpo")[:1] if "sft_dpo" in view.arms else []
-    dpo = view.stages_of(cells[0])[-1].measured("flops") if cells else None
-    own = view.stages_of(view.cells_of("orpo")[0])[0].measured("flops") if "orpo" in view.arms else None
-    if dpo and dpo.value and own and own.value:
-        notes.append(
-            f"ORPO / DPO = {own.value / dpo.value:.3f} of all FLOPs at the first seed; the "
-            "bodies' share in theory: 0.75 (full), 0.67 (LoRA), 1.0 with a precomputed reference."
-        )
-    return notes
+    return Table("flops", "FLOPs: counted against theory", columns, tuple(rows), (THEORY,))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.evidence.costs import QUANTITIES, arm_cost, memory_kind
-from harness.evidence.estimate import Estimate, log_ratio, paired_items, paired_seeds
+from harness.evidence.costs import QUANTITIES, TIMED, arm_cost, cost_ratio, memory_kind
+from harness.evidence.estimate import Estimate, paired_items, paired_seeds
 from harness.evidence.verdict import verdict
 from harness.evidence.view import ComparisonView
 
 NEITHER_IS_BETTER = ("answer_tokens", "logp_chosen", "logp_rejected")
-NO_RATIO_INTERVAL = ("flops", "peak_memory_bytes")
 HEADLINE_WIN_RATE = "alpaca_eval.win_rate"
 NOT_JUDGED = "not judged on CPU"
 HOST_MEMORY = "host memory holds the imports and does not repeat, so memory is judged on CUDA alone"
@@ -88,20 +87,11 @@ def _by_seed(view: ComparisonView, arm: str, metric: str) -> dict[int, dict[str,
 
 def _cost(view: ComparisonView, quantity: str, a: str, b: str) -> Evidence:
     left, right = arm_cost(view, a, quantity), arm_cost(view, b, quantity)
-    sources = (*left.sources, *right.sources)
-    name = f"cost.{quantity}"
-    if left.value is None or not right.value:
-        reason = left.reason or right.reason or "a measured figure is zero"
-        nothing = Estimate(None, None, None, 0, None, "", reason=reason)
-        return Evidence(name, a, b, "ratio", nothing, verdict(nothing), sources)
-    if quantity in NO_RATIO_INTERVAL:
-        word = "equal" if left.value == right.value else "less" if left.value < right.value else "more"
-        reason = "a repeatable value, no interval"
+    estimate, sources = cost_ratio(view, a, b, quantity), (*left.sources, *right.sources)
+    if estimate.value is None or quantity in TIMED:
+        said = verdict(estimate, neutral=1.0, words=("worse", "better"))
+    else:
+        said = "equal" if estimate.value == 1 else "less" if estimate.value < 1 else "more"
         if quantity == "peak_memory_bytes" and memory_kind(view) == "host_rss":
-            word, reason = NOT_JUDGED, HOST_MEMORY
-        ratio, n = left.value / right.value, len(left.per_block)
-        exact = Estimate(ratio, None, None, n, None, "this run", reason=reason)
-        return Evidence(name, a, b, "ratio", exact, word, sources)
-    estimate = log_ratio(left.per_block, right.per_block)
-    said = verdict(estimate, neutral=1.0, words=("worse", "better"))
-    return Evidence(name, a, b, "ratio", estimate, said, sources)
+            said, estimate = NOT_JUDGED, replace(estimate, reason=HOST_MEMORY)
+    return Evidence(f"cost.{quantity}", a, b, "ratio", estimate, said, sources)

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence import dynamics, ledger, origins, tables
-from harness.evidence.costs import arm_cost, memory_kind, memory_name, share_of_imports
+from harness.evidence.claims import claims_table
+from harness.evidence.costs import cost_ratio, memory_kind, memory_name, share_of_imports
 from harness.evidence.data import comparison_data
 from harness.evidence.estimate import POPULATION_TARGET
+from harness.evidence.frontier import cost_figure, crossings_table, equal_cost_table, pareto_table
+from harness.evidence.limits import limits
 from harness.evidence.pairs import Evidence, all_evidence
+from harness.evidence.predictions import predictions_table
+from harness.evidence.ratios import ratios_table
+from harness.evidence.reference import attribution_table, reference_table
+from harness.evidence.sharing import prices_table, sharing_table
+from harness.evidence.throughput import conditions_table, throughput_table
 from harness.evidence.view import ComparisonView
-from harness.tables import Figure, Report, Section
+from harness.pipeline.claims import Claim
+from harness.tables import Figure, Report, Section, Table
 
 HEADLINE_METRICS = ("alpaca_eval.win_rate_vs_sft_dpo", "rubric.grade", "preference.accuracy")
 OPENINGS = {
@@ -20,15 +29,35 @@ OPENINGS = {
 }
 
 
-def build_report(view: ComparisonView) -> Report:
-    """All sections, tables and figures of one comparison."""
+def build_report(view: ComparisonView, claims: Sequence[Claim] = ()) -> Report:
+    """All sections, tables and figures of one comparison; `claims` are judged on it."""
     evidence = all_evidence(view)
     sections = [
         Section("Costs and results", (), (tables.main_table(view),)),
         *_quality(view, evidence),
-        Section("What can and cannot be concluded", _limits(view)),
+        Section("What can and cannot be concluded", limits(view)),
+        *_quality_against_cost(view),
         _dynamics(view),
-        Section("Cost ledger", (), (ledger.ledger_table(view), ledger.flops_table(view))),
+        *_optional("Published claims on cost", claims_table(view, claims)),
+        *_optional(
+            "Where the cost comes from",
+            reference_table(view),
+            attribution_table(view),
+            ratios_table(view),
+            sharing_table(view),
+            prices_table(view),
+        ),
+        Section(
+            "Cost ledger",
+            (),
+            (
+                ledger.ledger_table(view),
+                ledger.flops_table(view),
+                throughput_table(view),
+                conditions_table(view),
+            ),
+        ),
+        *_optional("Predicted and measured", predictions_table(view)),
         Section("Parity", (), (origins.parity_table(view),)),
         Section("Data", (), (origins.data_table(view),)),
         Section("Provenance", (), (origins.sources_table(view), origins.provenance_table(view))),
@@ -46,7 +75,7 @@ def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section
         )
         costs = [e for e in evidence if e.quantity.startswith("cost.")]
         return [Section("Scores", (reason,), (tables.evidence_table(view, costs),))]
-    metric = next((m for m in HEADLINE_METRICS[1:] if m in view.metrics()), view.metrics()[0])
+    metric = _score_of_costs(view)
     return [
         Section(
             "Scores",
@@ -55,6 +84,27 @@ def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section
             _drawn(dynamics.score_figure(view, metric)),
         )
     ]
+
+
+def _score_of_costs(view: ComparisonView) -> str:
+    """The score that stands against costs: one that every arm has by itself, without a rival."""
+    return next((m for m in HEADLINE_METRICS[1:] if m in view.metrics()), view.metrics()[0])
+
+
+def _quality_against_cost(view: ComparisonView) -> list[Section]:
+    if view.random_weights:
+        return []
+    figures = _drawn(cost_figure(view))
+    tables = [equal_cost_table(view), crossings_table(view)] if figures else []
+    if view.metrics():
+        tables.append(pareto_table(view, _score_of_costs(view)))
+    return [Section("Quality against cost", (), tuple(tables), figures)] if tables else []
+
+
+def _optional(title: str, *found: Table | None) -> list[Section]:
+    """A section of the tables that have rows; none without any."""
+    kept = tuple(table for table in found if table is not None and table.rows)
+    return [Section(title, (), kept)] if kept else []
 
 
 def _dynamics(view: ComparisonView) -> Section:
@@ -127,8 +177,15 @@ def _cost_sentence(view: ComparisonView) -> str:
         ("peak_memory_bytes", memory_name(view)),
     )
     for quantity, name in names:
-        orpo, both = (arm_cost(view, arm, quantity).value for arm in ("orpo", "sft_dpo"))
-        parts.append(f"{orpo / both:.0%} of its {name}" if orpo and both else f"its {name} was not measured")
+        ratio = cost_ratio(view, "orpo", "sft_dpo", quantity)
+        between = ""
+        if ratio.low is not None and ratio.high is not None and ratio.low != ratio.high:
+            between = f" (95% {ratio.low:.0%} to {ratio.high:.0%})"
+        parts.append(
+            f"its {name} was not measured"
+            if ratio.value is None
+            else f"{ratio.value:.0%} of its {name}{between}"
+        )
     imports = share_of_imports(view) if memory_kind(view) == "host_rss" else None
     caveat = f" ({imports:.0%} or more of it imports)" if imports is not None else ""
     return f"Against SFT then DPO (100%), ORPO took {parts[0]}, {parts[1]} and {parts[2]}{caveat}."
@@ -142,47 +199,3 @@ def _sureness_sentence(view: ComparisonView) -> str:
         f"This rests on {seeds} seed{'s' if seeds > 1 else ''}, {pairs:,} training pairs and "
         f"{view.prepared['test_pairs']:,} held-out pairs, and {parity}."
     )
-
-
-def _limits(view: ComparisonView) -> tuple[str, ...]:
-    found = []
-    if len(view.seeds) == 1:
-        found.append(
-            "One seed: differences between arms cannot be told from differences between "
-            "seeds. Item-level intervals speak of this one seed; times have no interval."
-        )
-    elif len(view.seeds) < 5:
-        found.append(
-            f"{len(view.seeds)} seeds: only large differences are detectable; the smallest "
-            "ones stand beside each verdict."
-        )
-    if view.random_weights:
-        found.append("Random weights: time, memory and FLOPs are real, quality is not measured.")
-    if memory_kind(view) == "host_rss":
-        found.append(
-            "CPU: memory is the host's resident peak with everything imported, and never VRAM; "
-            "claims about GPU memory need a GPU. CPU times say little about GPU times."
-        )
-    if view.prepared["source"] == "embedded":
-        found.append(
-            "The embedded world is made by code to show that the path works; nothing about "
-            "real models or real text follows from it."
-        )
-    if view.record.plan.spec.get("fell_back"):
-        found.append(
-            "Full settings did not fit this GPU: every arm trained by the comparison's "
-            "`if_too_large` settings, which are the ones recorded."
-        )
-    spread = {c.detail for c in view.record.parity if c.check == "tuning_trials"}
-    found.append(f"Hyper-parameters: tuning trials per arm: {', '.join(spread)}.")
-    own = view.prepared["sft_data"]
-    found.append(
-        "SFT trained on "
-        + (
-            "external data: " + ", ".join(f"{a} on {s}" for a, s in own.items())
-            if own
-            else "the chosen answers of the same pairs"
-        )
-        + "."
-    )
-    return tuple(found)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.evidence.costs import QUANTITIES, arm_cost, memory_name
+from harness.evidence.costs import QUANTITIES, arm_cost, cost_ratio, memory_name
 from harness.evidence.estimate import ITEMS_TARGET
 from harness.evidence.labels import marked
 from harness.evidence.labels import notes as label_notes
@@ -35,8 +35,9 @@ def main_table(view: ComparisonView) -> Table:
     rows = []
     notes = [
         "Training time: from model load to the final checkpoint, summed over stages; mean of "
-        f"{len(view.seeds)} seed(s). Relative cost: training time over that of "
-        f"{view.cost_reference}. Win rate: against {_rival(view)}, 50% = equal.",
+        f"{len(view.seeds)} seed(s). Relative cost: training time over that of {view.cost_reference}, "
+        f"geometric mean over seeds and repeats with its 95% interval. Win rate: against "
+        f"{_rival(view)}, 50% = equal.",
         *label_notes(view, *QUANTITIES, HEADLINE_WIN_RATE),
     ]
     for arm in view.arms:
@@ -66,9 +67,8 @@ def _relative(view: ComparisonView, arm: str) -> Cell:
         return Cell(None, reason=f"{view.cost_reference} is not in this comparison")
     own, whole = (arm_cost(view, a, "wall_seconds") for a in (arm, view.cost_reference))
     sources = tuple(dict.fromkeys((*own.sources, *whole.sources)))
-    if own.value is None or not whole.value:
-        return Cell(None, reason=own.reason or whole.reason, sources=sources)
-    return Cell(own.value / whole.value, "percent", digits=1, sources=sources)
+    ratio = cost_ratio(view, arm, view.cost_reference, "wall_seconds")
+    return Cell(ratio.value, "percent", ratio.low, ratio.high, 1, reason=ratio.reason, sources=sources)
 
 
 def _rival(view: ComparisonView) -> str:

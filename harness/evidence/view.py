@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -65,6 +66,21 @@ class ComparisonView:
         """The training stages of a cell, in order."""
         return [self.record.results[digest] for digest in cell.stages]
 
+    def rehearsal_of(self, digest: str) -> StageResult | None:
+        """The rehearsal that stood for a training stage, or None in records without one."""
+        plan = self.record.plan
+        for rehearsed in plan.rehearsals:
+            if digest in {stage.digest for stage in self.trained_by(rehearsed)}:
+                return self.record.results.get(rehearsed)
+        return None
+
+    def trained_by(self, rehearsal: str) -> list[StageResult]:
+        """The training stages, over all seeds and repeats, that a rehearsal stood for."""
+        plan = self.record.plan
+        job = plan.stages[rehearsal].config["job"]
+        alike = [d for d, s in plan.stages.items() if s.kind == "train" and _settings(s.config, job) == job]
+        return [self.record.results[d] for d in alike if d in self.record.results]
+
     def metrics(self) -> list[str]:
         """Every `benchmark.metric` that some cell has, in order of appearance."""
         found: dict[str, None] = {}
@@ -112,3 +128,8 @@ class ComparisonView:
         """The arm's score at each seed that has it: (num_seeds,)."""
         tables = [self.items.get(f"{arm}@{cell.seed}", {}).get(metric) for cell in self.cells_of(arm)]
         return [sum(t.values()) / len(t) for t in tables if t]
+
+
+def _settings(config: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
+    """A training stage's settings without what tells repeats apart."""
+    return {key: config.get(key) for key in job}

@@ -41,21 +41,24 @@ class EnergyMeter:
         self._joules = None if ended is None else ended - self._started
 
     def measurements(self, phases: Mapping[str, float] | None = None) -> list[Measurement]:
-        """One entry, `energy_joules`: the sum over `phases`, or of all between start and stop."""
+        """`energy_joules`: the sum over `phases`, or of all between start and stop.
+
+        A reference pass before training, where there was one, is `reference_joules` too.
+        """
         value, source = self._joules, "NVML total energy of the GPU"
         if phases is not None:
             value = sum(phases.values()) if phases and value is not None else None
             source += ": " + " + ".join(phases)
-        return [
-            Measurement(
-                quantity="energy_joules",
-                value=value,
-                unit="J",
-                scope="stage",
-                source=source,
-                reason=None if value is not None else self._reason or "the counter was not read",
-            )
-        ]
+        found = [self._entry("energy_joules", value, source)]
+        if phases and "reference" in phases and value is not None:
+            found.append(self._entry("reference_joules", phases["reference"], "NVML total energy of the GPU"))
+        return found
+
+    def _entry(self, quantity: str, value: float | None, source: str) -> Measurement:
+        reason = None if value is not None else self._reason or "the counter was not read"
+        return Measurement(
+            quantity=quantity, value=value, unit="J", scope="stage", source=source, reason=reason
+        )
 
     def read(self) -> float | None:
         """The counter now; None where there is none, with the reason kept."""

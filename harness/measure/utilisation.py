@@ -70,6 +70,21 @@ def _fastest(product: Any, flops: float, seconds: float, source: str) -> Peak:
             return Peak(flops / best, source)
 
 
+def device_peak(dtype: str) -> tuple[Peak | None, str | None]:
+    """The peak of the device that torch computes on, or why none is known.
+
+    Of a GPU the data sheet's, of a CPU a measured one, for float32 alone.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name(0)
+        return published_peak(name, dtype), f"no published peak of {name} in {dtype} is known here"
+    if dtype != "float32":
+        return None, f"no peak is measured on a CPU in {dtype}"
+    return measured_peak(), None
+
+
 def utilisation(useful: float, executed: float, seconds: float, peak: Peak) -> tuple[float, float]:
     """MFU and HFU as shares of `peak`; above 1 the peak is not that of this device."""
     whole = seconds * peak.flops_per_second

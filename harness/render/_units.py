@@ -11,7 +11,9 @@ _JOULES = ((3.6e6, "kWh"), (1e3, "kJ"), (1, "J"))
 
 
 def seconds(value: float) -> str:
-    """`12.3 s`, `4.2 min`, `3.1 h`."""
+    """`81 ms`, `12.3 s`, `4.2 min`, `3.1 h`."""
+    if 0 < value < 0.9995:
+        return f"{1000 * value:.3g} ms"
     if value >= 7200:
         return f"{value / 3600:.1f} h"
     if value >= 300:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness import registry
+from harness.measure.utilisation import device_peak
 from harness.records import Measurement
 from harness.stages.context import Context, Outcome
 from harness.stages.train import make_job
@@ -30,8 +31,17 @@ def run(context: Context) -> Outcome:
         "host_growth_bytes": _value(memory, "host_growth_bytes"),
         **_device(),
     }
+    facts["peak"] = _peak(str(facts["dtype"]))
     kept = context.folder / "model"
     return Outcome(facts=facts, outputs={"model": "model"} if kept.is_dir() else {})
+
+
+def _peak(dtype: str) -> dict[str, Any]:
+    """What MFU is a share of; measured after everything else, so that it disturbs nothing."""
+    peak, reason = device_peak(dtype)
+    if peak is None:
+        return {"flops_per_second": None, "source": None, "reason": reason}
+    return {"flops_per_second": peak.flops_per_second, "source": peak.source, "reason": None}
 
 
 def _value(memory: dict[str, Measurement], quantity: str) -> float | None:

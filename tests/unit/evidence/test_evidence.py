@@ -110,6 +110,8 @@ def test_comparison_json_keeps_its_contract() -> None:
         "flops",
         "energy_joules",
         "relative",
+        "relative_low",
+        "relative_high",
     }
     assert orpo["cost"]["memory_kind"] == "host_rss"
     assert orpo["cost"]["relative"] == pytest.approx(26.25 / 42.0)

@@ -102,5 +102,6 @@ def test_captions_count_the_pairs_that_there_are() -> None:
     facts = {**view.prepared, "test_pairs": 20}
     prep = view.record.results["prep"].model_copy(update={"facts": facts})
     record = view.record.model_copy(update={"results": {**view.record.results, "prep": prep}})
-    figure = build_report(replace(view, record=record)).figures()[1]
+    figures = build_report(replace(view, record=record)).figures()
+    figure = next(figure for figure in figures if figure.name == "log_probs")
     assert "the same 20 held-out pairs" in figure.caption

@@ -14,6 +14,7 @@ from synthetic import make_view
 
 from harness import registry
 from harness.evidence.report import build_report
+from harness.pipeline.claims import load_claims
 from harness.render import _units, latex, markdown
 from harness.render import csv as csv_format
 from harness.render import json as json_format
@@ -139,10 +140,15 @@ def test_a_long_latex_table_breaks_over_pages(tmp_path: Path) -> None:
     assert text.count(r"a & b \\") == 2
 
 
+def full_report() -> Report:
+    """With every table and figure that a report can hold."""
+    return build_report(make_view(full=True), load_claims())
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX on this machine")
 def test_the_paper_template_compiles_with_a_real_tex(tmp_path: Path) -> None:
     for name in registry.names("formats"):
-        registry.load("formats", name).render(build_report(make_view()), tmp_path)
+        registry.load("formats", name).render(full_report(), tmp_path)
     template = Path(__file__).parents[3] / "reports" / "templates" / "paper.tex"
     (tmp_path / "paper.tex").write_text(template.read_text())
     done = subprocess.run(
@@ -173,7 +179,7 @@ def test_axes_name_the_unit_of_flops() -> None:
 def test_the_paper_template_asks_for_what_a_report_holds(tmp_path: Path) -> None:
     template = (Path(__file__).parents[3] / "reports" / "templates" / "paper.tex").read_text()
     for name in registry.names("formats"):
-        registry.load("formats", name).render(build_report(make_view()), tmp_path)
+        registry.load("formats", name).render(full_report(), tmp_path)
     tables = set(re.findall(r"\\(?:report|optional)table\{(\w+)\}", template))
     figures = set(re.findall(r"\\reportfigure\{(\w+)\}", template))
     assert tables == {p.stem for p in (tmp_path / "tables").glob("*.tex")}

@@ -1,0 +1,220 @@
+"""Ratios, the reference's cost, predictions, quality against cost, claims: by figures known beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from synthetic import FLOPS, SECONDS, make_view
+
+from harness.errors import UserError
+from harness.evidence.claims import claims_table, judged
+from harness.evidence.curves import AXES, Curve, crossings, curves, pareto
+from harness.evidence.frontier import crossings_table, equal_cost_table, pareto_table
+from harness.evidence.limits import limits
+from harness.evidence.predictions import predictions_table
+from harness.evidence.ratios import equal_lengths, ratios_table
+from harness.evidence.reference import attribution_table, reference_table
+from harness.evidence.sharing import prices_table, sharing_table
+from harness.evidence.throughput import conditions_table, step_seconds, throughput_table
+from harness.evidence.view import ComparisonView
+from harness.pipeline.claims import Claim, load_claims
+from harness.records import Measurement
+from harness.tables import Table
+
+
+def column(table: Table | None, name: str) -> list[Any]:
+    assert table is not None
+    index = table.columns.index(name)
+    return [row[index].value for row in table.rows]
+
+
+def with_entry(view: ComparisonView, digest: str, entry: Measurement) -> ComparisonView:
+    """The view with one ledger entry of a stage replaced."""
+    stage = view.record.results[digest]
+    ledger = [entry if m.quantity == entry.quantity else m for m in stage.ledger]
+    results = {**view.record.results, digest: stage.model_copy(update={"ledger": ledger})}
+    return replace(view, record=view.record.model_copy(update={"results": results}))
+
+
+@pytest.mark.parametrize(
+    ("methods", "tuning", "ratio"),
+    [
+        (["sft", "dpo"], "full", Fraction(12, 22)),
+        (["sft", "dpo"], "lora", Fraction(8, 16)),
+        (["dpo"], "full", Fraction(12, 16)),
+        (["dpo"], "lora", Fraction(8, 12)),
+    ],
+)
+def test_ratios_at_equal_lengths(methods: list[str], tuning: str, ratio: Fraction) -> None:
+    assert equal_lengths(methods, tuning) == ratio
+
+
+def test_ratios_stand_for_every_dpo_arm() -> None:
+    table = ratios_table(make_view(full=True))
+    assert column(table, "ratio") == [
+        "orpo / (sft + dpo of sft_dpo)",
+        "orpo / (dpo of sft_dpo)",
+        "orpo / (sft + dpo of sft_dpo_precomputed)",
+        "orpo / (dpo of sft_dpo_precomputed)",
+    ]
+    assert column(table, "all FLOPs, counted")[:2] == pytest.approx([2 / 3.67, 2 / 2.67])
+    assert column(table, "body FLOPs, formula")[:2] == pytest.approx([12 / 22, 12 / 16])
+    assert column(table, "body FLOPs at equal lengths and epochs")[:2] == pytest.approx([6 / 11, 0.75])
+
+
+def test_the_reference_table_counts_sequences() -> None:
+    table = reference_table(make_view(full=True))
+    assert column(table, "forwarded per pair") == [1, 4, 2, 2]
+    assert column(table, "with gradient") == [1, 2, 2, 2]
+    assert column(table, "once, before training") == [0, 0, 0, 2]
+    assert column(table, "reference pass before training") == ["none", "within the steps", "none", 4.0]
+
+
+def test_the_difference_is_split_into_parts_that_add_up() -> None:
+    table = attribution_table(make_view(full=True))
+    for row in table.rows if table else ():
+        _, both, orpo, whole, stage, reference, rest = (cell.value for cell in row)
+        if whole is not None:
+            assert whole == pytest.approx(both - orpo)
+            assert stage + reference + rest == pytest.approx(whole)
+    assert column(table, "of it: reference")[0] == pytest.approx(1.05 * (30 - (29 - 4)))
+    assert column(table, "of it: implementation")[2] == pytest.approx(2.67e12 - 0.67e12 - 2e12, abs=1)
+    assert attribution_table(make_view()) is None
+
+
+def test_sharing_one_sft() -> None:
+    table = sharing_table(make_view(full=True))
+    assert column(table, "SFT split over")[0] == "sft_dpo, sft_dpo_precomputed"
+    alone, split, free = (column(table, name)[0] for name in ("alone", "SFT split", "SFT at no cost"))
+    sft = 1.05 * SECONDS["sft"]
+    assert (alone - split, alone - free) == (pytest.approx(sft / 2), pytest.approx(sft))
+
+
+def test_money_needs_the_users_factors() -> None:
+    assert prices_table(make_view()) is None
+    table = prices_table(make_view(full=True))
+    assert table is not None
+    assert table.columns[1] == "money (EUR)"
+    seconds = 1.05 * (SECONDS["sft"] + SECONDS["dpo"])
+    assert column(table, "money (EUR)")[1] == pytest.approx(3.6 * seconds / 3600)
+    assert column(table, "CO2 (g)") == [None] * 4
+
+
+def test_predictions_stand_beside_what_was_measured() -> None:
+    table = predictions_table(make_view(full=True))
+    rows = [[cell.value for cell in row] for row in table.rows][:3]
+    assert [row[1] for row in rows] == ["FLOPs", "host memory above imports", "training time"]
+    assert [row[4] for row in rows] == pytest.approx([1.0, 2.0, 1.0])
+    assert [row[6] for row in rows] == ["within 1%", "outside 20%", "within 15%"]
+    assert predictions_table(make_view()).rows == ()
+
+
+def test_a_stage_that_measured_nothing_is_not_compared() -> None:
+    view = make_view(full=True)
+    absent = Measurement(quantity="flops", value=None, unit="FLOP", scope="stage", source="x", reason="lost")
+    for digest in ("dpo0", "dpo1"):
+        view = with_entry(view, digest, absent)
+    rows = {(r[0].value, r[1].value): r[6].value for r in predictions_table(view).rows}
+    assert rows["dpo of sft_dpo", "FLOPs"] == "not compared"
+
+
+def test_a_curve_adds_up_stages_and_is_linear_between_probes() -> None:
+    found = curves(make_view(), "sft_dpo", AXES[0])[0]
+    assert found.total == FLOPS["sft"] + FLOPS["dpo"]
+    assert found.cost[2:4] == (FLOPS["sft"], FLOPS["sft"])
+    assert found.at(0.25 * FLOPS["sft"]) == pytest.approx(0.525)
+    assert found.at(1.01 * found.total) is None
+    assert found.within(99 * found.total) == pytest.approx(0.75)
+    assert curves(make_view(), "orpo", AXES[2]) == []
+
+
+def test_crossings_of_mean_curves() -> None:
+    a = [Curve(0, (0.0, 1.0, 2.0, 3.0), (0.5, 0.5, 0.6, 0.9), 3.0)]
+    b = [Curve(0, (0.0, 1.0, 2.0, 3.0), (0.5, 0.6, 0.7, 0.8), 3.0)]
+    assert crossings(a, b) == [(pytest.approx(2.5), True)]
+    assert crossings(b, a) == [(pytest.approx(2.5), False)]
+    assert crossings(a, a) == []
+    touching = [Curve(0, (0.0, 1.0, 2.0, 3.0), (0.5, 0.6, 0.6, 0.95), 3.0)]
+    assert crossings(touching, a) == []
+
+
+def test_at_equal_cost_a_cheaper_arm_counts_as_it_ended() -> None:
+    table = equal_cost_table(make_view())
+    rows = {row[0].value: row for row in table.rows}
+    budget = rows["FLOPs of sft_dpo"]
+    assert [cell.value for cell in budget[1:5]] == pytest.approx([3.67e12, 0.6, 0.75, 0.8])
+    assert rows["FLOPs of sft"][3].value == pytest.approx(0.6)
+    assert not any("joules" in name for name in rows)
+
+
+def test_crossings_are_named_with_who_leads() -> None:
+    rows = [[c.value for c in row] for row in crossings_table(make_view()).rows]
+    assert ["FLOPs", "sft", "orpo", rows[1][3], "orpo"] == rows[1]
+    assert 1e12 < rows[1][3] < 2e12
+
+
+def test_the_pareto_front() -> None:
+    points = {"a": (1.0, 0.5), "b": (2.0, 0.7), "c": (3.0, 0.6), "same": (2.0, 0.7)}
+    assert pareto(points) == {"a": [], "b": [], "c": ["b", "same"], "same": []}
+    table = pareto_table(make_view(), "preference.accuracy")
+    assert column(table, "training time") == ["on the front", "dominated by orpo", "on the front"]
+    assert column(table, "energy") == [None, None, None]
+
+
+def test_claims_are_judged() -> None:
+    view = make_view(full=True)
+    verdicts = {claim.id: judged(view, claim)[1] for claim in load_claims()}
+    assert verdicts["no_reference_model"] == "supported"
+    assert verdicts["half_the_forward_passes"] == "supported"
+    assert verdicts["one_model_in_memory"] == "supported"
+    assert verdicts["half_the_memory"] == "not measured"
+    assert verdicts["relative_cost"] == "not separable: no spread to judge it by"
+    wrong = Claim(
+        id="x", statement="s", source="s", quantity="flops", a="orpo", b="sft_dpo", expected=[0.1, 0.2]
+    )
+    assert judged(view, wrong)[1] == "contradicted"
+    gone = wrong.model_copy(update={"b": "nobody"})
+    assert judged(view, gone)[0].reason == "nobody is not in this comparison"
+    assert claims_table(view, []) is None
+
+
+def test_one_time_alone_decides_no_claim() -> None:
+    claim = next(c for c in load_claims() if c.id == "relative_cost")
+    assert judged(make_view(seeds=(0,)), claim)[1] == "not separable: one seed has no interval"
+
+
+def test_a_broken_claim_file_is_one_message(tmp_path: Any) -> None:
+    (tmp_path / "a.yaml").write_text("claims:\n  - id: x\n    statment: y\n")
+    with pytest.raises(UserError, match="statment"):
+        load_claims(tmp_path)
+    assert load_claims(tmp_path / "none") == []
+
+
+def test_steps_are_timed_between_rows_whatever_stands_between() -> None:
+    rows = [(0, "probe", 1.0), (1, "loss", 3.0), (2, "probe", 4.0), (2, "loss", 4.1), (3, "loss", 5.0)]
+    series = [{"step": s, "metrics": {kind: 0.1, "elapsed_seconds": t}} for s, kind, t in rows]
+    assert step_seconds(series) == pytest.approx([2.0, 1.0, 0.9])
+    assert step_seconds([{"step": 1, "metrics": {"loss": 1.0}}]) == []
+
+
+def test_utilisation_is_a_share_of_the_rehearsals_peak() -> None:
+    table = throughput_table(make_view(full=True))
+    assert column(table, "MFU")[0] == pytest.approx(0.8 * FLOPS["sft"] / SECONDS["sft"] / 1e12)
+    assert column(table, "HFU")[0] == pytest.approx(FLOPS["sft"] / SECONDS["sft"] / 1e12)
+    assert column(throughput_table(make_view()), "MFU")[0] is None
+
+
+def test_what_disturbed_a_stage_stands_in_the_limits() -> None:
+    view = make_view()
+    assert not any("disturbed" in line for line in limits(view))
+    stage = view.record.results["dpo0"]
+    loud = stage.model_copy(update={"notes": ["other processes used 40.0% of the CPU time"]})
+    results = {**view.record.results, "dpo0": loud}
+    view = replace(view, record=view.record.model_copy(update={"results": results}))
+    assert any("disturbed" in line and "40.0%" in line for line in limits(view))
+    assert "other processes used 40.0% of the CPU time" in column(
+        conditions_table(view), "spoils time and energy"
+    )
