@@ -14,7 +14,7 @@ SELECTION = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call
             $(call flag,SEEDS,seeds) $(SETS) --out "$(OUT)"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
-.PHONY: help setup compare plan cost report ui doctor list test test-all golden lint bench example clean
+.PHONY: help setup compare plan cost report ui doctor list test test-all golden lint bench bench-gpu example clean
 help:
 	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT=]   run a comparison"
 	@echo "make plan [the same]      what would run; runs nothing"
@@ -22,7 +22,7 @@ help:
 	@echo "make report [RUN=latest]  render a finished run again"
 	@echo "make ui [PORT=5000]       MLflow on 127.0.0.1"
 	@echo "make doctor | list        what this machine has | what there is to choose from"
-	@echo "make test | test-all | lint | bench | example"
+	@echo "make test | test-all | lint | bench | bench-gpu | example"
 
 setup: $(READY)
 
@@ -77,7 +77,11 @@ lint: $(READY_DEV)
 
 bench: $(READY_DEV)
 	$(BIN)/python benchmarks/start.py
-	$(BIN)/python benchmarks/window.py
+	$(BIN)/python benchmarks/overhead.py
+
+# Costs at real sizes on this machine's GPU; TOKENIZER= and DATA= are folders.
+bench-gpu: $(READY)
+	$(BIN)/python benchmarks/gpu.py --tokenizer "$(TOKENIZER)" --data "$(DATA)" $(if $(MODELS),--models $(MODELS))
 
 # The report that stands in the repository, made by the default comparison.
 example: $(READY)

@@ -14,7 +14,6 @@ import pyarrow.parquet
 import torch
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-from harness.errors import UserError
 from harness.measure.flops import Bucket
 from harness.methods import TrainJob
 from harness.methods._arguments import arguments
@@ -97,11 +96,6 @@ def build(job: TrainJob, policy: LoadedPolicy, tokenizer: Any, train: Any, test:
     """Stock ORPO over the texts of the pairs in `train`."""
     config = job.config
     assert isinstance(config, Config)
-    if config.nll_scope != "prompt+response" and "nll_scope" in config.model_fields_set:
-        raise UserError(
-            "stages.orpo.nll_scope is response with implementation: trl",
-            remedy="leave nll_scope out: stock TRL scores prompt and response",
-        )
     stage = type("StockORPOOfJob", (StockORPO,), {"job": job})
     trainer: StockORPO = stage(
         model=policy.model,

@@ -35,6 +35,20 @@ class Config(TrainConfig):
                 )
         return data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _scope_of_the_implementation(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("nll_scope") is None:
+            whole = data.get("implementation") == "trl"
+            data = {**data, "nll_scope": "prompt+response" if whole else "response"}
+        return data
+
+    @model_validator(mode="after")
+    def _stock_trl_scores_everything(self) -> Config:
+        if self.implementation == "trl" and self.nll_scope == "response":
+            raise ValueError("stock TRL scores prompt and response: leave nll_scope out")
+        return self
+
 
 def train(job: TrainJob) -> TrainOutcome:
     """Train with the chosen implementation."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness import registry
-from harness.methods import _engine, _orpo_trainer, _stock_orpo
+from harness.methods import _orpo_trainer, _stock_orpo
 from harness.methods._load import load_pairs, load_policy, load_tokenizer
 from harness.methods._odds import log1mexp, log_odds, sequence_means
 from harness.methods._order import epoch_order
@@ -139,10 +139,12 @@ def test_stock_orpo_trains_and_says_what_it_scores(make_job: Any) -> None:
     assert found["flops"] == pytest.approx(found["flops_theory"], rel=0.01)
 
 
-def test_stock_orpo_refuses_a_response_only_nll(make_job: Any) -> None:
-    job = make_job("orpo", implementation="trl", nll_scope="response", **{"lambda": 0.2})
-    with pytest.raises(Exception, match="leave nll_scope out"):
-        _engine.train(job, _stock_orpo.build)
+def test_stock_orpo_refuses_a_response_only_nll_before_anything_runs() -> None:
+    settings = {"learning_rate": 0.1, "implementation": "trl", "lambda": 0.2}
+    with pytest.raises(ValueError, match="leave nll_scope out"):
+        Config.model_validate({**settings, "nll_scope": "response"})
+    planned = Config.model_validate(settings).model_dump(mode="json", by_alias=True)
+    assert Config.model_validate(planned).nll_scope == "prompt+response"
 
 
 def test_orpo_holds_no_reference_model(make_job: Any) -> None:
