@@ -124,6 +124,13 @@ def trained(digest: str, name: str, seed: int, method: str) -> StageResult:
     )
 
 
+def _scoring() -> list[Measurement]:
+    return [
+        *(measured(f"{phase}_seconds", 2.0, "s") for phase in ("generation", "scoring")),
+        *(measured(f"{phase}_flops", 3e11, "FLOP") for phase in ("generation", "scoring")),
+    ]
+
+
 def rehearsed(method: str) -> StageResult:
     """A rehearsal whose time is 5% too long and whose FLOPs are right."""
     return trained(f"re-{method}", f"rehearse {method}", 0, method).model_copy(
@@ -174,7 +181,8 @@ def make_record(
                     "digest": f"ev-{arm}{seed}",
                     "kind": "evaluate",
                     "name": f"{arm}/evaluate@{seed}",
-                    "facts": {},
+                    "facts": {"answers": 400},
+                    "ledger": _scoring() if full else [],
                 }
             )
             cells.append(

@@ -115,3 +115,24 @@ def flops_table(view: ComparisonView) -> Table:
                 )
             )
     return Table("flops", "FLOPs: counted against theory", columns, tuple(rows), (THEORY,))
+
+
+def scoring_table(view: ComparisonView) -> Table:
+    """What answering and scoring took, a row a cell; no arm is charged for it."""
+    columns = ("cell", "answers", "generation", "FLOPs of generation", "scoring", "FLOPs of scoring")
+    rows = []
+    for digest in view.record.plan.order:
+        stage = view.record.results.get(digest)
+        if stage is None or stage.kind != "evaluate" or stage.measured("scoring_flops") is None:
+            continue
+        quantities: tuple[tuple[str, CellKind], ...] = (
+            ("generation_seconds", "seconds"),
+            ("generation_flops", "flops"),
+            ("scoring_seconds", "seconds"),
+            ("scoring_flops", "flops"),
+        )
+        answers = Cell(stage.facts.get("answers"), "count", reason="not recorded")
+        cells = (_measured(stage, quantity, kind, digest) for quantity, kind in quantities)
+        rows.append((Cell(stage.name, sources=(digest,)), answers, *cells))
+    note = "FLOPs of these forward passes by formula over what hooks saw; part of no arm's cost."
+    return Table("scoring", "What answering and scoring took", columns, tuple(rows), (note,))

@@ -58,6 +58,7 @@ def build_report(view: ComparisonView, claims: Sequence[Claim] = ()) -> Report:
             ),
         ),
         *_optional("Predicted and measured", predictions_table(view)),
+        *_optional("Answering and scoring", ledger.scoring_table(view)),
         Section("Parity", (), (origins.parity_table(view),)),
         Section("Data", (), (origins.data_table(view),)),
         Section("Provenance", (), (origins.sources_table(view), origins.provenance_table(view))),
@@ -193,7 +194,7 @@ def _cost_sentence(view: ComparisonView) -> str:
 
 def _sureness_sentence(view: ComparisonView) -> str:
     seeds, pairs = len(view.seeds), view.prepared["train_pairs"]
-    unequal = [c.check for c in view.record.parity if c.equal is False]
+    unequal = [c.check for c in view.record.parity if c.equal is False and c.stops]
     parity = f"parity was broken in: {', '.join(unequal)}" if unequal else "no parity check failed"
     return (
         f"This rests on {seeds} seed{'s' if seeds > 1 else ''}, {pairs:,} training pairs and "

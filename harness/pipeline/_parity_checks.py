@@ -111,7 +111,7 @@ CHECKS: dict[str, Check] = {
     "sft_source": Check("leave sft_data out, so that SFT clones the pairs' chosen answers", ALL),
     "reference_mode": Check(
         "the control arm sft_dpo_precomputed differs on purpose",
-        COSTS,
+        (),
         _fact("reference"),
         may_lack=True,
         stops=False,

@@ -101,7 +101,7 @@ def _compare(name: str, check: Check, seen: Sequence[Sighting]) -> ParityCheck:
         groups.setdefault(one.seed if check.by_seed else None, {}).setdefault(text, []).append(one.name)
     unequal = next((g for g in groups.values() if len(g) > 1), None)
     if unequal is not None:
-        detail = "; ".join(f"{text}: {', '.join(names)}" for text, names in unequal.items())
+        detail = "; ".join(f"{text}: {_stages(names)}" for text, names in unequal.items())
         return ParityCheck(check=name, equal=False, detail=detail, values=values)
     if check.may_lack and not missing and not values and seen:
         return ParityCheck(check=name, equal=True, detail="no stage has one")
@@ -109,6 +109,11 @@ def _compare(name: str, check: Check, seen: Sequence[Sighting]) -> ParityCheck:
         return ParityCheck(check=name, equal=None, detail="not every stage recorded it", values=values)
     detail = f"equal within each of {len(groups)} seed(s)" if check.by_seed else next(iter(values.values()))
     return ParityCheck(check=name, equal=True, detail=detail, values=values)
+
+
+def _stages(names: Sequence[str]) -> str:
+    """The stages' names, those of several seeds and repeats once."""
+    return ", ".join(dict.fromkeys(name.partition("@")[0] for name in names))
 
 
 def _concerns(check: Check, one: Sighting) -> bool:

@@ -33,6 +33,8 @@ PHASE_QUANTITIES = {
     "train": "train_seconds",
     "save": "save_seconds",
     "evaluation": "evaluation_seconds",
+    "generation": "generation_seconds",
+    "scoring": "scoring_seconds",
 }
 
 

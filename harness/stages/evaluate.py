@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from harness import registry
 from harness.generate import Answer, Prompt
 from harness.jsonl import write_jsonl
 from harness.pipeline.spec import GenerationSpec
-from harness.records import Score, StageRequest
+from harness.records import Measurement, Score, StageRequest, Unit
 from harness.stages.context import Context, Outcome
 
 
@@ -33,8 +35,9 @@ def run(context: Context) -> Outcome:
             stop_token_ids=facts["stop_token_ids"],
             revision=None if adapter_or_base else facts.get("model_revision"),
         )
-    with context.window.phase("evaluation"):
+    with _passes(context, model, "generation") as ledger:
         answers = _answers(context, model)
+    with _passes(context, model, "scoring") as more:
         scores = _scores(context, model, answers)
     outputs = {"answers": "answers.jsonl"} if answers else {}
     found = {
@@ -42,7 +45,27 @@ def run(context: Context) -> Outcome:
         "answers": len(answers),
         "unfinished_answers": sum(a.finish == "length" for a in answers),
     }
-    return Outcome(scores=scores, facts=found, outputs=outputs)
+    return Outcome(ledger=[*ledger, *more], scores=scores, facts=found, outputs=outputs)
+
+
+@contextlib.contextmanager
+def _passes(context: Context, model: Any, phase: str) -> Iterator[list[Measurement]]:
+    """Time a phase and count its forward passes; the list is filled when the phase ends."""
+    from harness.measure.passes import PassTally
+
+    ledger: list[Measurement] = []
+    tally = PassTally(model.model).start()
+    with context.window.phase(phase):
+        yield ledger
+    tally.stop()
+    figures: tuple[tuple[str, float, Unit], ...] = (
+        (f"{phase}_flops", tally.flops, "FLOP"),
+        (f"{phase}_tokens", tally.tokens, "token"),
+    )
+    ledger += [
+        Measurement(quantity=name, value=value, unit=unit, scope="stage", source="formula over hooked passes")
+        for name, value, unit in figures
+    ]
 
 
 def benchmarks_of(context: Context) -> list[tuple[str, Any, Any]]:

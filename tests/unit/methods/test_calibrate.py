@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import registry
+from harness.data.prepare import write_pairs
+from harness.data.schemas import Pair
+from harness.data.template import apply_choice
+from harness.data.tokenise import tokenise
 from harness.methods._order import epoch_order, spread_of_batches
 from harness.methods._timing import MicroBatch, StepTimer, forecast
 
@@ -140,3 +148,34 @@ def test_a_noisy_rehearsal_has_a_wide_interval() -> None:
     timer.around = [0.0] * 8
     found = forecast(timer, flops, [int(3e10)] * 100, steps=50, fixed=0.0)
     assert (found.high - found.low) / found.seconds > 0.2
+
+
+def test_stock_orpo_ends_a_sequence_with_a_token_more_where_a_turn_does_not_end_with_eos(
+    make_job: Any, prepared: Path, tiny_tokenizer: Any, tmp_path: Path
+) -> None:
+    """As in chat templates whose turns end with a token of their own."""
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["w63"]})
+    tokenizer.chat_template = tokenizer.chat_template.replace(" <eos>", " w63")
+    template = apply_choice(tokenizer, "tokenizer")
+    words = [
+        ("w5 w6", "w7 w8", "w9"),
+        ("w10", "w11", "w12 w13"),
+        ("w14", "w15 w16", "w17"),
+        ("w18", "w19", "w20"),
+    ]
+    pairs = [Pair(f"p{i}", [{"role": "user", "content": p}], c, r) for i, (p, c, r) in enumerate(words)]
+    for split in ("train", "test"):
+        write_pairs(tokenise(pairs, tokenizer, template, max_length=32), folder / f"{split}.parquet")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    shutil.copy(prepared / "result.json", folder / "result.json")
+    facts = {}
+    for name in ("matched", "trl"):
+        job = make_job("orpo", name=name, implementation=name, **{"lambda": 0.5})
+        outcome = registry.load("methods", "orpo").train(replace(job, prepared=folder))
+        facts[name] = outcome.facts["batches"]
+    assert facts["trl"]["longest_chosen"] == facts["matched"]["longest_chosen"] + 1
+    assert facts["trl"]["tokens_real"] == facts["matched"]["tokens_real"] + 2 * len(pairs)
+    assert facts["trl"]["chosen_ids"] != facts["matched"]["chosen_ids"]
