@@ -14,12 +14,14 @@ SELECTION = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call
             $(call flag,SEEDS,seeds) $(SETS) --out "$(OUT)"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
-.PHONY: help setup compare plan cost report ui doctor list test test-all golden lint bench bench-gpu example clean
+.PHONY: help setup compare plan cost report score replay ui doctor list test test-all golden lint bench bench-gpu example clean
 help:
 	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT=]   run a comparison"
 	@echo "make plan [the same]      what would run; runs nothing"
 	@echo "make cost [the same, PEAK_TFLOPS= MFU=]   what every arm costs, from a few steps of each stage"
 	@echo "make report [RUN=latest]  render a finished run again"
+	@echo "make score [RUN=latest BENCHMARK= JUDGE= SET=]   more scores for a finished run"
+	@echo "make replay FOLDER= [BASELINE=]   scores and report of published results"
 	@echo "make ui [PORT=5000]       MLflow on 127.0.0.1"
 	@echo "make doctor | list        what this machine has | what there is to choose from"
 	@echo "make test | test-all | lint | bench | bench-gpu | example"
@@ -56,6 +58,12 @@ cost: $(READY)
 
 report: $(READY)
 	@$(BIN)/harness report "$(RUN)" --out "$(OUT)" $(if $(FORMAT),--format $(FORMAT))
+
+score: $(READY)
+	@$(BIN)/harness score "$(RUN)" --benchmark "$(BENCHMARK)" $(call flag,JUDGE,judge) $(SETS) --out "$(OUT)"
+
+replay: $(READY)
+	@$(BIN)/harness replay "$(FOLDER)" $(call flag,BASELINE,baseline) --out "$(OUT)"
 
 ui: $(READY)
 	@$(BIN)/harness ui --out "$(OUT)" --port $(PORT)

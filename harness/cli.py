@@ -121,6 +121,45 @@ def report(
 
 
 @app.command()
+def score(
+    run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", help="Benchmarks, separated by spaces or commas.")
+    ] = "",
+    judge: Annotated[str | None, typer.Option("--judge", help="Who judges, such as reward_model.")] = None,
+    label: Annotated[str | None, typer.Option("--as", help="Name of the new scores.")] = None,
+    set_: Set = None,
+    out: Out = RUNS,
+    mlflow: Annotated[bool, typer.Option(help="Write the run to MLflow as well.")] = True,
+) -> int:
+    """Add scores to a finished run without training or generating again; old scores stay."""
+    from harness.commands import score as command
+
+    names = _words(benchmark)
+    if not names:
+        raise UserError("no benchmark", where="--benchmark", remedy="name one; see `harness list`")
+    return command.run(
+        run, benchmarks=names, judge=judge, label=label, sets=tuple(set_ or ()), out=out, mlflow=mlflow
+    )
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="A folder of published outputs and judgments.")],
+    name: Annotated[str | None, typer.Option("--name", help="What to call the run.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", help="The arm others are named against.")
+    ] = None,
+    out: Out = RUNS,
+    mlflow: Annotated[bool, typer.Option(help="Write the run to MLflow as well.")] = True,
+) -> int:
+    """Score existing outputs and judgments (AlpacaEval, MT-Bench, lm-eval) and write the report."""
+    from harness.commands import replay as command
+
+    return command.run(folder, out=out, name=name, baseline=baseline, mlflow=mlflow)
+
+
+@app.command()
 def ui(
     out: Out = RUNS,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,

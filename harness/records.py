@@ -149,7 +149,8 @@ class PlannedStage(Record):
 class PlannedCell(Record):
     """One arm at one seed: its training stages in order and the stage that scores it.
 
-    `repeat` above 0 trains the same again for its cost alone, and is not scored.
+    `repeat` above 0 trains the same again for its cost alone, and is not scored. `more` are stages that
+    scored it again later.
     """
 
     arm: str
@@ -157,12 +158,14 @@ class PlannedCell(Record):
     stages: list[str]
     evaluate: str | None
     repeat: int = 0
+    more: list[str] = Field(default_factory=list)
 
 
 class Plan(Record):
     """What a comparison runs. `order` is the order of execution; `stages` is keyed by digest.
 
-    `blocks` are the arms' names in the order in which each seed and repeat runs them.
+    `blocks` are the arms' names in the order in which each seed and repeat runs them. `base_more` and
+    `more_judges` are stages that scored again later.
     """
 
     schema_version: Literal[1] = 1
@@ -178,6 +181,8 @@ class Plan(Record):
     blocks: list[list[str]] = Field(default_factory=list)
     base_evaluate: str | None = None
     judge: str | None = None
+    base_more: list[str] = Field(default_factory=list)
+    more_judges: list[str] = Field(default_factory=list)
 
 
 class StageUse(Record):

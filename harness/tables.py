@@ -56,15 +56,16 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes of a figure."""
+    """One pair of axes of a figure; a radar's x counts its spokes, which `x_names` names."""
 
     title: str
     x_label: str
     y_label: str
     series: tuple[Series, ...]
-    kind: Literal["line", "scatter"] = "line"
+    kind: Literal["line", "scatter", "radar"] = "line"
     log_x: bool = False
     x_kind: CellKind = "number"
+    x_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

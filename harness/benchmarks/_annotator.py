@@ -10,6 +10,8 @@ from typing import Any
 from alpaca_eval.annotators import PairwiseAnnotator
 from alpaca_eval.annotators.pairwise_evaluator import SinglePairwiseAnnotator
 
+from harness.judges import Progress, quiet
+
 
 class _JudgeAnnotator(SinglePairwiseAnnotator):  # type: ignore[misc]
     """Hands prompt and answers over as JSON, so that no text can break a template."""
@@ -26,8 +28,8 @@ class _JudgeAnnotator(SinglePairwiseAnnotator):  # type: ignore[misc]
 class JudgeAnnotator(PairwiseAnnotator):  # type: ignore[misc]
     """A pool of one annotator, our judge; the order of answers is the caller's."""
 
-    def __init__(self, judge: Any, config: Path) -> None:
-        self._judge = judge
+    def __init__(self, judge: Any, config: Path, progress: Progress) -> None:
+        self._judge, self._progress = judge, progress
         super().__init__(annotators_config=config, caching_path=None, is_avoid_reannotations=False)
 
     def _initialize_annotators_config(self, annotators_config: Any) -> Path:
@@ -47,17 +49,20 @@ class JudgeAnnotator(PairwiseAnnotator):  # type: ignore[misc]
         }
 
     def _ask(self, prompts: list[str], **_: Any) -> dict[str, list[Any]]:
-        answers = [self._judge.prefer(*json.loads(prompt)) for prompt in prompts]
+        duels = [(prompt, first, second) for prompt, first, second in map(json.loads, prompts)]
+        answers = self._judge.prefer_all(duels, self._progress)
         return {"completions": ["nan" if a is None else str(2 - a) for a in answers]}
 
 
-def annotate(judge: Any, rows: list[tuple[str, str, str]], out: Path) -> list[float | None]:
+def annotate(
+    judge: Any, rows: list[tuple[str, str, str]], out: Path, progress: Progress = quiet
+) -> list[float | None]:
     """Preferences of (prompt, first answer, second answer) rows, in their order."""
     config = out / "annotator" / "configs.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(f"{json.dumps(judge.name)}: {{}}\n", encoding="utf-8")
     logging.getLogger().setLevel(logging.ERROR)
-    annotator = JudgeAnnotator(judge, config)
+    annotator = JudgeAnnotator(judge, config, progress)
     first = [{"instruction": prompt, "output": a} for prompt, a, _ in rows]
     second = [{"instruction": prompt, "output": b} for prompt, _, b in rows]
     annotated = annotator.annotate_head2head(first, second, is_ordered=True)

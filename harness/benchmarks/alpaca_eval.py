@@ -13,9 +13,11 @@ from pydantic import Field, PositiveInt
 
 from harness import registry
 from harness.benchmarks import CheckContext, scores_of_items
+from harness.benchmarks._alpaca_files import arms_in, read_items
 from harness.benchmarks._prompts import test_prompts
 from harness.errors import UserError, unknown_name
 from harness.generate import Answer, Prompt
+from harness.judges import cache_of, judge_needs_hub, usage_of
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
@@ -35,6 +37,11 @@ class Config(SpecModel):
     reference: str | None = None
     head_to_head: list[tuple[str, str]] = Field(default_factory=list)
     limit: PositiveInt | None = None
+
+
+def needs_hub(config: Config) -> bool:
+    """Whether the judge's own model may have to be fetched."""
+    return judge_needs_hub(registry.load("judges", config.judge), _judge_config(config))
 
 
 def check(config: Config, context: CheckContext) -> None:
@@ -67,15 +74,31 @@ def score_cells(
 ) -> dict[str, list[Score]]:
     """Win rate of each cell against the reference, and of the head-to-head pairs."""
     reference = config.reference or baseline
-    judge = registry.load("judges", config.judge).make(_judge_config(config))
+    judge = registry.load("judges", config.judge).make(_judge_config(config), cache_of(out))
     duels = _duels(cells, reference, config.head_to_head)
     scores: dict[str, list[Score]] = {}
     for number, (cell, rival, metric) in enumerate(duels):
         progress(number, len(duels), {})
         theirs = _human(cells[cell]) if rival == HUMAN else cells[rival]
         scored = _duel(judge, cells[cell], theirs, out, cell=cell, rival=rival, metric=metric)
-        scores.setdefault(cell, []).append(scored)
+        scores.setdefault(cell, []).extend(scored)
     return scores
+
+
+def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
+    """Scores of the arms whose published annotations lie in `folder`; win rates are alpaca_eval's own."""
+    from alpaca_eval.metrics import get_winrate
+
+    found = {}
+    for arm, path in arms_in(folder).items():
+        items, settings = read_items(path, arm.partition("@")[0])
+        scores = scores_of_items("alpaca_eval", items, out, file=f"alpaca_eval.{arm}", settings=settings)
+        known = [{"preference": 1 + w} for i in items if (w := i["metrics"]["win_rate"]) is not None]
+        rate = float(get_winrate(known)["win_rate"]) / 100 if known else None
+        found[arm] = [
+            s.model_copy(update={"estimate": rate}) if s.metric == "win_rate" else s for s in scores
+        ]
+    return found
 
 
 def _judge_config(config: Config) -> Any:
@@ -108,11 +131,12 @@ def _human(answers: list[Answer]) -> list[Answer]:
 
 def _duel(
     judge: Any, ours: list[Answer], theirs: list[Answer], out: Path, *, cell: str, rival: str, metric: str
-) -> Score:
+) -> list[Score]:
     from alpaca_eval.metrics import get_winrate
 
     by_id = {a.id: a for a in theirs}
     pairs = [(a, by_id[a.id]) for a in ours if a.id in by_id]
+    before = usage_of(judge)
     forward = _annotate(judge, [(a.prompt, b.text, a.text) for a, b in pairs], out)
     backward = [_turned(p) for p in _annotate(judge, [(a.prompt, a.text, b.text) for a, b in pairs], out)]
     items, preferences = [], []
@@ -124,7 +148,11 @@ def _duel(
         items.append(
             {
                 "id": ours_one.id,
-                "metrics": {metric: None if mean is None else mean - 1},
+                "metrics": {
+                    metric: None if mean is None else mean - 1,
+                    f"length_difference{metric.removeprefix('win_rate')}": len(ours_one.text)
+                    - len(theirs_one.text),
+                },
                 "preference_when_second": one,
                 "preference_when_first": two,
                 "prompt": ours_one.prompt,
@@ -137,24 +165,22 @@ def _duel(
         "judge": judge.name,
         "rival": rival,
         "orders": "both, averaged",
-        "flip_rate": sum(a != b for a, b in asked) / len(asked) if asked else None,
+        "flip_rate": sum(_side(a) != _side(b) for a, b in asked) / len(asked) if asked else None,
         "first_slot_rate": _first_slot_rate(asked),
         "parse_failures": sum(p is None for p in [*forward, *backward]),
         "judgments": 2 * len(pairs),
+        **usage_of(judge, before),
     }
     name = f"alpaca_eval.{cell}.{metric}"
-    score = scores_of_items("alpaca_eval", items, out, file=name, settings=settings)
-    if not score:
-        return Score(
-            benchmark="alpaca_eval",
-            metric=metric,
-            estimate=None,
-            n=0,
-            settings=settings,
-            reason="the judge's answers could not be read",
+    scores = scores_of_items("alpaca_eval", items, out, file=name, settings=settings)
+    if not preferences:
+        reason = "the judge's answers could not be read"
+        absent = Score(
+            benchmark="alpaca_eval", metric=metric, estimate=None, n=0, settings=settings, reason=reason
         )
+        return [absent, *scores]
     rate = float(get_winrate(preferences)["win_rate"]) / 100
-    return score[0].model_copy(update={"estimate": rate})
+    return [s.model_copy(update={"estimate": rate}) if s.metric == metric else s for s in scores]
 
 
 def _turned(preference: float | None) -> float | None:
@@ -162,9 +188,14 @@ def _turned(preference: float | None) -> float | None:
     return None if preference is None else 3 - preference
 
 
+def _side(preference: float) -> int:
+    """Which answer a preference leans to: -1 the first, 1 the second, 0 neither."""
+    return (preference > 1.5) - (preference < 1.5)
+
+
 def _first_slot_rate(asked: list[tuple[float, float]]) -> float | None:
     """Share of decided judgments that took the answer in the first place."""
-    firsts = [a == 1 for a, _ in asked if a != 1.5] + [b == 2 for _, b in asked if b != 1.5]
+    firsts = [a < 1.5 for a, _ in asked if a != 1.5] + [b > 1.5 for _, b in asked if b != 1.5]
     return sum(firsts) / len(firsts) if firsts else None
 
 

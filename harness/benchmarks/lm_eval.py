@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, PositiveInt
 
 from harness.benchmarks import CheckContext, read_prepared_test, scores_of_items
+from harness.benchmarks._lm_eval_files import arms_in, read_samples
 from harness.errors import UserError, unknown_name
 from harness.generate import LoadedModel
 from harness.pipeline.spec import SpecModel
@@ -95,6 +96,25 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
     return scores
 
 
+def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
+    """Scores of the arms whose `--log_samples` folders lie in `folder`; estimates are lm-eval's own."""
+    found: dict[str, list[Score]] = {}
+    for arm, holder in arms_in(folder).items():
+        samples, whole = read_samples(holder)
+        for task, rows in samples.items():
+            settings = {
+                "num_fewshot": whole.get("n-shot", {}).get(task),
+                "version": whole.get("versions", {}).get(task),
+                "replayed": True,
+            }
+            better = whole.get("higher_is_better", {}).get(task, {})
+            results = whole.get("results", {}).get(task, {})
+            found.setdefault(arm, []).extend(
+                _scores(task, rows, results, settings, better, out, file=f"lm_eval.{task}.{arm}")
+            )
+    return found
+
+
 def _scores(
     task: str,
     samples: list[dict[str, Any]],
@@ -102,6 +122,7 @@ def _scores(
     settings: dict[str, Any],
     higher_is_better: dict[str, bool | None],
     out: Path,
+    file: str | None = None,
 ) -> list[Score]:
     """Scores named `<metric>` of the benchmark `lm_eval/<task>`; directions are the task's own."""
     names = [n for n in samples[0].get("metrics", []) if isinstance(samples[0].get(n), int | float)]
@@ -118,7 +139,7 @@ def _scores(
             }
         )
     own = {key.partition(",")[0]: value for key, value in results.items() if isinstance(value, float)}
-    made = scores_of_items(f"lm_eval/{task}", items, out, file=f"lm_eval.{task}", settings=settings)
+    made = scores_of_items(f"lm_eval/{task}", items, out, file=file or f"lm_eval.{task}", settings=settings)
     return [
         s.model_copy(
             update={

@@ -12,6 +12,7 @@ from harness.benchmarks import CheckContext, scores_of_items
 from harness.benchmarks._prompts import test_prompts
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
+from harness.judges import cache_of, usage_of
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
@@ -27,7 +28,7 @@ class Config(SpecModel):
 
 def check(config: Config, context: CheckContext) -> None:
     """Raise UserError for an unknown judge or one that only compares."""
-    if not hasattr(_judge(config), "grade"):
+    if not hasattr(_judge(config, None), "grade_all"):
         raise UserError(
             f"judge {config.judge} cannot grade a single answer", remedy="use alpaca_eval with it"
         )
@@ -40,11 +41,12 @@ def prompts(config: Config, prepared: Path) -> list[Prompt]:
 
 def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Path) -> list[Score]:
     """The judge's grade, whether it is full, and the answer's length."""
-    judge = _judge(config)
+    judge = _judge(config, cache_of(out))
+    grades = judge.grade_all([(answer.prompt, answer.text) for answer in answers])
     items = []
-    for answer in answers:
-        grade = judge.grade(answer.prompt, answer.text)
-        metrics = {"grade": grade, "pass": float(grade == 1.0), "answer_tokens": answer.tokens}
+    for answer, grade in zip(answers, grades, strict=True):
+        passed = None if grade is None else float(grade == 1.0)
+        metrics = {"grade": grade, "pass": passed, "answer_tokens": answer.tokens}
         items.append(
             {
                 "id": answer.id,
@@ -54,9 +56,15 @@ def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Pa
                 "finish": answer.finish,
             }
         )
-    return scores_of_items("rubric", items, out, settings={"judge": judge.name})
+    settings = {
+        "judge": judge.name,
+        "judgments": len(grades),
+        "parse_failures": sum(grade is None for grade in grades),
+        **usage_of(judge),
+    }
+    return scores_of_items("rubric", items, out, settings=settings)
 
 
-def _judge(config: Config) -> Any:
+def _judge(config: Config, cache: Path | None) -> Any:
     module = registry.load("judges", config.judge)
-    return module.make(validate(module.Config, config.judge_config, prefix=("judge_config",)))
+    return module.make(validate(module.Config, config.judge_config, prefix=("judge_config",)), cache)

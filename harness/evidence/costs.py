@@ -36,6 +36,8 @@ class Cost:
 
 def cell_cost(stages: Sequence[StageResult], quantity: str) -> tuple[float | None, str | None]:
     """A cell's figure, or None and the reason of the first stage that lacks it."""
+    if not stages:
+        return None, "nothing was trained here"
     values = []
     for stage in stages:
         measured = stage.measured(quantity)
@@ -98,7 +100,7 @@ def share_of_imports(view: ComparisonView) -> float | None:
 def memory_kind(view: ComparisonView) -> str:
     """`cuda_allocated` or `host_rss`: what peak_memory_bytes means here."""
     stages = [s for cell in view.record.plan.cells for s in view.stages_of(cell)]
-    return "cuda_allocated" if all(s.environment.device == "cuda" for s in stages) else "host_rss"
+    return "cuda_allocated" if stages and all(s.environment.device == "cuda" for s in stages) else "host_rss"
 
 
 def memory_name(view: ComparisonView) -> str:

@@ -12,6 +12,7 @@ from harness.evidence.estimate import Estimate
 from harness.evidence.labels import unequal
 from harness.evidence.pairs import Evidence
 from harness.evidence.scores import arm_score
+from harness.evidence.tables import HELPFULNESS, NO_GRADER
 from harness.evidence.view import ComparisonView
 
 SCHEMA_VERSION = 1
@@ -31,7 +32,7 @@ def comparison_data(view: ComparisonView, evidence: Sequence[Evidence]) -> dict[
         "base": _base(view),
         "evidence": [_evidence(view, e) for e in evidence],
         "parity": [c.model_dump() for c in record.parity],
-        "data": view.prepared["statistics"],
+        "data": view.prepared.get("statistics"),
         "provenance": _provenance(view),
     }
 
@@ -54,7 +55,8 @@ def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
         cost |= {"relative": ratio.value, "relative_low": ratio.low, "relative_high": ratio.high}
     if cost["relative"] is None:
         missing["relative"] = f"no training time of {view.cost_reference}"
-    missing["helpfulness"] = "no grader"
+    if HELPFULNESS not in view.metrics():
+        missing["helpfulness"] = NO_GRADER
     scores = _scores(view, arm, missing)
     return {
         "cost": cost,
@@ -138,7 +140,8 @@ def _evidence(view: ComparisonView, e: Evidence) -> dict[str, Any]:
 
 def _provenance(view: ComparisonView) -> dict[str, Any]:
     record = view.record
-    environment = record.results[record.plan.cells[0].stages[0]].environment
+    stages = record.plan.cells[0].stages or [record.plan.prepare]
+    environment = record.results[stages[0]].environment
     return {
         "run_id": record.id,
         "created_at": record.created_at,

@@ -10,6 +10,7 @@ from harness.evidence.verdict import verdict
 from harness.evidence.view import ComparisonView
 
 NEITHER_IS_BETTER = ("answer_tokens", "logp_chosen", "logp_rejected")
+LENGTH = "length_difference"
 HEADLINE_WIN_RATE = "alpaca_eval.win_rate"
 NOT_JUDGED = "not judged on CPU"
 HOST_MEMORY = "host memory holds the imports and does not repeat, so memory is judged on CUDA alone"
@@ -71,7 +72,8 @@ def score_evidence(view: ComparisonView, metric: str, a: str, b: str) -> Evidenc
 
 def _words(view: ComparisonView, metric: str) -> tuple[str, str]:
     """What a lies above b and below it means for this metric."""
-    if metric.rpartition(".")[2] in NEITHER_IS_BETTER:
+    name = metric.rpartition(".")[2]
+    if name in NEITHER_IS_BETTER or name.startswith(LENGTH):
         return "higher", "lower"
     return ("better", "worse") if view.higher_is_better(metric) else ("worse", "better")
 

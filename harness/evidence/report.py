@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence import dynamics, ledger, origins, tables
+from harness.evidence.categories import category_table, radar_figure
 from harness.evidence.claims import claims_table
 from harness.evidence.costs import cost_ratio, memory_kind, memory_name, share_of_imports
 from harness.evidence.data import comparison_data
 from harness.evidence.estimate import POPULATION_TARGET
 from harness.evidence.frontier import cost_figure, crossings_table, equal_cost_table, pareto_table
+from harness.evidence.judging import judges_table, length_table
 from harness.evidence.limits import limits
 from harness.evidence.pairs import Evidence, all_evidence
 from harness.evidence.predictions import predictions_table
 from harness.evidence.ratios import ratios_table
 from harness.evidence.reference import attribution_table, reference_table
+from harness.evidence.replayed import replay_report
 from harness.evidence.sharing import prices_table, sharing_table
 from harness.evidence.throughput import conditions_table, throughput_table
 from harness.evidence.view import ComparisonView
@@ -31,6 +34,8 @@ OPENINGS = {
 
 def build_report(view: ComparisonView, claims: Sequence[Claim] = ()) -> Report:
     """All sections, tables and figures of one comparison; `claims` are judged on it."""
+    if view.replayed:
+        return replay_report(view)
     evidence = all_evidence(view)
     sections = [
         Section("Costs and results", (), (tables.main_table(view),)),
@@ -81,10 +86,15 @@ def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section
         Section(
             "Scores",
             (),
-            (tables.score_table(view, evidence), tables.evidence_table(view, evidence)),
-            _drawn(dynamics.score_figure(view, metric)),
+            (tables.score_table(view, evidence), tables.evidence_table(view, evidence), *_judged(view)),
+            _drawn(dynamics.score_figure(view, metric), radar_figure(view)),
         )
     ]
+
+
+def _judged(view: ComparisonView) -> tuple[Table, ...]:
+    found = (category_table(view), length_table(view), judges_table(view))
+    return tuple(table for table in found if table is not None)
 
 
 def _score_of_costs(view: ComparisonView) -> str:
@@ -116,9 +126,9 @@ def _dynamics(view: ComparisonView) -> Section:
     return Section("Training dynamics", (), (table,), figures)
 
 
-def _drawn(*figures: Figure) -> tuple[Figure, ...]:
+def _drawn(*figures: Figure | None) -> tuple[Figure, ...]:
     """The figures that have something to show."""
-    return tuple(f for f in figures if any(p.series for p in f.panels))
+    return tuple(f for f in figures if f is not None and any(p.series for p in f.panels))
 
 
 def _summary(view: ComparisonView, evidence: Sequence[Evidence]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from harness.tables import Cell, CellKind, Table
 
 NOT_MEASURED = "not measured"
 NO_GRADER = "no grader"
+HELPFULNESS = "mt_bench.helpfulness"
 
 
 def main_table(view: ComparisonView) -> Table:
@@ -50,11 +51,18 @@ def main_table(view: ComparisonView) -> Table:
                 _cost_cell(view, arm, "peak_memory_bytes", "bytes"),
                 _cost_cell(view, arm, "flops", "flops"),
                 _of_arm(view, arm, HEADLINE_WIN_RATE),
-                Cell(None, reason=NO_GRADER),
+                _helpfulness(view, arm),
                 _relative(view, arm),
             )
         )
     return Table("main", "What each method costs and reaches", columns, tuple(rows), tuple(notes))
+
+
+def _helpfulness(view: ComparisonView, arm: str) -> Cell:
+    """On five points, from MT-Bench's grades."""
+    if HELPFULNESS not in view.metrics():
+        return Cell(None, reason=NO_GRADER)
+    return score_cell(view, arm, HELPFULNESS)
 
 
 def _cost_cell(view: ComparisonView, arm: str, quantity: str, kind: CellKind) -> Cell:

@@ -50,6 +50,11 @@ class ComparisonView:
         return self.record.results[self.record.plan.prepare].facts
 
     @property
+    def replayed(self) -> bool:
+        """Whether published results were read instead of anything being trained."""
+        return bool(self.record.plan.spec.get("replayed"))
+
+    @property
     def random_weights(self) -> bool:
         """Whether training began from random weights, so that scores mean nothing."""
         return bool(self.prepared["random_weights"])
@@ -89,7 +94,7 @@ class ComparisonView:
         return list(found)
 
     @cached_property
-    def _written(self) -> dict[tuple[str, str], tuple[str, Score]]:
+    def written(self) -> dict[tuple[str, str], tuple[str, Score]]:
         """(cell key, metric) -> digest of the stage that wrote the score, and the score."""
         return {
             (cell, f"{score.benchmark}.{score.metric}"): (digest, score)
@@ -98,11 +103,11 @@ class ComparisonView:
 
     def higher_is_better(self, metric: str) -> bool:
         """Which direction of a metric is good, as its benchmark recorded it."""
-        return all(s.higher_is_better for (_, m), (_, s) in self._written.items() if m == metric)
+        return all(s.higher_is_better for (_, m), (_, s) in self.written.items() if m == metric)
 
     def rival_of(self, metric: str) -> str | None:
         """Whose answers a win rate is against: an arm, `chosen`, or None for other metrics."""
-        for (cell, name), (_, score) in self._written.items():
+        for (cell, name), (_, score) in self.written.items():
             if name == metric and cell != "base" and "rival" in score.settings:
                 return str(score.settings["rival"]).partition("@")[0]
         return None
@@ -110,7 +115,7 @@ class ComparisonView:
     def why_unscored(self, arm: str, metric: str) -> str:
         """The reason that a benchmark gave for having no score of the arm."""
         for cell in self.cells_of(arm):
-            written = self._written.get((f"{arm}@{cell.seed}", metric))
+            written = self.written.get((f"{arm}@{cell.seed}", metric))
             if written is not None and written[1].reason is not None:
                 return written[1].reason
         return f"{metric} was not scored"
@@ -121,7 +126,7 @@ class ComparisonView:
         cells = {"base": plan.base_evaluate}
         if arm != "base":
             cells = {f"{arm}@{cell.seed}": cell.evaluate for cell in self.cells_of(arm)}
-        found = [self._written[c, metric][0] if (c, metric) in self._written else d for c, d in cells.items()]
+        found = [self.written[c, metric][0] if (c, metric) in self.written else d for c, d in cells.items()]
         return tuple(dict.fromkeys(digest for digest in found if digest))
 
     def item_means(self, arm: str, metric: str) -> list[float]:

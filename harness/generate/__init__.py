@@ -9,13 +9,17 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Prompt:
-    """One thing to answer. `reference` is a known answer, `meta` goes through to the answer."""
+    """One thing to answer. `reference` is a known answer, `meta` goes through to the answer.
+
+    `follow_ups` are the later questions of the conversation, each with the id of its answer.
+    """
 
     id: str
     benchmark: str
     messages: list[dict[str, str]]
     reference: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    follow_ups: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Answer:
     """One answer. `prompt` is the last user message; `finish` says why generation ended.
 
     `tokens` counts the generated tokens with the one that stopped them; `text` is without it.
+    `asked` is the digest of all messages, by which an answer is found again.
     """
 
     id: str
@@ -33,6 +38,7 @@ class Answer:
     finish: Literal["stop", "length"]
     reference: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    asked: str | None = None
 
     def as_row(self) -> dict[str, Any]:
         """A JSON-ready dict."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.judges import Duel, Progress, quiet
 from harness.pipeline.spec import SpecModel
 
 
@@ -20,13 +24,17 @@ class EmbeddedJudge:
 
         return grade(prompt, answer)
 
-    def prefer(self, prompt: str, first: str, second: str) -> float | None:
+    def grade_all(self, answers: Sequence[tuple[str, str]], progress: Progress = quiet) -> list[float | None]:
+        """The grade of each (prompt, answer)."""
+        return [self.grade(prompt, answer) for prompt, answer in answers]
+
+    def prefer_all(self, duels: Sequence[Duel], progress: Progress = quiet) -> list[float | None]:
         """The better grade wins; equal grades tie."""
-        a, b = self.grade(prompt, first), self.grade(prompt, second)
-        return 0.5 if a == b else float(a > b)
+        grades = [(self.grade(prompt, a), self.grade(prompt, b)) for prompt, a, b in duels]
+        return [0.5 if a == b else float(a > b) for a, b in grades]
 
 
-def make(config: Config) -> EmbeddedJudge:
+def make(config: Config, cache: Path | None = None) -> EmbeddedJudge:
     """The judge."""
     return EmbeddedJudge()
 

@@ -1,16 +1,15 @@
-"""A judge behind any OpenAI-compatible URL."""
+"""A judge behind any OpenAI-compatible URL: OpenAI, vLLM, `transformers serve`."""
 
 from __future__ import annotations
 
-import os
 import re
-import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from pydantic import PositiveInt
-
-from harness.errors import UserError
-from harness.pipeline.spec import NonNegative, SpecModel
+from harness.jsonl import well_formed
+from harness.judges import Duel, Progress, quiet
+from harness.judges._api import ApiConfig, ChatClient, Request, check_key, connect
 
 QUESTION = """Two assistants answered the same user. Say whose answer is better: more helpful, \
 correct and honest. Length alone is no merit. The order of the answers means nothing.
@@ -25,74 +24,95 @@ correct and honest. Length alone is no merit. The order of the answers means not
 {second}
 
 Reply with one letter: A, B, or T for a tie."""
-RETRIED = (408, 409, 429, 500, 502, 503, 504)
+GRADING = """Grade how helpful, correct and honest the answer is, from 1 (useless) to 10 (perfect). \
+Length alone is no merit.
+
+[User]
+{prompt}
+
+[Answer]
+{answer}
+
+Reply with the number alone."""
 
 
-class Config(SpecModel):
-    """`base_url` None is OpenAI's own; the key is read from the variable `api_key_env`."""
-
-    model: str
-    base_url: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
-    temperature: NonNegative = 0.0
-    max_tokens: PositiveInt = 8
-    timeout_seconds: NonNegative = 60.0
-    attempts: PositiveInt = 6
-    first_wait_seconds: NonNegative = 1.0
+class Config(ApiConfig):
+    """A chat model that replies with a letter or a number."""
 
 
 class OpenAIJudge:
-    """Asks for A, B or T; an answer that is none of them is None, and counted by the caller."""
+    """Asks for A, B or T, or for a grade; what is neither is None, and counted by the caller."""
 
-    def __init__(self, config: Config, client: Any) -> None:
-        self.name = config.model
-        self._config, self._client = config, client
+    def __init__(self, client: ChatClient) -> None:
+        self.name = client.config.model
+        self.client = client
 
-    def prefer(self, prompt: str, first: str, second: str) -> float | None:
-        """One request; what the server refuses for the moment is asked again with back-off."""
-        text = self._ask(QUESTION.format(prompt=prompt, first=first, second=second))
-        found = re.match(r"\W*(?:answer\s+)?([ABT])\b", text.strip(), flags=re.IGNORECASE)
-        return {"A": 1.0, "B": 0.0, "T": 0.5}[found[1].upper()] if found else None
+    def prefer_all(self, duels: Sequence[Duel], progress: Progress = quiet) -> list[float | None]:
+        """One request a duel."""
+        return [_letter(text) for text in self._texts([self.request_of(duel) for duel in duels], progress)]
 
-    def _ask(self, question: str) -> str:
-        import openai
+    def request_of(self, duel: Duel) -> Request:
+        """What is asked about a duel."""
+        prompt, first, second = duel
+        return self._request([("user", QUESTION.format(prompt=prompt, first=first, second=second))])
 
-        wait = self._config.first_wait_seconds
-        for attempt in range(1, self._config.attempts + 1):
-            try:
-                reply = self._client.chat.completions.create(
-                    model=self._config.model,
-                    messages=[{"role": "user", "content": question}],
-                    temperature=self._config.temperature,
-                    max_tokens=self._config.max_tokens,
-                )
-                return reply.choices[0].message.content or ""
-            except openai.APIStatusError as error:
-                if error.status_code not in RETRIED or attempt == self._config.attempts:
-                    raise
-            except openai.APIConnectionError:
-                if attempt == self._config.attempts:
-                    raise
-            time.sleep(wait)
-            wait *= 2
-        raise AssertionError("unreachable")
+    def grade_all(self, answers: Sequence[tuple[str, str]], progress: Progress = quiet) -> list[float | None]:
+        """Grades from 1 to 10 as shares."""
+        asked = [self._request([("user", GRADING.format(prompt=p, answer=a))]) for p, a in answers]
+        return [_grade(text) for text in self._texts(asked, progress)]
+
+    def complete_all(
+        self,
+        conversations: Sequence[Sequence[tuple[str, str]]],
+        max_tokens: int,
+        progress: Progress = quiet,
+    ) -> list[str]:
+        """The model's own text."""
+        return self._texts([self._request(messages, max_tokens) for messages in conversations], progress)
+
+    def usage(self) -> dict[str, Any]:
+        """Calls, cache hits, tokens and money of this process."""
+        return usage_of_client(self.client)
+
+    def _request(self, messages: Sequence[tuple[str, str]], max_tokens: int | None = None) -> Request:
+        config = self.client.config
+        settings = (("max_tokens", max_tokens or config.max_tokens), ("temperature", config.temperature))
+        return Request(tuple((role, well_formed(text)) for role, text in messages), settings)
+
+    def _texts(self, requests: Sequence[Request], progress: Progress) -> list[str]:
+        return [reply["message"].get("content") or "" for reply in self.client.ask(requests, progress)]
 
 
-def make(config: Config) -> OpenAIJudge:
-    """The judge; a local server without a key gets a placeholder."""
-    import openai
+def usage_of_client(client: ChatClient) -> dict[str, Any]:
+    """A client's counts as a report shows them; money is None without the user's prices."""
+    usage, purse = client.usage, client.purse
+    return {
+        "calls": usage.calls,
+        "cache_hits": usage.cache_hits,
+        "retries": usage.retries,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "money": purse.spent + purse.uncertain if purse.has_prices else None,
+    }
 
-    key = os.environ.get(config.api_key_env) or ("none" if config.base_url else None)
-    client = openai.OpenAI(
-        base_url=config.base_url, api_key=key, timeout=config.timeout_seconds, max_retries=0
-    )
-    return OpenAIJudge(config, client)
+
+def _letter(text: str) -> float | None:
+    found = re.match(r"\W*(?:answer\s+)?([ABT])\b", text.strip(), flags=re.IGNORECASE)
+    return {"A": 1.0, "B": 0.0, "T": 0.5}[found[1].upper()] if found else None
+
+
+def _grade(text: str) -> float | None:
+    found = re.match(r"\W*(\d+(?:\.\d+)?)", text.strip())
+    if found is None or not 1 <= float(found[1]) <= 10:
+        return None
+    return (float(found[1]) - 1) / 9
+
+
+def make(config: Config, cache: Path | None = None) -> OpenAIJudge:
+    """The judge; replies are kept in `cache`."""
+    return OpenAIJudge(connect(config, cache))
 
 
 def check(config: Config) -> None:
     """Raise UserError where the key is missing."""
-    if config.base_url is None and not os.environ.get(config.api_key_env):
-        raise UserError(
-            f"judge {config.model} needs an API key and {config.api_key_env} is not set",
-            remedy=f"export {config.api_key_env}=..., or give a base_url of your own server",
-        )
+    check_key(config)

@@ -92,6 +92,11 @@ def _prediction(trial: TrainJob, run: Run, timer: StepTimer, walked: Walk) -> di
         "seconds_high": expected.high,
         "seconds_of_parts": {**parts, "train": expected.seconds - sum(parts.values())},
         "timed_micro_batches": len(timer.micro),
+        "timed": {
+            "micro_batch_seconds": [m.seconds for m in timer.micro],
+            "micro_batch_flops": tried.by_micro_batch,
+            "around_seconds": timer.around,
+        },
         "checkpoint_bytes": size,
         **whole.facts(),
     }

@@ -84,10 +84,12 @@ def forecast(
     pairs = list(zip(timer.micro, timed, strict=True))
     line = _Line([(m, f) for m, f in pairs if m.step >= WARM_UP_STEPS])
     around = timer.around[WARM_UP_STEPS:]
+    step_cost = float(np.median(around)) if around else 0.0
     first = [(m, f) for m, f in pairs if m.step < WARM_UP_STEPS]
     warm_up = sum(m.seconds for m, _ in first) - sum(float(line.at(_row(m, f))) for m, f in first)
+    # The first optimizer step makes the optimizer's state, which takes long where memory is fresh.
+    warm_up += sum(seconds - step_cost for seconds in timer.around[:WARM_UP_STEPS])
     totals = np.array([len(run), sum(run) / 1e12, steps], dtype=float)
-    step_cost = float(np.median(around)) if around else 0.0
     total = float(line.at(totals)) + steps * step_cost + max(0.0, warm_up) + fixed
     half = line.half_width(totals)
     return Forecast(total, max(0.0, total - half), total + half)

@@ -59,7 +59,7 @@ def load_comparison(
         _fall_back(data)
         for text in overrides.sets:
             if not text.startswith("if_too_large."):
-                _set(data, text)
+                set_field(data, text)
 
     def where(key: KeyPath) -> str | None:
         flag = next((f for k, f in sources.items() if key[: len(k)] == k), None)
@@ -208,7 +208,7 @@ def _apply(data: dict[str, Any], overrides: Overrides) -> dict[KeyPath, str]:
         data["data"]["source"] = overrides.data
         sources[("data", "source")] = "--data"
     for text in overrides.sets:
-        key_path = _set(data, text)
+        key_path = set_field(data, text)
         sources[key_path] = f"--set {'.'.join(key_path)}"
     return sources
 
@@ -242,7 +242,8 @@ def parse_setting(text: str) -> tuple[KeyPath, Any]:
         raise UserError(f"--set {text} is not valid YAML", remedy="quote the value") from error
 
 
-def _set(data: dict[str, Any], text: str) -> KeyPath:
+def set_field(data: dict[str, Any], text: str) -> KeyPath:
+    """Write `KEY=VALUE` into `data`; returns the key's path."""
     path, value = parse_setting(text)
     here = data
     for part in path[:-1]:

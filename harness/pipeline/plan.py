@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,14 +49,17 @@ def digest_of(value: Any) -> str:
 
 def plan_comparison(spec: ComparisonSpec, resolved: Resolved) -> Plan:
     """Expand arms and seeds into stages, deduplicate them by digest, and order them."""
-    builder = _Builder(spec, resolved)
+    builder = PlanBuilder(spec, resolved)
     return builder.build()
 
 
-class _Builder:
-    def __init__(self, spec: ComparisonSpec, resolved: Resolved) -> None:
+class PlanBuilder:
+    """Makes stages and keeps them by digest; `label` names what is scored again beside old scores."""
+
+    def __init__(self, spec: ComparisonSpec, resolved: Resolved, label: str | None = None) -> None:
         self.spec = spec
         self.resolved = resolved
+        self.label = {"label": label} if label else {}
         self.stages: dict[str, PlannedStage] = {}
         self.benchmarks = {
             name: benchmark_config(spec, name).model_dump(mode="json", by_alias=True) for name in spec.score
@@ -65,7 +68,7 @@ class _Builder:
     def build(self) -> Plan:
         spec = self.spec
         prepare = self._prepare()
-        check, rehearsals = self._check(prepare), self._rehearsals(prepare)
+        check, rehearsals = self.check(prepare), self._rehearsals(prepare)
         trained: list[str] = []
         cells: list[PlannedCell] = []
         blocks: list[list[str]] = []
@@ -77,12 +80,12 @@ class _Builder:
                     cell = self._cell(arm, seed, prepare, repeat)
                     trained += [d for d in cell.stages if d not in trained]
                     cells.append(cell)
-        base = self._evaluate("base", 0, prepare, None) if spec.score else None
+        base = self.evaluate("base", 0, prepare, None) if spec.score else None
         arms = [arm.name for arm in spec.arms]
         cells.sort(key=lambda cell: (arms.index(cell.arm), cell.seed, cell.repeat))
         evaluates = [base] if base else []
         evaluates += [c.evaluate for c in cells if c.evaluate and c.evaluate not in evaluates]
-        judge = self._judge(prepare, base, cells)
+        judge = self.judge(prepare, base, cells)
         order = [prepare, check, *rehearsals, *trained, *evaluates, *([judge] if judge else [])]
         body: dict[str, Any] = {"spec": spec.model_dump(mode="json", by_alias=True), "order": order}
         return Plan(
@@ -156,7 +159,7 @@ class _Builder:
         }
         return self._add("prepare", "prepare", 0, config, {})
 
-    def _check(self, prepare: str) -> str:
+    def check(self, prepare: str) -> str:
         """The benchmarks' own checks, and the room on the disk."""
         config = {
             "arms": [arm.name for arm in self.spec.arms],
@@ -217,19 +220,25 @@ class _Builder:
             digests.append(self._add("train", name, seed, config, needs, arm.name))
         evaluate = None
         if self.spec.score and not repeat:
-            evaluate = self._evaluate(arm.name, seed, prepare, digests[-1])
+            evaluate = self.evaluate(arm.name, seed, prepare, digests[-1])
         return PlannedCell(arm=arm.name, seed=seed, stages=digests, evaluate=evaluate, repeat=repeat)
 
-    def _evaluate(self, arm: str, seed: int, prepare: str, model: str | None) -> str:
+    def evaluate(
+        self, arm: str, seed: int, prepare: str, model: str | None, answers: Sequence[str] = ()
+    ) -> str:
+        """The stage that scores a cell; what the stages `answers` answered is not asked again."""
         config = {
             "benchmarks": self.benchmarks,
             "generation": self.spec.generation.model_dump(mode="json"),
+            **self.label,
         }
         needs = {"prepared": prepare, **({"model": model} if model else {})}
+        needs |= {f"answers:{number}": digest for number, digest in enumerate(answers)}
         name = f"{arm}/evaluate@{seed}" if model else "base/evaluate"
         return self._add("evaluate", name, 0, config, needs, arm)
 
-    def _judge(self, prepare: str, base: str | None, cells: list[PlannedCell]) -> str | None:
+    def judge(self, prepare: str, base: str | None, cells: list[PlannedCell]) -> str | None:
+        """The stage that compares cells, if some benchmark does."""
         judged = {n: c for n, c in self.benchmarks.items() if n in self.resolved.judged}
         if not judged:
             return None
@@ -239,5 +248,5 @@ class _Builder:
         for cell in cells:
             if cell.evaluate is not None:
                 needs[f"cell:{cell.arm}@{cell.seed}"] = cell.evaluate
-        config = {"benchmarks": judged, "baseline": self.spec.baseline}
+        config = {"benchmarks": judged, "baseline": self.spec.baseline, **self.label}
         return self._add("judge", "judge", 0, config, needs)

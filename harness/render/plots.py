@@ -48,10 +48,39 @@ def _draw(figure: Figure) -> Any:
 
     count = max(len(figure.panels), 1)
     canvas = Canvas(figsize=(3.6 * count + 0.4, 3.0), layout="constrained")
-    axes = canvas.subplots(1, count, squeeze=False)[0]
-    for axis, panel in zip(axes, figure.panels, strict=True):
-        _panel(axis, panel)
+    for number, panel in enumerate(figure.panels, start=1):
+        if panel.kind == "radar":
+            _radar(canvas.add_subplot(1, count, number, projection="polar"), panel)
+        else:
+            _panel(canvas.add_subplot(1, count, number), panel)
     return canvas
+
+
+def _radar(axis: Any, panel: Panel) -> None:
+    """A closed outline a series, the first spoke at the top."""
+    from math import tau
+
+    count = len(panel.x_names)
+    angles = [tau * i / count for i in range(count)]
+    for index, series in enumerate(panel.series):
+        style = index % len(COLOURS)
+        axis.plot(
+            [*angles, angles[0]],
+            [*series.y, series.y[0]],
+            color=COLOURS[style],
+            linestyle=DASHES[style],
+            marker=MARKERS[style],
+            markersize=3.5,
+            linewidth=1.4,
+            label=series.label,
+        )
+    axis.set_theta_zero_location("N")
+    axis.set_theta_direction(-1)
+    axis.set_xticks(angles, panel.x_names, fontsize=8)
+    axis.set_ylim(bottom=0)
+    axis.tick_params(axis="y", labelsize=7)
+    axis.set_title(panel.title)
+    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.05, 1.1))
 
 
 def _panel(axis: Any, panel: Panel) -> None:

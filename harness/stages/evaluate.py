@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from harness import registry
 from harness.generate import Answer, Prompt
-from harness.jsonl import write_jsonl
+from harness.jsonl import read_jsonl, write_jsonl
 from harness.pipeline.spec import GenerationSpec
 from harness.records import Measurement, Score, StageRequest, Unit
-from harness.stages.context import Context, Outcome
+from harness.stages.context import Context, Outcome, read_result
 
 
 def warm_up(request: StageRequest) -> str:
@@ -78,44 +79,49 @@ def benchmarks_of(context: Context) -> list[tuple[str, Any, Any]]:
 
 
 def _answers(context: Context, model: Any) -> list[Answer]:
-    """Every asked prompt answered; prompts that benchmarks share are answered once."""
-    from harness.generate.answer import answer
+    """Every asked prompt answered, turn by turn; prompts that benchmarks share are answered once."""
+    from harness.generate.turns import answer_turns
 
     asked: list[Prompt] = []
     for _, module, config in benchmarks_of(context):
         if hasattr(module, "prompts"):
             asked += module.prompts(config, context.prepared)
-    distinct = {str(p.messages): p for p in asked}
     settings = GenerationSpec.model_validate(context.request.config["generation"])
-    made = answer(
-        model, list(distinct.values()), settings, lambda done, total: context.report(done, total, {})
+    answers = answer_turns(
+        model, asked, settings, lambda done, total: context.report(done, total, {}), _known(context)
     )
-    by_text = dict(zip(distinct, made, strict=True))
-    answers = []
-    for prompt in asked:
-        one = by_text[str(prompt.messages)]
-        answers.append(
-            Answer(
-                **{
-                    **one.as_row(),
-                    "id": prompt.id,
-                    "benchmark": prompt.benchmark,
-                    "reference": prompt.reference,
-                    "meta": prompt.meta,
-                }
-            )
-        )
     if answers:
         write_jsonl(context.folder / "answers.jsonl", (a.as_row() for a in answers))
     return answers
+
+
+def _known(context: Context) -> dict[str, Answer]:
+    """Answers that earlier stages of this cell gave at equal settings, by what was asked."""
+    found: dict[str, Answer] = {}
+    for role, folder in context.request.inputs.items():
+        if not role.startswith("answers:"):
+            continue
+        facts = read_result(Path(folder)).facts
+        if facts.get("generation") == context.request.config["generation"] and facts.get("answers"):
+            rows = read_jsonl(Path(folder) / "answers.jsonl")
+            found |= {row["asked"]: Answer(**row) for row in rows if row.get("asked")}
+    return found
+
+
+def labelled(context: Context, scores: list[Score]) -> list[Score]:
+    """Scores under the name that tells them apart from older ones of the same benchmark."""
+    label = context.request.config.get("label")
+    if label is None:
+        return scores
+    return [s.model_copy(update={"benchmark": f"{s.benchmark}@{label}"}) for s in scores]
 
 
 def _scores(context: Context, model: Any, answers: list[Answer]) -> list[Score]:
     scores: list[Score] = []
     for name, module, config in benchmarks_of(context):
         if hasattr(module, "score_model"):
-            scores += module.score_model(config, model, context.prepared, context.folder)
+            scores += labelled(context, module.score_model(config, model, context.prepared, context.folder))
         if hasattr(module, "score_answers"):
             own = [a for a in answers if a.benchmark == name]
-            scores += module.score_answers(config, own, context.prepared, context.folder)
+            scores += labelled(context, module.score_answers(config, own, context.prepared, context.folder))
     return scores

@@ -9,7 +9,7 @@ from harness.generate import Answer
 from harness.jsonl import read_jsonl
 from harness.records import StageRequest
 from harness.stages.context import Context, Outcome
-from harness.stages.evaluate import benchmarks_of
+from harness.stages.evaluate import benchmarks_of, labelled
 
 
 def warm_up(request: StageRequest) -> str:
@@ -33,7 +33,8 @@ def run(context: Context) -> Outcome:
                 progress=context.report,
             )
             for cell, scores in scored.items():
-                found.setdefault(cell, []).extend(s.model_dump(mode="json") for s in scores)
+                named = labelled(context, scores)
+                found.setdefault(cell, []).extend(s.model_dump(mode="json") for s in named)
     return Outcome(facts={"cells": found})
 
 

@@ -88,6 +88,7 @@ def test_plug_ins_are_named_like_their_files() -> None:
     from harness import registry
 
     assert registry.names("methods") == ["dpo", "orpo", "sft"]
-    assert registry.names("benchmarks") == ["alpaca_eval", "lm_eval", "preference", "rubric"]
-    assert registry.names("judges") == ["embedded", "openai"]
+    assert registry.names("benchmarks") == ["alpaca_eval", "lm_eval", "mt_bench", "preference", "rubric"]
+    judges = ["alpaca_annotator", "embedded", "jury", "local_lm", "openai", "reward_model"]
+    assert registry.names("judges") == judges
     assert registry.names("formats") == ["csv", "json", "latex", "markdown", "plots"]

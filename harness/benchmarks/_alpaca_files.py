@@ -1,0 +1,125 @@
+"""AlpacaEval's own files: `model_outputs.json` and `annotations.json`, as arms that were judged already."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from harness.data.schemas import digest
+from harness.errors import UserError
+
+ANNOTATIONS, OUTPUTS = "annotations.json", "model_outputs.json"
+Rows = list[dict[str, Any]]
+
+
+def arms_in(folder: Path) -> dict[str, Path]:
+    """Arm -> its file of annotations: `<arm>.annotations.json`, or `<arm>/.../annotations.json`.
+
+    AlpacaEval's results lie in `<arm>/<annotator>/annotations.json`.
+    """
+    found = {p.name.removesuffix(f".{ANNOTATIONS}"): p for p in sorted(folder.glob(f"*.{ANNOTATIONS}"))}
+    nested = sorted([*folder.glob(f"*/{ANNOTATIONS}"), *folder.glob(f"*/*/{ANNOTATIONS}")])
+    for path in nested:
+        arm = path.relative_to(folder).parts[0]
+        if arm in found:
+            raise UserError(
+                f"arm {arm} has two files of annotations ({found[arm]} and {path})",
+                where=str(folder),
+                remedy="replay one annotator at a time",
+            )
+        found[arm] = path
+    if (folder / ANNOTATIONS).is_file() and not found:
+        found[folder.name] = folder / ANNOTATIONS
+    return found
+
+
+def read_items(path: Path, arm: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One item an annotated prompt, and settings that name judge and rival.
+
+    `preference` is 1 where the rival's answer is better, 2 where the arm's is, 1.5 a tie, and
+    between where the judge was weighted (alpaca_eval 0.6); what could not be read stays None.
+    """
+    rows = _rows(path)
+    swapped = _sides(rows, arm, path)
+    seen: Counter[str] = Counter()
+    items = []
+    for row in rows:
+        name = digest(str(row["instruction"]))
+        seen[name] += 1
+        win = _win(row.get("preference"), swapped)
+        mine, theirs = ("output_1", "output_2") if swapped else ("output_2", "output_1")
+        items.append(
+            {
+                "id": f"{name}-{seen[name]}",
+                "metrics": {"win_rate": win, "length_difference": len(row[mine]) - len(row[theirs])},
+                "prompt": row["instruction"],
+                "answer": row[mine],
+                "rival_answer": row[theirs],
+                "dataset": row.get("dataset"),
+            }
+        )
+    return items, _settings(rows, swapped)
+
+
+def _rows(path: Path) -> Rows:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot be read ({error})", where=str(path), remedy="give AlpacaEval's file"
+        ) from None
+    needed = ("instruction", "output_1", "output_2", "preference")
+    if not isinstance(rows, list) or not rows:
+        raise UserError("holds no annotations", where=str(path), remedy="give AlpacaEval's annotations.json")
+    for number, row in enumerate(rows):
+        missing = [key for key in needed if not isinstance(row, dict) or key not in row]
+        if missing:
+            raise UserError(
+                f"annotation {number} has no {missing[0]}",
+                where=str(path),
+                remedy="give AlpacaEval's annotations.json",
+            )
+    return rows
+
+
+def _sides(rows: Rows, arm: str, path: Path) -> bool:
+    """Whether the arm's answers are the first ones; AlpacaEval writes them second."""
+    firsts, seconds = ({row.get(f"generator_{k}") for row in rows} for k in (1, 2))
+    if len(firsts) > 1 or len(seconds) > 1:
+        raise UserError(
+            "compares more than two generators",
+            where=str(path),
+            remedy="give one file for each arm against one reference",
+        )
+    return arm in firsts and arm not in seconds
+
+
+def _win(preference: Any, swapped: bool) -> float | None:
+    """The arm's part of the preference: 0 lost, 1 won. AlpacaEval also wrote 0 for a tie."""
+    if preference is None or preference != preference:
+        return None
+    value = float(preference)
+    if value == 0:
+        return 0.5
+    if not 1 <= value <= 2:
+        return None
+    return 2 - value if swapped else value - 1
+
+
+def _settings(rows: Rows, swapped: bool) -> dict[str, Any]:
+    rival = str(rows[0].get("generator_2" if swapped else "generator_1") or "reference")
+    judges = sorted({str(row.get("annotator") or "unknown") for row in rows})
+    prices = [
+        row["price_per_example"] for row in rows if isinstance(row.get("price_per_example"), int | float)
+    ]
+    return {
+        "judge": ", ".join(judges),
+        "rival": rival,
+        "orders": "as published",
+        "judgments": len(rows),
+        "parse_failures": sum(_win(row.get("preference"), swapped) is None for row in rows),
+        "money": sum(prices) if len(prices) == len(rows) else None,
+        "replayed": True,
+    }

@@ -1,0 +1,158 @@
+"""`harness replay`: outputs and judgments that exist already, straight to scores and report."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness import registry
+from harness.commands import report as report_command
+from harness.errors import UserError
+from harness.measure.environment import collect
+from harness.pipeline.plan import digest_of
+from harness.records import (
+    ComparisonRecord,
+    Plan,
+    PlannedCell,
+    PlannedStage,
+    Score,
+    StageKind,
+    StageRequest,
+    StageResult,
+    StageUse,
+)
+from harness.store.run_dir import RunRoot
+
+
+def run(folder: Path, *, out: Path, name: str | None, baseline: str | None, mlflow: bool) -> int:
+    """Score every arm that some benchmark recognises in `folder`, and write the report."""
+    if not folder.is_dir():
+        raise UserError("no such folder", where=str(folder), remedy="give a folder of published results")
+    root, console = RunRoot(out), Console()
+    root.open_for_writing()
+    with root.lock():
+        record = _replay(folder.resolve(), root, name or folder.resolve().name, baseline)
+        root.write_record(record)
+        written = report_command.write(record, root)
+        if mlflow:
+            report_command.project(record, root, written, console)
+    report_command.print_summary(written, console)
+    return 0
+
+
+def _replay(folder: Path, root: RunRoot, name: str, baseline: str | None) -> ComparisonRecord:
+    files = digest_of(
+        sorted((str(p.relative_to(folder)), _digest(p)) for p in folder.rglob("*") if p.is_file())
+    )
+    digests: dict[StageKind, str] = {
+        kind: digest_of([kind, files, str(folder)]) for kind in ("prepare", "judge")
+    }
+    stages = {kind: _stage(kind, digest, folder) for kind, digest in digests.items()}
+    began = datetime.now(UTC).isoformat()
+    for stage in stages.values():
+        root.start_stage(_request(stage), owner=name)
+    scores = _scores(folder, root.stage_folder(digests["judge"]))
+    arms = list(dict.fromkeys(cell.partition("@")[0] for cell in scores))
+    if baseline is not None and baseline not in arms:
+        raise UserError(f'unknown arm "{baseline}"', where="--baseline", remedy=f"known: {', '.join(arms)}")
+    facts: dict[StageKind, dict[str, Any]] = {
+        "prepare": {"random_weights": False, "source": str(folder), "replayed": True},
+        "judge": {"cells": {c: [s.model_dump(mode="json") for s in found] for c, found in scores.items()}},
+    }
+    results = {digests[kind]: _result(stages[kind], facts[kind], began) for kind in digests}
+    for digest, result in results.items():
+        (root.stage_folder(digest) / "result.json").write_text(result.model_dump_json(indent=1))
+    plan = _plan(name, files, arms, scores, stages, baseline or arms[0])
+    return ComparisonRecord(
+        id=plan.id,
+        name=name,
+        created_at=began,
+        plan=plan,
+        results=results,
+        uses={digest: StageUse(digest=digest) for digest in results},
+        command=shlex.join(["harness", *sys.argv[1:]]),
+    )
+
+
+def _scores(folder: Path, out: Path) -> dict[str, list[Score]]:
+    """Scores by cell (`arm@seed`); raises UserError where no benchmark knows the files."""
+    found: dict[str, list[Score]] = {}
+    asked = []
+    for name in registry.names("benchmarks"):
+        module = registry.load("benchmarks", name)
+        if hasattr(module, "replay"):
+            asked.append(name)
+            for arm, scores in module.replay(folder, out).items():
+                cell = arm if "@" in arm else f"{arm}@0"
+                found.setdefault(cell, []).extend(scores)
+    if not found:
+        raise UserError(
+            "holds nothing to replay",
+            where=str(folder),
+            remedy="give <arm>.annotations.json of AlpacaEval, judgments of MT-Bench, or a folder that "
+            f"lm-eval wrote with --log_samples (asked: {', '.join(asked)})",
+        )
+    return found
+
+
+def _plan(
+    name: str,
+    files: str,
+    arms: list[str],
+    scores: Mapping[str, Any],
+    stages: Mapping[StageKind, PlannedStage],
+    baseline: str,
+) -> Plan:
+    cells = [(arm, int(seed)) for arm, _, seed in (cell.partition("@") for cell in scores)]
+    spec = {
+        "arms": [{"name": arm} for arm in arms],
+        "seeds": sorted({seed for _, seed in cells}),
+        "baseline": baseline,
+        "cost_reference": baseline,
+        "replayed": True,
+    }
+    prepare, judge = stages["prepare"].digest, stages["judge"].digest
+    return Plan(
+        id=f"{name}-{digest_of([files, spec])[:10]}",
+        name=name,
+        spec=spec,
+        stages={stage.digest: stage for stage in stages.values()},
+        cells=[PlannedCell(arm=arm, seed=seed, stages=[], evaluate=None) for arm, seed in cells],
+        order=[prepare, judge],
+        prepare=prepare,
+        judge=judge,
+    )
+
+
+def _stage(kind: StageKind, digest: str, folder: Path) -> PlannedStage:
+    return PlannedStage(
+        digest=digest, kind=kind, name=f"replay: {kind}", seed=0, config={"folder": str(folder)}
+    )
+
+
+def _request(stage: PlannedStage) -> StageRequest:
+    return StageRequest(digest=stage.digest, kind=stage.kind, name=stage.name, seed=0, config=stage.config)
+
+
+def _result(stage: PlannedStage, facts: dict[str, Any], began: str) -> StageResult:
+    return StageResult(
+        digest=stage.digest,
+        kind=stage.kind,
+        name=stage.name,
+        seed=0,
+        started_at=began,
+        finished_at=datetime.now(UTC).isoformat(),
+        environment=collect("cpu"),
+        facts=facts,
+    )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

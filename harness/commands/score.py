@@ -1,0 +1,82 @@
+"""`harness score`: more scores for a finished run; nothing is trained, old scores stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness import registry
+from harness.commands import report as report_command
+from harness.commands.execute import Execution
+from harness.commands.resolve import is_local, resolve
+from harness.errors import UserError
+from harness.pipeline.load import benchmark_config, set_field
+from harness.pipeline.rescore import rescored
+from harness.pipeline.spec import ComparisonSpec
+from harness.pipeline.validate import validate
+from harness.records import ComparisonRecord
+from harness.store.run_dir import RunRoot, read_record
+
+
+def run(
+    run_name: str,
+    *,
+    benchmarks: Sequence[str],
+    judge: str | None,
+    label: str | None,
+    sets: Sequence[str],
+    out: Path,
+    mlflow: bool,
+) -> int:
+    """Score the run's cells by `benchmarks` as well, and render its report again."""
+    console = Console()
+    folder = RunRoot(out).find_run(run_name)
+    root, record = RunRoot(folder.parent), read_record(folder)
+    if record.plan.spec.get("replayed"):
+        raise UserError(
+            "was replayed, so there is no model to score",
+            where=str(folder),
+            remedy="score a run that `harness compare` made",
+        )
+    spec = _spec(record, benchmarks, judge, sets)
+    label = label or judge or _label(record, benchmarks)
+    with root.lock():
+        longer = rescored(record.plan, spec, resolve(spec), label)
+        execution = Execution(longer.plan, root, console, offline=is_local(spec))
+        execution.results = dict(record.results)
+        execution.run(longer.new)
+        scored = execution.record().model_copy(update={"parity": record.parity, "command": record.command})
+        root.write_record(scored)
+        written = report_command.write(scored, root)
+        if mlflow:
+            report_command.project(scored, root, written, console)
+    report_command.print_summary(written, console)
+    return 0
+
+
+def _spec(
+    record: ComparisonRecord, benchmarks: Sequence[str], judge: str | None, sets: Sequence[str]
+) -> ComparisonSpec:
+    """The run's own settings with other benchmarks; raises UserError for a mistake in them."""
+    for name in benchmarks:
+        registry.check("benchmarks", name, where="--benchmark")
+    data: dict[str, Any] = {**record.plan.spec, "score": list(benchmarks)}
+    for name in benchmarks if judge else []:
+        set_field(data, f"benchmarks.{name}.judge={judge}")
+        set_field(data, f"benchmarks.{name}.judge_config={{}}")
+    for text in sets:
+        set_field(data, text)
+    spec = validate(ComparisonSpec, data)
+    for name in benchmarks:
+        benchmark_config(spec, name)
+    return spec
+
+
+def _label(record: ComparisonRecord, benchmarks: Sequence[str]) -> str | None:
+    """None for benchmarks that the run has no scores of; else a number that tells them apart."""
+    if not set(benchmarks) & set(record.plan.spec.get("score") or []):
+        return None
+    return str(len(record.plan.base_more) + 2)

@@ -1,0 +1,55 @@
+"""The report of replayed results: scores and evidence, without costs, training or data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.evidence import origins, tables
+from harness.evidence.categories import category_table, radar_figure
+from harness.evidence.data import comparison_data
+from harness.evidence.judging import judges_table, length_table
+from harness.evidence.pairs import Evidence, all_evidence
+from harness.evidence.view import ComparisonView
+from harness.tables import Report, Section
+
+
+def replay_report(view: ComparisonView) -> Report:
+    """Everything that published outputs and judgments can show."""
+    evidence = [e for e in all_evidence(view) if not e.quantity.startswith("cost.")]
+    found = (category_table(view), length_table(view), judges_table(view))
+    judged = [table for table in found if table is not None]
+    radar = radar_figure(view)
+    compared = (tables.score_table(view, evidence), tables.evidence_table(view, evidence), *judged)
+    sections = (
+        Section("Scores", (), compared, (radar,) if radar is not None else ()),
+        Section("What can and cannot be concluded", _limits(view)),
+        Section("Provenance", (), (origins.provenance_table(view),)),
+    )
+    title = f"Replayed: {view.record.name}"
+    return Report(title, _summary(view, evidence), sections, comparison_data(view, evidence))
+
+
+def _summary(view: ComparisonView, evidence: Sequence[Evidence]) -> tuple[str, ...]:
+    """What was replayed, how each pair of arms compares on the first metric that all have."""
+    first = next((e.quantity for e in evidence if e.estimate.value is not None), None)
+    said = [_sentence(e) for e in evidence if e.quantity == first]
+    scored, source = ", ".join(view.metrics()), view.prepared["source"]
+    what = f"{len(view.arms)} arm(s) with {scored} were replayed from {source}."
+    return (what, *said, "Nothing was trained or generated, so costs are not measured.")
+
+
+def _sentence(one: Evidence) -> str:
+    value = one.estimate
+    text = f"On {one.quantity} {one.a} against {one.b}: {one.verdict} ({value.value:+.4f}"
+    if value.low is not None and value.high is not None:
+        text += f", 95% {value.low:+.4f} to {value.high:+.4f}"
+    return f"{text}, n = {value.n})."
+
+
+def _limits(view: ComparisonView) -> tuple[str, ...]:
+    found = ["The figures are those of the published files; how they were made is not known here."]
+    if len(view.seeds) == 1:
+        found.append(
+            "One training of each arm: intervals speak of the population of items and not of training again."
+        )
+    return tuple(found)

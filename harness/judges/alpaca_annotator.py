@@ -1,0 +1,130 @@
+"""alpaca_eval's published annotators (`alpaca_eval_gpt4`, `weighted_alpaca_eval_gpt4_turbo`, ...).
+
+Their prompts, settings and parsers are alpaca_eval's own; requests go through our client, so that
+they are cached, retried and capped. Both orders are asked, where the leaderboard asks one at random.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError, unknown_name
+from harness.jsonl import well_formed
+from harness.judges import Duel, Progress, quiet
+from harness.judges._api import ApiConfig, ChatClient, Request, check_key, connect
+from harness.judges.openai import usage_of_client
+
+KINDS = ("openai_completions",)
+DEFAULT = "weighted_alpaca_eval_gpt4_turbo"
+_SENT = ("max_tokens", "temperature", "logprobs", "top_logprobs")
+_FIELD = re.compile(r"\{(instruction|output_1|output_2)\}")
+_TURN = re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", re.DOTALL)
+
+
+class Config(ApiConfig):
+    """`annotator` is a folder of alpaca_eval's `evaluators_configs`; `model` None is the annotator's own.
+
+    Another model behind `base_url` runs the same protocol, and its rates are its own.
+    """
+
+    model: str | None = None  # type: ignore[assignment]
+    annotator: str = DEFAULT
+
+
+class AlpacaAnnotator:
+    """Formats, asks and parses as alpaca_eval does."""
+
+    def __init__(self, config: Config, client: ChatClient, annotator: dict[str, Any], template: str) -> None:
+        own = annotator["completions_kwargs"]["model_name"]
+        asked = client.config.model
+        self.name = config.annotator if asked == own else f"{config.annotator} asking {asked}"
+        self._client, self._annotator, self._template = client, annotator, template
+
+    def prefer_all(self, duels: Sequence[Duel], progress: Progress = quiet) -> list[float | None]:
+        """alpaca_eval's preference (1 the first, 2 the second) turned into ours."""
+        replies = self._client.ask([self._request(*duel) for duel in duels], progress)
+        return [self._parsed(reply) for reply in replies]
+
+    def usage(self) -> dict[str, Any]:
+        """Calls, cache hits, tokens and money of this process."""
+        return usage_of_client(self._client)
+
+    def _request(self, prompt: str, first: str, second: str) -> Request:
+        fields = {"instruction": prompt, "output_1": first, "output_2": second}
+        # Turns are split before answers are put in, so that no answer can open a turn.
+        turns = tuple(
+            (role, well_formed(_FIELD.sub(lambda match: fields[match[1]], body.strip())))
+            for role, body in _TURN.findall(self._template)
+        )
+        own = self._annotator["completions_kwargs"]
+        kept = tuple(
+            (k, own[k]) for k in ("max_tokens", "temperature", "logprobs", "top_logprobs") if k in own
+        )
+        return Request(turns, kept)
+
+    def _parsed(self, reply: dict[str, Any]) -> float | None:
+        wants_all = self._annotator.get("completion_key") == "completions_all"
+        completion = {**reply, "text": ""} if wants_all else reply["message"].get("content") or ""
+        try:
+            (found,) = self._parse(completion, **self._annotator.get("completion_parser_kwargs", {}))
+        except (ValueError, AssertionError, TypeError, KeyError):
+            return None
+        return None if found is None or math.isnan(float(found)) else 2 - float(found)
+
+    @cached_property
+    def _parse(self) -> Any:
+        from alpaca_eval import completion_parsers
+
+        return getattr(completion_parsers, self._annotator["fn_completion_parser"])
+
+
+def make(config: Config, cache: Path | None = None) -> AlpacaAnnotator:
+    """The judge; replies are kept in `cache`."""
+    annotator, template = _read(config.annotator)
+    model = config.model or str(annotator["completions_kwargs"]["model_name"])
+    return AlpacaAnnotator(config, connect(_api(config, model), cache), annotator, template)
+
+
+def check(config: Config) -> None:
+    """Raise UserError for an unknown annotator, one that needs another API, or a missing key."""
+    annotator, _ = _read(config.annotator)
+    check_key(_api(config, config.model or str(annotator["completions_kwargs"]["model_name"])))
+
+
+def _api(config: Config, model: str) -> ApiConfig:
+    settings = config.model_dump(exclude={"annotator", "model"})
+    return ApiConfig.model_validate({**settings, "model": model})
+
+
+def _read(name: str) -> tuple[dict[str, Any], str]:
+    """The annotator's settings and its prompt."""
+    import yaml
+
+    folder = _configs()
+    path = folder / name / "configs.yaml"
+    if not path.is_file():
+        known = sorted(p.parent.name for p in folder.glob("*/configs.yaml"))
+        raise unknown_name("annotator", name, known, where="judge_config.annotator")
+    (found,) = yaml.safe_load(path.read_text(encoding="utf-8")).values()
+    if found.get("fn_completions") not in KINDS or "model_name" not in found.get("completions_kwargs", {}):
+        raise UserError(
+            f"annotator {name} asks by {found.get('fn_completions')}, which is not supported",
+            where="judge_config.annotator",
+            remedy=f"use {DEFAULT} or alpaca_eval_gpt4",
+        )
+    return found, (folder / found["prompt_template"]).read_text(encoding="utf-8")
+
+
+def _configs() -> Path:
+    """alpaca_eval's folder of annotators, found without importing it."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("alpaca_eval")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(next(iter(spec.submodule_search_locations))) / "evaluators_configs"

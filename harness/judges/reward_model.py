@@ -1,0 +1,128 @@
+"""A reward model: any sequence classifier with one output, as in the ORPO paper's win rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import PositiveInt
+
+from harness.errors import UserError
+from harness.jsonl import well_formed
+from harness.judges import Duel, Progress, quiet
+from harness.pipeline.spec import SpecModel
+
+
+class Config(SpecModel):
+    """`model` is a hub name or a folder. Prompts are rendered by its chat template if it has one."""
+
+    model: str
+    revision: str | None = None
+    batch_size: PositiveInt = 8
+    max_length: PositiveInt = 2048
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class RewardModel:
+    """The higher reward wins; equal rewards tie. Order of answers cannot matter."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.name = f"{config.model}@{config.revision}" if config.revision else config.model
+
+    def prefer_all(self, duels: Sequence[Duel], progress: Progress = quiet) -> list[float | None]:
+        """Rewards of each distinct answer, compared."""
+        answers = list(dict.fromkeys((p, text) for p, a, b in duels for text in (a, b)))
+        rewards = dict(zip(answers, self.rewards(answers, progress), strict=True))
+        pairs = [(rewards[p, a], rewards[p, b]) for p, a, b in duels]
+        return [0.5 if a == b else float(a > b) for a, b in pairs]
+
+    def rewards(self, answers: Sequence[tuple[str, str]], progress: Progress = quiet) -> list[float]:
+        """The model's scalar for each (prompt, answer), in their order."""
+        import torch
+
+        model, tokenizer = self._loaded
+        texts = [self._text(tokenizer, prompt, answer) for prompt, answer in answers]
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        found = [0.0] * len(texts)
+        size = self._config.batch_size
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            batch = tokenizer(
+                [texts[i] for i in rows],
+                padding=True,
+                truncation=True,
+                max_length=self._config.max_length,
+                return_tensors="pt",
+                add_special_tokens=tokenizer.chat_template is None,
+            ).to(model.device)
+            batch.pop("token_type_ids", None)
+            with torch.no_grad():
+                logits = model(**batch).logits.float()[:, 0]
+            for i, value in zip(rows, logits.tolist(), strict=True):
+                found[i] = value
+            progress(min(start + size, len(order)), len(order))
+        return found
+
+    def _text(self, tokenizer: Any, prompt: str, answer: str) -> str:
+        prompt, answer = well_formed(prompt), well_formed(answer)
+        if tokenizer.chat_template is None:
+            return f"{prompt}\n\n{answer}"
+        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+        return str(tokenizer.apply_chat_template(messages, tokenize=False))
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        config = self._config
+        tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+        bf16 = config.dtype == "bfloat16" or (
+            config.dtype == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        )
+        model = AutoModelForSequenceClassification.from_pretrained(
+            config.model, revision=config.revision, dtype=torch.bfloat16 if bf16 else torch.float32
+        )
+        if model.config.num_labels != 1:
+            raise UserError(
+                f"has {model.config.num_labels} outputs and a reward model has one",
+                where=config.model,
+                remedy="give a model that was trained to reward answers",
+            )
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        model.config.pad_token_id = tokenizer.pad_token_id
+        return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+
+
+def make(config: Config, cache: Path | None = None) -> RewardModel:
+    """The judge; the model is loaded when it is first asked."""
+    return RewardModel(config)
+
+
+def needs_hub(config: Config) -> bool:
+    """Whether the model may have to be fetched."""
+    return not Path(config.model).exists()
+
+
+def check(config: Config) -> None:
+    """Raise UserError where the model's config cannot be had, or has no single output."""
+    from transformers import AutoConfig
+
+    try:
+        found = AutoConfig.from_pretrained(config.model, revision=config.revision)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f'reward model "{config.model}" cannot be loaded ({str(error).splitlines()[0][:120]})',
+            where="judge_config.model",
+            remedy="give a folder or a hub name; check the network and HF_TOKEN",
+        ) from error
+    if getattr(found, "num_labels", 1) != 1:
+        raise UserError(
+            f"has {found.num_labels} outputs and a reward model has one",
+            where=config.model,
+            remedy="give a model that was trained to reward answers",
+        )
