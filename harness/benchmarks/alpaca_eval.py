@@ -5,6 +5,7 @@ Both orders of every pair are asked and averaged, so an inconsistent judge gives
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,8 +88,7 @@ def score_cells(
 
 def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     """Scores of the arms whose published annotations lie in `folder`; win rates are alpaca_eval's own."""
-    from alpaca_eval.metrics import get_winrate
-
+    get_winrate = _winrate_of_alpaca_eval()
     found = {}
     for arm, path in arms_in(folder).items():
         items, settings = read_items(path, arm.partition("@")[0])
@@ -132,8 +132,7 @@ def _human(answers: list[Answer]) -> list[Answer]:
 def _duel(
     judge: Any, ours: list[Answer], theirs: list[Answer], out: Path, *, cell: str, rival: str, metric: str
 ) -> list[Score]:
-    from alpaca_eval.metrics import get_winrate
-
+    get_winrate = _winrate_of_alpaca_eval()
     by_id = {a.id: a for a in theirs}
     pairs = [(a, by_id[a.id]) for a in ours if a.id in by_id]
     before = usage_of(judge)
@@ -181,6 +180,14 @@ def _duel(
         return [absent, *scores]
     rate = float(get_winrate(preferences)["win_rate"]) / 100
     return [s.model_copy(update={"estimate": rate}) if s.metric == metric else s for s in scores]
+
+
+def _winrate_of_alpaca_eval() -> Any:
+    """Its own metric; that it imports pkg_resources is no news to a user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from alpaca_eval.metrics import get_winrate
+    return get_winrate
 
 
 def _turned(preference: float | None) -> float | None:

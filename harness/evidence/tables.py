@@ -80,7 +80,9 @@ def _relative(view: ComparisonView, arm: str) -> Cell:
 
 
 def _rival(view: ComparisonView) -> str:
-    rival = view.rival_of(HEADLINE_WIN_RATE) or view.baseline
+    rival = view.rival_of(HEADLINE_WIN_RATE)
+    if rival is None:
+        return view.baseline
     return rival if rival in view.arms else f"the data's {rival} answers"
 
 
