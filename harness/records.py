@@ -40,13 +40,14 @@ class Score(Record):
 
     `items_file` is relative to the stage's folder and holds one JSON object a line with `id` and
     `metrics` (name -> number); `estimate` is the mean over its items unless `settings` says else.
+    `higher_is_better` is None where neither direction is better.
     """
 
     benchmark: str
     metric: str
     estimate: float | None
     n: int
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
     items_file: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     reason: str | None = None

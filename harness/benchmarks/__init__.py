@@ -33,8 +33,14 @@ def scores_of_items(
     file: str | None = None,
     settings: dict[str, Any] | None = None,
     lower_is_better: Iterable[str] = (),
+    neutral: Iterable[str] = (),
 ) -> list[Score]:
-    """Write `items` (`id`, `metrics`, more) and return each metric's mean over them."""
+    """Write `items` (`id`, `metrics`, more) and return each metric's mean over them.
+
+    Metrics are better when higher, but for those in `lower_is_better`, and those in `neutral`, of
+    which neither direction is better.
+    """
+    lower, neither = set(lower_is_better), set(neutral)
     name = f"scores/{file or benchmark}.jsonl"
     write_jsonl(out / name, items)
     metrics: dict[str, list[float]] = {}
@@ -48,7 +54,7 @@ def scores_of_items(
             metric=metric,
             estimate=sum(values) / len(values),
             n=len(values),
-            higher_is_better=metric not in set(lower_is_better),
+            higher_is_better=None if metric in neither else metric not in lower,
             items_file=name,
             settings=settings or {},
         )

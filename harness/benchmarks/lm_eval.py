@@ -1,4 +1,4 @@
-"""lm-evaluation-harness: any of its tasks, task files of your own, and one that needs no network."""
+"""lm-evaluation-harness: any of its tasks and groups, suites, task files of your own, and one of ours."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from harness.benchmarks import CheckContext, read_prepared_test, scores_of_items
 from harness.benchmarks._lm_eval_files import arms_in, read_samples
+from harness.benchmarks._lm_eval_run import check_backend, check_task, language_model, run_tasks
+from harness.benchmarks._suites import Task, load_suite
 from harness.errors import UserError, unknown_name
 from harness.generate import LoadedModel
 from harness.pipeline.spec import SpecModel
@@ -21,24 +23,51 @@ EMBEDDED_TASK = "embedded_choice"
 
 
 class Config(SpecModel):
-    """`include_path` is a folder of task files; `apply_chat_template` renders as in training."""
+    """`tasks` are names of lm-eval's tasks or groups, or `{task: ..., num_fewshot: ...}`.
 
-    tasks: Annotated[list[str], Field(min_length=1)] = Field(default_factory=lambda: [EMBEDDED_TASK])
+    `suite` adds those of a suite file; they are kept in `suite_tasks`, which is filled in. `num_fewshot`
+    is for tasks that name none. `include_path` is a folder of task files; `apply_chat_template` renders
+    as in training.
+    """
+
+    suite: str | None = None
+    suite_tasks: list[Task] | None = None
+    tasks: list[str | Task] | None = None
     include_path: str | None = None
     num_fewshot: Annotated[int, Field(ge=0)] | None = None
     limit: PositiveInt | None = None
+    backend: Literal["hf", "vllm"] = "hf"
     batch_size: PositiveInt = 16
     apply_chat_template: bool = True
+    fewshot_as_multiturn: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_its_suite(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("suite") and data.get("suite_tasks") is None:
+            return {**data, "suite_tasks": load_suite(str(data["suite"]))}
+        return data
+
+    def asked(self) -> list[Task]:
+        """Every task with its few-shot number."""
+        named = self.tasks if self.tasks or self.suite_tasks else [EMBEDDED_TASK]
+        own = [Task(task=t) if isinstance(t, str) else t for t in named or []]
+        everything = [*(self.suite_tasks or []), *own]
+        return [
+            t if t.num_fewshot is not None else t.model_copy(update={"num_fewshot": self.num_fewshot})
+            for t in everything
+        ]
 
 
 def needs_hub(config: Config) -> bool:
     """Whether a task may have to fetch its data."""
-    return any(task != EMBEDDED_TASK for task in config.tasks)
+    return any(asked.task != EMBEDDED_TASK for asked in config.asked())
 
 
 def check(config: Config, context: CheckContext) -> None:
     """Raise UserError for unknown tasks, and for tasks whose data cannot be had."""
-    own = [task for task in config.tasks if task != EMBEDDED_TASK]
+    check_backend(config.backend)
+    own = [asked.task for asked in config.asked() if asked.task != EMBEDDED_TASK]
     if not own:
         return
     manager = _manager(config)
@@ -46,15 +75,7 @@ def check(config: Config, context: CheckContext) -> None:
         if task not in manager.all_tasks:
             raise unknown_task(task, manager.all_tasks)
     for task in own:
-        try:
-            _load([task], manager)
-        except Exception as error:
-            first = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-            raise UserError(
-                f'the data of lm-eval task "{task}" cannot be loaded ({first})',
-                where="benchmarks.lm_eval.tasks",
-                remedy="check the network and HF_TOKEN, or leave the task out",
-            ) from error
+        check_task(task, manager)
 
 
 def unknown_task(task: str, known: list[str]) -> UserError:
@@ -65,35 +86,53 @@ def unknown_task(task: str, known: list[str]) -> UserError:
 
 
 def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -> list[Score]:
-    """Every metric of every task, a row an item; estimates are lm-eval's own."""
-    from lm_eval import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
-
+    """Every metric of every task and group, a row an item; estimates are lm-eval's own."""
     os.environ.setdefault("HF_DATASETS_CACHE", str(out / "cache"))
-    tasks: list[Any] = [
-        _embedded_task(prepared, out) if task == EMBEDDED_TASK else task for task in config.tasks
+    tasks = [
+        (_embedded_task(prepared, out) if asked.task == EMBEDDED_TASK else asked.task, asked.num_fewshot)
+        for asked in config.asked()
     ]
-    found = simple_evaluate(
-        model=HFLM(pretrained=model.model, tokenizer=model.tokenizer, batch_size=config.batch_size),
-        tasks=tasks,
-        task_manager=_manager(config),
-        num_fewshot=config.num_fewshot,
-        limit=config.limit,
-        apply_chat_template=config.apply_chat_template,
-        log_samples=True,
-        bootstrap_iters=0,
-    )
+    how = {"apply_chat_template": config.apply_chat_template, "limit": config.limit}
+    if config.apply_chat_template:
+        how["fewshot_as_multiturn"] = config.fewshot_as_multiturn
+    with language_model(model, config.backend, config.batch_size) as lm:
+        found = run_tasks(tasks, lm, _manager(config), how)
+    return scores_of_results(found, out, {**how, "backend": config.backend, "suite": config.suite})
+
+
+def scores_of_results(
+    found: dict[str, Any], out: Path, settings: dict[str, Any], ending: str = ""
+) -> list[Score]:
+    """Scores of lm-eval's results: a benchmark `lm_eval/<task>` each, and one of every group with figures."""
     scores: list[Score] = []
     for task, samples in found["samples"].items():
-        settings = {
-            "apply_chat_template": config.apply_chat_template,
-            "num_fewshot": found["n-shot"].get(task, config.num_fewshot),
-            "limit": config.limit,
-            "version": found["versions"].get(task),
+        own = {
+            **settings,
+            "num_fewshot": found.get("n-shot", {}).get(task),
+            "version": found.get("versions", {}).get(task),
         }
-        better = found["higher_is_better"].get(task, {})
-        scores += _scores(task, samples, found["results"][task], settings, better, out)
+        better = found.get("higher_is_better", {}).get(task, {})
+        results = found.get("results", {}).get(task, {})
+        scores += _scores(task, items_of(samples), results, own, better, out, ending)
+    for group, results in (found.get("groups") or {}).items():
+        members = [t for t in _members(group, found.get("group_subtasks", {})) if t in found["samples"]]
+        items = [
+            {**item, "id": f"{task}/{item['id']}"}
+            for task in members
+            for item in items_of(found["samples"][task])
+        ]
+        better = found.get("higher_is_better", {}).get(group, {})
+        own = {**settings, "members": members}
+        scores += _scores(group, items, results, own, better, out, ending) if items else []
     return scores
+
+
+def _members(group: str, subtasks: dict[str, list[str]]) -> list[str]:
+    """The tasks below a group, groups in it opened."""
+    found: list[str] = []
+    for name in subtasks.get(group, []):
+        found += _members(name, subtasks) if subtasks.get(name) else [name]
+    return found
 
 
 def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
@@ -101,50 +140,51 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     found: dict[str, list[Score]] = {}
     for arm, holder in arms_in(folder).items():
         samples, whole = read_samples(holder)
-        for task, rows in samples.items():
-            settings = {
-                "num_fewshot": whole.get("n-shot", {}).get(task),
-                "version": whole.get("versions", {}).get(task),
-                "replayed": True,
-            }
-            better = whole.get("higher_is_better", {}).get(task, {})
-            results = whole.get("results", {}).get(task, {})
-            found.setdefault(arm, []).extend(
-                _scores(task, rows, results, settings, better, out, file=f"lm_eval.{task}.{arm}")
-            )
+        results = {**whole, "samples": samples}
+        found.setdefault(arm, []).extend(scores_of_results(results, out, {"replayed": True}, f".{arm}"))
     return found
+
+
+def items_of(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One item a document, with its metrics; a metric that several filters read is named with each.
+
+    Documents are known by what was asked: `doc_hash`, `prompt_hash`, `target_hash`, and a number where
+    all three are equal.
+    """
+    filters = list(dict.fromkeys(str(sample.get("filter", "none")) for sample in samples))
+    items: dict[str, dict[str, Any]] = {}
+    for name in filters:
+        seen: Counter[str] = Counter()
+        tail = f",{name}" if len(filters) > 1 else ""
+        for sample in (s for s in samples if str(s.get("filter", "none")) == name):
+            identity = "-".join(str(sample[h])[:12] for h in ("doc_hash", "prompt_hash", "target_hash"))
+            seen[identity] += 1
+            key = f"{identity}-{seen[identity]}"
+            item = items.setdefault(key, {"id": key, "metrics": {}, "doc_id": sample["doc_id"]})
+            for metric in sample.get("metrics", []):
+                if isinstance(sample.get(metric), int | float):
+                    item["metrics"][f"{metric}{tail}"] = float(sample[metric])
+    return list(items.values())
 
 
 def _scores(
     task: str,
-    samples: list[dict[str, Any]],
+    items: list[dict[str, Any]],
     results: dict[str, Any],
     settings: dict[str, Any],
     higher_is_better: dict[str, bool | None],
     out: Path,
-    file: str | None = None,
+    ending: str,
 ) -> list[Score]:
-    """Scores named `<metric>` of the benchmark `lm_eval/<task>`; directions are the task's own."""
-    names = [n for n in samples[0].get("metrics", []) if isinstance(samples[0].get(n), int | float)]
-    seen: Counter[str] = Counter()
-    items = []
-    for sample in samples:
-        identity = "-".join(str(sample[h])[:12] for h in ("doc_hash", "prompt_hash", "target_hash"))
-        seen[identity] += 1
-        items.append(
-            {
-                "id": f"{identity}-{seen[identity]}",
-                "metrics": {n: float(sample[n]) for n in names},
-                "doc_id": sample["doc_id"],
-            }
-        )
-    own = {key.partition(",")[0]: value for key, value in results.items() if isinstance(value, float)}
-    made = scores_of_items(f"lm_eval/{task}", items, out, file=file or f"lm_eval.{task}", settings=settings)
+    """Scores named `<metric>` or `<metric>,<filter>`; directions are the task's own."""
+    own = {key: value for key, value in results.items() if isinstance(value, float)}
+    plain = {key.partition(",")[0]: value for key, value in own.items()}
+    made = scores_of_items(f"lm_eval/{task}", items, out, file=f"lm_eval.{task}{ending}", settings=settings)
     return [
         s.model_copy(
             update={
-                "estimate": own.get(s.metric, s.estimate),
-                "higher_is_better": higher_is_better.get(s.metric) is not False,
+                "estimate": own.get(s.metric, plain.get(s.metric, s.estimate)),
+                "higher_is_better": higher_is_better.get(s.metric.partition(",")[0]) is not False,
             }
         )
         for s in made
@@ -152,15 +192,12 @@ def _scores(
 
 
 def _manager(config: Config) -> Any:
+    """lm-eval's index of tasks; reading all of its files takes seconds, which our own task spares."""
     from lm_eval.tasks import TaskManager
 
-    return TaskManager(include_path=config.include_path, verbosity="ERROR")
-
-
-def _load(tasks: list[Any], manager: Any) -> Any:
-    from lm_eval.tasks import get_task_dict
-
-    return get_task_dict(tasks, manager)
+    return TaskManager(
+        include_path=config.include_path, include_defaults=needs_hub(config), verbosity="ERROR"
+    )
 
 
 def _embedded_task(prepared: Path, out: Path) -> dict[str, Any]:

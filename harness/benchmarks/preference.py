@@ -43,7 +43,9 @@ def score_model(
         for row, chosen, rejected in zip(rows, found.chosen_mean, found.rejected_mean, strict=True)
     ]
     settings = {"log_prob": "mean per response token", "ties": "count half"}
-    return scores_of_items("preference", items, out, settings=settings)
+    return scores_of_items(
+        "preference", items, out, settings=settings, neutral=("logp_chosen", "logp_rejected")
+    )
 
 
 def _metrics(chosen: float, rejected: float) -> dict[str, float]:

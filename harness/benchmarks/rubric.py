@@ -62,7 +62,7 @@ def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Pa
         "parse_failures": sum(grade is None for grade in grades),
         **usage_of(judge),
     }
-    return scores_of_items("rubric", items, out, settings=settings)
+    return scores_of_items("rubric", items, out, settings=settings, neutral=("answer_tokens",))
 
 
 def _judge(config: Config, cache: Path | None) -> Any:

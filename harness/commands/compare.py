@@ -14,6 +14,7 @@ from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import Overrides, find_comparison
 from harness.pipeline.parity import audit
+from harness.pipeline.rescore import with_earlier_scores
 from harness.store.run_dir import RunRoot
 
 
@@ -28,7 +29,7 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path, mlflow: bool
         forecast(execution, console)
         check_parity(audit_now(execution))
         _train_and_score(execution)
-        record = execution.record()
+        record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
         root.write_record(record)
         folder = report_command.write(record, root)
         if mlflow:

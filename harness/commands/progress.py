@@ -45,6 +45,8 @@ class StageDisplay:
 
     def listen(self, message: dict[str, Any]) -> None:
         """A message of the stage's process."""
+        if "say" in message:
+            self._console.print(f"{self._label}: {message['say']}", highlight=False)
         if "step" not in message:
             return
         step, total = message["step"], max(message["total"], 1)

@@ -80,7 +80,7 @@ def pareto_table(view: ComparisonView, metric: str) -> Table:
     """Which arms no other one beats in both cost and score, by their means."""
     axes = {"training time": "wall_seconds", "peak memory": "peak_memory_bytes", "FLOPs": "flops"}
     axes["energy"] = "energy_joules"
-    sign = 1.0 if view.higher_is_better(metric) else -1.0
+    sign = -1.0 if view.higher_is_better(metric) is False else 1.0
     scores = {arm: arm_score(view, arm, metric).value for arm in view.arms}
     columns: dict[str, dict[str, list[str]] | None] = {}
     for title, quantity in axes.items():

@@ -80,6 +80,7 @@ def length_table(view: ComparisonView) -> Table | None:
                     Cell(arm),
                     Cell(raw.value, "percent", raw.low, raw.high, 2, reason=raw.reason, sources=sources),
                     cell,
+                    _official(view, arm, metric),
                     Cell(per_seed[0].n, "count"),
                     Cell(view.rival_of(metric) or "none"),
                 )
@@ -89,10 +90,22 @@ def length_table(view: ComparisonView) -> Table | None:
     note = (
         "Logistic model of the win on the tanh of the scaled difference in characters, at a difference of "
         "zero (Dubois et al. 2024) without instruction difficulty, so not the leaderboard's figure. One "
-        "seed: 95% interval of a bootstrap over prompts with refit; several: t interval over seeds."
+        "seed: 95% interval of a bootstrap over prompts with refit; several: t interval over seeds. "
+        "AlpacaEval's own: alpaca_eval's length_controlled_winrate, which is defined for its 805 prompts."
     )
-    columns = ("metric", "arm", "raw", "length-controlled", "prompts", "against")
+    columns = ("metric", "arm", "raw", "length-controlled", "AlpacaEval's own", "prompts", "against")
     return Table("length_control", "Length-controlled win rates", columns, tuple(rows), (note,))
+
+
+def _official(view: ComparisonView, arm: str, metric: str) -> Cell:
+    """Mean over seeds of alpaca_eval's own length-controlled rate, or why there is none."""
+    known = [view.written[f"{arm}@{cell.seed}", metric][1].settings for cell in view.cells_of(arm)]
+    values = [k["official_lc_win_rate"] for k in known if k.get("official_lc_win_rate") is not None]
+    if not values or len(values) < len(known):
+        reason = next((k["official_lc_reason"] for k in known if k.get("official_lc_reason")), None)
+        return Cell(None, reason=reason or "the prompts are not AlpacaEval's")
+    sources = view.score_sources(arm, metric)
+    return Cell(sum(values) / len(values), "percent", digits=2, sources=sources)
 
 
 def _per_seed(view: ComparisonView, arm: str, metric: str, lengths: str) -> list[Estimate]:

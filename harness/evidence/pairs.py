@@ -9,8 +9,6 @@ from harness.evidence.estimate import Estimate, paired_items, paired_seeds
 from harness.evidence.verdict import verdict
 from harness.evidence.view import ComparisonView
 
-NEITHER_IS_BETTER = ("answer_tokens", "logp_chosen", "logp_rejected")
-LENGTH = "length_difference"
 HEADLINE_WIN_RATE = "alpaca_eval.win_rate"
 NOT_JUDGED = "not judged on CPU"
 HOST_MEMORY = "host memory holds the imports and does not repeat, so memory is judged on CUDA alone"
@@ -72,10 +70,10 @@ def score_evidence(view: ComparisonView, metric: str, a: str, b: str) -> Evidenc
 
 def _words(view: ComparisonView, metric: str) -> tuple[str, str]:
     """What a lies above b and below it means for this metric."""
-    name = metric.rpartition(".")[2]
-    if name in NEITHER_IS_BETTER or name.startswith(LENGTH):
+    higher = view.higher_is_better(metric)
+    if higher is None:
         return "higher", "lower"
-    return ("better", "worse") if view.higher_is_better(metric) else ("worse", "better")
+    return ("better", "worse") if higher else ("worse", "better")
 
 
 def _by_seed(view: ComparisonView, arm: str, metric: str) -> dict[int, dict[str, float]]:

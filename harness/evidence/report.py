@@ -99,7 +99,8 @@ def _judged(view: ComparisonView) -> tuple[Table, ...]:
 
 def _score_of_costs(view: ComparisonView) -> str:
     """The score that stands against costs: one that every arm has by itself, without a rival."""
-    return next((m for m in HEADLINE_METRICS[1:] if m in view.metrics()), view.metrics()[0])
+    directed = (m for m in view.metrics() if view.higher_is_better(m) is not None)
+    return next((m for m in HEADLINE_METRICS[1:] if m in view.metrics()), next(directed, view.metrics()[0]))
 
 
 def _quality_against_cost(view: ComparisonView) -> list[Section]:

@@ -7,7 +7,18 @@ from dataclasses import replace
 from harness.evidence.estimate import ITEMS_TARGET, POPULATION_TARGET, Estimate, mean_interval, wilson
 from harness.evidence.view import ComparisonView
 
-SHARES = ("accuracy", "acc", "acc_norm", "exact_match", "pass", "grade")
+SHARES = (
+    "accuracy",
+    "acc",
+    "acc_norm",
+    "exact_match",
+    "pass",
+    "grade",
+    "empty",
+    "cut_off",
+    "refusal",
+    "repetition",
+)
 
 
 def is_share(metric: str) -> bool:

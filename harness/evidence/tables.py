@@ -83,7 +83,9 @@ def _rival(view: ComparisonView) -> str:
     rival = view.rival_of(HEADLINE_WIN_RATE)
     if rival is None:
         return view.baseline
-    return rival if rival in view.arms else f"the data's {rival} answers"
+    if rival in view.arms:
+        return rival
+    return "the data's chosen answers" if rival == "chosen" else f"the answers of {rival}"
 
 
 def _of_arm(view: ComparisonView, arm: str, metric: str) -> Cell:

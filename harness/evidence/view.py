@@ -101,9 +101,10 @@ class ComparisonView:
             for cell, digest, score in scores_by_cell(self.record)
         }
 
-    def higher_is_better(self, metric: str) -> bool:
-        """Which direction of a metric is good, as its benchmark recorded it."""
-        return all(s.higher_is_better for (_, m), (_, s) in self.written.items() if m == metric)
+    def higher_is_better(self, metric: str) -> bool | None:
+        """Which direction of a metric is good, as its benchmark recorded it; None for neither."""
+        said = {s.higher_is_better for (_, m), (_, s) in self.written.items() if m == metric}
+        return None if None in said else False not in said
 
     def rival_of(self, metric: str) -> str | None:
         """Whose answers a win rate is against: an arm, `chosen`, or None for other metrics."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from harness.generate import Answer, LoadedModel, Prompt
@@ -18,34 +20,43 @@ def answer(
     prompts: list[Prompt],
     settings: GenerationSpec,
     progress: Progress = lambda done, total: None,
+    keep: Callable[[list[Answer]], None] = lambda answers: None,
 ) -> list[Answer]:
-    """One answer to each prompt, in the prompts' order.
+    """One answer to each prompt, in the prompts' order; `keep` gets every batch as it is finished."""
+    answers: dict[int, Answer] = {}
+    for batch in token_ids(loaded, [prompt_ids(loaded, prompt) for prompt in prompts], settings):
+        made = {index: _as_answer(loaded, prompts[index], ids) for index, ids in batch.items()}
+        keep(list(made.values()))
+        answers |= made
+        progress(len(answers), len(prompts))
+    return [answers[i] for i in range(len(prompts))]
+
+
+def token_ids(
+    loaded: LoadedModel, tokenized: list[list[int]], settings: GenerationSpec
+) -> Iterator[dict[int, list[int]]]:
+    """New token ids by the prompt's place, a batch at a time, longest prompts first.
 
     On a GPU that runs out of memory the batch is halved and tried again. Sampling starts from
-    one fixed seed, so that it can be repeated on the same machine; the program's own random
+    one fixed seed a batch, so that it can be repeated on the same machine; the program's own random
     state is put back.
     """
     import torch
 
-    tokenized = [_prompt_ids(loaded, prompt) for prompt in prompts]
-    order = sorted(range(len(prompts)), key=lambda i: -len(tokenized[i]))
-    answers: dict[int, Answer] = {}
+    order = sorted(range(len(tokenized)), key=lambda i: -len(tokenized[i]))
     size, start = settings.batch_size, 0
-    with torch.random.fork_rng(enabled=settings.temperature > 0):
-        if settings.temperature > 0:
-            torch.manual_seed(SAMPLING_SEED)
-        while start < len(order):
-            batch = order[start : start + size]
+    while start < len(order):
+        batch = order[start : start + size]
+        with torch.random.fork_rng(enabled=settings.temperature > 0):
+            if settings.temperature > 0:
+                torch.manual_seed(SAMPLING_SEED + start)
             outputs = _try_generate(loaded, [tokenized[i] for i in batch], settings)
-            if outputs is None:
-                size = len(batch) // 2
-                torch.cuda.empty_cache()
-                continue
-            for index, ids in zip(batch, outputs, strict=True):
-                answers[index] = _as_answer(loaded, prompts[index], ids)
-            start += len(batch)
-            progress(start, len(order))
-    return [answers[i] for i in range(len(prompts))]
+        if outputs is None:
+            size = len(batch) // 2
+            torch.cuda.empty_cache()
+            continue
+        start += len(batch)
+        yield dict(zip(batch, outputs, strict=True))
 
 
 def _try_generate(
@@ -65,7 +76,8 @@ def _try_generate(
         return None
 
 
-def _prompt_ids(loaded: LoadedModel, prompt: Prompt) -> list[int]:
+def prompt_ids(loaded: LoadedModel, prompt: Prompt) -> list[int]:
+    """Token ids of the rendered conversation, ready to be answered."""
     messages = [{**message, "content": well_formed(message["content"])} for message in prompt.messages]
     text = loaded.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     ids: list[int] = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -123,4 +135,11 @@ def _as_answer(loaded: LoadedModel, prompt: Prompt, ids: list[int]) -> Answer:
         finish="stop" if stopped else "length",
         reference=prompt.reference,
         meta=prompt.meta,
+        asked=digest_of_messages(prompt),
     )
+
+
+def digest_of_messages(prompt: Prompt) -> str:
+    """16 hex digits that name a conversation."""
+    text = json.dumps(prompt.messages, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

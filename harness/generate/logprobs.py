@@ -54,10 +54,11 @@ def pair_log_probs(
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i][0]) - len(sequences[i][1]))
     was_training = model.training
     model.eval()
-    plain_head = bool(sequences) and _has_plain_head(model, [*sequences[0][0], *sequences[0][1]])
+    plain_head = bool(sequences) and has_plain_head(model, [*sequences[0][0], *sequences[0][1]])
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        sums[batch] = _score(model, [sequences[i] for i in batch], pad_token_id, plain_head)
+        scored = scored_states(model, [sequences[i] for i in batch], pad_token_id, plain_head)
+        sums[batch] = _sum_scored(scored)
         progress(min(start + batch_size, len(order)), len(order))
     model.train(was_training)
     counts = np.array([len(response) for _, response in sequences])
@@ -65,12 +66,30 @@ def pair_log_probs(
     return PairLogProbs(sums[:n], sums[n:], counts[:n], counts[n:])
 
 
-def _score(
-    model: Any, sequences: Sequence[tuple[list[int], list[int]]], pad_token_id: int, plain_head: bool
-) -> np.ndarray[Any, Any]:
-    """Sums of response log-probs: (len(sequences),)."""
+@dataclass(frozen=True)
+class Scored:
+    """A batch after the forward pass: `head` makes logits of `states` (batch, length, width).
+
+    `labels` (batch, length - 1) holds the token after each position, -100 where none is scored.
+    """
+
+    head: Callable[[Any], Any]
+    states: Any
+    labels: Any
+    vocabulary: int
+
+
+def scored_states(
+    model: Any,
+    sequences: Sequence[tuple[list[int], list[int]]],
+    pad_token_id: int,
+    plain_head: bool | None = None,
+) -> Scored:
+    """One forward pass over (prompt ids, response ids) rows; responses are what is scored."""
     import torch
 
+    if plain_head is None:
+        plain_head = has_plain_head(model, [*sequences[0][0], *sequences[0][1]])
     length = max(len(p) + len(r) for p, r in sequences)
     ids = torch.full((len(sequences), length), pad_token_id)
     attention = torch.zeros_like(ids)
@@ -82,15 +101,12 @@ def _score(
         labels[row, len(prompt) : end] = torch.tensor(response)
     device = next(model.parameters()).device
     ids, attention, labels = ids.to(device), attention.to(device), labels[:, 1:].to(device)
-    vocabulary = int(model.config.get_text_config().vocab_size)
     with torch.no_grad():
         if plain_head:
             head, states = model.get_output_embeddings(), _hidden(model, ids, attention)
         else:
             head, states = _unchanged, _own_logits(model, ids, attention)
-        sums = _sum_scored(head, states, labels, max(1, CHUNK_LOGITS // vocabulary))
-    result: np.ndarray[Any, Any] = sums.cpu().numpy()
-    return result
+    return Scored(head, states, labels, int(model.config.get_text_config().vocab_size))
 
 
 def _unchanged(rows: Any) -> Any:
@@ -120,7 +136,7 @@ def _own_logits(model: Any, ids: Any, attention: Any) -> Any:
     return type(inner).forward(inner, input_ids=ids, attention_mask=attention, use_cache=False).logits
 
 
-def _has_plain_head(model: Any, tokens: Sequence[int]) -> bool:
+def has_plain_head(model: Any, tokens: Sequence[int]) -> bool:
     """Whether logits are the output embeddings of the last hidden states and nothing more.
 
     Gemma caps them, Cohere and Granite scale them; such models score through their own logits.
@@ -136,19 +152,18 @@ def _has_plain_head(model: Any, tokens: Sequence[int]) -> bool:
     return bool(torch.allclose(own, plain, rtol=1e-4, atol=1e-5 * float(own.abs().max())))
 
 
-def _sum_scored(head: Callable[[Any], Any], states: Any, labels: Any, chunk: int) -> Any:
-    """Log-probs of the scored positions alone, `chunk` positions at a time: (batch,).
-
-    `states` is (batch, length, width), of which `head` makes logits; `labels` (batch, length - 1)
-    holds the token after each position, -100 where none is scored.
-    """
+def _sum_scored(scored: Scored) -> np.ndarray[Any, Any]:
+    """Sums of the responses' log-probs, at most `CHUNK_LOGITS` logits at a time: (batch,)."""
     import torch
 
+    labels, chunk = scored.labels, max(1, CHUNK_LOGITS // scored.vocabulary)
     rows, columns = torch.nonzero(labels != -100, as_tuple=True)
-    sums = torch.zeros(labels.shape[0], dtype=torch.float64, device=states.device)
-    for start in range(0, len(rows), chunk):
-        row, column = rows[start : start + chunk], columns[start : start + chunk]
-        logits = head(states[row, column]).float()
-        picked = logits.gather(1, labels[row, column][:, None])[:, 0] - logits.logsumexp(dim=1)
-        sums.index_add_(0, row, picked.double())
-    return sums
+    sums = torch.zeros(labels.shape[0], dtype=torch.float64, device=labels.device)
+    with torch.no_grad():
+        for start in range(0, len(rows), chunk):
+            row, column = rows[start : start + chunk], columns[start : start + chunk]
+            logits = scored.head(scored.states[row, column]).float()
+            picked = logits.gather(1, labels[row, column][:, None])[:, 0] - logits.logsumexp(dim=1)
+            sums.index_add_(0, row, picked.double())
+    result: np.ndarray[Any, Any] = sums.cpu().numpy()
+    return result

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from harness.generate import Answer, LoadedModel, Prompt
-from harness.generate.answer import Progress, answer
+from harness.generate.answer import Progress, answer, digest_of_messages
 from harness.pipeline.spec import GenerationSpec
 
 
 def answer_turns(
-    loaded: LoadedModel,
+    loaded: LoadedModel | None,
     prompts: list[Prompt],
     settings: GenerationSpec,
     progress: Progress = lambda done, total: None,
     known: Mapping[str, Answer] | None = None,
+    keep: Callable[[list[Answer]], None] = lambda answers: None,
 ) -> list[Answer]:
     """Answers to `prompts` and then, turn by turn, to their follow-ups.
 
     Prompts that ask the same are answered once a turn, and those that `known` has an answer to (by
-    the digest of their messages) not at all. `meta` of an answer to a follow-up holds `earlier`: the
-    messages before its question.
+    the digest of their messages) not at all: where it has all, no model is needed. `meta` of an
+    answer to a follow-up holds `earlier`: the messages before its question.
     """
     found = dict(known or {})
     total = sum(1 + len(prompt.follow_ups) for prompt in prompts)
@@ -32,12 +31,23 @@ def answer_turns(
         fresh = {d: p for p in prompts if (d := digest_of_messages(p)) not in found}
         done = len(answers)
         if fresh:
-            made = answer(loaded, list(fresh.values()), settings, _after(progress, done, total))
+            assert loaded is not None, "see all_known"
+            made = answer(loaded, list(fresh.values()), settings, _after(progress, done, total), keep)
             found |= dict(zip(fresh, made, strict=True))
         turn = [_for(prompt, found[digest_of_messages(prompt)]) for prompt in prompts]
         prompts = [_next(p, a) for p, a in zip(prompts, turn, strict=True) if p.follow_ups]
         answers += turn
     return answers
+
+
+def all_known(prompts: list[Prompt], known: Mapping[str, Answer]) -> bool:
+    """Whether `known` answers every turn of `prompts`, so that nothing has to be generated."""
+    while prompts:
+        digests = [digest_of_messages(prompt) for prompt in prompts]
+        if any(digest not in known for digest in digests):
+            return False
+        prompts = [_next(p, known[d]) for p, d in zip(prompts, digests, strict=True) if p.follow_ups]
+    return True
 
 
 def _after(progress: Progress, before: int, total: int) -> Progress:
@@ -55,12 +65,6 @@ def _for(prompt: Prompt, made: Answer) -> Answer:
         meta=prompt.meta,
         asked=digest_of_messages(prompt),
     )
-
-
-def digest_of_messages(prompt: Prompt) -> str:
-    """16 hex digits that name a conversation."""
-    text = json.dumps(prompt.messages, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _next(prompt: Prompt, made: Answer) -> Prompt:

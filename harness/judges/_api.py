@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
@@ -22,6 +23,7 @@ from harness.pipeline.spec import NonNegative, SpecModel
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
 MESSAGE_BYTES = 16
 LONGEST_WAIT_SECONDS = 60.0
+say = logging.getLogger("harness.judges").info
 
 
 class ApiConfig(SpecModel):
@@ -117,6 +119,7 @@ class ChatClient:
         refuses for good; what was received stays in the cache.
         """
         distinct = list(dict.fromkeys(requests))
+        self._announce(distinct)
         found: dict[Request, dict[str, Any]] = {}
         with ThreadPoolExecutor(self.config.concurrency) as pool:
             futures = [pool.submit(self._one, request) for request in distinct]
@@ -128,6 +131,20 @@ class ChatClient:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise self._explained(error) from error
         return [found[request] for request in requests]
+
+    def _announce(self, requests: Sequence[Request]) -> None:
+        """Say before the first call what is to be asked, and what it costs at most."""
+        coming = self.estimate(requests)
+        if not coming["requests"]:
+            return
+        at_most = coming["money_at_most"]
+        price = "no prices given" if at_most is None else f"at most {at_most:,.4f} by the prices given"
+        cap = self.config.max_cost
+        capped = f", stopping before {cap:g}" if cap is not None else ""
+        say(
+            f"judge {self.config.model}: {coming['requests']:,} of {len(requests):,} requests to send, "
+            f"{price}{capped}"
+        )
 
     def _one(self, request: Request) -> dict[str, Any]:
         key = self._key(request)

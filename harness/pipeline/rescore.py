@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.pipeline.plan import PlanBuilder, Resolved
 from harness.pipeline.spec import ComparisonSpec
-from harness.records import Plan
+from harness.records import ComparisonRecord, Plan
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,27 @@ def rescored(plan: Plan, spec: ComparisonSpec, resolved: Resolved, label: str | 
         }
     )
     return Rescored(longer, list(dict.fromkeys(new)))
+
+
+def with_earlier_scores(record: ComparisonRecord, earlier: ComparisonRecord | None) -> ComparisonRecord:
+    """`record` of a comparison that ran again, with what was scored after it had first finished."""
+    if earlier is None or earlier.id != record.id:
+        return record
+    more = {(cell.arm, cell.seed, cell.repeat): cell.more for cell in earlier.plan.cells}
+    cells = [
+        cell.model_copy(update={"more": more.get((cell.arm, cell.seed, cell.repeat), [])})
+        for cell in record.plan.cells
+    ]
+    added = [d for d in earlier.plan.order if d not in record.plan.stages and d in earlier.results]
+    plan = record.plan.model_copy(
+        update={
+            "cells": cells,
+            "base_more": earlier.plan.base_more,
+            "more_judges": earlier.plan.more_judges,
+            "order": [*record.plan.order, *added],
+            "stages": {**record.plan.stages, **{d: earlier.plan.stages[d] for d in added}},
+        }
+    )
+    results = {**record.results, **{d: earlier.results[d] for d in added}}
+    uses = {**record.uses, **{d: earlier.uses[d] for d in added}}
+    return record.model_copy(update={"plan": plan, "results": results, "uses": uses})

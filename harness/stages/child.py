@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     pipe = ProgressPipe(int(arguments[1]) if len(arguments) > 1 else None)
     signal.signal(signal.SIGTERM, _interrupt)
+    _pass_on_what_is_said(pipe)
     try:
         request = StageRequest.model_validate_json((folder / "request.json").read_text())
         result = run_stage(request, folder, pipe)
@@ -141,6 +143,25 @@ def _metered(energy: EnergyMeter, conditions: ConditionsMeter) -> Iterator[None]
     finally:
         energy.stop()
         conditions.stop()
+
+
+class _Sayings(logging.Handler):
+    """Hands our own log messages to the parent, which shows them."""
+
+    def __init__(self, pipe: ProgressPipe) -> None:
+        super().__init__(logging.INFO)
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one message."""
+        self._pipe.send({"say": record.getMessage()})
+
+
+def _pass_on_what_is_said(pipe: ProgressPipe) -> None:
+    ours = logging.getLogger("harness")
+    ours.setLevel(logging.INFO)
+    ours.addHandler(_Sayings(pipe))
+    ours.propagate = False
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

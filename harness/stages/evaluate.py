@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import registry
-from harness.generate import Answer, Prompt
+from harness.generate import Answer, LoadedModel, Prompt
+from harness.generate.kept import KeptAnswers
+from harness.generate.turns import all_known, answer_turns
 from harness.jsonl import read_jsonl, write_jsonl
 from harness.pipeline.spec import GenerationSpec
 from harness.records import Measurement, Score, StageRequest, Unit
@@ -25,28 +27,41 @@ def warm_up(request: StageRequest) -> str:
 
 def run(context: Context) -> Outcome:
     """Answer, score, and keep every item."""
-    from harness.generate.load import load_model
-
-    facts = context.prepared_facts()
-    adapter_or_base = "model" in context.request.inputs
-    with context.window.phase("model_load"):
-        model = load_model(
-            context.model_path(),
-            context.prepared / "tokenizer",
-            stop_token_ids=facts["stop_token_ids"],
-            revision=None if adapter_or_base else facts.get("model_revision"),
-        )
+    kept = KeptAnswers(context.folder.parent.parent / "cache" / "answers" / f"{context.request.digest}.jsonl")
+    asked, earlier, begun = _prompts(context), _known(context), _begun(context, kept)
+    known = {**earlier, **begun}
+    model = _model(context) if _needs_model(context) or not all_known(asked, known) else None
     with _passes(context, model, "generation") as ledger:
-        answers = _answers(context, model)
+        answers = _answers(context, model, asked, known, kept)
     with _passes(context, model, "scoring") as more:
         scores = _scores(context, model, answers)
+    kept.discard()
     outputs = {"answers": "answers.jsonl"} if answers else {}
     found = {
         "generation": context.request.config["generation"],
         "answers": len(answers),
         "unfinished_answers": sum(a.finish == "length" for a in answers),
     }
-    return Outcome(ledger=[*ledger, *more], scores=scores, facts=found, outputs=outputs)
+    notes = [f"went on from {len(begun)} answers of a run that broke off"] if begun else []
+    return Outcome(ledger=[*ledger, *more], scores=scores, facts=found, outputs=outputs, notes=notes)
+
+
+def _model(context: Context) -> LoadedModel:
+    from harness.generate.load import load_model
+
+    facts = context.prepared_facts()
+    adapter_or_base = "model" in context.request.inputs
+    with context.window.phase("model_load"):
+        return load_model(
+            context.model_path(),
+            context.prepared / "tokenizer",
+            stop_token_ids=facts["stop_token_ids"],
+            revision=None if adapter_or_base else facts.get("model_revision"),
+        )
+
+
+def _needs_model(context: Context) -> bool:
+    return any(hasattr(module, "score_model") for _, module, _ in benchmarks_of(context))
 
 
 @contextlib.contextmanager
@@ -55,6 +70,10 @@ def _passes(context: Context, model: Any, phase: str) -> Iterator[list[Measureme
     from harness.measure.passes import PassTally
 
     ledger: list[Measurement] = []
+    if model is None:
+        with context.window.phase(phase):
+            yield ledger
+        return
     tally = PassTally(model.model).start()
     with context.window.phase(phase):
         yield ledger
@@ -78,21 +97,39 @@ def benchmarks_of(context: Context) -> list[tuple[str, Any, Any]]:
     return found
 
 
-def _answers(context: Context, model: Any) -> list[Answer]:
-    """Every asked prompt answered, turn by turn; prompts that benchmarks share are answered once."""
-    from harness.generate.turns import answer_turns
-
+def _prompts(context: Context) -> list[Prompt]:
+    """What all benchmarks ask; prompts that they share are answered once."""
     asked: list[Prompt] = []
     for _, module, config in benchmarks_of(context):
         if hasattr(module, "prompts"):
             asked += module.prompts(config, context.prepared)
-    settings = GenerationSpec.model_validate(context.request.config["generation"])
+    return asked
+
+
+def _answers(
+    context: Context,
+    model: LoadedModel | None,
+    asked: list[Prompt],
+    known: dict[str, Answer],
+    kept: KeptAnswers,
+) -> list[Answer]:
+    """Every asked prompt answered, turn by turn."""
+    settings = _generation(context)
     answers = answer_turns(
-        model, asked, settings, lambda done, total: context.report(done, total, {}), _known(context)
+        model, asked, settings, lambda done, total: context.report(done, total, {}), known, kept.add
     )
     if answers:
         write_jsonl(context.folder / "answers.jsonl", (a.as_row() for a in answers))
     return answers
+
+
+def _generation(context: Context) -> GenerationSpec:
+    return GenerationSpec.model_validate(context.request.config["generation"])
+
+
+def _begun(context: Context, kept: KeptAnswers) -> dict[str, Answer]:
+    """Greedy answers that a broken run of this stage left; sampled ones depend on their batch."""
+    return kept.load() if _generation(context).temperature == 0 else {}
 
 
 def _known(context: Context) -> dict[str, Answer]:

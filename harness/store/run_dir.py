@@ -105,6 +105,11 @@ class RunRoot:
         link.symlink_to(run_id)
         os.replace(link, self.path / "latest")
 
+    def earlier(self, run_id: str) -> ComparisonRecord | None:
+        """The record of a run that finished before, or None; raises UserError for an unreadable one."""
+        folder = self.run_folder(run_id)
+        return read_record(folder) if (folder / "record.json").is_file() else None
+
     def find_run(self, name: str) -> Path:
         """The folder of a run by id, path or `latest`; raises UserError with the known ones."""
         for folder in (self.path / name, Path(name)):
@@ -151,7 +156,7 @@ def read_record(folder: Path) -> ComparisonRecord:
         raise UserError(
             f"cannot be read ({str(error).splitlines()[0]})",
             where=str(file),
-            remedy="run the comparison again",
+            remedy="move it away, and run the comparison again",
         ) from error
 
 

@@ -12,7 +12,7 @@ import torch
 from harness.generate import Prompt
 from harness.generate.answer import answer
 from harness.generate.load import load_model
-from harness.generate.logprobs import _has_plain_head, pair_log_probs
+from harness.generate.logprobs import has_plain_head, pair_log_probs
 from harness.pipeline.spec import GenerationSpec
 
 ROWS = [
@@ -54,7 +54,7 @@ def plain_sum(model: Any, prompt: list[int], response: list[int]) -> float:
 )
 def test_log_probs_are_the_models_own(family: str, plain: bool) -> None:
     model = tiny(family)
-    assert _has_plain_head(model, [1, 4, 5, 6]) is plain
+    assert has_plain_head(model, [1, 4, 5, 6]) is plain
     found = pair_log_probs(model, ROWS, 0, 4)
     for side, sums in (("chosen_ids", found.chosen_sum), ("rejected_ids", found.rejected_sum)):
         expected = [plain_sum(model, row["prompt_ids"], row[side]) for row in ROWS]

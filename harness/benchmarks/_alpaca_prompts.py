@@ -1,0 +1,89 @@
+"""Prompts for AlpacaEval: the test split's, AlpacaEval's own 805, or a file of yours."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from harness.benchmarks._prompts import test_prompts
+from harness.data.schemas import digest
+from harness.errors import UserError
+from harness.generate import Prompt
+from harness.jsonl import read_jsonl
+
+TEST = "test"
+REPOSITORY = "tatsu-lab/alpaca_eval"
+OFFICIAL = {"alpaca_eval_1": "alpaca_eval.json", "alpaca_eval_2": "alpaca_eval_gpt4_baseline.json"}
+WHERE = "benchmarks.alpaca_eval.prompt_set"
+
+
+def set_needs_hub(name: str) -> bool:
+    """Whether the prompts may have to be fetched."""
+    return name in OFFICIAL
+
+
+def load_prompts(name: str, prepared: Path, limit: int | None) -> list[Prompt]:
+    """Prompts with their reference answers where the set has them.
+
+    `alpaca_eval_1` brings text-davinci-003's answers along, `alpaca_eval_2` gpt4_turbo's. Raises
+    UserError where the set cannot be had.
+    """
+    if name == TEST:
+        return test_prompts(prepared, "alpaca_eval", limit)
+    rows, seen, found = _rows(name), Counter[str](), []
+    for place, row in enumerate(rows[:limit]):
+        text = str(row["instruction"])
+        seen[text] += 1
+        found.append(
+            Prompt(
+                id=f"{digest(text)}-{seen[text]}",
+                benchmark="alpaca_eval",
+                messages=[{"role": "user", "content": text}],
+                reference=row.get("output"),
+                meta={"place": place, "generator": row.get("generator"), "dataset": row.get("dataset")},
+            )
+        )
+    return found
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    path = Path(name)
+    if name in OFFICIAL:
+        path = _fetched(name)
+    elif not path.is_file():
+        raise UserError(
+            f'prompt set "{name}" is neither known nor a file',
+            where=WHERE,
+            remedy=f"give {TEST}, {', '.join(OFFICIAL)}, or a .json or .jsonl file with `instruction` rows",
+        )
+    try:
+        rows = read_jsonl(path) if path.suffix == ".jsonl" else json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(
+            f"is not valid JSON ({error})", where=str(path), remedy="give a list of rows"
+        ) from None
+    if not isinstance(rows, list) or not rows:
+        raise UserError("holds no prompts", where=str(path), remedy="give a list of rows with `instruction`")
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict) or not isinstance(row.get("instruction"), str):
+            raise UserError(
+                f"row {number} has no instruction", where=str(path), remedy="give rows with `instruction`"
+            )
+    return rows
+
+
+def _fetched(name: str) -> Path:
+    """The set's file in the hub's cache, fetched where it is not there."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(REPOSITORY, OFFICIAL[name], repo_type="dataset"))
+    except Exception as error:
+        raise UserError(
+            f"{OFFICIAL[name]} of the data set {REPOSITORY} is not cached and could not be fetched "
+            f"({type(error).__name__})",
+            where=WHERE,
+            remedy="check the network and HF_TOKEN, or give the path of a copy",
+        ) from error

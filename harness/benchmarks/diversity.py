@@ -1,0 +1,89 @@
+"""Diversity of sampled answers, within one input and across inputs (ORPO paper, section 6.3).
+
+Hong et al. 2024, arXiv 2403.07691: five answers to each of 160 prompts, embedded, compared by cosine.
+Both figures are mean cosines over pairs, so lower means more diverse.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import PositiveInt
+
+from harness.benchmarks import CheckContext, scores_of_items
+from harness.benchmarks._embeddings import WORDS, check_embedder, embed, embedder_needs_hub
+from harness.benchmarks._prompts import test_prompts
+from harness.errors import UserError
+from harness.generate import LoadedModel
+from harness.pipeline.spec import GenerationSpec, Positive, SpecModel
+from harness.records import Score
+
+Vectors = np.ndarray[Any, Any]
+
+
+class Config(SpecModel):
+    """`embeddings`: a sentence-embedding model (hub name or folder), or `words` for word counts.
+
+    Figures of different embeddings do not compare; the choice stands with the score.
+    """
+
+    prompts: PositiveInt = 160
+    samples: PositiveInt = 5
+    temperature: Positive = 1.0
+    max_new_tokens: PositiveInt = 256
+    batch_size: PositiveInt = 32
+    embeddings: str = WORDS
+
+
+def needs_hub(config: Config) -> bool:
+    """Whether the embedding model may have to be fetched."""
+    return embedder_needs_hub(config.embeddings)
+
+
+def check(config: Config, context: CheckContext) -> None:
+    """Raise UserError for too few samples or an embedding model that cannot be had."""
+    if config.samples < 2:
+        raise UserError(
+            "benchmarks.diversity.samples is 1", remedy="give at least 2: diversity compares answers"
+        )
+    if len(test_prompts(context.prepared, "diversity", 2)) < 2:
+        raise UserError("benchmark diversity has fewer than two prompts", remedy="give a larger test split")
+    check_embedder(config.embeddings, where="benchmarks.diversity.embeddings")
+
+
+def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -> list[Score]:
+    """`per_input` and `across_input` similarity, an item a prompt."""
+    from harness.generate.answer import answer
+
+    asked = test_prompts(prepared, "diversity", config.prompts)
+    settings = GenerationSpec(
+        max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, temperature=config.temperature
+    )
+    made = answer(model, [prompt for prompt in asked for _ in range(config.samples)], settings)
+    texts = [a.text for a in made]
+    vectors = embed(config.embeddings, texts).reshape(len(asked), config.samples, -1)
+    across = across_input(vectors[:, 0])
+    items = [
+        {
+            "id": prompt.id,
+            "metrics": {"per_input_similarity": per_input(vectors[i]), "across_input_similarity": across[i]},
+            "samples": texts[i * config.samples : (i + 1) * config.samples],
+        }
+        for i, prompt in enumerate(asked)
+    ]
+    chosen = {"samples": config.samples, "temperature": config.temperature, "embeddings": config.embeddings}
+    return scores_of_items("diversity", items, out, settings=chosen, neutral=items[0]["metrics"])
+
+
+def per_input(vectors: Vectors) -> float:
+    """Mean cosine over pairs of one prompt's answers; `vectors` is (samples, width), rows of length 1."""
+    n = len(vectors)
+    return float((np.square(vectors.sum(axis=0)).sum() - np.square(vectors).sum()) / (n * (n - 1)))
+
+
+def across_input(vectors: Vectors) -> list[float]:
+    """For each prompt's first answer, its mean cosine with all others'; their mean is that over pairs."""
+    n, total = len(vectors), vectors.sum(axis=0)
+    return [float((row @ total - row @ row) / (n - 1)) for row in vectors]
