@@ -5,7 +5,6 @@ Both orders of every pair are asked and averaged, so an inconsistent judge gives
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,15 @@ from harness import registry
 from harness.benchmarks import CheckContext, scores_of_items
 from harness.benchmarks._alpaca_files import arms_in, read_items
 from harness.benchmarks._alpaca_prompts import TEST, load_prompts, set_needs_hub
-from harness.benchmarks._official_lc import official_lc
+from harness.benchmarks._duels import OWN_ANSWERS, both_orders, duel, pairs_of, winrate_of_alpaca_eval
 from harness.errors import UserError, unknown_name
 from harness.generate import Answer, Prompt
-from harness.judges import cache_of, judge_needs_hub, usage_of
+from harness.judges import announce, cache_of, judge_needs_hub
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
 
 Progress = Callable[[int, int, dict[str, float]], None]
-OWN_ANSWERS = ("chosen", "published")
 
 
 class Config(SpecModel):
@@ -91,19 +89,23 @@ def score_cells(
     reference = _reference(config, baseline)
     judge = registry.load("judges", config.judge).make(_judge_config(config), cache_of(out))
     duels = _duels(cells, reference, config.head_to_head)
+    matched = [pairs_of(cells, cell, rival) for cell, rival, _ in duels]
+    announce(judge, [d for pairs in matched for d in both_orders(pairs)])
+    total, before = 2 * sum(map(len, matched)), 0
     scores: dict[str, list[Score]] = {}
-    for number, (cell, rival, metric) in enumerate(duels):
-        progress(number, len(duels), {})
-        theirs = _own_answers(cells[cell]) if rival in OWN_ANSWERS else cells[rival]
+    for (cell, rival, metric), pairs in zip(duels, matched, strict=True):
         named = _generator(cells[cell], rival) if rival in OWN_ANSWERS else rival
-        scored = _duel(judge, cells[cell], theirs, out, cell=cell, rival=named, metric=metric)
+        scored = duel(
+            judge, pairs, out, cell=cell, rival=named, metric=metric, progress=_after(progress, before, total)
+        )
+        before += 2 * len(pairs)
         scores.setdefault(cell, []).extend(scored)
     return scores
 
 
 def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     """Scores of the arms whose published annotations lie in `folder`; win rates are alpaca_eval's own."""
-    get_winrate = _winrate_of_alpaca_eval()
+    get_winrate = winrate_of_alpaca_eval()
     found = {}
     for arm, path in arms_in(folder).items():
         items, settings = read_items(path, arm.partition("@")[0])
@@ -147,124 +149,12 @@ def _duels(
     return duels
 
 
-def _own_answers(answers: list[Answer]) -> list[Answer]:
-    """The answers that the prompts brought along."""
-    return [Answer(**{**a.as_row(), "text": a.reference or ""}) for a in answers]
-
-
 def _generator(answers: list[Answer], otherwise: str) -> str:
     """Who wrote the answers that the prompts brought along, where the set says it."""
     names = {str(a.meta["generator"]) for a in answers if a.meta.get("generator")}
     return ", ".join(sorted(names)) or otherwise
 
 
-def _duel(
-    judge: Any, ours: list[Answer], theirs: list[Answer], out: Path, *, cell: str, rival: str, metric: str
-) -> list[Score]:
-    get_winrate = _winrate_of_alpaca_eval()
-    by_id = {a.id: a for a in theirs}
-    pairs = [(a, by_id[a.id]) for a in ours if a.id in by_id]
-    before = usage_of(judge)
-    forward = _annotate(judge, [(a.prompt, b.text, a.text) for a, b in pairs], out)
-    backward = [_turned(p) for p in _annotate(judge, [(a.prompt, a.text, b.text) for a, b in pairs], out)]
-    means = [_mean(one, two) for one, two in zip(forward, backward, strict=True)]
-    preferences = [{"preference": mean} for mean in means if mean is not None]
-    tail = metric.removeprefix("win_rate")
-    items = []
-    for (ours_one, theirs_one), mean, one, two in zip(pairs, means, forward, backward, strict=True):
-        longer = len(ours_one.text) - len(theirs_one.text)
-        items.append(
-            {
-                "id": ours_one.id,
-                "metrics": {
-                    metric: None if mean is None else mean - 1,
-                    f"length_difference{tail}": longer,
-                },
-                "preference_when_second": one,
-                "preference_when_first": two,
-                "prompt": ours_one.prompt,
-                "answer": ours_one.text,
-                "rival_answer": theirs_one.text,
-            }
-        )
-    asked = [(a, b) for a, b in zip(forward, backward, strict=True) if a is not None and b is not None]
-    settings = {
-        "judge": judge.name,
-        "rival": rival,
-        "orders": "both, averaged",
-        "flip_rate": sum(_side(a) != _side(b) for a, b in asked) / len(asked) if asked else None,
-        "first_slot_rate": _first_slot_rate(asked),
-        "parse_failures": sum(p is None for p in [*forward, *backward]),
-        "judgments": 2 * len(pairs),
-        **usage_of(judge, before),
-        **_length_controlled(pairs, means, cell, rival),
-    }
-    name = f"alpaca_eval.{cell}.{metric}"
-    scores = scores_of_items(
-        "alpaca_eval", items, out, file=name, settings=settings, neutral=[f"length_difference{tail}"]
-    )
-    if not preferences:
-        reason = "the judge's answers could not be read"
-        absent = Score(
-            benchmark="alpaca_eval", metric=metric, estimate=None, n=0, settings=settings, reason=reason
-        )
-        return [absent, *scores]
-    rate = float(get_winrate(preferences)["win_rate"]) / 100
-    return [s.model_copy(update={"estimate": rate}) if s.metric == metric else s for s in scores]
-
-
-def _mean(*preferences: float | None) -> float | None:
-    known = [p for p in preferences if p is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _length_controlled(
-    pairs: list[tuple[Answer, Answer]], means: list[float | None], cell: str, rival: str
-) -> dict[str, Any]:
-    """AlpacaEval 2's own figure where its own prompts were asked; elsewhere it does not exist."""
-    if not pairs or "place" not in pairs[0][0].meta:
-        return {}
-    rows = [
-        {
-            "instruction": ours.prompt,
-            "output_1": theirs.text,
-            "output_2": ours.text,
-            "generator_1": rival,
-            "generator_2": cell,
-            "preference": mean,
-        }
-        for (ours, theirs), mean in zip(pairs, means, strict=True)
-    ]
-    value, reason = official_lc(rows)
-    return {"official_lc_win_rate": value, "official_lc_reason": reason}
-
-
-def _winrate_of_alpaca_eval() -> Any:
-    """Its own metric; that it imports pkg_resources is no news to a user."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from alpaca_eval.metrics import get_winrate
-    return get_winrate
-
-
-def _turned(preference: float | None) -> float | None:
-    """A preference seen from the other order: 1 and 2 change places."""
-    return None if preference is None else 3 - preference
-
-
-def _side(preference: float) -> int:
-    """Which answer a preference leans to: -1 the first, 1 the second, 0 neither."""
-    return (preference > 1.5) - (preference < 1.5)
-
-
-def _first_slot_rate(asked: list[tuple[float, float]]) -> float | None:
-    """Share of decided judgments that took the answer in the first place."""
-    firsts = [a < 1.5 for a, _ in asked if a != 1.5] + [b > 1.5 for _, b in asked if b != 1.5]
-    return sum(firsts) / len(firsts) if firsts else None
-
-
-def _annotate(judge: Any, rows: list[tuple[str, str, str]], out: Path) -> list[float | None]:
-    """1 where the first answer is preferred, 2 the second, 1.5 a tie, None where unreadable."""
-    from harness.benchmarks._annotator import annotate
-
-    return annotate(judge, rows, out)
+def _after(progress: Progress, before: int, total: int) -> Callable[[int, int], None]:
+    """Progress of one duel as part of all."""
+    return lambda done, _: progress(before + done, total, {})

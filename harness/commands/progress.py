@@ -46,7 +46,7 @@ class StageDisplay:
     def listen(self, message: dict[str, Any]) -> None:
         """A message of the stage's process."""
         if "say" in message:
-            self._console.print(f"{self._label}: {message['say']}", highlight=False)
+            self._console.print(f"{self._label}: {message['say']}", highlight=False, soft_wrap=True)
         if "step" not in message:
             return
         step, total = message["step"], max(message["total"], 1)

@@ -13,10 +13,14 @@ LENGTH = "length_difference"
 def judges_table(view: ComparisonView) -> Table | None:
     """One row a judged score of a cell."""
     rows = []
-    for (cell, metric), (digest, score) in view.written.items():
+    told = set()
+    # Where a judge could read nothing the win rate is written last; the row still bears its name.
+    written = sorted(view.written.items(), key=lambda entry: LENGTH in entry[0][1])
+    for (cell, metric), (digest, score) in written:
         known = score.settings
-        if "judge" not in known or metric.endswith(LENGTH):
+        if "judge" not in known or (digest, cell, score.items_file) in told:
             continue
+        told.add((digest, cell, score.items_file))
         sources = (digest,)
         spent = known.get("money")
         rows.append(

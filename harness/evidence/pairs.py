@@ -55,7 +55,8 @@ def score_evidence(view: ComparisonView, metric: str, a: str, b: str) -> Evidenc
     """
     left, right = _by_seed(view, a, metric), _by_seed(view, b, metric)
     if a != "base" and view.rival_of(metric) == b:
-        right = {seed: dict.fromkeys(table, 0.5) for seed, table in left.items()}
+        itself = view.against_itself(metric)
+        right = {seed: dict.fromkeys(table, itself) for seed, table in left.items()}
     if not left or not right:
         return None
     shared = sorted(left.keys() & right.keys())

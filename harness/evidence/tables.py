@@ -89,9 +89,11 @@ def _rival(view: ComparisonView) -> str:
 
 
 def _of_arm(view: ComparisonView, arm: str, metric: str) -> Cell:
-    """The arm's score; against itself an arm wins half by definition."""
+    """The arm's score; against its own answers it is known by definition."""
     if view.rival_of(metric) == arm and not view.random_weights:
-        return Cell(0.5, "percent", digits=1, reason="by definition")
+        kind: CellKind = "percent" if is_share(metric) else "number"
+        digits = 1 if is_share(metric) else 3
+        return Cell(view.against_itself(metric), kind, digits=digits, reason="by definition")
     return score_cell(view, arm, metric)
 
 

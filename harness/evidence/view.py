@@ -113,6 +113,10 @@ class ComparisonView:
                 return str(score.settings["rival"]).partition("@")[0]
         return None
 
+    def against_itself(self, metric: str) -> float:
+        """What a rival scores against its own answers: it wins half, and is as long."""
+        return 0.5 if metric.rpartition(".")[2].startswith("win_rate") else 0.0
+
     def why_unscored(self, arm: str, metric: str) -> str:
         """The reason that a benchmark gave for having no score of the arm."""
         for cell in self.cells_of(arm):

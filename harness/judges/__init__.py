@@ -1,7 +1,8 @@
 """Judges, one file each: `Config`, `check(config)` and `make(config, cache)`, which returns a Judge.
 
 A judge has `name` and `prefer_all`. It may have `grade_all` (single answers), `complete_all` (free text,
-for benchmarks with prompts of their own) and `usage` (what it asked and what that cost).
+for benchmarks with prompts of their own), `announce` (what it is going to ask, and what that costs)
+and `usage` (what it asked and what that cost).
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ def quiet(done: int, total: int) -> None:
 def judge_needs_hub(module: Any, config: Any) -> bool:
     """Whether a judge's own model may have to be fetched from a hub."""
     return hasattr(module, "needs_hub") and bool(module.needs_hub(config))
+
+
+def announce(judge: Any, duels: Sequence[Duel]) -> None:
+    """Let a judge that costs something say, before the first call, what all duels will cost."""
+    if hasattr(judge, "announce"):
+        judge.announce(duels)
 
 
 def cache_of(out: Path) -> Path:

@@ -103,6 +103,7 @@ class ChatClient:
         self._next_call = 0.0
         self.purse = Purse(config.prices(), config.max_cost)
         self.usage = Usage()
+        self._announced: set[Request] = set()
 
     def estimate(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Requests that are not cached, and what they cost at most; money is None without prices."""
@@ -119,7 +120,7 @@ class ChatClient:
         refuses for good; what was received stays in the cache.
         """
         distinct = list(dict.fromkeys(requests))
-        self._announce(distinct)
+        self.announce(distinct)
         found: dict[Request, dict[str, Any]] = {}
         with ThreadPoolExecutor(self.config.concurrency) as pool:
             futures = [pool.submit(self._one, request) for request in distinct]
@@ -132,8 +133,10 @@ class ChatClient:
                 raise self._explained(error) from error
         return [found[request] for request in requests]
 
-    def _announce(self, requests: Sequence[Request]) -> None:
-        """Say before the first call what is to be asked, and what it costs at most."""
+    def announce(self, requests: Sequence[Request]) -> None:
+        """Say before the first call what is to be asked, and what it costs at most; each request once."""
+        requests = [r for r in dict.fromkeys(requests) if r not in self._announced]
+        self._announced.update(requests)
         coming = self.estimate(requests)
         if not coming["requests"]:
             return

@@ -50,6 +50,10 @@ class AlpacaAnnotator:
         replies = self._client.ask([self._request(*duel) for duel in duels], progress)
         return [self._parsed(reply) for reply in replies]
 
+    def announce(self, duels: Sequence[Duel]) -> None:
+        """Say what these duels are going to cost."""
+        self._client.announce([self._request(*duel) for duel in duels])
+
     def usage(self) -> dict[str, Any]:
         """Calls, cache hits, tokens and money of this process."""
         return usage_of_client(self._client)

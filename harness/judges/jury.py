@@ -10,7 +10,7 @@ from pydantic import Field
 
 from harness import registry
 from harness.errors import UserError
-from harness.judges import Duel, Progress, judge_needs_hub, quiet, usage_of
+from harness.judges import Duel, Progress, announce, judge_needs_hub, quiet, usage_of
 from harness.judges._agreement import krippendorff_alpha
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
@@ -51,6 +51,11 @@ class Jury:
         known = [[v for v in ballots if v is not None] for ballots in zip(*votes, strict=True)]
         return [sum(ballots) / len(ballots) if ballots else None for ballots in known]
 
+    def announce(self, duels: Sequence[Duel]) -> None:
+        """Let every judge that costs something say so."""
+        for judge in self._judges:
+            announce(judge, duels)
+
     def usage(self) -> dict[str, Any]:
         """Each judge's own, the agreement over all duels so far, and the money of all."""
         members = {judge.name: usage_of(judge) for judge in self._judges}
@@ -60,11 +65,6 @@ class Jury:
             "krippendorff_alpha": krippendorff_alpha(self._votes),
             "money": sum(prices) if prices else None,
         }
-
-
-def _after(progress: Progress, before: int, total: int) -> Progress:
-    """Progress of one judge as part of all."""
-    return lambda done, _: progress(before + done, total)
 
 
 def make(config: Config, cache: Path | None = None) -> Jury:

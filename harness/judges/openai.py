@@ -51,6 +51,10 @@ class OpenAIJudge:
         """One request a duel."""
         return [_letter(text) for text in self._texts([self.request_of(duel) for duel in duels], progress)]
 
+    def announce(self, duels: Sequence[Duel]) -> None:
+        """Say what these duels are going to cost."""
+        self.client.announce([self.request_of(duel) for duel in duels])
+
     def request_of(self, duel: Duel) -> Request:
         """What is asked about a duel."""
         prompt, first, second = duel

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness.benchmarks import CheckContext, alpaca_eval, lm_eval, preference, rubric
+from harness.benchmarks._duels import duel
 from harness.errors import UserError
 from harness.generate import Answer
 from harness.generate.load import load_model
@@ -63,8 +64,13 @@ def test_a_judge_that_loves_the_first_place_gives_half_a_win(tmp_path: Path) -> 
         def prefer_all(self, duels: Any, progress: Any = None) -> list[float]:
             return [1.0] * len(duels)
 
-    score, *_ = alpaca_eval._duel(
-        First(), answers(RIGHT), answers(WRONG), tmp_path, cell="a@0", rival="b@0", metric="win_rate"
+    score, *_ = duel(
+        First(),
+        list(zip(answers(RIGHT), answers(WRONG), strict=True)),
+        tmp_path,
+        cell="a@0",
+        rival="b@0",
+        metric="win_rate",
     )
     assert score.estimate == 0.5
     assert (score.settings["flip_rate"], score.settings["first_slot_rate"]) == (1.0, 1.0)
@@ -77,8 +83,13 @@ def test_answers_that_cannot_be_judged_are_counted_not_dropped(tmp_path: Path) -
         def prefer_all(self, duels: Any, progress: Any = None) -> list[float | None]:
             return [None if "upper" in prompt else 1.0 for prompt, _, _ in duels]
 
-    score, *_ = alpaca_eval._duel(
-        Mute(), answers(RIGHT), answers(WRONG), tmp_path, cell="a@0", rival="b@0", metric="win_rate"
+    score, *_ = duel(
+        Mute(),
+        list(zip(answers(RIGHT), answers(WRONG), strict=True)),
+        tmp_path,
+        cell="a@0",
+        rival="b@0",
+        metric="win_rate",
     )
     assert (score.settings["parse_failures"], score.n) == (2, 2)
 
@@ -119,8 +130,13 @@ def test_text_that_would_break_a_template_reaches_the_judge_whole(tmp_path: Path
             seen.extend(text for _, *both in duels for text in both)
             return [0.5] * len(duels)
 
-    alpaca_eval._duel(
-        Recorder(), answers(nasty), answers(WRONG), tmp_path, cell="a", rival="b", metric="win_rate"
+    duel(
+        Recorder(),
+        list(zip(answers(nasty), answers(WRONG), strict=True)),
+        tmp_path,
+        cell="a",
+        rival="b",
+        metric="win_rate",
     )
     assert set(nasty) <= set(seen)
 

@@ -1,0 +1,151 @@
+"""Answers of two sides before a judge: both orders, averaged, by alpaca_eval's annotator and metric."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.benchmarks import scores_of_items
+from harness.benchmarks._official_lc import official_lc
+from harness.generate import Answer
+from harness.judges import Duel, quiet, usage_of
+from harness.records import Score
+
+OWN_ANSWERS = ("chosen", "published")
+Pairs = list[tuple[Answer, Answer]]
+
+
+def pairs_of(cells: dict[str, list[Answer]], cell: str, rival: str) -> Pairs:
+    """A cell's answers with its rival's, or with those that the prompts brought along."""
+    ours = cells[cell]
+    if rival in OWN_ANSWERS:
+        return [(a, replace(a, text=a.reference or "")) for a in ours]
+    theirs = {a.id: a for a in cells[rival]}
+    return [(a, theirs[a.id]) for a in ours if a.id in theirs]
+
+
+def both_orders(pairs: Pairs) -> list[Duel]:
+    """Every pair with the rival's answer first, then every pair with it second."""
+    first = [(ours.prompt, theirs.text, ours.text) for ours, theirs in pairs]
+    return first + [(ours.prompt, ours.text, theirs.text) for ours, theirs in pairs]
+
+
+def duel(
+    judge: Any,
+    pairs: Pairs,
+    out: Path,
+    *,
+    cell: str,
+    rival: str,
+    metric: str,
+    progress: Callable[[int, int], None] = quiet,
+) -> list[Score]:
+    """The win rate of `pairs`' first answers and their difference in length, an item a prompt."""
+    get_winrate = winrate_of_alpaca_eval()
+    before = usage_of(judge)
+    said = _annotate(judge, both_orders(pairs), out, progress)
+    forward, backward = said[: len(pairs)], [_turned(p) for p in said[len(pairs) :]]
+    means = [_mean(one, two) for one, two in zip(forward, backward, strict=True)]
+    preferences = [{"preference": mean} for mean in means if mean is not None]
+    tail = metric.removeprefix("win_rate")
+    items = []
+    for (ours_one, theirs_one), mean, one, two in zip(pairs, means, forward, backward, strict=True):
+        longer = len(ours_one.text) - len(theirs_one.text)
+        items.append(
+            {
+                "id": ours_one.id,
+                "metrics": {
+                    metric: None if mean is None else mean - 1,
+                    f"length_difference{tail}": longer,
+                },
+                "preference_when_second": one,
+                "preference_when_first": two,
+                "prompt": ours_one.prompt,
+                "answer": ours_one.text,
+                "rival_answer": theirs_one.text,
+            }
+        )
+    asked = [(a, b) for a, b in zip(forward, backward, strict=True) if a is not None and b is not None]
+    settings = {
+        "judge": judge.name,
+        "rival": rival,
+        "orders": "both, averaged",
+        "flip_rate": sum(_side(a) != _side(b) for a, b in asked) / len(asked) if asked else None,
+        "first_slot_rate": _first_slot_rate(asked),
+        "parse_failures": sum(p is None for p in [*forward, *backward]),
+        "judgments": 2 * len(pairs),
+        **usage_of(judge, before),
+        **_length_controlled(pairs, means, cell, rival),
+    }
+    name = f"alpaca_eval.{cell}.{metric}"
+    scores = scores_of_items(
+        "alpaca_eval", items, out, file=name, settings=settings, neutral=[f"length_difference{tail}"]
+    )
+    if not preferences:
+        reason = "the judge's answers could not be read"
+        absent = Score(
+            benchmark="alpaca_eval", metric=metric, estimate=None, n=0, settings=settings, reason=reason
+        )
+        return [absent, *scores]
+    rate = float(get_winrate(preferences)["win_rate"]) / 100
+    return [s.model_copy(update={"estimate": rate}) if s.metric == metric else s for s in scores]
+
+
+def _mean(*preferences: float | None) -> float | None:
+    known = [p for p in preferences if p is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _length_controlled(pairs: Pairs, means: list[float | None], cell: str, rival: str) -> dict[str, Any]:
+    """AlpacaEval 2's own figure where its own prompts were asked; elsewhere it does not exist."""
+    if not pairs or "place" not in pairs[0][0].meta:
+        return {}
+    rows = [
+        {
+            "instruction": ours.prompt,
+            "output_1": theirs.text,
+            "output_2": ours.text,
+            "generator_1": rival,
+            "generator_2": cell,
+            "preference": mean,
+        }
+        for (ours, theirs), mean in zip(pairs, means, strict=True)
+    ]
+    value, reason = official_lc(rows)
+    return {"official_lc_win_rate": value, "official_lc_reason": reason}
+
+
+def winrate_of_alpaca_eval() -> Any:
+    """Its own metric; that it imports pkg_resources is no news to a user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from alpaca_eval.metrics import get_winrate
+    return get_winrate
+
+
+def _turned(preference: float | None) -> float | None:
+    """A preference seen from the other order: 1 and 2 change places."""
+    return None if preference is None else 3 - preference
+
+
+def _side(preference: float) -> int:
+    """Which answer a preference leans to: -1 the first, 1 the second, 0 neither."""
+    return (preference > 1.5) - (preference < 1.5)
+
+
+def _first_slot_rate(asked: list[tuple[float, float]]) -> float | None:
+    """Share of decided judgments that took the answer in the first place."""
+    firsts = [a < 1.5 for a, _ in asked if a != 1.5] + [b > 1.5 for _, b in asked if b != 1.5]
+    return sum(firsts) / len(firsts) if firsts else None
+
+
+def _annotate(
+    judge: Any, rows: list[Duel], out: Path, progress: Callable[[int, int], None]
+) -> list[float | None]:
+    """1 where the first answer is preferred, 2 the second, 1.5 a tie, None where unreadable."""
+    from harness.benchmarks._annotator import annotate
+
+    return annotate(judge, rows, out, progress)
