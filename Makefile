@@ -86,6 +86,7 @@ lint: $(READY_DEV)
 bench: $(READY_DEV)
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/batching.py
 
 # Costs at real sizes on this machine's GPU; TOKENIZER= and DATA= are folders.
 bench-gpu: $(READY)

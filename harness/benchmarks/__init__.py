@@ -14,6 +14,8 @@ from typing import Any
 from harness.jsonl import write_jsonl
 from harness.records import Score
 
+UNREADABLE = "the judge's answers could not be read"
+
 
 @dataclass(frozen=True)
 class CheckContext:
@@ -34,11 +36,12 @@ def scores_of_items(
     settings: dict[str, Any] | None = None,
     lower_is_better: Iterable[str] = (),
     neutral: Iterable[str] = (),
+    absent: str = "no item has a value",
 ) -> list[Score]:
     """Write `items` (`id`, `metrics`, more) and return each metric's mean over them.
 
     Metrics are better when higher, but for those in `lower_is_better`, and those in `neutral`, of
-    which neither direction is better.
+    which neither direction is better. A metric without any value is absent for the reason `absent`.
     """
     lower, neither = set(lower_is_better), set(neutral)
     name = f"scores/{file or benchmark}.jsonl"
@@ -46,17 +49,17 @@ def scores_of_items(
     metrics: dict[str, list[float]] = {}
     for item in items:
         for metric, value in item["metrics"].items():
-            if value is not None:
-                metrics.setdefault(metric, []).append(float(value))
+            metrics.setdefault(metric, []).extend([] if value is None else [float(value)])
     return [
         Score(
             benchmark=benchmark,
             metric=metric,
-            estimate=sum(values) / len(values),
+            estimate=sum(values) / len(values) if values else None,
             n=len(values),
             higher_is_better=None if metric in neither else metric not in lower,
             items_file=name,
             settings=settings or {},
+            reason=None if values else absent,
         )
         for metric, values in metrics.items()
     ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarks import scores_of_items
+from harness.benchmarks import UNREADABLE, scores_of_items
 from harness.benchmarks._official_lc import official_lc
 from harness.generate import Answer
 from harness.judges import Duel, quiet, usage_of
@@ -82,14 +82,16 @@ def duel(
     }
     name = f"alpaca_eval.{cell}.{metric}"
     scores = scores_of_items(
-        "alpaca_eval", items, out, file=name, settings=settings, neutral=[f"length_difference{tail}"]
+        "alpaca_eval",
+        items,
+        out,
+        file=name,
+        settings=settings,
+        absent=UNREADABLE,
+        neutral=[f"length_difference{tail}"],
     )
     if not preferences:
-        reason = "the judge's answers could not be read"
-        absent = Score(
-            benchmark="alpaca_eval", metric=metric, estimate=None, n=0, settings=settings, reason=reason
-        )
-        return [absent, *scores]
+        return scores
     rate = float(get_winrate(preferences)["win_rate"]) / 100
     return [s.model_copy(update={"estimate": rate}) if s.metric == metric else s for s in scores]
 

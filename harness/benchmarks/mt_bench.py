@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, PositiveInt
 
 from harness import registry
-from harness.benchmarks import CheckContext, scores_of_items
+from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items
 from harness.benchmarks._mt_bench_files import (
     NEEDS_REFERENCE,
     Question,
@@ -115,7 +115,7 @@ def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Pa
         "parse_failures": failures,
         **usage_of(judge),
     }
-    return scores_of_items("mt_bench", items, out, settings=settings)
+    return scores_of_items("mt_bench", items, out, settings=settings, absent=UNREADABLE)
 
 
 def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
@@ -140,7 +140,9 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
             "parse_failures": failures,
             "replayed": True,
         }
-        found[arm] = scores_of_items("mt_bench", items, out, file=f"mt_bench.{arm}", settings=settings)
+        found[arm] = scores_of_items(
+            "mt_bench", items, out, file=f"mt_bench.{arm}", settings=settings, absent=UNREADABLE
+        )
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, PositiveInt
 
 from harness import registry
-from harness.benchmarks import CheckContext, scores_of_items
+from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items
 from harness.benchmarks._prompts import test_prompts
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
@@ -62,7 +62,9 @@ def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Pa
         "parse_failures": sum(grade is None for grade in grades),
         **usage_of(judge),
     }
-    return scores_of_items("rubric", items, out, settings=settings, neutral=("answer_tokens",))
+    return scores_of_items(
+        "rubric", items, out, settings=settings, absent=UNREADABLE, neutral=("answer_tokens",)
+    )
 
 
 def _judge(config: Config, cache: Path | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from harness.pipeline.rescore import rescored
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord
-from harness.store.run_dir import RunRoot, read_record
+from harness.store.run_dir import RunRoot, read_record, scores_by_cell
 
 
 def run(
@@ -43,6 +44,7 @@ def run(
         )
     spec = _spec(record, benchmarks, judge, sets)
     label = label or judge or _label(record, benchmarks)
+    _check_label(record, benchmarks, label)
     with root.lock():
         longer = rescored(record.plan, spec, resolve(spec), label)
         execution = Execution(longer.plan, root, console, offline=is_local(spec))
@@ -73,6 +75,24 @@ def _spec(
     for name in benchmarks:
         benchmark_config(spec, name)
     return spec
+
+
+def _check_label(record: ComparisonRecord, benchmarks: Sequence[str], label: str | None) -> None:
+    """Raise UserError for a name that no file can bear, or that some score of the run has already."""
+    if label is None:
+        return
+    if not re.fullmatch(r"[\w.-]+", label):
+        raise UserError(f"--as {label} is no plain name", remedy="use letters, digits, - and _")
+    taken = {score.benchmark for _, _, score in scores_by_cell(record)}
+    for name in benchmarks:
+        if any(
+            t == f"{name}@{label}" or (t.startswith(f"{name}/") and t.endswith(f"@{label}")) for t in taken
+        ):
+            raise UserError(
+                f"{name}@{label} was scored already, and old scores stay",
+                where=record.id,
+                remedy="give the new scores a name of their own by --as",
+            )
 
 
 def _label(record: ComparisonRecord, benchmarks: Sequence[str]) -> str | None:

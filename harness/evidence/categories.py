@@ -6,54 +6,64 @@ from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Figure, Panel, Series, Table
 
-PREFIX = "mt_bench.score_in_"
-WHOLE = ("mt_bench.score", "mt_bench.score_turn_1", "mt_bench.score_turn_2", "mt_bench.helpfulness")
+BENCHMARK = "mt_bench"
+IN_CATEGORY = "score_in_"
+WHOLE = ("score_turn_1", "score_turn_2", "score", "helpfulness")
 
 
-def categories_of(view: ComparisonView) -> list[str]:
-    """The categories that some arm was graded in, in order of appearance."""
-    return [m.removeprefix(PREFIX) for m in view.metrics() if m.startswith(PREFIX)]
+def gradings(view: ComparisonView) -> list[str]:
+    """MT-Bench as often as it was graded: `mt_bench`, and `mt_bench@<label>` where graded again."""
+    names = (metric.rpartition(".")[0] for metric in view.metrics())
+    return [name for name in dict.fromkeys(names) if name.partition("@")[0] == BENCHMARK]
 
 
-def category_table(view: ComparisonView) -> Table | None:
-    """A row a category and a column an arm; None without MT-Bench."""
-    if "mt_bench.score" not in view.metrics():
-        return None
-    metrics = [PREFIX + name for name in categories_of(view)]
-    metrics += [metric for metric in WHOLE if metric in view.metrics()]
+def categories_of(view: ComparisonView, grading: str) -> list[str]:
+    """Categories that were graded, in order of appearance."""
+    prefix = f"{grading}.{IN_CATEGORY}"
+    return [m.removeprefix(prefix) for m in view.metrics() if m.startswith(prefix)]
+
+
+def category_table(view: ComparisonView, grading: str = BENCHMARK) -> Table:
+    """A row a category and a column an arm."""
     rows = []
-    for metric in metrics:
-        name = metric.removeprefix(PREFIX).removeprefix("mt_bench.").replace("_", " ")
+    for name in (*(IN_CATEGORY + c for c in categories_of(view, grading)), *WHOLE):
+        metric = f"{grading}.{name}"
+        if metric not in view.metrics():
+            continue
         cells = []
         for arm in view.arms:
             found = arm_score(view, arm, metric)
-            reason = found.reason or view.why_unscored(arm, metric)
+            reason = view.why_unscored(arm, metric) if found.value is None else None
             sources = view.score_sources(arm, metric)
             cells.append(
                 Cell(found.value, "number", found.low, found.high, 2, reason=reason, sources=sources)
             )
-        rows.append((Cell(name), *cells))
-    return Table("mt_bench", "MT-Bench", ("category", *view.arms), tuple(rows), (_note(view),))
+        rows.append((Cell(name.removeprefix(IN_CATEGORY).replace("_", " ")), *cells))
+    title = grading.replace(BENCHMARK, "MT-Bench").replace("@", ", graded as ")
+    name = grading.replace("@", "_")
+    return Table(name, title, ("category", *view.arms), tuple(rows), (_note(view, grading),))
 
 
-def radar_figure(view: ComparisonView) -> Figure | None:
+def radar_figure(view: ComparisonView, grading: str = BENCHMARK) -> Figure | None:
     """Mean grade by category, an outline an arm; None for fewer than three categories."""
-    names = categories_of(view)
+    names = categories_of(view, grading)
     series = []
     for arm in view.arms:
-        values = [arm_score(view, arm, PREFIX + name).value for name in names]
+        values = [arm_score(view, arm, f"{grading}.{IN_CATEGORY}{name}").value for name in names]
         if all(value is not None for value in values):
             x = tuple(float(i) for i in range(len(names)))
             series.append(Series(arm, x, tuple(float(v) for v in values if v is not None)))
     if len(names) < 3 or not series:
         return None
     panel = Panel("MT-Bench", "", "grade", tuple(series), kind="radar", x_names=tuple(names))
-    return Figure("mt_bench_radar", "MT-Bench by category", (panel,), _note(view))
+    name = f"{grading.replace('@', '_')}_radar"
+    return Figure(name, "MT-Bench by category", (panel,), _note(view, grading))
 
 
-def _note(view: ComparisonView) -> str:
+def _note(view: ComparisonView, grading: str) -> str:
     """Who graded, and whether published figures compare."""
-    known = [s.settings for (_, metric), (_, s) in view.written.items() if metric == "mt_bench.score"]
+    metric = f"{grading}.score"
+    known = [s.settings for (_, name), (_, s) in view.written.items() if name == metric]
     judges = ", ".join(sorted({str(k.get("judge")) for k in known}))
     text = f"Grades from 1 to 10 by {judges}, mean over turns; helpfulness is the same on 1 to 5."
     if any(k.get("comparable_with_published") is False for k in known):

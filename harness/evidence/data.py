@@ -7,12 +7,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from harness.evidence.categories import gradings
 from harness.evidence.costs import QUANTITIES, arm_cost, cost_ratio, memory_kind
 from harness.evidence.estimate import Estimate
 from harness.evidence.labels import unequal
 from harness.evidence.pairs import Evidence
 from harness.evidence.scores import arm_score
-from harness.evidence.tables import HELPFULNESS, NO_GRADER
+from harness.evidence.tables import NO_GRADER
 from harness.evidence.view import ComparisonView
 
 SCHEMA_VERSION = 1
@@ -55,7 +56,7 @@ def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
         cost |= {"relative": ratio.value, "relative_low": ratio.low, "relative_high": ratio.high}
     if cost["relative"] is None:
         missing["relative"] = f"no training time of {view.cost_reference}"
-    if HELPFULNESS not in view.metrics():
+    if not gradings(view):
         missing["helpfulness"] = NO_GRADER
     scores = _scores(view, arm, missing)
     return {

@@ -35,6 +35,9 @@ def judges_table(view: ComparisonView) -> Table | None:
                     Cell(known.get(name), "percent", reason="one order, or not recorded", sources=sources)
                     for name in ("flip_rate", "first_slot_rate")
                 ),
+                Cell(
+                    known.get("krippendorff_alpha"), "number", digits=2, reason="one judge", sources=sources
+                ),
                 Cell(known.get("parse_failures"), "count", reason="not recorded", sources=sources),
                 Cell(spent, "number", digits=4, reason="the judge has no price", sources=sources),
             )
@@ -50,13 +53,14 @@ def judges_table(view: ComparisonView) -> Table | None:
         "judgments",
         "flip rate",
         "first slot",
+        "alpha",
         "unreadable",
         "money",
     )
     note = (
         "Flip rate: pairs whose two orders disagree, which count half a win. First slot: share of decided "
         "judgments that took the answer in the first place; 50% is no leaning. Unreadable judgments are "
-        "counted, and left out of rates."
+        "counted, and left out of rates. Alpha: Krippendorff's, how far the judges of a jury agree."
     )
     return Table("judges", "Judges", columns, tuple(rows), (note,))
 

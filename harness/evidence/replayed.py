@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence import origins, tables
-from harness.evidence.categories import category_table, radar_figure
+from harness.evidence.categories import category_table, gradings, radar_figure
 from harness.evidence.data import comparison_data
 from harness.evidence.judging import judges_table, length_table
 from harness.evidence.pairs import Evidence, all_evidence
@@ -16,12 +16,13 @@ from harness.tables import Report, Section
 def replay_report(view: ComparisonView) -> Report:
     """Everything that published outputs and judgments can show."""
     evidence = [e for e in all_evidence(view) if not e.quantity.startswith("cost.")]
-    found = (category_table(view), length_table(view), judges_table(view))
+    categories = [category_table(view, grading) for grading in gradings(view)]
+    found = (*categories, length_table(view), judges_table(view))
     judged = [table for table in found if table is not None]
-    radar = radar_figure(view)
+    radars = [radar_figure(view, grading) for grading in gradings(view)]
     compared = (tables.score_table(view, evidence), tables.evidence_table(view, evidence), *judged)
     sections = (
-        Section("Scores", (), compared, (radar,) if radar is not None else ()),
+        Section("Scores", (), compared, tuple(radar for radar in radars if radar is not None)),
         Section("What can and cannot be concluded", _limits(view)),
         Section("Provenance", (), (origins.provenance_table(view),)),
     )

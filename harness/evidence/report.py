@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence import dynamics, ledger, origins, tables
-from harness.evidence.categories import category_table, radar_figure
+from harness.evidence.categories import category_table, gradings, radar_figure
 from harness.evidence.claims import claims_table
 from harness.evidence.costs import cost_ratio, memory_kind, memory_name, share_of_imports
 from harness.evidence.data import comparison_data
@@ -87,13 +87,14 @@ def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section
             "Scores",
             (),
             (tables.score_table(view, evidence), tables.evidence_table(view, evidence), *_judged(view)),
-            _drawn(dynamics.score_figure(view, metric), radar_figure(view)),
+            _drawn(dynamics.score_figure(view, metric), *(radar_figure(view, g) for g in gradings(view))),
         )
     ]
 
 
 def _judged(view: ComparisonView) -> tuple[Table, ...]:
-    found = (category_table(view), length_table(view), judges_table(view))
+    categories = (category_table(view, grading) for grading in gradings(view))
+    found = (*categories, length_table(view), judges_table(view))
     return tuple(table for table in found if table is not None)
 
 

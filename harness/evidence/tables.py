@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.evidence.categories import gradings
 from harness.evidence.costs import QUANTITIES, arm_cost, cost_ratio, memory_name
 from harness.evidence.estimate import ITEMS_TARGET
 from harness.evidence.labels import marked
@@ -18,7 +19,6 @@ from harness.tables import Cell, CellKind, Table
 
 NOT_MEASURED = "not measured"
 NO_GRADER = "no grader"
-HELPFULNESS = "mt_bench.helpfulness"
 
 
 def main_table(view: ComparisonView) -> Table:
@@ -60,9 +60,10 @@ def main_table(view: ComparisonView) -> Table:
 
 def _helpfulness(view: ComparisonView, arm: str) -> Cell:
     """On five points, from MT-Bench's grades."""
-    if HELPFULNESS not in view.metrics():
+    graded = gradings(view)
+    if not graded:
         return Cell(None, reason=NO_GRADER)
-    return score_cell(view, arm, HELPFULNESS)
+    return score_cell(view, arm, f"{graded[0]}.helpfulness")
 
 
 def _cost_cell(view: ComparisonView, arm: str, quantity: str, kind: CellKind) -> Cell:

@@ -77,14 +77,20 @@ class LocalLM:
         model = AutoModelForCausalLM.from_pretrained(
             config.model, revision=config.revision, dtype=torch.bfloat16 if bf16 else torch.float32
         )
-        letters = [tokenizer(slot, add_special_tokens=False)["input_ids"][0] for slot in SLOTS]
-        if letters[0] == letters[1]:
-            raise UserError(
-                "writes A and B with the same first token, so it cannot choose between them",
-                where=config.model,
-                remedy="give a model with another tokenizer",
-            )
-        return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer, letters
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return model.to(device).eval(), tokenizer, _letters(tokenizer, config.model)
+
+
+def _letters(tokenizer: Any, model: str) -> list[int]:
+    """The tokens of A and B; raises UserError for a tokenizer that writes both the same."""
+    letters = [tokenizer(slot, add_special_tokens=False)["input_ids"][0] for slot in SLOTS]
+    if letters[0] == letters[1]:
+        raise UserError(
+            "writes A and B with the same first token, so it cannot choose between them",
+            where=model,
+            remedy="give a model with another tokenizer",
+        )
+    return letters
 
 
 def make(config: Config, cache: Path | None = None) -> LocalLM:
@@ -98,14 +104,16 @@ def needs_hub(config: Config) -> bool:
 
 
 def check(config: Config) -> None:
-    """Raise UserError where the model's config cannot be had."""
-    from transformers import AutoConfig
+    """Raise UserError where the model cannot be had, or cannot tell A from B."""
+    from transformers import AutoConfig, AutoTokenizer
 
     try:
         AutoConfig.from_pretrained(config.model, revision=config.revision)
+        tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
     except (OSError, ValueError) as error:
         raise UserError(
             f'judge model "{config.model}" cannot be loaded ({str(error).splitlines()[0][:120]})',
             where="judge_config.model",
             remedy="give a folder or a hub name; check the network and HF_TOKEN",
         ) from error
+    _letters(tokenizer, config.model)

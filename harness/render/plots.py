@@ -58,7 +58,7 @@ def _draw(figure: Figure) -> Any:
 
 def _radar(axis: Any, panel: Panel) -> None:
     """A closed outline a series, the first spoke at the top."""
-    from math import tau
+    from math import sin, tau
 
     count = len(panel.x_names)
     angles = [tau * i / count for i in range(count)]
@@ -77,6 +77,10 @@ def _radar(axis: Any, panel: Panel) -> None:
     axis.set_theta_zero_location("N")
     axis.set_theta_direction(-1)
     axis.set_xticks(angles, panel.x_names, fontsize=8)
+    for angle, label in zip(angles, axis.get_xticklabels(), strict=True):
+        # Names stand outside the circle: to the right of it on the right side, to the left on the left.
+        across = round(sin(angle), 6)
+        label.set_horizontalalignment("left" if across > 0 else "right" if across < 0 else "center")
     axis.set_ylim(bottom=0)
     axis.tick_params(axis="y", labelsize=7)
     axis.set_title(panel.title)

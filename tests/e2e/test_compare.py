@@ -72,6 +72,32 @@ def test_a_second_run_reuses_everything(finished: Path) -> None:
 
 
 @pytest.mark.slow
+def test_scores_are_added_and_stay(finished: Path) -> None:
+    """More scores without training or generating; the comparison run again keeps them."""
+    before = json.loads((finished / "latest" / "report" / "comparison.json").read_text())
+    score = ("score", "--benchmark", "rubric behaviour", "--out", str(finished), "--no-mlflow")
+    done = harness(*score)
+    assert done.returncode == 0, done.stderr
+    after = json.loads((finished / "latest" / "report" / "comparison.json").read_text())
+    assert after["id"] == before["id"]
+    for arm, was in before["arms"].items():
+        now = after["arms"][arm]["scores"]
+        assert {k: now[k] for k in was["scores"]} == was["scores"]
+        assert now["rubric@2"]["grade"]["estimate"] == now["rubric"]["grade"]["estimate"]
+        assert now["behaviour@2"]["empty"]["estimate"] is not None
+        assert after["arms"][arm]["cost"] == was["cost"]
+    newest = max((finished / "stages").glob("*/result.json"), key=lambda path: path.stat().st_mtime)
+    ledger = {m["quantity"]: m["value"] for m in json.loads(newest.read_text())["ledger"]}
+    assert "model_load_seconds" not in ledger, "all answers were known, so no model was needed"
+    again = harness(*score, "--as", "2")
+    assert again.returncode == 2
+    assert "was scored already" in again.stderr
+    assert compare(finished, "--score", "preference rubric alpaca_eval").returncode == 0
+    kept = json.loads((finished / "latest" / "report" / "comparison.json").read_text())
+    assert kept["arms"] == after["arms"]
+
+
+@pytest.mark.slow
 def test_report_prints_json_and_names_what_is_missing(finished: Path) -> None:
     done = harness("report", "latest", "--format", "json", "--out", str(finished))
     assert json.loads(done.stdout)["schema_version"] == 1

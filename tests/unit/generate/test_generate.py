@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,40 @@ def test_scoring_puts_the_training_mode_back(loaded: Any, prepared: Path) -> Non
     loaded.model.train()
     pair_log_probs(loaded.model, read_prepared_test(prepared, 1), 0, 2)
     assert loaded.model.training
+
+
+def test_left_padding_changes_no_log_prob(loaded: Any) -> None:
+    short, long = [1, 7, 8, 9], [1, *range(4, 24)]
+    pad = len(long) - len(short)
+    ids = torch.tensor([[0] * pad + short, long])
+    attention = torch.tensor([[0] * pad + [1] * len(short), [1] * len(long)])
+    with torch.no_grad():
+        padded = loaded.model.generate(
+            input_ids=ids,
+            attention_mask=attention,
+            max_new_tokens=3,
+            do_sample=False,
+            eos_token_id=[],
+            pad_token_id=0,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        for row, prompt in enumerate((short, long)):
+            whole = torch.tensor([[*prompt, *padded.sequences[row, len(long) :].tolist()]])
+            plain = loaded.model(whole).logits[0].log_softmax(-1)
+            for step, logits in enumerate(padded.logits):
+                difference = logits[row].log_softmax(-1) - plain[len(prompt) - 1 + step]
+                assert float(difference.abs().max()) < 1e-4
+
+
+@pytest.mark.slow
+def test_batches_of_1_and_32_answer_alike_on_the_embedded_model() -> None:
+    """Any difference would have to be a tie: the two likeliest tokens closer than 1e-4."""
+    from benchmarks.batching import compare, embedded_prompts
+    from harness.data.base_model import EMBEDDED
+
+    loaded = load_model(str(EMBEDDED), EMBEDDED, stop_token_ids=[])
+    loaded = replace(loaded, stop_token_ids=[loaded.tokenizer.eos_token_id])
+    found = compare(loaded, loaded, embedded_prompts(loaded.tokenizer, 96), (1, 32), 32)
+    assert found["answers"] == 96
+    assert found["not_ties"] == 0
