@@ -14,7 +14,7 @@ SELECTION = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call
             $(call flag,SEEDS,seeds) $(SETS) --out "$(OUT)"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
-.PHONY: help setup compare plan cost report score replay ui doctor list test test-all golden lint bench bench-gpu example clean
+.PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-all golden lint bench bench-gpu example clean
 help:
 	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT=]   run a comparison"
 	@echo "make plan [the same]      what would run; runs nothing"
@@ -22,6 +22,7 @@ help:
 	@echo "make report [RUN=latest]  render a finished run again"
 	@echo "make score [RUN=latest BENCHMARK= JUDGE= SET=]   more scores for a finished run"
 	@echo "make replay FOLDER= [BASELINE=]   scores and report of published results"
+	@echo "make calibrate            simulate comparisons of known truth: do the statistics hold?"
 	@echo "make ui [PORT=5000]       MLflow on 127.0.0.1"
 	@echo "make doctor | list        what this machine has | what there is to choose from"
 	@echo "make test | test-all | lint | bench | bench-gpu | example"
@@ -51,7 +52,7 @@ compare: $(READY)
 	@$(BIN)/harness compare $(ARGUMENTS)
 
 plan: $(READY)
-	@$(BIN)/harness plan $(ARGUMENTS)
+	@$(BIN)/harness plan $(ARGUMENTS) $(if $(POWER),--power)
 
 cost: $(READY)
 	@$(BIN)/harness cost $(SELECTION) $(call flag,PEAK_TFLOPS,peak-tflops) $(call flag,MFU,mfu)
@@ -64,6 +65,9 @@ score: $(READY)
 
 replay: $(READY)
 	@$(BIN)/harness replay "$(FOLDER)" $(call flag,BASELINE,baseline) --out "$(OUT)"
+
+calibrate: $(READY)
+	@$(BIN)/harness calibrate
 
 ui: $(READY)
 	@$(BIN)/harness ui --out "$(OUT)" --port $(PORT)

@@ -70,12 +70,22 @@ def plan(
     score: Score = None,
     set_: Set = None,
     out: Out = RUNS,
+    power: Annotated[
+        bool, typer.Option("--power", help="Which effects the planned seeds can find, and how many it takes.")
+    ] = False,
+    like: Annotated[
+        str, typer.Option("--like", help="The run whose spread --power goes by: id, folder or latest.")
+    ] = "latest",
 ) -> int:
     """Show the stages of a comparison, their order, digests and what would be reused; run nothing."""
     from harness.commands import plan as command
     from harness.pipeline.load import Overrides
 
     overrides = Overrides(model, data, _words(arms), seeds, _words(score), tuple(set_ or ()))
+    if power:
+        from harness.commands import power as power_command
+
+        return power_command.run(comparison, overrides, out=out, like=like)
     return command.run(comparison, overrides, out=out)
 
 
@@ -157,6 +167,18 @@ def replay(
     from harness.commands import replay as command
 
     return command.run(folder, out=out, name=name, baseline=baseline, mlflow=mlflow)
+
+
+@app.command()
+def calibrate(
+    simulations: Annotated[
+        int, typer.Option(help="Simulated comparisons in each cell of the grid.")
+    ] = 20_000,
+) -> int:
+    """Simulate comparisons of known truth: do intervals cover, tests reject and find what they say?"""
+    from harness.commands import calibrate as command
+
+    return command.run(simulations)
 
 
 @app.command()

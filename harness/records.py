@@ -206,3 +206,5 @@ class ComparisonRecord(Record):
     uses: dict[str, StageUse]
     parity: list[ParityCheck] = Field(default_factory=list)
     command: Annotated[str, Field(description="the command that made it")] = ""
+    file: Annotated[str | None, Field(description="the comparison file")] = None
+    file_digest: Annotated[str | None, Field(description="sha256 of its bytes when it ran")] = None

@@ -12,7 +12,7 @@ from harness.commands.forecast import forecast
 from harness.commands.ready import audit_now, check_parity, make_ready
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
-from harness.pipeline.load import Overrides, find_comparison
+from harness.pipeline.load import Overrides, file_digest, find_comparison
 from harness.pipeline.parity import audit
 from harness.pipeline.rescore import with_earlier_scores
 from harness.store.run_dir import RunRoot
@@ -30,6 +30,7 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path, mlflow: bool
         check_parity(audit_now(execution))
         _train_and_score(execution)
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
+        record = record.model_copy(update={"file": str(path.resolve()), "file_digest": file_digest(path)})
         root.write_record(record)
         folder = report_command.write(record, root)
         if mlflow:

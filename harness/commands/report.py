@@ -14,6 +14,7 @@ from harness.errors import UserError
 from harness.evidence.report import build_report
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import load_claims
+from harness.pipeline.load import changed_since
 from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot, read_record
 
@@ -69,7 +70,8 @@ def write(record: ComparisonRecord, root: RunRoot) -> Path:
                 remedy="run the comparison again",
             )
     view = ComparisonView(record, root.read_items(record), root.read_series(record))
-    report = build_report(view, load_claims())
+    changed = changed_since(record)
+    report = build_report(view, load_claims(), [changed] if changed else [])
     folder = root.run_folder(record.id) / "report"
     building = folder.with_name(f".report.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)

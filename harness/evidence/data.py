@@ -12,6 +12,7 @@ from harness.evidence.costs import QUANTITIES, arm_cost, cost_ratio, memory_kind
 from harness.evidence.estimate import Estimate
 from harness.evidence.labels import unequal
 from harness.evidence.pairs import Evidence
+from harness.evidence.questions import answers
 from harness.evidence.scores import arm_score
 from harness.evidence.tables import NO_GRADER
 from harness.evidence.view import ComparisonView
@@ -32,6 +33,7 @@ def comparison_data(view: ComparisonView, evidence: Sequence[Evidence]) -> dict[
         "arms": {arm: _arm(view, arm) for arm in view.arms},
         "base": _base(view),
         "evidence": [_evidence(view, e) for e in evidence],
+        "questions": [dataclasses.asdict(a) for a in answers(view)],
         "parity": [c.model_dump() for c in record.parity],
         "data": view.prepared.get("statistics"),
         "provenance": _provenance(view),
@@ -85,7 +87,7 @@ def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str
             }
         elif view.rival_of(metric) == arm:
             scores.setdefault(benchmark, {})[name] = {
-                "estimate": 0.5,
+                "estimate": view.against_itself(metric),
                 "low": None,
                 "high": None,
                 "n": 0,
@@ -110,6 +112,9 @@ def _base(view: ComparisonView) -> dict[str, Any]:
     missing: dict[str, str] = {}
     for metric, table in view.items.get("base", {}).items():
         benchmark, _, name = metric.rpartition(".")
+        if not table:
+            missing[metric] = "no item has a value"
+            continue
         mean = sum(table.values()) / len(table)
         if not math.isfinite(mean):
             missing[metric] = "some of its values are not finite"
@@ -134,6 +139,7 @@ def _evidence(view: ComparisonView, e: Evidence) -> dict[str, Any]:
         "estimate": estimate["value"],
         **{k: estimate[k] for k in keep},
         "verdict": e.verdict,
+        "over_items_too": dataclasses.asdict(e.both) if e.both is not None else None,
         "unequal": [c.check for c in unequal(view, e.quantity)],
         "stages": list(e.sources),
     }

@@ -6,10 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness.evidence.intervals import two_level
+
 ITEMS_TARGET = "this benchmark's items, over training seeds"
+BOTH_TARGET = "the population of items, over training seeds"
 POPULATION_TARGET = "the population of items, at this one seed"
 RUNS_TARGET = "repeated runs on this device"
 POWER, LEVEL = 0.8, 0.05
+FEWEST_SEEDS, FEWEST_ITEMS = 3, 10
+TINY = 1e-12
 MCNEMAR_BELOW = 25
 
 
@@ -17,7 +22,8 @@ MCNEMAR_BELOW = 25
 class Estimate:
     """An estimate with its 95% interval; what could not be computed is None, with the reason.
 
-    `detectable` is the smallest true effect found with 80% power at this n.
+    `detectable` is the smallest true effect found with 80% power at this n. `error` is the standard
+    error and `freedom` its degrees of freedom, where the interval is Student's.
     """
 
     value: float | None
@@ -29,6 +35,8 @@ class Estimate:
     detectable: float | None = None
     identical: bool = False
     reason: str | None = None
+    error: float | None = None
+    freedom: float | None = None
 
 
 def mean_interval(values: Sequence[float], target: str) -> Estimate:
@@ -51,7 +59,10 @@ def mean_interval(values: Sequence[float], target: str) -> Estimate:
 
     half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd / math.sqrt(n)
     p = float(2 * stats.t.sf(abs(mean) / (sd / math.sqrt(n)), n - 1))
-    return Estimate(mean, mean - half, mean + half, n, p, target, detectable(sd, n))
+    spread = sd / math.sqrt(n)
+    return Estimate(
+        mean, mean - half, mean + half, n, p, target, detectable(sd, n), error=spread, freedom=n - 1.0
+    )
 
 
 def detectable(sd: float, n: int) -> float:
@@ -121,6 +132,35 @@ def paired_seeds(a: Mapping[int, Mapping[str, float]], b: Mapping[int, Mapping[s
     return found
 
 
+def paired_both(a: Mapping[int, Mapping[str, float]], b: Mapping[int, Mapping[str, float]]) -> Estimate:
+    """Mean difference a - b about the population of items and of training seeds alike.
+
+    Two-level analysis of the items that both arms have at every seed; see `intervals.two_level`.
+    """
+    seeds = sorted(a.keys() & b.keys())
+    if len(seeds) < FEWEST_SEEDS:
+        reason = f"fewer than {FEWEST_SEEDS} seeds, for which this interval was not calibrated"
+        return Estimate(None, None, None, len(seeds), None, BOTH_TARGET, reason=reason)
+    items = sorted(set.intersection(*({*a[s]} & {*b[s]} for s in seeds)))
+    if len(items) < FEWEST_ITEMS:
+        reason = f"fewer than {FEWEST_ITEMS} items that both arms have at every seed"
+        return Estimate(None, None, None, len(seeds), None, BOTH_TARGET, reason=reason)
+    import numpy as np
+
+    table = np.array([[a[s][i] - b[s][i] for i in items] for s in seeds])
+    if not np.isfinite(table).all():
+        return Estimate(None, None, None, len(seeds), None, BOTH_TARGET, reason="some values are not finite")
+    if not table.any():
+        return Estimate(0.0, 0.0, 0.0, len(seeds), 1.0, BOTH_TARGET, identical=True)
+    found = two_level(table)
+    if float(found.error) <= TINY:
+        reason = "no spread to judge it by"
+        return Estimate(float(found.mean), None, None, len(seeds), None, BOTH_TARGET, reason=reason)
+    low, high, p = float(found.low), float(found.high), float(found.p)
+    error, freedom = float(found.error), float(found.freedom)
+    return Estimate(float(found.mean), low, high, len(seeds), p, BOTH_TARGET, error=error, freedom=freedom)
+
+
 def log_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
     """Geometric mean of a / b with a t interval on the paired logs, n being pairs.
 
@@ -144,6 +184,8 @@ def log_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
         back(inner.detectable),
         inner.identical,
         inner.reason,
+        inner.error,
+        inner.freedom,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from harness.evidence.costs import QUANTITIES, TIMED, arm_cost, cost_ratio, memory_kind
-from harness.evidence.estimate import Estimate, paired_items, paired_seeds
+from harness.evidence.estimate import Estimate, paired_both, paired_items, paired_seeds
 from harness.evidence.verdict import verdict
 from harness.evidence.view import ComparisonView
 
@@ -16,7 +16,10 @@ HOST_MEMORY = "host memory holds the imports and does not repeat, so memory is j
 
 @dataclass(frozen=True)
 class Evidence:
-    """One quantity of arm `a` against arm `b`; a difference of scores, or a ratio of costs."""
+    """One quantity of arm `a` against arm `b`; a difference of scores, or a ratio of costs.
+
+    `both` is the same difference about the population of items and seeds, where several seeds allow it.
+    """
 
     quantity: str
     a: str
@@ -25,6 +28,7 @@ class Evidence:
     estimate: Estimate
     verdict: str
     sources: tuple[str, ...]
+    both: Estimate | None = None
 
 
 def arm_pairs(view: ComparisonView) -> list[tuple[str, str]]:
@@ -39,7 +43,7 @@ def all_evidence(view: ComparisonView) -> list[Evidence]:
     found = []
     for a, b in arm_pairs(view):
         if b != "base":
-            found += [_cost(view, quantity, a, b) for quantity in QUANTITIES]
+            found += [cost_evidence(view, quantity, a, b) for quantity in QUANTITIES]
         if not view.random_weights:
             for metric in view.metrics():
                 one = score_evidence(view, metric, a, b) or score_evidence(view, metric, b, a)
@@ -60,13 +64,14 @@ def score_evidence(view: ComparisonView, metric: str, a: str, b: str) -> Evidenc
     if not left or not right:
         return None
     shared = sorted(left.keys() & right.keys())
+    both = None
     if len(shared) > 1:
-        estimate = paired_seeds(left, right)
+        estimate, both = paired_seeds(left, right), paired_both(left, right)
     else:
         estimate = paired_items(left[shared[0]], right[shared[0]])
     sources = (*view.score_sources(a, metric), *view.score_sources(b, metric))
     said = verdict(estimate, words=_words(view, metric))
-    return Evidence(metric, a, b, "difference", estimate, said, tuple(dict.fromkeys(sources)))
+    return Evidence(metric, a, b, "difference", estimate, said, tuple(dict.fromkeys(sources)), both)
 
 
 def _words(view: ComparisonView, metric: str) -> tuple[str, str]:
@@ -86,7 +91,8 @@ def _by_seed(view: ComparisonView, arm: str, metric: str) -> dict[int, dict[str,
     return {seed: table for seed, table in tables.items() if table}
 
 
-def _cost(view: ComparisonView, quantity: str, a: str, b: str) -> Evidence:
+def cost_evidence(view: ComparisonView, quantity: str, a: str, b: str) -> Evidence:
+    """The ratio a / b of a cost; counted ones are said to be less or more, timed ones tested."""
     left, right = arm_cost(view, a, quantity), arm_cost(view, b, quantity)
     estimate, sources = cost_ratio(view, a, b, quantity), (*left.sources, *right.sources)
     if estimate.value is None or quantity in TIMED:

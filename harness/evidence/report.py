@@ -15,6 +15,7 @@ from harness.evidence.judging import judges_table, length_table
 from harness.evidence.limits import limits
 from harness.evidence.pairs import Evidence, all_evidence
 from harness.evidence.predictions import predictions_table
+from harness.evidence.questions import answers, questions_table
 from harness.evidence.ratios import ratios_table
 from harness.evidence.reference import attribution_table, reference_table
 from harness.evidence.replayed import replay_report
@@ -32,15 +33,19 @@ OPENINGS = {
 }
 
 
-def build_report(view: ComparisonView, claims: Sequence[Claim] = ()) -> Report:
-    """All sections, tables and figures of one comparison; `claims` are judged on it."""
+def build_report(view: ComparisonView, claims: Sequence[Claim] = (), warnings: Sequence[str] = ()) -> Report:
+    """All sections, tables and figures of one comparison; `claims` are judged on it.
+
+    `warnings` are what only the outside knows, such as a comparison file that changed after the run.
+    """
     if view.replayed:
         return replay_report(view)
     evidence = all_evidence(view)
     sections = [
         Section("Costs and results", (), (tables.main_table(view),)),
+        *_optional("Questions", questions_table(view, answers(view))),
         *_quality(view, evidence),
-        Section("What can and cannot be concluded", limits(view)),
+        Section("What can and cannot be concluded", (*warnings, *limits(view))),
         *_quality_against_cost(view),
         _dynamics(view),
         *_optional("Published claims on cost", claims_table(view, claims)),

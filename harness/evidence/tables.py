@@ -154,10 +154,18 @@ def _bold_if_best(
     return replace(cell, bold=bool(wins) and all(wins))
 
 
+def _over_items(e: Evidence) -> Cell:
+    """The two-level interval, for scores over several seeds."""
+    if e.both is None:
+        return Cell(None, reason="a cost, or one seed")
+    value = e.both
+    return Cell(value.value, "number", value.low, value.high, 3, reason=value.reason, sources=e.sources)
+
+
 def evidence_table(view: ComparisonView, evidence: Sequence[Evidence]) -> Table:
     """Every paired estimate of arm against arm."""
     arms = view.arms
-    columns = ("quantity", "a", "b", "a against b", "p", "n", "verdict on a", "about")
+    columns = ("quantity", "a", "b", "a against b", "p", "n", "verdict on a", "about", "over items too")
     rows = []
     absent: dict[str, str] = {}
     for e in evidence:
@@ -178,6 +186,7 @@ def evidence_table(view: ComparisonView, evidence: Sequence[Evidence]) -> Table:
                 Cell(value.n, "count"),
                 Cell(e.verdict),
                 Cell(value.target or NOT_MEASURED),
+                _over_items(e),
             )
         )
     return Table(
@@ -187,8 +196,14 @@ def evidence_table(view: ComparisonView, evidence: Sequence[Evidence]) -> Table:
         tuple(rows),
         (
             "Scores: difference a - b; a win rate against b itself is compared with 50%. Costs: ratio "
-            "a / b, geometric mean over seeds. Intervals: 95%. "
-            "Nothing here was registered before the run, so all of it is exploratory.",
+            "a / b, geometric mean over seeds. Intervals: 95%. Over items too: about the population of items "
+            "and seeds alike, by a two-level analysis. "
+            + (
+                "What was registered before the run stands in the table of questions; all else here is "
+                "exploratory."
+                if view.record.plan.spec.get("questions")
+                else "Nothing here was registered before the run, so all of it is exploratory."
+            ),
             *([f"Memory: {HOST_MEMORY}."] if any(e.verdict == NOT_JUDGED for e in evidence) else []),
             *(f"{quantity} is not measured: {reason}." for quantity, reason in absent.items()),
             *label_notes(view, *(e.quantity for e in evidence)),

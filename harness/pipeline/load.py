@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,12 @@ import yaml
 from harness import registry
 from harness.errors import UserError, unknown_name
 from harness.pipeline._parity_checks import CHECKS
-from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
+from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, QuestionSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
+from harness.records import ComparisonRecord
 
+COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
 SHIPPED = Path(__file__).resolve().parents[2] / "pipelines"
 
 
@@ -79,6 +82,26 @@ def load_comparison(
     if spec.if_too_large is not None and not too_large:
         load_comparison(path, overrides, too_large=True)
     return spec
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes: 64 hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def changed_since(record: ComparisonRecord) -> str | None:
+    """How a run's comparison file differs from what it was, None where it does not or cannot be read."""
+    path = Path(record.file) if record.file else None
+    if path is None or not path.is_file() or file_digest(path) == record.file_digest:
+        return None
+    try:
+        now = read(path).data.get("questions") or []
+        now = [QuestionSpec.model_validate(question).model_dump() for question in now]
+    except (UserError, ValueError, AttributeError):
+        now = None
+    same = now == (record.plan.spec.get("questions") or [])
+    what = "though not its questions" if same else "its questions too: the report answers those of the run"
+    return f"The comparison file {path.name} was changed after the run, {what}."
 
 
 def _fall_back(data: dict[str, Any]) -> None:
@@ -287,12 +310,29 @@ def _check_names(spec: ComparisonSpec, where: Any) -> None:
         if key not in common:
             raise unknown_name("key of training", key, common, where=where(("training", key)))
     _check_reach(spec, where)
+    for number, question in enumerate(spec.questions):
+        _check_quantity(question.quantity, where(("questions", str(number), "quantity")))
     for name in spec.allow_unequal:
         if name not in CHECKS:
             raise unknown_name("parity check", name, CHECKS, where=where(("allow_unequal",)))
     if spec.model_revision is not None and spec.model == "embedded":
         raise UserError(
             "model_revision is set", where=where(("model_revision",)), remedy="the embedded model has none"
+        )
+
+
+def _check_quantity(quantity: str, where: str | None) -> None:
+    """Raise UserError for a quantity that no run can have."""
+    group, _, name = quantity.partition(".")
+    if group == "cost":
+        if name not in COSTS:
+            raise unknown_name("cost", name, COSTS, where=where)
+        return
+    benchmark = group.partition("/")[0].partition("@")[0]
+    registry.check("benchmarks", benchmark, where=where)
+    if not name:
+        raise UserError(
+            f"question {quantity} names no metric", where=where, remedy="write benchmark.metric or cost.NAME"
         )
 
 

@@ -159,6 +159,20 @@ class TooLarge(SpecModel):
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
+class QuestionSpec(SpecModel):
+    """One question that the run shall answer, written down before it.
+
+    `quantity` is a score (`benchmark.metric`) or a cost (`cost.wall_seconds`, ...) of arm `a` against
+    `b`. `margin` is how much worse still counts as good: a difference of the score, or a share of the
+    cost (0.05: up to 5% more).
+    """
+
+    quantity: str
+    a: str = "orpo"
+    b: str = "sft_dpo"
+    margin: Positive | None = None
+
+
 class ComparisonSpec(SpecModel):
     """One question: these arms, this model, this data, these seeds, these benchmarks.
 
@@ -167,6 +181,8 @@ class ComparisonSpec(SpecModel):
     `if_too_large` goes over `training` and `stages` where the rehearsal shows that some stage
     does not fit the GPU, for all arms alike; `fell_back` records that it did. `repeats` trains
     every cell so often, for the cost alone. `allow_unequal` names parity checks that may fail.
+    `questions` are the run's primary quantities with their margins: what is not among them is
+    exploratory.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -191,5 +207,6 @@ class ComparisonSpec(SpecModel):
     score: list[str] = Field(default_factory=lambda: ["preference"])
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     generation: GenerationSpec = Field(default_factory=GenerationSpec)
+    questions: list[QuestionSpec] = Field(default_factory=list)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
     search_space: dict[str, Any] = Field(default_factory=dict)

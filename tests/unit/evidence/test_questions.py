@@ -1,0 +1,169 @@
+"""Questions written down before the run: verdicts in words, families, and what spoils a registration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import make_view
+
+from harness.errors import UserError
+from harness.evidence.questions import answers, questions_table, registered
+from harness.evidence.view import ComparisonView
+from harness.pipeline.load import changed_since, file_digest, load_comparison
+from harness.records import Score
+
+
+def asked(view: ComparisonView, *questions: dict[str, Any]) -> ComparisonView:
+    full = [{"a": "orpo", "b": "sft_dpo", "margin": None, **q} for q in questions]
+    plan = view.record.plan.model_copy(update={"spec": {**view.record.plan.spec, "questions": full}})
+    return ComparisonView(view.record.model_copy(update={"plan": plan}), view.items, view.series)
+
+
+def with_scores(orpo: list[float], sft_dpo: list[float]) -> ComparisonView:
+    """Seeds of 20 items each, all of which have the seed's mean but for a small spread."""
+    view = make_view()
+    seeds = list(range(len(orpo)))
+    spec = {**view.record.plan.spec, "seeds": seeds}
+    cells = [
+        cell.model_copy(update={"seed": seed})
+        for cell in view.record.plan.cells
+        if cell.seed == view.seeds[0]
+        for seed in seeds
+    ]
+    plan = view.record.plan.model_copy(update={"spec": spec, "cells": cells})
+    items = {
+        f"{arm}@{seed}": {"preference.accuracy": {f"i{i}": mean + 0.001 * i for i in range(20)}}
+        for arm, means in (("orpo", orpo), ("sft_dpo", sft_dpo))
+        for seed, mean in enumerate(means)
+    }
+    return ComparisonView(view.record.model_copy(update={"plan": plan}), items, view.series)
+
+
+CASES = {
+    "better": ([0.80, 0.82, 0.81, 0.80], [0.70, 0.71, 0.70, 0.71], 0.05, "better"),
+    "worse": ([0.60, 0.61, 0.60, 0.62], [0.70, 0.71, 0.70, 0.71], 0.05, "worse"),
+    "slightly worse": (
+        [0.699, 0.708, 0.697, 0.706],
+        [0.71, 0.72, 0.71, 0.72],
+        0.05,
+        "worse, by less than the margin of 0.05",
+    ),
+    "not worse": (
+        [0.70, 0.715, 0.699, 0.711],
+        [0.71, 0.70, 0.705, 0.71],
+        0.05,
+        "not worse within the margin of 0.05, and the same within it",
+    ),
+    "unclear": ([0.70, 0.80, 0.65, 0.75], [0.71, 0.70, 0.70, 0.71], 0.05, "not separable at n = 4"),
+    "identical": ([0.70, 0.71], [0.70, 0.71], 0.05, "identical"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_verdicts(name: str) -> None:
+    orpo, sft_dpo, margin, said = CASES[name]
+    view = asked(with_scores(orpo, sft_dpo), {"quantity": "preference.accuracy", "margin": margin})
+    (one,) = answers(view)
+    assert one.verdict.startswith(said)
+    if name == "unclear":
+        assert "smallest detectable" in one.verdict
+
+
+def test_a_question_from_the_other_side_is_turned() -> None:
+    orpo, sft_dpo, margin, _ = CASES["better"]
+    question = {"quantity": "preference.accuracy", "a": "sft_dpo", "b": "orpo", "margin": margin}
+    (one,) = answers(asked(with_scores(orpo, sft_dpo), question))
+    assert one.verdict == "worse"
+    assert one.estimate.value == pytest.approx(-0.1025)
+
+
+def test_families_adjust_and_absent_ones_say_why() -> None:
+    orpo, sft_dpo, margin, _ = CASES["better"]
+    view = with_scores(orpo, sft_dpo)
+    (alone,) = answers(asked(view, {"quantity": "preference.accuracy"}))
+    several = answers(
+        asked(
+            view,
+            {"quantity": "preference.accuracy", "margin": margin},
+            {"quantity": "rubric.grade"},
+            {"quantity": "preference.accuracy", "a": "orpo", "b": "kto"},
+        )
+    )
+    assert alone.p is not None
+    assert several[0].p == pytest.approx(3 * alone.p)
+    assert [a.verdict for a in several[1:]] == [
+        "not measured: rubric.grade was not scored for both",
+        "not measured: kto is not in this comparison",
+    ]
+    table = questions_table(view, several)
+    assert table is not None
+    assert len(table.rows) == 3
+
+
+def test_counted_costs_are_values_and_timed_ones_are_tested() -> None:
+    view = asked(make_view(), {"quantity": "cost.flops"}, {"quantity": "cost.wall_seconds", "margin": 0.05})
+    flops, seconds = answers(view)
+    assert (flops.verdict, flops.p) == ("better", None)
+    assert seconds.verdict.startswith(("better", "not worse", "not separable"))
+    assert seconds.estimate.value is not None
+
+
+def test_results_that_were_there_first_spoil_a_registration() -> None:
+    view = make_view()
+    assert registered(view) == ()
+    scored = next(d for d, r in view.record.results.items() if r.kind == "evaluate")
+    uses = {**view.record.uses}
+    uses[scored] = uses[scored].model_copy(update={"reused_from": "embedded-123"})
+    spoilt = ComparisonView(view.record.model_copy(update={"uses": uses}), view.items, view.series)
+    assert (
+        "NOT registered first: 1 scoring stage(s) were there already, from embedded-123"
+        in registered(spoilt)[0]
+    )
+
+
+def test_a_file_changed_after_the_run_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("questions:\n  - {quantity: rubric.grade, margin: 0.05}\n")
+    question = {"quantity": "rubric.grade", "a": "orpo", "b": "sft_dpo", "margin": 0.05}
+    view = asked(make_view(), question)
+    record = view.record.model_copy(update={"file": str(path), "file_digest": file_digest(path)})
+    assert changed_since(record) is None
+    path.write_text(path.read_text() + "# a remark\n")
+    assert "though not its questions" in str(changed_since(record))
+    path.write_text("questions:\n  - {quantity: rubric.grade, margin: 0.50}\n")
+    assert "its questions too" in str(changed_since(record))
+    path.write_text("[")
+    assert "its questions too" in str(changed_since(record))
+    path.unlink()
+    assert changed_since(record) is None
+
+
+@pytest.mark.parametrize(
+    ("quantity", "message"),
+    [
+        ("cost.walls", 'unknown cost "walls"'),
+        ("rubic.grade", 'unknown benchmark "rubic"; did you mean "rubric"'),
+        ("rubric", "names no metric"),
+    ],
+)
+def test_a_question_that_no_run_can_answer(quantity: str, message: str, tmp_path: Path) -> None:
+    text = Path("pipelines/embedded.yaml").read_text().partition("questions:")[0]
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"{text}questions:\n  - {{quantity: {quantity}}}\n")
+    with pytest.raises(UserError, match=message) as error:
+        load_comparison(path)
+    assert "mine.yaml:" in str(error.value)
+
+
+def test_scores_without_a_direction_are_higher_or_lower() -> None:
+    orpo, sft_dpo, margin, _ = CASES["better"]
+    view = with_scores(orpo, sft_dpo)
+    digest = next(iter(view.record.results))
+    neutral = Score(benchmark="preference", metric="accuracy", estimate=1, n=1, higher_is_better=None)
+    view.__dict__["written"] = {("orpo@0", "preference.accuracy"): (digest, neutral)}
+    found = asked(view, {"quantity": "preference.accuracy", "margin": margin})
+    found.__dict__["written"] = view.__dict__["written"]
+    (one,) = answers(found)
+    assert (one.verdict, one.p_not_worse) == ("higher", None)
