@@ -184,9 +184,9 @@ def _load_arm(entry: Any, where: str | None) -> dict[str, Any]:
         raise UserError(
             f"arm {entry!r} is no name", where=where, remedy="give an arm's name or {pipeline: NAME}"
         )
-    unknown = set(entry) - {"pipeline", "name", "stages", "sft_data"}
+    known = ["pipeline", "name", "stages", "sft_data", "seed_offset"]
+    unknown = set(entry) - {*known}
     if unknown:
-        known = ["pipeline", "name", "stages", "sft_data"]
         raise unknown_name("key of an arm", sorted(unknown)[0], known, where=where)
     if entry["pipeline"] not in known_pipelines("arm") and "/" not in entry["pipeline"]:
         raise unknown_name("arm", entry["pipeline"], known_pipelines("arm"), where=where)
@@ -207,6 +207,7 @@ def _load_arm(entry: Any, where: str | None) -> dict[str, Any]:
         **arm.model_dump(),
         "name": entry.get("name", arm.name),
         "sft_data": entry.get("sft_data", arm.sft_data),
+        "seed_offset": entry.get("seed_offset", arm.seed_offset),
         "stages": stages,
     }
 

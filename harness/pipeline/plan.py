@@ -217,7 +217,7 @@ class PlanBuilder:
             config = self._train_config(arm, stage.stage_name)
             if repeat:
                 name, config = f"{name}#{repeat}", {**config, "repeat": repeat}
-            digests.append(self._add("train", name, seed, config, needs, arm.name))
+            digests.append(self._add("train", name, seed + arm.seed_offset, config, needs, arm.name))
         evaluate = None
         if self.spec.score and not repeat:
             evaluate = self.evaluate(arm.name, seed, prepare, digests[-1])

@@ -121,12 +121,16 @@ class StageSpec(SpecModel):
 
 
 class ArmSpec(SpecModel):
-    """One way to get an aligned model: `pipelines/<name>.yaml`."""
+    """One way to get an aligned model: `pipelines/<name>.yaml`.
+
+    `seed_offset` is added to the cell's seed, so that an arm can be compared with itself at other seeds.
+    """
 
     kind: Literal["arm"] = "arm"
     name: str
     description: str = ""
     sft_data: str | DataSpec | None = None
+    seed_offset: Annotated[int, Field(ge=0)] = 0
     stages: Annotated[list[StageSpec], Field(min_length=1)]
 
 
