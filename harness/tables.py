@@ -90,6 +90,27 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Reply:
+    """One arm's answer, with its scores on this item, who judged, and what the judge wrote."""
+
+    arm: str
+    text: str
+    marks: tuple[tuple[str, float], ...] = ()
+    judge: str | None = None
+    judgment: str | None = None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A prompt and every arm's answer; `outcomes` are (`a against b by metric`, won, lost or tied)."""
+
+    id: str
+    prompt: str
+    replies: tuple[Reply, ...]
+    outcomes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """All that a report says; `data` is the content of comparison.json."""
 
@@ -97,6 +118,7 @@ class Report:
     summary: tuple[str, ...]
     sections: tuple[Section, ...]
     data: dict[str, object] = field(default_factory=dict)
+    exchanges: tuple[Exchange, ...] = ()
 
     def tables(self) -> list[Table]:
         """Every table, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.markdown import Markdown
 
 from harness import registry
 from harness.errors import UserError
+from harness.evidence.exchanges import exchanges
 from harness.evidence.report import build_report
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import load_claims
@@ -44,7 +46,7 @@ def run(
     if format_name is None:
         print(written / "report.md")
         return 0
-    names = {"json": "comparison.json", "markdown": "report.md"}
+    names = {"json": "comparison.json", "markdown": "report.md", "html": "report.html"}
     if format_name in names:
         print((written / names[format_name]).read_text(encoding="utf-8"), end="")
         return 0
@@ -72,6 +74,8 @@ def write(record: ComparisonRecord, root: RunRoot) -> Path:
     view = ComparisonView(record, root.read_items(record), root.read_series(record))
     changed = changed_since(record)
     report = build_report(view, load_claims(), [changed] if changed else [])
+    texts = root.read_texts(record, view.seeds[0])
+    report = dataclasses.replace(report, exchanges=exchanges(view, texts))
     folder = root.run_folder(record.id) / "report"
     building = folder.with_name(f".report.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)

@@ -145,6 +145,12 @@ def _evidence(view: ComparisonView, e: Evidence) -> dict[str, Any]:
     }
 
 
+def _judges(view: ComparisonView, digest: str) -> list[str]:
+    """Who judged in a stage, by name and version."""
+    named = (s.settings.get("judge") for _, (d, s) in view.written.items() if d == digest)
+    return sorted({str(name) for name in named if name is not None})
+
+
 def _provenance(view: ComparisonView) -> dict[str, Any]:
     record = view.record
     stages = record.plan.cells[0].stages or [record.plan.prepare]
@@ -158,7 +164,17 @@ def _provenance(view: ComparisonView) -> dict[str, Any]:
         "versions": environment.versions,
         "device": environment.device_name,
         "stages": {
-            digest: {"name": result.name, "kind": result.kind, "reused_from": record.uses[digest].reused_from}
+            digest: {
+                "name": result.name,
+                "kind": result.kind,
+                "reused_from": record.uses[digest].reused_from,
+                "seed": result.seed,
+                "finished_at": result.finished_at,
+                "device": result.environment.device_name,
+                "git_commit": result.environment.git_commit,
+                "lock_digest": result.environment.lock_digest,
+                "judges": _judges(view, digest),
+            }
             for digest, result in record.results.items()
         },
     }

@@ -143,6 +143,26 @@ class RunRoot:
                     table[row["id"]] = float(value)
         return items
 
+    def read_texts(self, record: ComparisonRecord, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
+        """Prompts and answers of one seed and of the base model: cell key -> item id -> row.
+
+        A row has `prompt` and `answer`, and `judgment` where a judge wrote one.
+        """
+        texts: dict[str, dict[str, dict[str, Any]]] = {}
+        read = set()
+        for cell, digest, score in scores_by_cell(record):
+            file = score.items_file
+            if file is None or (cell != "base" and cell.partition("@")[2] != str(seed)):
+                continue
+            if (cell, digest, file) in read:
+                continue
+            read.add((cell, digest, file))
+            for row in self._rows(digest, file):
+                if "answer" in row:
+                    kept = texts.setdefault(cell, {}).setdefault(row["id"], {})
+                    kept |= {key: row[key] for key in ("prompt", "answer", "judgment") if key in row}
+        return texts
+
     def _rows(self, digest: str, file: str) -> list[dict[str, Any]]:
         return read_jsonl(self.stage_folder(digest) / file)
 

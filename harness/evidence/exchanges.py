@@ -1,0 +1,66 @@
+"""Prompts with every arm's answer, its scores and who won: what stands behind the means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.evidence.pairs import arm_pairs
+from harness.evidence.view import ComparisonView
+from harness.tables import Exchange, Reply
+
+MOST = 400
+Texts = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Cell key -> item id -> a row with `prompt`, `answer` and perhaps `judgment`."""
+
+
+def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
+    """The first prompts that were answered at the first seed, each once, in the order of their items."""
+    seed = view.seeds[0]
+    cells = {"base": "base", **{arm: f"{arm}@{seed}" for arm in view.arms}}
+    order = dict.fromkeys(item for cell in cells.values() for item in texts.get(cell, {}))
+    found = []
+    for item in list(order)[:MOST]:
+        rows = {arm: texts.get(cell, {}).get(item) for arm, cell in cells.items()}
+        known = {arm: row for arm, row in rows.items() if row is not None}
+        prompt = str(next(iter(known.values())).get("prompt", ""))
+        replies = tuple(_reply(view, arm, cells[arm], item, row) for arm, row in known.items())
+        found.append(Exchange(item, prompt, replies, _outcomes(view, cells, item)))
+    return tuple(found)
+
+
+def _reply(view: ComparisonView, arm: str, cell: str, item: str, row: Mapping[str, Any]) -> Reply:
+    marks = {metric: table[item] for metric, table in view.items.get(cell, {}).items() if item in table}
+    judges = {
+        str(score.settings["judge"])
+        for (at, metric), (_, score) in view.written.items()
+        if at == cell and metric in marks and "judge" in score.settings
+    }
+    judgment = row.get("judgment")
+    return Reply(
+        arm,
+        str(row.get("answer", "")),
+        tuple(marks.items()),
+        ", ".join(sorted(judges)) or None,
+        None if judgment is None else str(judgment),
+    )
+
+
+def _outcomes(view: ComparisonView, cells: Mapping[str, str], item: str) -> tuple[tuple[str, str], ...]:
+    """`a against b by metric` -> won, lost or tied, for metrics that have a direction."""
+    found = {}
+    for metric in view.metrics():
+        higher = view.higher_is_better(metric)
+        if higher is None:
+            continue
+        rival = view.rival_of(metric)
+        for a, b in arm_pairs(view):
+            left = view.items.get(cells[a], {}).get(metric, {}).get(item)
+            right = view.items.get(cells[b], {}).get(metric, {}).get(item)
+            if rival is not None:
+                right = view.against_itself(metric) if rival == b else None
+            if left is not None and right is not None:
+                ahead = left > right if higher else left < right
+                word = "tied" if left == right else "won" if ahead else "lost"
+                found[f"{a} against {b} by {metric}"] = word
+    return tuple(found.items())

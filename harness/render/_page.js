@@ -1,0 +1,156 @@
+"use strict";
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+const make = (name, text, css) => {
+  const element = document.createElement(name);
+  if (text !== undefined) element.textContent = text;
+  if (css) element.className = css;
+  return element;
+};
+
+// Tables: sort by a column, filter by words.
+const key = (row, column) => {
+  const cell = row.cells[column];
+  return cell.dataset.value === undefined ? cell.textContent.trim() : Number(cell.dataset.value);
+};
+const compare = (a, b) =>
+  typeof a === "number" && typeof b === "number" ? a - b
+    : typeof a === "number" ? -1 : typeof b === "number" ? 1
+    : a.localeCompare(b, undefined, { numeric: true });
+for (const head of document.querySelectorAll("thead th")) {
+  head.firstChild.addEventListener("click", () => {
+    const body = head.closest("table").tBodies[0];
+    const down = head.getAttribute("aria-sort") === "ascending";
+    for (const other of head.parentNode.cells) other.setAttribute("aria-sort", "none");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const rows = [...body.rows].sort((a, b) => compare(key(a, head.cellIndex), key(b, head.cellIndex)));
+    body.append(...(down ? rows.reverse() : rows));
+  });
+}
+for (const input of document.querySelectorAll(".filter input")) {
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/);
+    const table = document.getElementById(input.getAttribute("aria-controls"));
+    for (const row of table.tBodies[0].rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+}
+
+// Provenance: which stages stand behind a figure.
+const provenance = read("provenance");
+const source = document.getElementById("source");
+document.addEventListener("click", (event) => {
+  const asked = event.target.closest("button.source");
+  if (!asked) return;
+  const list = make("dl");
+  const line = (name, value) => list.append(make("dt", name), make("dd", value || "not recorded"));
+  line("run", provenance.run_id);
+  for (const digest of asked.dataset.stages.split(" ")) {
+    const stage = (provenance.stages || {})[digest] || {};
+    line("stage", `${stage.name || "unknown"} (${digest})`);
+    line("finished", stage.finished_at);
+    line("commit", stage.git_commit);
+    line("packages", stage.lock_digest);
+    line("device", stage.device);
+    if ((stage.judges || []).length) line("judge", stage.judges.join(", "));
+  }
+  source.firstElementChild.replaceChildren(make("h3", asked.textContent), list);
+  source.showModal();
+});
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
+});
+
+// Figures: what a point says, and a larger view to zoom and move.
+const tip = document.getElementById("tip");
+const show = (event) => {
+  const point = event.target.closest && event.target.closest(".point");
+  tip.hidden = !point;
+  if (!point) return;
+  tip.textContent = point.dataset.tip;
+  const box = point.getBoundingClientRect();
+  tip.style.left = `${Math.max(4, Math.min(box.left, innerWidth - tip.offsetWidth - 8))}px`;
+  tip.style.top = `${Math.max(4, box.top - tip.offsetHeight - 6)}px`;
+};
+document.addEventListener("pointerover", show);
+document.addEventListener("focusin", show);
+document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+const zoom = document.getElementById("zoom");
+const large = zoom.querySelector(".large");
+const scale = (by) => {
+  for (const plot of large.querySelectorAll(".plot")) {
+    const { x, y, width, height } = plot.viewBox.baseVal;
+    plot.setAttribute("viewBox", [x + (width * (1 - by)) / 2, y + (height * (1 - by)) / 2, width * by, height * by].join(" "));
+  }
+};
+for (const button of document.querySelectorAll(".enlarge")) {
+  button.addEventListener("click", () => {
+    large.replaceChildren(button.closest("figure").querySelector(".panels").cloneNode(true));
+    zoom.showModal();
+    zoom.append(tip);
+  });
+}
+zoom.addEventListener("close", () => document.body.append(tip));
+zoom.addEventListener("click", (event) => {
+  const by = event.target.dataset && event.target.dataset.zoom;
+  if (by) scale(Number(by));
+});
+large.addEventListener("wheel", (event) => { event.preventDefault(); scale(event.deltaY > 0 ? 1.1 : 0.9); });
+large.addEventListener("pointermove", (event) => {
+  const plot = event.target.closest(".plot");
+  if (!plot || !event.buttons) return;
+  const { x, y, width, height } = plot.viewBox.baseVal;
+  const unit = width / plot.getBoundingClientRect().width;
+  plot.setAttribute("viewBox", [x - event.movementX * unit, y - event.movementY * unit, width, height].join(" "));
+});
+
+// Answers: all arms side by side, filtered by contest, outcome and words.
+const exchanges = read("exchanges");
+const form = document.getElementById("browse");
+if (form) {
+  const SIZE = 20;
+  let page = 0;
+  const chosen = () => {
+    const contest = form.contest.value, outcome = form.outcome.value;
+    const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    return exchanges.filter((one) => {
+      const said = contest ? [one.outcomes[contest]] : Object.values(one.outcomes);
+      if (contest && said[0] === undefined) return false;
+      if (outcome && !said.includes(outcome)) return false;
+      const text = [one.prompt, ...one.replies.map((reply) => reply.text)].join("\n").toLowerCase();
+      return words.every((word) => text.includes(word));
+    });
+  };
+  const item = (one) => {
+    const details = make("details"), replies = make("div", undefined, "replies");
+    const said = form.contest.value ? one.outcomes[form.contest.value] : undefined;
+    const summary = make("summary", one.prompt.slice(0, 300));
+    if (said) summary.prepend(make("strong", `${said} `, said));
+    for (const reply of one.replies) {
+      const box = make("div", undefined, "reply");
+      box.append(make("h4", reply.arm), make("pre", reply.text || "(empty)"));
+      for (const [name, value] of Object.entries(reply.marks)) box.append(make("small", `${name}: ${value}`));
+      if (reply.judge) box.append(make("small", `judge: ${reply.judge}`));
+      if (reply.judgment) box.append(make("small", reply.judgment));
+      replies.append(box);
+    }
+    details.append(summary, replies);
+    const line = make("li");
+    line.append(details);
+    return line;
+  };
+  const draw = () => {
+    const found = chosen();
+    const pages = Math.max(1, Math.ceil(found.length / SIZE));
+    page = Math.max(0, Math.min(page, pages - 1));
+    document.getElementById("answers").replaceChildren(...found.slice(page * SIZE, (page + 1) * SIZE).map(item));
+    document.getElementById("place").textContent = `page ${page + 1} of ${pages}`;
+    form.elements.count.textContent = `${found.length} of ${exchanges.length} prompts`;
+  };
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("input", () => { page = 0; draw(); });
+  for (const button of document.querySelectorAll("[data-page]"))
+    button.addEventListener("click", () => { page += Number(button.dataset.page); draw(); });
+  draw();
+}

@@ -1,0 +1,170 @@
+"""Figures as inline SVG for the page: points that can be pointed at, colours that follow the theme."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+
+from harness.render._units import plain
+from harness.tables import Cell, Figure, Panel, Series
+
+WIDTH, HEIGHT = 420, 300
+LEFT, RIGHT, TOP, BOTTOM = 62, 12, 30, 46
+DASHES = ("", "6 3", "6 3 1 3", "2 3", "8 3 2 3 2 3", "10 3", "")
+SHAPES = 4
+Scale = Callable[[float], float]
+
+
+def svg(figure: Figure) -> str:
+    """One `<svg>` a panel, side by side, with a legend in words."""
+    return "".join(_panel(panel, f"{figure.title}: {panel.title}") for panel in figure.panels)
+
+
+def _panel(panel: Panel, title: str) -> str:
+    body = _radar(panel) if panel.kind == "radar" else _plane(panel)
+    legend = "".join(
+        f'<li><svg viewBox="0 0 26 12" aria-hidden="true"><path class="s{i % 7}" d="M1 6H25" '
+        f'stroke-dasharray="{DASHES[i % 7]}"/>{_mark(13, 6, i)}</svg>{escape(series.label)}</li>'
+        for i, series in enumerate(panel.series)
+    )
+    return (
+        f'<div class="panel"><svg class="plot" role="group" aria-label="{escape(title)}" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}"><title>{escape(title)}</title>{body}</svg>'
+        f'<ul class="legend">{legend}</ul></div>'
+    )
+
+
+def _plane(panel: Panel) -> str:
+    xs = [x for s in panel.series for x in s.x]
+    ys = [y for s in panel.series for y in (*s.y, *s.low, *s.high)]
+    if not xs:
+        return ""
+    across = _scale(min(xs), max(xs), LEFT, WIDTH - RIGHT, log=panel.log_x)
+    up = _scale(min(ys), max(ys), HEIGHT - BOTTOM, TOP)
+    parts = [
+        *(_x_tick(across(v), _short(v, panel)) for v in _ticks(min(xs), max(xs), log=panel.log_x)),
+        *(_y_tick(up(v), f"{v:.4g}") for v in _ticks(min(ys), max(ys))),
+        f'<text class="axis" x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">'
+        f"{escape(panel.x_label)}</text>",
+        f'<text class="axis" transform="translate(13 {(TOP + HEIGHT - BOTTOM) / 2:.0f}) rotate(-90)" '
+        f'text-anchor="middle">{escape(panel.y_label)}</text>',
+        f'<text class="head" x="{LEFT}" y="16">{escape(panel.title)}</text>',
+    ]
+    for number, series in enumerate(panel.series):
+        points = [(across(x), up(y)) for x, y in zip(series.x, series.y, strict=True)]
+        if panel.kind == "line":
+            parts += [_band(series, across, up, number), _line(points, number)]
+        tips = [
+            f"{series.label}: {_short(x, panel)} {panel.x_label}, {y:.4g} {panel.y_label}"
+            for x, y in zip(series.x, series.y, strict=True)
+        ]
+        parts += [_point(x, y, number, tip) for (x, y), tip in zip(points, tips, strict=True)]
+    return "".join(parts)
+
+
+def _radar(panel: Panel) -> str:
+    count = len(panel.x_names)
+    top = _ticks(0.0, 1.2 * max((y for s in panel.series for y in s.y), default=1.0))[-1]
+    middle, radius = (WIDTH / 2, HEIGHT / 2 + 6), HEIGHT / 2 - 42
+
+    def at(place: int, value: float) -> tuple[float, float]:
+        angle, length = math.tau * place / count, radius * value / top
+        return middle[0] + length * math.sin(angle), middle[1] - length * math.cos(angle)
+
+    parts = [f'<text class="head" x="8" y="16">{escape(panel.title)}</text>']
+    for ring in (0.25, 0.5, 0.75, 1.0):
+        outline = [at(i, ring * top) for i in range(count)]
+        parts.append(f'<path class="grid" d="{_path([*outline, outline[0]])}"/>')
+        x, y = at(0, ring * top)
+        parts.append(f'<text class="tick" x="{x + 3:.1f}" y="{y - 2:.1f}">{ring * top:.3g}</text>')
+    for place, name in enumerate(panel.x_names):
+        x, y = at(place, 1.13 * top)
+        side = round(math.sin(math.tau * place / count), 6)
+        anchor = "start" if side > 0 else "end" if side < 0 else "middle"
+        parts.append(
+            f'<text class="axis" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(name)}</text>'
+        )
+    for number, series in enumerate(panel.series):
+        outline = [at(i, y) for i, y in enumerate(series.y)]
+        parts.append(_line([*outline, outline[0]], number))
+        for (x, y), name, value in zip(outline, panel.x_names, series.y, strict=True):
+            parts.append(_point(x, y, number, f"{series.label}: {name} {value:.4g}"))
+    return "".join(parts)
+
+
+def _scale(low: float, high: float, start: float, end: float, *, log: bool = False) -> Scale:
+    if log and low > 0:
+        inner = _scale(math.log10(low), math.log10(high), start, end)
+        return lambda value: inner(math.log10(value))
+    room = 0.04 * (high - low) or abs(high) * 0.1 or 1.0
+    low, high = low - room, high + room
+    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+
+def _ticks(low: float, high: float, *, log: bool = False) -> list[float]:
+    """Round values between the ends; powers of ten on a logarithmic axis."""
+    if log and low > 0:
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        return [v for p in powers if low <= (v := 10.0**p) <= high] or [low, high]
+    if low == high:
+        return [low]
+    rough = (high - low) / 4
+    size = 10 ** math.floor(math.log10(rough))
+    step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= rough)
+    first = math.ceil(low / step)
+    return [i * step for i in range(first, math.floor(high / step) + 1)]
+
+
+def _short(value: float, panel: Panel) -> str:
+    return plain(Cell(value, panel.x_kind)) if panel.x_kind != "number" else f"{value:.4g}"
+
+
+def _x_tick(x: float, text: str) -> str:
+    bottom = HEIGHT - BOTTOM
+    return (
+        f'<path class="grid" d="M{x:.1f} {TOP}V{bottom}"/>'
+        f'<text class="tick" x="{x:.1f}" y="{bottom + 14}" text-anchor="middle">{escape(text)}</text>'
+    )
+
+
+def _y_tick(y: float, text: str) -> str:
+    return (
+        f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+        f'<text class="tick" x="{LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{escape(text)}</text>'
+    )
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) if points else ""
+
+
+def _line(points: Sequence[tuple[float, float]], number: int) -> str:
+    return f'<path class="s{number % 7}" stroke-dasharray="{DASHES[number % 7]}" d="{_path(points)}"/>'
+
+
+def _band(series: Series, across: Scale, up: Scale, number: int) -> str:
+    if not series.low or series.low == series.high:
+        return ""
+    there = [(across(x), up(y)) for x, y in zip(series.x, series.high, strict=True)]
+    back = [(across(x), up(y)) for x, y in zip(series.x, series.low, strict=True)][::-1]
+    return f'<path class="band f{number % 7}" d="{_path([*there, *back])}Z"/>'
+
+
+def _point(x: float, y: float, number: int, tip: str) -> str:
+    said = escape(tip)
+    mark = _mark(x, y, number)
+    return f'<g class="point" tabindex="0" role="img" aria-label="{said}" data-tip="{said}">{mark}</g>'
+
+
+def _mark(x: float, y: float, number: int) -> str:
+    """Circle, square, triangle or diamond, so that a grey print can be read."""
+    css = f'class="f{number % 7}"'
+    kind = number % SHAPES
+    if kind == 0:
+        return f'<circle {css} cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
+    if kind == 1:
+        return f'<rect {css} x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6"/>'
+    if kind == 2:
+        return f'<path {css} d="M{x:.1f} {y - 4:.1f}l4 7h-8z"/>'
+    return f'<path {css} d="M{x:.1f} {y - 4.5:.1f}l4 4.5l-4 4.5l-4 -4.5z"/>'

@@ -1,0 +1,175 @@
+"""HTML: `report.html`, one file that asks nothing of any other: tables to sort, figures to read, answers.
+
+Everything that came from a model or a user is escaped, or travels as JSON that the page's script shows
+as text. The page's own policy forbids every request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from harness.render._svg import svg
+from harness.render._units import absent_notes, plain
+from harness.tables import Cell, Exchange, Figure, Report, Section, Table
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+FILTERED = 10
+NUMBER = ' class="number"'
+
+
+def render(report: Report, folder: Path) -> list[Path]:
+    """Write `report.html`."""
+    path = folder / "report.html"
+    path.write_text(page(report), encoding="utf-8")
+    return [path]
+
+
+def page(report: Report) -> str:
+    """The whole page."""
+    beside = Path(__file__).parent
+    style, script = ((beside / f"_page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    summary = " ".join(_text(sentence) for sentence in report.summary)
+    names = [section.title for section in report.sections] + (["Answers"] if report.exchanges else [])
+    links = "".join(f'<li><a href="#{_anchor(name)}">{_text(name)}</a></li>' for name in names)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="color-scheme" content="light dark">
+<title>{_text(report.title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the report</a>
+<header><h1>{_text(report.title)}</h1><p class="summary">{summary}</p></header>
+<nav aria-label="Sections"><ul>{links}</ul></nav>
+<main id="main">
+{"".join(_section(section) for section in report.sections)}
+{_answers(report.exchanges)}
+</main>
+<dialog id="source" aria-label="Where a figure comes from"><div></div>
+<button type="button" data-close>Close</button></dialog>
+<dialog id="zoom" aria-label="Figure, enlarged"><div class="tools">
+<button type="button" data-zoom="0.8">Closer</button><button type="button" data-zoom="1.25">Farther</button>
+<button type="button" data-close>Close</button></div><div class="large"></div></dialog>
+<div id="tip" role="status" aria-live="polite" hidden></div>
+<script type="application/json" id="provenance">{_json(report.data.get("provenance") or {})}</script>
+<script type="application/json" id="exchanges">{_json([_exchange(e) for e in report.exchanges])}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _section(section: Section) -> str:
+    parts = [f'<section id="{_anchor(section.title)}"><h2>{_text(section.title)}</h2>']
+    parts += [f"<p>{_text(paragraph)}</p>" for paragraph in section.paragraphs]
+    parts += [_table(table) for table in section.tables]
+    parts += [_figure(figure) for figure in section.figures]
+    return "".join([*parts, "</section>\n"])
+
+
+def _table(table: Table) -> str:
+    right = [
+        all(r[i].kind != "text" or r[i].value is None for r in table.rows) for i in range(len(table.columns))
+    ]
+    heads = "".join(
+        f'<th scope="col" aria-sort="none"{NUMBER * n}><button type="button">{_text(c)}</button></th>'
+        for c, n in zip(table.columns, right, strict=True)
+    )
+    rows = "\n".join(
+        f"<tr>{''.join(_cell(c, number=n) for c, n in zip(row, right, strict=True))}</tr>"
+        for row in table.rows
+    )
+    notes = " ".join(_text(n) for n in (*table.notes, *absent_notes(table.rows, table.columns)))
+    box = f'<input type="search" aria-controls="t-{_text(table.name)}">'
+    search = f'<label class="filter">Filter rows {box}</label>' if len(table.rows) > FILTERED else ""
+    return (
+        f'{search}<div class="scroll" role="region" tabindex="0" aria-label="{_text(table.title)}">'
+        f'<table id="t-{_text(table.name)}"><caption>{_text(table.title)}</caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<p class="notes">{notes}</p>'
+    )
+
+
+def _cell(cell: Cell, *, number: bool) -> str:
+    """A cell with what it sorts by; one with stages behind it can be asked for them."""
+    text = _text(plain(cell))
+    if cell.bold:
+        text = f"<strong>{text}</strong>"
+    attributes = NUMBER * number
+    if isinstance(cell.value, int | float):
+        attributes += f' data-value="{cell.value!r}"'
+    if cell.value is None and cell.reason:
+        attributes += f' title="{_text(cell.reason)}"'
+    if cell.sources:
+        stages = _text(" ".join(cell.sources))
+        text = f'<button type="button" class="source" data-stages="{stages}">{text}</button>'
+    return f"<td{attributes}>{text}</td>"
+
+
+def _figure(figure: Figure) -> str:
+    return (
+        f'<figure id="f-{_text(figure.name)}"><div class="panels">{svg(figure)}</div>'
+        f"<figcaption>{_text(figure.title)}. {_text(figure.caption)} "
+        '<button type="button" class="enlarge">Enlarge</button></figcaption></figure>'
+    )
+
+
+def _answers(exchanges: Sequence[Exchange]) -> str:
+    if not exchanges:
+        return ""
+    contests = dict.fromkeys(name for e in exchanges for name, _ in e.outcomes)
+    options = "".join(f"<option>{_text(name)}</option>" for name in contests)
+    return f"""<section id="{_anchor("Answers")}"><h2>Answers</h2>
+<p>The first {len(exchanges)} prompts at the first seed, every arm's answer side by side.</p>
+<form id="browse">
+<label>Contest <select name="contest"><option value="">all</option>{options}</select></label>
+<label>Outcome <select name="outcome"><option value="">any</option><option>won</option><option>lost</option>
+<option>tied</option></select></label>
+<label>Words <input type="search" name="words"></label>
+<output name="count"></output></form>
+<ol id="answers"></ol>
+<p class="pages"><button type="button" data-page="-1">Previous</button> <span id="place"></span>
+<button type="button" data-page="1">Next</button></p></section>
+"""
+
+
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    return {
+        "id": exchange.id,
+        "prompt": exchange.prompt,
+        "outcomes": dict(exchange.outcomes),
+        "replies": [
+            {
+                "arm": r.arm,
+                "text": r.text,
+                "marks": {name: round(value, 4) for name, value in r.marks},
+                "judge": r.judge,
+                "judgment": r.judgment,
+            }
+            for r in exchange.replies
+        ],
+    }
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in; lone surrogates stay as escapes."""
+    text = json.dumps(value, ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _text(text: str) -> str:
+    """Text for element or attribute; what cannot be shown becomes a replacement character."""
+    shown = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    return escape(shown, quote=True)
+
+
+def _anchor(title: str) -> str:
+    return "section-" + "".join(c if c.isalnum() else "-" for c in title.lower())

@@ -1,0 +1,199 @@
+"""The page: self-contained, escaped, and in a real browser sortable, readable and silent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import make_view
+
+from harness.evidence.exchanges import exchanges
+from harness.evidence.report import build_report
+from harness.render import html
+from harness.render._svg import svg
+from harness.tables import Figure, Panel, Report, Series
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+NASTY = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "quoted" \ud800 \x07 \\input{x}'
+RADAR = Panel(
+    "MT-Bench", "", "grade", (Series("orpo", (0, 1, 2), (3, 9, 5)),), kind="radar", x_names=("a", "b", "c")
+)
+
+
+def report() -> Report:
+    view = make_view(full=True)
+    texts = {
+        cell: {
+            f"i{n}": {
+                "prompt": f"prompt {n} {NASTY}",
+                "answer": f"{cell} says {n} {NASTY}",
+                "judgment": NASTY,
+            }
+            for n in range(45)
+        }
+        for cell in ("base", "sft@0", "sft_dpo@0", "orpo@0")
+    }
+    made = build_report(view)
+    return dataclasses.replace(made, exchanges=exchanges(view, texts))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: Any) -> Path:
+    (path,) = html.render(report(), Path(tmp_path_factory.mktemp("page")))
+    return path
+
+
+def test_nothing_leaves_the_page_and_nothing_is_run_but_ours(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<script") == 3
+    assert "<img" not in text
+    assert not re.search(r"""(?:src|href)=["'](?!#)""", text)
+    assert not re.search(r"url\(|@import|https?://", text.replace("http://www.w3.org/2000/svg", ""))
+    assert "default-src 'none'" in text
+    held = re.search(r'id="exchanges">(.*?)</script>', text, flags=re.DOTALL)
+    assert held is not None
+    rows = json.loads(held[1])
+    assert rows[0]["prompt"] == f"prompt 0 {NASTY}"
+    assert len(rows) == 45
+
+
+def test_every_cell_stands_in_the_page(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for table in report().tables():
+        assert f'id="t-{table.name}"' in text
+    assert text.count("<tr>") == sum(len(t.rows) + 1 for t in report().tables())
+
+
+def test_a_radar_has_a_point_a_spoke_and_names() -> None:
+    text = svg(Figure("radar", "Radar", (RADAR,)))
+    assert text.count('class="point"') == 3
+    assert "orpo: b 9" in text
+    assert svg(Figure("empty", "Empty", (Panel("none", "x", "y", ()),)))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-background-networking", "no-first-run"):
+        options.add_argument(f"--{flag}")
+    options.add_argument("--window-size=1280,1000")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def find(browser: Any, css: str) -> Any:
+    return browser.find_element("css selector", css)
+
+
+def test_in_a_browser(browser: Any, page: Path) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    browser.get(page.as_uri())
+    column = [f"#t-main tbody tr:nth-child({n}) td:first-child" for n in (1, 2, 3, 4)]
+
+    def shown() -> list[str]:
+        return [find(browser, css).text for css in column]
+
+    before = shown()
+    find(browser, "#t-main thead th:first-child button").send_keys(Keys.ENTER)
+    assert shown() == sorted(before)
+    assert find(browser, "#t-main thead th:first-child").get_attribute("aria-sort") == "ascending"
+    find(browser, "#t-main thead th:first-child button").click()
+    assert shown() == sorted(before, reverse=True)
+
+    find(browser, "#t-main tbody button.source").click()
+    told = find(browser, "#source").text
+    assert "run" in told
+    assert "stage" in told
+    find(browser, "#source [data-close]").click()
+
+    box = find(browser, ".filter input")
+    table = box.get_attribute("aria-controls")
+    rows = len(browser.find_elements("css selector", f"#{table} tbody tr"))
+    box.send_keys("orpo flops")
+    left = [r for r in browser.find_elements("css selector", f"#{table} tbody tr") if r.is_displayed()]
+    assert 0 < len(left) < rows
+    assert all("orpo" in r.text for r in left)
+
+    point = find(browser, "figure .point")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", point)
+    ActionChains(browser).move_to_element(point).perform()
+    assert find(browser, "#tip").text == point.get_attribute("data-tip") != ""
+    find(browser, "figure .enlarge").click()
+    plot = find(browser, "#zoom .plot")
+    width = plot.get_dom_attribute("viewBox")
+    find(browser, "#zoom [data-zoom='0.8']").click()
+    assert plot.get_dom_attribute("viewBox") != width
+    find(browser, "#zoom [data-close]").click()
+
+    assert find(browser, "#browse output").text == "45 of 45 prompts"
+    answer = find(browser, "#answers li summary")
+    answer.click()
+    # Asked in the page: a lone surrogate does not travel through the driver.
+    told = "return document.querySelector('#answers li .replies').textContent.includes('orpo@0 says 0')"
+    assert browser.execute_script(told)
+    assert find(browser, "#answers li .replies").is_displayed()
+    find(browser, "#browse [name=words]").send_keys("prompt 17")
+    assert find(browser, "#browse output").text == "1 of 45 prompts"
+    find(browser, "#browse [name=words]").clear()
+    contest = browser.find_elements("css selector", "#browse [name=contest] option")[1]
+    contest.click()
+    browser.find_elements("css selector", "#browse [name=outcome] option")[1].click()
+    assert find(browser, "#answers li strong").text == "won"
+
+    assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
+    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = {m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"}
+    assert {url for url in urls if not url.startswith("data:")} == {page.as_uri()}
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_is_never_wider_than_the_screen(browser: Any, page: Path, width: int) -> None:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    browser.get(page.as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_dark_and_light_have_contrast(browser: Any, page: Path) -> None:
+    """WCAG's 4.5 between text and ground, for every colour of text, in both themes."""
+    colours = {}
+    for theme in ("light", "dark"):
+        browser.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+        )
+        browser.get(page.as_uri())
+        style = "getComputedStyle(document.documentElement).getPropertyValue"
+        names = ("ground", "ink", "soft", "link", "won", "lost")
+        colours[theme] = {n: browser.execute_script(f"return {style}('--{n}').trim()") for n in names}
+        ground = _luminance(colours[theme]["ground"])
+        for name in names[1:]:
+            text = _luminance(colours[theme][name])
+            contrast = (max(ground, text) + 0.05) / (min(ground, text) + 0.05)
+            assert contrast >= 4.5, (theme, name, contrast)
+    assert colours["light"]["ground"] != colours["dark"]["ground"]
+
+
+def _luminance(colour: str) -> float:
+    digits = colour.lstrip("#")
+    digits = "".join(c * 2 for c in digits) if len(digits) == 3 else digits
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
