@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -71,6 +72,12 @@ def detectable(sd: float, n: int) -> float:
     Under the effect d, the statistic is noncentral t with n - 1 degrees of freedom and shift
     d * sqrt(n) / sd (Cohen 1988, chapter 2).
     """
+    return sd / math.sqrt(n) * _detectable_shift(n)
+
+
+@functools.lru_cache
+def _detectable_shift(n: int) -> float:
+    """`detectable` in standard errors; it depends on n alone."""
     from scipy import optimize, stats
 
     critical = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
@@ -79,7 +86,7 @@ def detectable(sd: float, n: int) -> float:
         # The other tail adds nothing at 80% power, and its routine fails for large shifts.
         return float(stats.nct.sf(critical, n - 1, shift)) - POWER
 
-    return sd / math.sqrt(n) * float(optimize.brentq(shortfall, 1e-6, 3 * critical + 10))
+    return float(optimize.brentq(shortfall, 1e-6, 3 * critical + 10))
 
 
 def paired_items(a: Mapping[str, float], b: Mapping[str, float]) -> Estimate:

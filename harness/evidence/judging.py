@@ -121,7 +121,7 @@ def _per_seed(view: ComparisonView, arm: str, metric: str, lengths: str) -> list
     for cell in view.cells_of(arm):
         table = view.items.get(f"{arm}@{cell.seed}", {})
         if table.get(metric) and table.get(lengths):
-            found.append(length_controlled(table[metric], table[lengths]))
+            found.append(length_controlled(table[metric], table[lengths], interval=len(view.seeds) == 1))
     return found
 
 

@@ -19,11 +19,13 @@ RIDGE = 1e-6
 Array = np.ndarray[Any, Any]
 
 
-def length_controlled(wins: Mapping[str, float], lengths: Mapping[str, float]) -> Estimate:
+def length_controlled(
+    wins: Mapping[str, float], lengths: Mapping[str, float], *, interval: bool = True
+) -> Estimate:
     """The rate at a difference of zero, with the percentile interval of a bootstrap over prompts.
 
     `wins` in [0, 1] and `lengths` (the arm's less the rival's) by item id. The model is fitted anew
-    in each resample, the scale of the lengths with it.
+    in each resample, the scale of the lengths with it; without `interval` nothing is resampled.
     """
     ids = sorted(wins.keys() & lengths.keys())
     n = len(ids)
@@ -31,6 +33,9 @@ def length_controlled(wins: Mapping[str, float], lengths: Mapping[str, float]) -
         return Estimate(None, None, None, n, None, POPULATION_TARGET, reason="fewer than 10 items")
     won = np.array([wins[i] for i in ids])
     longer = np.array([lengths[i] for i in ids], dtype=float)
+    if not interval:
+        rate = float(_rates(won, longer, np.ones((1, n)))[0])
+        return Estimate(rate, None, None, n, None, POPULATION_TARGET)
     rng = np.random.default_rng(SEED)
     times = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES)
     rates = _rates(won, longer, np.vstack([np.ones(n), times]).astype(float))

@@ -133,11 +133,15 @@ class RunRoot:
     def read_items(self, record: ComparisonRecord) -> dict[str, dict[str, dict[str, float]]]:
         """Per-item values: cell key -> `benchmark.metric` -> item id -> value."""
         items: dict[str, dict[str, dict[str, float]]] = {}
+        # The metrics of one file stand one after the other, so the last file is all that is kept.
+        last: tuple[tuple[str, str] | None, list[dict[str, Any]]] = (None, [])
         for cell, digest, score in scores_by_cell(record):
             if score.items_file is None:
                 continue
+            if last[0] != (digest, score.items_file):
+                last = (digest, score.items_file), self._rows(digest, score.items_file)
             table = items.setdefault(cell, {}).setdefault(f"{score.benchmark}.{score.metric}", {})
-            for row in self._rows(digest, score.items_file):
+            for row in last[1]:
                 value = row["metrics"].get(score.metric)
                 if value is not None:
                     table[row["id"]] = float(value)

@@ -101,6 +101,7 @@ def find(browser: Any, css: str) -> Any:
 
 def test_in_a_browser(browser: Any, page: Path) -> None:
     from selenium.webdriver import ActionChains, Keys
+    from selenium.webdriver.support.ui import Select
 
     browser.get(page.as_uri())
     column = [f"#t-main tbody tr:nth-child({n}) td:first-child" for n in (1, 2, 3, 4)]
@@ -149,10 +150,9 @@ def test_in_a_browser(browser: Any, page: Path) -> None:
     assert find(browser, "#answers li .replies").is_displayed()
     find(browser, "#browse [name=words]").send_keys("prompt 17")
     assert find(browser, "#browse output").text == "1 of 45 prompts"
-    find(browser, "#browse [name=words]").clear()
-    contest = browser.find_elements("css selector", "#browse [name=contest] option")[1]
-    contest.click()
-    browser.find_elements("css selector", "#browse [name=outcome] option")[1].click()
+    find(browser, "#browse [name=words]").send_keys(Keys.BACKSPACE * len("prompt 17"))
+    Select(find(browser, "#browse [name=contest]")).select_by_index(1)
+    Select(find(browser, "#browse [name=outcome]")).select_by_visible_text("won")
     assert find(browser, "#answers li strong").text == "won"
 
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
