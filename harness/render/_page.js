@@ -149,7 +149,7 @@ if (form) {
     form.elements.count.textContent = `${found.length} of ${exchanges.length} prompts`;
   };
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", () => { page = 0; draw(); });
+  for (const kind of ["input", "change"]) form.addEventListener(kind, () => { page = 0; draw(); });
   for (const button of document.querySelectorAll("[data-page]"))
     button.addEventListener("click", () => { page += Number(button.dataset.page); draw(); });
   draw();

@@ -153,6 +153,7 @@ def test_in_a_browser(browser: Any, page: Path) -> None:
     find(browser, "#browse [name=words]").send_keys(Keys.BACKSPACE * len("prompt 17"))
     Select(find(browser, "#browse [name=contest]")).select_by_index(1)
     Select(find(browser, "#browse [name=outcome]")).select_by_visible_text("won")
+    assert find(browser, "#browse output").text == "5 of 45 prompts"
     assert find(browser, "#answers li strong").text == "won"
 
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
