@@ -90,6 +90,30 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Macro:
+    """A figure by a name of letters alone, for prose."""
+
+    name: str
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence or more on how it was done; `cites` are keys of references."""
+
+    text: str
+    cites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An entry of the bibliography, in BibTeX."""
+
+    key: str
+    bibtex: str
+
+
+@dataclass(frozen=True)
 class Reply:
     """One arm's answer, with its scores on this item, who judged, and what the judge wrote."""
 
@@ -119,6 +143,9 @@ class Report:
     sections: tuple[Section, ...]
     data: dict[str, object] = field(default_factory=dict)
     exchanges: tuple[Exchange, ...] = ()
+    macros: tuple[Macro, ...] = ()
+    methods: tuple[Statement, ...] = ()
+    references: tuple[Reference, ...] = ()
 
     def tables(self) -> list[Table]:
         """Every table, in order."""

@@ -8,6 +8,8 @@ from harness.evidence import origins, tables
 from harness.evidence.categories import category_table, gradings, radar_figure
 from harness.evidence.data import comparison_data
 from harness.evidence.judging import judges_table, length_table
+from harness.evidence.macros import macros
+from harness.evidence.methods_text import methods, references
 from harness.evidence.pairs import Evidence, all_evidence
 from harness.evidence.view import ComparisonView
 from harness.tables import Report, Section
@@ -27,7 +29,16 @@ def replay_report(view: ComparisonView) -> Report:
         Section("Provenance", (), (origins.provenance_table(view),)),
     )
     title = f"Replayed: {view.record.name}"
-    return Report(title, _summary(view, evidence), sections, comparison_data(view, evidence))
+    how, data = methods(view), comparison_data(view, evidence)
+    return Report(
+        title,
+        _summary(view, evidence),
+        sections,
+        data,
+        macros=macros(view),
+        methods=how,
+        references=references(how),
+    )
 
 
 def _summary(view: ComparisonView, evidence: Sequence[Evidence]) -> tuple[str, ...]:

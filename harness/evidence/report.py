@@ -13,12 +13,15 @@ from harness.evidence.estimate import POPULATION_TARGET
 from harness.evidence.frontier import cost_figure, crossings_table, equal_cost_table, pareto_table
 from harness.evidence.judging import judges_table, length_table
 from harness.evidence.limits import limits
+from harness.evidence.macros import macros
+from harness.evidence.methods_text import methods, references
 from harness.evidence.pairs import Evidence, all_evidence
 from harness.evidence.predictions import predictions_table
 from harness.evidence.questions import answers, questions_table
 from harness.evidence.ratios import ratios_table
 from harness.evidence.reference import attribution_table, reference_table
 from harness.evidence.replayed import replay_report
+from harness.evidence.settings import settings_table
 from harness.evidence.sharing import prices_table, sharing_table
 from harness.evidence.throughput import conditions_table, throughput_table
 from harness.evidence.view import ComparisonView
@@ -71,10 +74,20 @@ def build_report(view: ComparisonView, claims: Sequence[Claim] = (), warnings: S
         *_optional("Answering and scoring", ledger.scoring_table(view)),
         Section("Parity", (), (origins.parity_table(view),)),
         Section("Data", (), (origins.data_table(view),)),
+        *_optional("Settings", settings_table(view)),
         Section("Provenance", (), (origins.sources_table(view), origins.provenance_table(view))),
     ]
     title = f"ORPO against SFT then DPO: {view.record.name}"
-    return Report(title, _summary(view, evidence), tuple(sections), comparison_data(view, evidence))
+    how = methods(view)
+    return Report(
+        title,
+        _summary(view, evidence),
+        tuple(sections),
+        comparison_data(view, evidence),
+        macros=macros(view),
+        methods=how,
+        references=references(how),
+    )
 
 
 def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section]:

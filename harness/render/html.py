@@ -33,7 +33,8 @@ def page(report: Report) -> str:
     beside = Path(__file__).parent
     style, script = ((beside / f"_page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     summary = " ".join(_text(sentence) for sentence in report.summary)
-    names = [section.title for section in report.sections] + (["Answers"] if report.exchanges else [])
+    names = [section.title for section in report.sections]
+    names += (["Methods"] if report.methods else []) + (["Answers"] if report.exchanges else [])
     links = "".join(f'<li><a href="#{_anchor(name)}">{_text(name)}</a></li>' for name in names)
     return f"""<!doctype html>
 <html lang="en">
@@ -51,6 +52,7 @@ def page(report: Report) -> str:
 <nav aria-label="Sections"><ul>{links}</ul></nav>
 <main id="main">
 {"".join(_section(section) for section in report.sections)}
+{_methods(report)}
 {_answers(report.exchanges)}
 </main>
 <dialog id="source" aria-label="Where a figure comes from"><div></div>
@@ -119,6 +121,17 @@ def _figure(figure: Figure) -> str:
         f'<figure id="f-{_text(figure.name)}"><div class="panels">{svg(figure)}</div>'
         f"<figcaption>{_text(figure.title)}. {_text(figure.caption)} "
         '<button type="button" class="enlarge">Enlarge</button></figcaption></figure>'
+    )
+
+
+def _methods(report: Report) -> str:
+    if not report.methods:
+        return ""
+    text = " ".join(_text(statement.text) for statement in report.methods)
+    cited = "".join(f"<pre>{_text(reference.bibtex)}</pre>" for reference in report.references)
+    return (
+        f'<section id="{_anchor("Methods")}"><h2>Methods</h2><p>{text}</p>'
+        f"<details><summary>BibTeX</summary>{cited}</details></section>"
     )
 
 

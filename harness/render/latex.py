@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.render._units import absent_notes, plain
-from harness.tables import Cell, Report, Table
+from harness.tables import Cell, Macro, Report, Statement, Table
 
 WIDE, TALL = 100, 30
 LONG = 24
-PACKAGES = "booktabs,graphicx,xltabular"
+PACKAGES = "booktabs,graphicx,siunitx,xltabular"
+_NUMBER = re.compile(r"(?P<number>-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)(?: ?(?P<unit>%|[A-Za-z]+))?")
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -34,7 +37,7 @@ _SPECIAL = {
 
 
 def render(report: Report, folder: Path) -> list[Path]:
-    """Write `tables/<name>.tex` for every table."""
+    """Write `tables/<name>.tex` for every table, `macros.tex`, `methods.tex` and `references.bib`."""
     target = folder / "tables"
     target.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -42,7 +45,35 @@ def render(report: Report, folder: Path) -> list[Path]:
         path = target / f"{table.name}.tex"
         path.write_text(_table(table), encoding="utf-8")
         paths.append(path)
-    return paths
+    texts = {
+        "macros.tex": "".join(_macro(macro) for macro in report.macros),
+        "methods.tex": "\n".join(_statement(statement) for statement in report.methods) + "\n",
+        "references.bib": "\n".join(reference.bibtex for reference in report.references),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [*paths, *(folder / name for name in texts)]
+
+
+def _macro(macro: Macro) -> str:
+    """`\\newcommand{\\orpoTimeRatio}{...}`, with `Low` and `High` where there is an interval."""
+    cell = macro.cell
+    named = f"% stages: {' '.join(cell.sources)}\n" if cell.sources else ""
+    parts = {"": dataclasses.replace(cell, low=None, high=None, bold=False)}
+    if cell.low is not None and cell.high is not None:
+        parts |= {
+            "Low": dataclasses.replace(parts[""], value=cell.low),
+            "High": dataclasses.replace(parts[""], value=cell.high),
+        }
+    commands = [rf"\newcommand{{\{macro.name}{ending}}}{{{_cell(one)}}}" for ending, one in parts.items()]
+    return named + "\n".join(commands) + "\n"
+
+
+def _statement(statement: Statement) -> str:
+    text = escape(statement.text)
+    if not statement.cites:
+        return text
+    return rf"{text.removesuffix('.')}~\cite{{{','.join(statement.cites)}}}."
 
 
 def escape(text: str) -> str:
@@ -52,9 +83,20 @@ def escape(text: str) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = escape(plain(cell))
+    """Numbers and units in siunitx's words; bold where the cell is."""
+    said = plain(cell)
+    numeric = isinstance(cell.value, int | float)
+    text = _NUMBER.sub(_quantity, said).replace("[", "{[}").replace("]", "{]}") if numeric else escape(said)
     text = rf"\textbf{{{text}}}" if cell.bold else text
     return text
+
+
+def _quantity(match: re.Match[str]) -> str:
+    number = match["number"].replace(",", "")
+    unit = match["unit"]
+    if not unit:
+        return rf"\num{{{number}}}"
+    return rf"\qty{{{number}}}{{{unit.replace('%', chr(92) + 'percent')}}}"
 
 
 def _column(table: Table, index: int) -> str:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from harness.render._units import absent_notes, plain
-from harness.tables import Cell, Figure, Report, Table
+from harness.tables import Cell, Figure, Report, Statement, Table
 
 
 def render(report: Report, folder: Path) -> list[Path]:
@@ -17,9 +17,16 @@ def render(report: Report, folder: Path) -> list[Path]:
         parts += [escape(p) for p in section.paragraphs]
         parts += [_table(t) for t in section.tables]
         parts += [_figure(f) for f in section.figures]
+    if report.methods:
+        parts += ["## Methods", " ".join(escape(_cited(s)) for s in report.methods)]
     path = folder / "report.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return [path]
+
+
+def _cited(statement: Statement) -> str:
+    """The statement with its keys in `references.bib`."""
+    return statement.text + (f" ({', '.join(statement.cites)})" if statement.cites else "")
 
 
 def escape(text: str) -> str:

@@ -92,4 +92,4 @@ def test_plug_ins_are_named_like_their_files() -> None:
     assert not any(name.startswith("_") for name in registry.names("benchmarks"))
     judges = ["alpaca_annotator", "embedded", "jury", "local_lm", "openai", "reward_model"]
     assert registry.names("judges") == judges
-    assert registry.names("formats") == ["csv", "html", "json", "latex", "markdown", "plots"]
+    assert registry.names("formats") == ["csv", "html", "json", "latex", "markdown", "parquet", "plots"]

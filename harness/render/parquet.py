@@ -1,0 +1,56 @@
+"""Parquet: `cells.parquet`, one row a table cell in base units, with interval and stage digests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.jsonl import well_formed
+from harness.tables import Report
+
+UNITS = {"seconds": "s", "bytes": "B", "flops": "FLOP", "joules": "J", "percent": "share"}
+
+
+def render(report: Report, folder: Path) -> list[Path]:
+    """Write every cell of every table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("table", pa.string()),
+            ("row", pa.int32()),
+            ("column", pa.string()),
+            ("number", pa.float64()),
+            ("text", pa.string()),
+            ("low", pa.float64()),
+            ("high", pa.float64()),
+            ("unit", pa.string()),
+            ("not_measured", pa.string()),
+            ("stages", pa.list_(pa.string())),
+        ]
+    )
+    path = folder / "cells.parquet"
+    pq.write_table(pa.Table.from_pylist(rows(report), schema=schema), path)
+    return [path]
+
+
+def rows(report: Report) -> list[dict[str, Any]]:
+    """The cells in order; `number` or `text` holds a value, `not_measured` why there is none."""
+    return [
+        {
+            "table": table.name,
+            "row": number,
+            "column": column,
+            "number": float(cell.value) if isinstance(cell.value, int | float) else None,
+            "text": well_formed(cell.value) if isinstance(cell.value, str) else None,
+            "low": cell.low,
+            "high": cell.high,
+            "unit": UNITS.get(cell.kind),
+            "not_measured": cell.reason if cell.value is None else None,
+            "stages": list(cell.sources),
+        }
+        for table in report.tables()
+        for number, row in enumerate(table.rows)
+        for column, cell in zip(table.columns, row, strict=True)
+    ]
