@@ -113,7 +113,9 @@ def cost(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="A run's id or folder; several make one report of all.")
+    ] = None,
     format_: Annotated[
         str | None, typer.Option("--format", help="Print one format: json, markdown, ...")
     ] = None,
@@ -124,10 +126,13 @@ def report(
     ] = None,
     out: Out = RUNS,
 ) -> int:
-    """Render the report of a finished run again; needs no GPU."""
+    """Render the report of a finished run again, or one of several runs; needs no GPU."""
     from harness.commands import report as command
 
-    return command.run(run, out=out, format_name=format_, mlflow=mlflow, from_mlflow=from_mlflow)
+    if runs and len(runs) > 1:
+        return command.run_many(runs, out=out, format_name=format_)
+    name = runs[0] if runs else "latest"
+    return command.run(name, out=out, format_name=format_, mlflow=mlflow, from_mlflow=from_mlflow)
 
 
 @app.command()
@@ -167,6 +172,44 @@ def replay(
     from harness.commands import replay as command
 
     return command.run(folder, out=out, name=name, baseline=baseline, mlflow=mlflow)
+
+
+@app.command()
+def check(
+    run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
+    claims: Annotated[
+        Path | None, typer.Option("--claims", help="A file or folder of claims; those shipped by default.")
+    ] = None,
+    out: Out = RUNS,
+) -> int:
+    """Judge published claims on a run; exit code 1 where one is contradicted."""
+    from harness.commands import check as command
+
+    return command.run(run, claims, out=out)
+
+
+@app.command()
+def trace(
+    run: Annotated[str, typer.Argument(help="A run's id or folder.")],
+    cell: Annotated[str, typer.Argument(help="TABLE, or TABLE ROW-WORDS [COLUMN] in one argument.")],
+    out: Out = RUNS,
+) -> int:
+    """Where a figure of a report comes from: run, stages, commits, packages, judges."""
+    from harness.commands import trace as command
+
+    return command.run(run, cell, out=out)
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="A run's id or folder.")],
+    b: Annotated[str, typer.Argument(help="Another run.")],
+    out: Out = RUNS,
+) -> int:
+    """What changed between two runs, in their settings and in their results."""
+    from harness.commands import diff as command
+
+    return command.run(a, b, out=out)
 
 
 @app.command()

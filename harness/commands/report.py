@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
 
 from harness import registry
+from harness.commands.view import open_run
 from harness.errors import UserError
 from harness.evidence.exchanges import exchanges
+from harness.evidence.many import many_report
+from harness.evidence.mixing import forbidden
 from harness.evidence.report import build_report
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import load_claims
 from harness.pipeline.load import changed_since
 from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot, read_record
+from harness.tables import Report
 
 
 def run(
@@ -43,6 +49,27 @@ def run(
     written = write(record, root)
     if mlflow:
         project(record, root, written, Console(stderr=True))
+    return _say(written, format_name)
+
+
+def run_many(run_names: Sequence[str], *, out: Path, format_name: str | None) -> int:
+    """One report of several runs in `<out>/runs-<digest>/report`; raises UserError where they do not mix."""
+    if format_name is not None:
+        registry.check("formats", format_name)
+    views = [open_run(name, out)[1] for name in run_names]
+    broken = forbidden(views)
+    if broken:
+        raise UserError(
+            f"these runs may not stand in one table: {'; '.join(broken)}",
+            where="report",
+            remedy="report them apart, or run them on equal terms",
+        )
+    digest = hashlib.sha256("\n".join(sorted(v.record.id for v in views)).encode()).hexdigest()[:10]
+    return _say(render(many_report(views), out / f"runs-{digest}" / "report"), format_name)
+
+
+def _say(written: Path, format_name: str | None) -> int:
+    """Print the report in the format asked for, or where it lies."""
     if format_name is None:
         print(written / "report.md")
         return 0
@@ -76,7 +103,11 @@ def write(record: ComparisonRecord, root: RunRoot) -> Path:
     report = build_report(view, load_claims(), [changed] if changed else [])
     texts = root.read_texts(record, view.seeds[0])
     report = dataclasses.replace(report, exchanges=exchanges(view, texts))
-    folder = root.run_folder(record.id) / "report"
+    return render(report, root.run_folder(record.id) / "report")
+
+
+def render(report: Report, folder: Path) -> Path:
+    """Write every format into `folder`; an old report there is replaced as a whole."""
     building = folder.with_name(f".report.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)

@@ -51,7 +51,7 @@ def build_report(view: ComparisonView, claims: Sequence[Claim] = (), warnings: S
         Section("What can and cannot be concluded", (*warnings, *limits(view))),
         *_quality_against_cost(view),
         _dynamics(view),
-        *_optional("Published claims on cost", claims_table(view, claims)),
+        *_optional("Published claims", claims_table(view, claims)),
         *_optional(
             "Where the cost comes from",
             reference_table(view),

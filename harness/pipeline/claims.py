@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -12,36 +12,45 @@ from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import read
 
 SHIPPED = Path(__file__).resolve().parents[2] / "reports" / "claims"
-Quantity = Literal[
-    "wall_seconds",
-    "peak_memory_bytes",
-    "flops",
-    "energy_joules",
-    "sequences_forwarded_per_pair",
-    "reference_sequences_per_pair",
-    "models_in_memory",
-]
+COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
+COUNTED = ("sequences_forwarded_per_pair", "reference_sequences_per_pair", "models_in_memory")
+SETTINGS = ("stage_settings", "data_sets")
+RISES = ("logp_chosen_rise", "logp_rejected_rise", "log_odds_margin_late_rise")
 
 
 class Claim(SpecModel):
-    """`statement` holds if the quantity of `a`, over that of `b` if there is one, is in `expected`.
+    """`statement` holds if the quantity of `a`, against that of `b` if there is one, is in `expected`.
 
-    `a` and `b` name arms: costs are those of the whole arm, what is counted per pair or held in
-    memory that of its last stage.
+    Costs, counts and settings of `a` are divided by those of `b`; of scores (`benchmark.metric`) and of
+    rises during training `b` is subtracted. An end of `expected` may be null: open. Counts per pair or
+    in memory are those of an arm's last stage. `needs` says why one run cannot measure the claim;
+    `scope` on what it was made, `note` what else is to be known, such as a source that contradicts itself.
     """
 
     id: str
     statement: str
     source: str
-    quantity: Quantity
-    a: str
+    quantity: str | None = None
+    a: str = "orpo"
     b: str | None = None
-    expected: Annotated[list[float], Field(min_length=2, max_length=2)]
+    expected: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = None
+    scope: str | None = None
+    needs: str | None = None
+    note: str | None = None
 
     @model_validator(mode="after")
-    def _in_order(self) -> Claim:
-        if self.expected[0] > self.expected[1]:
-            raise ValueError(f"expected {self.expected} has its larger end first")
+    def _is_whole(self) -> Claim:
+        if (self.quantity is None) != (self.needs is not None):
+            raise ValueError("give a quantity to measure, or say in needs why one run cannot")
+        if self.quantity is not None:
+            if self.expected is None:
+                raise ValueError("expected is missing")
+            low, high = self.expected
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"expected {self.expected} has its larger end first")
+            known = (*COSTS, *COUNTED, *SETTINGS, *RISES)
+            if "." not in self.quantity and self.quantity not in known:
+                raise ValueError(f"quantity {self.quantity} is unknown; write benchmark.metric or {known}")
         return self
 
 
@@ -51,10 +60,10 @@ class ClaimFile(SpecModel):
     claims: list[Claim]
 
 
-def load_claims(folder: Path = SHIPPED) -> list[Claim]:
-    """All claims of a folder's files, sorted by file name; none where there is no such folder."""
+def load_claims(path: Path = SHIPPED) -> list[Claim]:
+    """All claims of a file, or of a folder's files by name; none where there is no such folder."""
     found: list[Claim] = []
-    for path in sorted(folder.glob("*.yaml")):
-        document = read(path)
+    for file in [path] if path.is_file() else sorted(path.glob("*.yaml")):
+        document = read(file)
         found += validate(ClaimFile, document.data, where=document.where).claims
     return found

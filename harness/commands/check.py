@@ -1,0 +1,41 @@
+"""`harness check`: published claims judged on a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.commands.view import open_run
+from harness.errors import UserError
+from harness.evidence.claims import judged
+from harness.pipeline.claims import SHIPPED, load_claims
+
+
+def run(run_name: str, claims: Path | None, *, out: Path) -> int:
+    """Print every claim with its verdict; 1 where the run contradicts one."""
+    if claims is not None and not claims.exists():
+        raise UserError(
+            "no such file or folder", where=str(claims), remedy="give a file of claims by --claims"
+        )
+    _, view = open_run(run_name, out)
+    console = Console()
+    table = Table(title=f"Claims on {view.record.id}", box=None, title_justify="left")
+    for heading in ("claim", "here", "verdict"):
+        table.add_column(heading)
+    verdicts = []
+    for claim in load_claims(claims or SHIPPED):
+        estimate, verdict = judged(view, claim)
+        here = "not measured" if estimate.value is None else f"{estimate.value:.3g}"
+        if estimate.low is not None and estimate.high is not None:
+            here += f" [{estimate.low:.3g}, {estimate.high:.3g}]"
+        table.add_row(claim.statement, here, verdict)
+        verdicts.append(verdict)
+    console.print(table)
+    counts = {word: sum(v.startswith(word) for v in verdicts) for word in WORDS}
+    console.print(", ".join(f"{count} {word}" for word, count in counts.items()), highlight=False)
+    return 1 if counts["contradicted"] else 0
+
+
+WORDS = ("supported", "contradicted", "not separable", "not measured")

@@ -1,0 +1,35 @@
+"""`harness diff`: what changed between two runs, and what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.commands.view import open_run
+from harness.evidence.differences import Difference, differences
+
+
+def run(a: str, b: str, *, out: Path) -> int:
+    """Print the differences in settings, surroundings and results."""
+    console = Console()
+    (_, left), (_, right) = open_run(a, out), open_run(b, out)
+    found = differences(left, right)
+    if not found:
+        console.print("The two runs are equal in settings, surroundings and results.")
+        return 0
+    for group in dict.fromkeys(one.group for one in found):
+        console.print(
+            _table(group, [one for one in found if one.group == group], left.record.id, right.record.id)
+        )
+    return 0
+
+
+def _table(group: str, found: list[Difference], a: str, b: str) -> Table:
+    table = Table(title=group, box=None, title_justify="left")
+    for heading in ("what", a, b):
+        table.add_column(heading, overflow="fold")
+    for one in found:
+        table.add_row(one.name, one.a, one.b)
+    return table

@@ -1,0 +1,77 @@
+"""`harness trace`: from a cell of a report to the stages behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.commands.view import open_run
+from harness.errors import UserError, unknown_name
+from harness.evidence.report import build_report
+from harness.evidence.view import ComparisonView
+from harness.pipeline.claims import load_claims
+from harness.render._units import plain
+from harness.tables import Cell, Table
+
+
+def run(run_name: str, cell: str, *, out: Path) -> int:
+    """Print where `TABLE ROW COLUMN` comes from; ROW are words of its text, COLUMN its heading."""
+    _, view = open_run(run_name, out)
+    report = build_report(view, load_claims())
+    tables = {table.name: table for table in report.tables()}
+    name, *words = cell.split()
+    if name not in tables:
+        raise unknown_name("table", name, list(tables))
+    console = Console()
+    found = _cells(tables[name], words)
+    if not found:
+        raise UserError(
+            f'no cell of table {name} answers to "{" ".join(words)}"',
+            remedy=f"columns: {', '.join(tables[name].columns)}; rows begin with "
+            f"{', '.join(dict.fromkeys(plain(row[0]) for row in tables[name].rows))}",
+        )
+    for place, one in found:
+        console.print(f"{place}: {plain(one)}", highlight=False, soft_wrap=True)
+        for line in _origin(view, one):
+            console.print(f"  {line}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _cells(table: Table, words: list[str]) -> list[tuple[str, Cell]]:
+    """Cells whose row and heading hold every word; a heading given whole leaves its column alone."""
+    text = " ".join(words).lower()
+    columns = [c for c in table.columns if text.endswith(c.lower())]
+    column = max(columns, key=len, default=None)
+    rest = text.removesuffix(column.lower() if column else "").split()
+    found = []
+    for row in table.rows:
+        said = {part for cell in row if cell.kind == "text" for part in plain(cell).lower().split()}
+        if all(word in said for word in rest):
+            label = " ".join(plain(cell) for cell in row if cell.kind == "text" and cell.value)[:80]
+            found += [
+                (f"{table.name}, {label}, {name}", cell)
+                for name, cell in zip(table.columns, row, strict=True)
+                if column in (None, name) and (cell.sources or column)
+            ]
+    return found
+
+
+def _origin(view: ComparisonView, cell: Cell) -> list[str]:
+    if not cell.sources:
+        return [cell.reason or "no stage stands behind it"]
+    lines = [f"run {view.record.id}: {view.record.command}"]
+    for digest in cell.sources:
+        stage = view.record.results.get(digest)
+        if stage is None:
+            lines.append(f"stage {digest}: not in this run")
+            continue
+        environment = stage.environment
+        judges = {s.settings.get("judge") for _, (d, s) in view.written.items() if d == digest} - {None}
+        lines.append(
+            f"stage {stage.name} ({digest}), seed {stage.seed}, finished {stage.finished_at[:19]}Z on "
+            f"{environment.device_name}; commit {environment.git_commit or 'no git checkout'}, packages "
+            f"{environment.lock_digest or 'unknown'}"
+            + (f"; judge {', '.join(sorted(map(str, judges)))}" if judges else "")
+        )
+    return lines

@@ -1,0 +1,15 @@
+"""A finished run opened for reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.evidence.view import ComparisonView
+from harness.store.run_dir import RunRoot, read_record
+
+
+def open_run(name: str, out: Path) -> tuple[RunRoot, ComparisonView]:
+    """The root that holds a run given by id, folder or `latest`, and its view."""
+    folder = RunRoot(out).find_run(name)
+    record, root = read_record(folder), RunRoot(folder.parent)
+    return root, ComparisonView(record, root.read_items(record), root.read_series(record))

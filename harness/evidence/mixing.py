@@ -1,0 +1,102 @@
+"""What runs must have in common before their figures may stand in one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from harness.evidence.view import ComparisonView
+
+ALIKE = ("method", "implementation", "lora", "quantization", "reference", "nll_scope")
+
+
+def forbidden(views: Sequence[ComparisonView]) -> list[str]:
+    """Why the runs may not be mixed, a sentence each; empty where they may.
+
+    Models, data, seeds and learning rates may differ: they are what rows are about. What an arm's name
+    means, the budget, and how a score was made may not.
+    """
+    found = []
+    for what, told in (
+        *((f"arm {arm}", [_arm(v, arm) for v in views]) for arm in _arms(views)),
+        ("the budget's axis", [_budget(v) for v in views]),
+        *((f"how {name} scores", [_benchmark(v, name) for v in views]) for name in _benchmarks(views)),
+        ("the answers' settings", [_generation(v) for v in views]),
+    ):
+        known = {text: view.record.id for text, view in zip(told, views, strict=True) if text is not None}
+        if len(known) > 1:
+            said = "; ".join(f"{run}: {text}" for text, run in known.items())
+            found.append(f"{what} differs ({said})")
+    seen: dict[str, str] = {}
+    for view in views:
+        facts = [view.prepared.get(key) for key in ("source", "train_ids_digest")]
+        row = json.dumps([view.record.plan.spec.get("model"), facts, view.seeds])
+        if row in seen:
+            found.append(f"{seen[row]} and {view.record.id} are the same model, data and seeds")
+        seen[row] = view.record.id
+    return found
+
+
+def same_device(views: Sequence[ComparisonView]) -> bool:
+    """Whether times may stand side by side: one device and one installation."""
+    told = set()
+    for view in views:
+        for cell in view.record.plan.cells:
+            for stage in view.stages_of(cell):
+                environment = stage.environment
+                told.add((environment.device_name, environment.gpu_uuid, environment.lock_digest))
+    return len(told) <= 1
+
+
+def _arms(views: Sequence[ComparisonView]) -> list[str]:
+    return list(dict.fromkeys(arm for view in views for arm in view.arms))
+
+
+def _arm(view: ComparisonView, arm: str) -> str | None:
+    """The stages of an arm by what makes their method, or None where the run has no such arm."""
+    if arm not in view.arms or view.replayed:
+        return None
+    stages = []
+    for digest in view.cells_of(arm)[0].stages:
+        config = view.record.plan.stages[digest].config
+        settings = {"method": config.get("method"), **(config.get("config") or {})}
+        kept = {k: settings[k] for k in ALIKE if settings.get(k) is not None}
+        stages.append(" ".join(f"{k}={_short(v)}" for k, v in kept.items()))
+    return " then ".join(stages)
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)
+
+
+def _budget(view: ComparisonView) -> str | None:
+    budget = view.record.plan.spec.get("budget")
+    return str(budget["axis"]) if budget else None
+
+
+def _benchmarks(views: Sequence[ComparisonView]) -> list[str]:
+    return list(dict.fromkeys(m.rpartition(".")[0] for view in views for m in view.metrics()))
+
+
+def _benchmark(view: ComparisonView, name: str) -> str | None:
+    """The settings that its scores recorded, but for counts and money."""
+    for (_, metric), (_, score) in view.written.items():
+        if metric.rpartition(".")[0] == name:
+            judge, rival = score.settings.get("judge"), score.settings.get("rival")
+            kept = {
+                "judge": judge,
+                "rival": str(rival).partition("@")[0] if rival else None,
+                "num_fewshot": score.settings.get("num_fewshot"),
+                "chat template": score.settings.get("apply_chat_template"),
+                "embeddings": score.settings.get("embeddings"),
+            }
+            return ", ".join(f"{k} {v}" for k, v in kept.items() if v is not None) or "no settings"
+    return None
+
+
+def _generation(view: ComparisonView) -> str | None:
+    settings = view.record.plan.spec.get("generation")
+    if not settings:
+        return None
+    return ", ".join(f"{k} {v}" for k, v in settings.items() if k != "batch_size")

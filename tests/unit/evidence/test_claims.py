@@ -1,0 +1,139 @@
+"""Published claims of every kind, judged on made runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import make_view
+
+from harness.errors import UserError
+from harness.evidence.claims import claims_table, judged
+from harness.evidence.view import ComparisonView
+from harness.pipeline.claims import Claim, load_claims
+
+
+def claim(**fields: Any) -> Claim:
+    return Claim.model_validate({"id": "x", "statement": "s", "source": "s", **fields})
+
+
+def with_items(**scores: dict[str, list[float]]) -> ComparisonView:
+    """Scores by metric and arm, one mean a seed over 20 items."""
+    view = make_view(seeds=(0, 1, 2))
+    items = {
+        f"{arm}@{seed}": {
+            metric.replace("__", "."): {f"i{i}": arms[arm][seed] + 0.001 * i for i in range(20)}
+            for metric, arms in scores.items()
+        }
+        for arm in ("sft", "sft_dpo", "orpo")
+        for seed in (0, 1, 2)
+    }
+    return ComparisonView(view.record, items, view.series)
+
+
+ABOVE = {"sft": [0.4, 0.5, 0.4], "sft_dpo": [0.60, 0.61, 0.60], "orpo": [0.70, 0.72, 0.70]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"b": "sft_dpo", "expected": [0, None]}, "supported"),
+        ({"b": "sft_dpo", "expected": [None, 0]}, "contradicted"),
+        ({"b": "sft_dpo", "expected": [0.10, None]}, "not separable"),
+        ({"expected": [0.5, None]}, "supported"),
+        ({"a": "sft", "expected": [0.9, None]}, "contradicted"),
+    ],
+)
+def test_scores_are_judged_by_their_interval(fields: dict[str, Any], said: str) -> None:
+    view = with_items(diversity__per_input=ABOVE)
+    assert judged(view, claim(quantity="diversity.per_input", **{"a": "orpo", **fields}))[1] == said
+
+
+def test_rises_during_training() -> None:
+    view = make_view(seeds=(0, 1, 2))
+    for series in view.series.values():
+        for row in series:
+            row["metrics"]["probe_logp_rejected"] = -1 + row["step"] / 100
+    varied = {
+        digest: [
+            {**row, "metrics": {k: v + 0.001 * n * row["step"] for k, v in row["metrics"].items()}}
+            for row in series
+        ]
+        for n, (digest, series) in enumerate(view.series.items())
+    }
+    view = ComparisonView(view.record, view.items, varied)
+    rise = claim(quantity="logp_rejected_rise", a="sft", expected=[0, None])
+    assert judged(view, rise)[1] == "supported"
+    falls = claim(quantity="logp_rejected_rise", a="sft", expected=[None, 0])
+    assert judged(view, falls)[1] == "contradicted"
+    late = claim(quantity="log_odds_margin_late_rise", expected=[0, None])
+    assert judged(view, late)[1] == "supported"
+    silent = ComparisonView(view.record, view.items, {})
+    assert judged(silent, rise)[0].reason == "no held-out probes during training"
+
+
+def test_settings_and_data_sets_are_counted() -> None:
+    view = make_view()
+    spec = {
+        **view.record.plan.spec,
+        "stages": {
+            "sft": {"learning_rate": 1},
+            "dpo": {"learning_rate": 1, "beta": 1},
+            "orpo": {"learning_rate": 1, "lambda": 1},
+        },
+        "arms": [
+            {"name": "sft_dpo", "stages": [{"method": "sft"}, {"method": "dpo"}]},
+            {"name": "orpo", "stages": [{"method": "orpo", "name": None}]},
+        ],
+    }
+    plan = view.record.plan.model_copy(update={"spec": spec})
+    view = ComparisonView(view.record.model_copy(update={"plan": plan}), view.items, view.series)
+    fewer = claim(quantity="stage_settings", b="sft_dpo", expected=[0, 0.99])
+    estimate, said = judged(view, fewer)
+    assert (estimate.value, said) == (pytest.approx(2 / 3), "supported")
+    assert judged(view, claim(quantity="data_sets", expected=[1, 1]))[1] == "supported"
+
+
+def test_what_one_run_cannot_measure_says_so() -> None:
+    needs = claim(needs="several runs")
+    assert judged(make_view(), needs)[1] == "not measured: several runs"
+    unscored = claim(quantity="mt_bench.score", b="sft_dpo", expected=[0, None])
+    assert judged(make_view(), unscored)[0].reason == "mt_bench.score was not scored"
+    random = judged(make_view(random_weights=True), unscored)[0]
+    assert random.reason == "training began from random weights"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("quantity: flops", "expected is missing"),
+        ("quantity: flopz\n    expected: [0, 1]", "quantity flopz is unknown"),
+        ("quantity: flops\n    expected: [1, 0]", "larger end first"),
+        ("note: x", "say in needs why one run cannot"),
+    ],
+)
+def test_a_malformed_claim_names_its_file(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"claims:\n  - id: x\n    statement: s\n    source: s\n    {text}\n")
+    with pytest.raises(UserError, match=message) as error:
+        load_claims(path)
+    assert "mine.yaml" in str(error.value)
+
+
+def test_every_shipped_claim_stands_in_the_table() -> None:
+    claims = load_claims()
+    names = {one.id for one in claims}
+    wanted = {
+        "no_reference_model", "half_the_forward_passes", "half_the_memory", "half_the_training_time",
+        "relative_cost", "alpaca_eval_above_sft_dpo", "reward_model_above_sft_dpo", "ifeval_above_sft_dpo",
+        "mt_bench_not_below", "sft_raises_rejected", "margin_keeps_growing", "less_diverse_per_input",
+        "more_diverse_across_inputs", "fewer_settings", "one_data_set", "more_stable", "rivals_larger_models",
+        "sft_is_half_of_the_hours", "sft_is_a_fifth_of_the_cost",
+    }  # fmt: skip
+    assert wanted <= names
+    table = claims_table(make_view(full=True), claims)
+    assert table is not None
+    assert len(table.rows) == len(claims) == len(names)
+    told = " ".join(str(row[1].value) for row in table.rows)
+    assert "which contradicts its hours" in told
