@@ -34,6 +34,12 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
             f"Times and energy of {len(disturbed)} training stage(s) were disturbed ({named}); the table "
             "of conditions has all of them."
         )
+    for arm in view.record.plan.spec["arms"]:
+        if arm.get("seed_offset"):
+            found.append(
+                f"{arm['name']} trains at seeds {arm['seed_offset']} further on: where it is another arm "
+                "again, a difference is found by chance, as in 5% of such runs by design."
+            )
     if view.prepared["source"] == "embedded":
         found.append(
             "The embedded world is made by code to show that the path works; nothing about "

@@ -18,6 +18,7 @@ from harness.evidence.methods_text import methods, references
 from harness.evidence.pairs import Evidence, all_evidence
 from harness.evidence.predictions import predictions_table
 from harness.evidence.questions import answers, questions_table
+from harness.evidence.ranking import ranking_table
 from harness.evidence.ratios import ratios_table
 from harness.evidence.reference import attribution_table, reference_table
 from harness.evidence.replayed import replay_report
@@ -112,7 +113,7 @@ def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section
 
 def _judged(view: ComparisonView) -> tuple[Table, ...]:
     categories = (category_table(view, grading) for grading in gradings(view))
-    found = (*categories, length_table(view), judges_table(view))
+    found = (*categories, length_table(view), ranking_table(view), judges_table(view))
     return tuple(table for table in found if table is not None)
 
 
