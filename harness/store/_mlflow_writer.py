@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -13,8 +15,10 @@ from harness.records import ComparisonRecord, PlannedCell, StageResult
 from harness.store.run_dir import RunRoot, scores_by_cell
 
 BATCH = 1000
-RUN_TAG = "harness.run_id"
+RUN_TAG, STAGES_TAG = "harness.run_id", "harness.stages"
 VALUE_LIMIT = 500
+_FOREIGN = re.compile(r"[^\w\-. :/]")
+"""What MLflow takes in no metric's name, such as the @ of scores that were added later."""
 
 
 class Writer:
@@ -36,19 +40,22 @@ class Writer:
             {
                 "harness.kind": "comparison",
                 "mlflow.note.content": self._note(report_folder),
+                STAGES_TAG: stages_of(record),
                 "seeds": ", ".join(map(str, spec["seeds"])),
-                "model": spec["model"],
+                "model": spec.get("model", "replayed"),
             },
         )
+        facts = record.results[record.plan.prepare].facts
         self._params(
             parent,
             {
-                "model": spec["model"],
-                "data.source": spec["data"]["source"],
+                "model": spec.get("model", "replayed"),
+                "data.source": facts["source"],
                 "arms": ", ".join(a["name"] for a in spec["arms"]),
             },
         )
-        self._data_set(parent)
+        if not spec.get("replayed"):
+            self._data_set(parent)
         for cell in record.plan.cells:
             self._cell(cell, parent)
         self._log(parent, self._arm_means())
@@ -77,13 +84,14 @@ class Writer:
     def _cell(self, cell: PlannedCell, parent: str) -> None:
         key = f"{cell.arm}@{cell.seed}" + (f"#{cell.repeat}" if cell.repeat else "")
         stages = [self.record.results[d] for d in cell.stages]
+        around = stages or [self.record.results[self.record.plan.prepare]]
         tags = {"harness.kind": "cell", "arm": cell.arm, "seed": str(cell.seed)}
-        run = self._run(key, parent, stages, tags)
+        run = self._run(key, parent, around, tags)
         self._log(run, self._cell_metrics(cell))
         self._params(run, {"arm": cell.arm, "seed": cell.seed, "repeat": cell.repeat})
         for stage in stages:
             self._stage(stage, run, cell)
-        self._end(run, stages)
+        self._end(run, around)
 
     def _cell_metrics(self, cell: PlannedCell) -> list[tuple[str, float, int]]:
         costs = _cell_costs([self.record.results[d] for d in cell.stages])
@@ -148,7 +156,7 @@ class Writer:
         """Metrics in batches, one request each, with the record's own time."""
         from mlflow.entities import Metric
 
-        rows = [Metric(key, value, 0, step) for key, value, step in metrics]
+        rows = [Metric(_FOREIGN.sub(":", key), value, 0, step) for key, value, step in metrics]
         for start in range(0, len(rows), BATCH):
             self.client.log_batch(run, metrics=rows[start : start + BATCH])
 
@@ -191,8 +199,13 @@ class Writer:
         return (
             f"{page}Each child is a cell (one arm at one seed); its children are the training stages. "
             "`cost.*` are sums over the cell's stages (memory: the maximum), in seconds, bytes, "
-            "FLOPs and joules. The report is under Artifacts, `report/report.md`."
+            "FLOPs and joules. The report is under Artifacts: `report/report.html`."
         )
+
+
+def stages_of(record: ComparisonRecord) -> str:
+    """16 hex digits of the stages that a record holds."""
+    return hashlib.sha256("\n".join(sorted(record.results)).encode()).hexdigest()[:16]
 
 
 def _milliseconds(moment: str) -> int:
@@ -205,7 +218,7 @@ def _cell_costs(stages: list[StageResult]) -> dict[str, float]:
     costs: dict[str, float] = {}
     for quantity in ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules"):
         values = [m.value for s in stages if (m := s.measured(quantity)) and m.value is not None]
-        if len(values) == len(stages):
+        if values and len(values) == len(stages):
             costs[quantity] = float(max(values) if quantity == "peak_memory_bytes" else sum(values))
     return costs
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.records import ComparisonRecord
-from harness.store._mlflow_writer import RUN_TAG, Writer
+from harness.store._mlflow_writer import RUN_TAG, STAGES_TAG, Writer, stages_of
 from harness.store.run_dir import RunRoot, read_record
+
+MOST_RUNS = 10_000
 
 
 def project(
@@ -22,18 +24,20 @@ def project(
 ) -> str:
     """Write `record` to MLflow once; returns the parent's MLflow run id.
 
-    A second call for the same run id finds the first one's runs and only renews the artifacts.
+    A second call for the same stages finds the first one's runs and only renews the report; where more was
+    scored since, the runs are written anew and the old ones deleted.
     """
     client = _client(root, tracking_uri)
     experiment = _experiment(client, record.name, root, tracking_uri)
-    found = client.search_runs(
-        [experiment], f"tags.`{RUN_TAG}` = '{record.id}' and tags.`harness.kind` = 'comparison'"
-    )
-    if found:
+    own = f"tags.`{RUN_TAG}` = '{record.id}'"
+    found = client.search_runs([experiment], f"{own} and tags.`harness.kind` = 'comparison'")
+    if found and found[0].data.tags.get(STAGES_TAG) == stages_of(record):
         parent = str(found[0].info.run_id)
         if report_folder is not None:
             client.log_artifacts(parent, str(report_folder), "report")
         return parent
+    for run in client.search_runs([experiment], own, max_results=MOST_RUNS) if found else ():
+        client.delete_run(run.info.run_id)
     writer = Writer(client, experiment, record, root)
     return writer.write(report_folder)
 

@@ -12,7 +12,7 @@ from synthetic import ENVIRONMENT, make_record
 
 from harness.errors import UserError
 from harness.jsonl import read_jsonl, write_jsonl
-from harness.records import Measurement, StageRequest, StageResult
+from harness.records import ComparisonRecord, Measurement, Score, StageRequest, StageResult, StageUse
 from harness.store.run_dir import RunRoot, read_record
 
 
@@ -151,3 +151,37 @@ def test_mlflow_metrics_equal_the_records_and_a_second_time_adds_nothing(
     assert runs["sft_dpo/sft@1"].data.tags["reused_from"] == "sft/sft@1"
     back, _ = mlflow.read_from(mlflow.default_uri(root), parent, tmp_path / "back")
     assert back == record
+    more = scored_again(record, root)
+    renewed = mlflow.project(more, root, tracking_uri=None, report_folder=report)
+    assert renewed != parent
+    runs = {r.info.run_name: r for r in client.search_runs([experiment])}
+    assert len(runs) == 1 + 6 + 8
+    assert runs["orpo@0"].data.metrics["rubric:2.grade"] == 0.25
+    back, _ = mlflow.read_from(mlflow.default_uri(root), renewed, tmp_path / "again")
+    assert back == more
+
+
+def scored_again(record: ComparisonRecord, root: RunRoot) -> ComparisonRecord:
+    """The record with one more scoring stage of one cell."""
+    score = Score(benchmark="rubric@2", metric="grade", estimate=0.25, n=1)
+    stage = result("more1").model_copy(
+        update={
+            "kind": "evaluate",
+            "scores": [score],
+            "started_at": "2026-01-01T00:00:00",
+            "finished_at": "2026-01-01T00:01:00",
+        }
+    )
+    folder = root.start_stage(request("more1"), owner=record.id)
+    (folder / "result.json").write_text(stage.model_dump_json())
+    cells = [
+        cell.model_copy(update={"more": ["more1"]}) if (cell.arm, cell.seed) == ("orpo", 0) else cell
+        for cell in record.plan.cells
+    ]
+    return record.model_copy(
+        update={
+            "plan": record.plan.model_copy(update={"cells": cells}),
+            "results": {**record.results, "more1": stage},
+            "uses": {**record.uses, "more1": StageUse(digest="more1")},
+        }
+    )
