@@ -91,6 +91,7 @@ bench: $(READY_DEV)
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/batching.py
+	PYTHONPATH=. $(BIN)/python benchmarks/report.py
 
 # Costs at real sizes on this machine's GPU; TOKENIZER= and DATA= are folders.
 bench-gpu: $(READY)

@@ -73,11 +73,16 @@ class ComparisonView:
 
     def rehearsal_of(self, digest: str) -> StageResult | None:
         """The rehearsal that stood for a training stage, or None in records without one."""
-        plan = self.record.plan
-        for rehearsed in plan.rehearsals:
-            if digest in {stage.digest for stage in self.trained_by(rehearsed)}:
-                return self.record.results.get(rehearsed)
-        return None
+        return self.record.results.get(self._rehearsed.get(digest, ""))
+
+    @cached_property
+    def _rehearsed(self) -> dict[str, str]:
+        """Digest of a training stage -> that of its rehearsal."""
+        return {
+            stage.digest: rehearsed
+            for rehearsed in reversed(self.record.plan.rehearsals)
+            for stage in self.trained_by(rehearsed)
+        }
 
     def trained_by(self, rehearsal: str) -> list[StageResult]:
         """The training stages, over all seeds and repeats, that a rehearsal stood for."""

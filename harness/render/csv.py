@@ -23,25 +23,27 @@ def render(report: Report, folder: Path) -> list[Path]:
 def _table(table: Table, path: Path) -> Path:
     with path.open("w", encoding="utf-8", newline="") as sink:
         writer = csv.writer(sink)
-        writer.writerow(_header(table))
+        spread = [any(row[i].low is not None for row in table.rows) for i in range(len(table.columns))]
+        writer.writerow(_header(table, spread))
         for row in table.rows:
             values: list[str] = []
-            for index, cell in enumerate(row):
+            for cell, has_interval in zip(row, spread, strict=True):
                 values.append(_value(cell.value))
-                if _has_interval(table, index):
+                if has_interval:
                     values += [_value(cell.low), _value(cell.high)]
             sources = sorted({s for cell in row for s in cell.sources})
             writer.writerow([*values, _value(_absent(table, row)), " ".join(sources)])
     return path
 
 
-def _header(table: Table) -> list[str]:
+def _header(table: Table, spread: list[bool]) -> list[str]:
+    """Names with their units; a column with intervals has two more."""
     header: list[str] = []
     for index, column in enumerate(table.columns):
         kinds = {UNITS[row[index].kind] for row in table.rows if row[index].kind in UNITS}
         unit = f" ({kinds.pop()})" if len(kinds) == 1 else ""
         header.append(column + unit)
-        if _has_interval(table, index):
+        if spread[index]:
             header += [f"{column} low", f"{column} high"]
     return [*header, "not measured", "stages"]
 
@@ -49,10 +51,6 @@ def _header(table: Table) -> list[str]:
 def _absent(table: Table, row: tuple[Cell, ...]) -> str:
     pairs = zip(table.columns, row, strict=True)
     return "; ".join(f"{column}: {cell.reason}" for column, cell in pairs if cell.value is None)
-
-
-def _has_interval(table: Table, index: int) -> bool:
-    return any(row[index].low is not None for row in table.rows)
 
 
 def _value(value: float | int | str | None) -> str:

@@ -101,7 +101,7 @@ def find(browser: Any, css: str) -> Any:
 
 def test_in_a_browser(browser: Any, page: Path) -> None:
     from selenium.webdriver import ActionChains, Keys
-    from selenium.webdriver.support.ui import Select
+    from selenium.webdriver.support.ui import Select, WebDriverWait
 
     browser.get(page.as_uri())
     column = [f"#t-main tbody tr:nth-child({n}) td:first-child" for n in (1, 2, 3, 4)]
@@ -132,8 +132,14 @@ def test_in_a_browser(browser: Any, page: Path) -> None:
 
     point = find(browser, "figure .point")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", point)
-    ActionChains(browser).move_to_element(point).perform()
-    assert find(browser, "#tip").text == point.get_attribute("data-tip") != ""
+    told = point.get_attribute("data-tip")
+
+    def is_told(browser: Any) -> bool:
+        """Pointed at once more: a scroll that ends late hides what was told before."""
+        ActionChains(browser).move_by_offset(3, 40).move_to_element(point).perform()
+        return bool(find(browser, "#tip").text == told != "")
+
+    WebDriverWait(browser, 10).until(is_told)
     find(browser, "figure .enlarge").click()
     plot = find(browser, "#zoom .plot")
     width = plot.get_dom_attribute("viewBox")
