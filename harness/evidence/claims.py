@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.evidence.costs import TIMED, arm_cost, cost_ratio, memory_kind
-from harness.evidence.estimate import ITEMS_TARGET, RUNS_TARGET, Estimate, mean_interval
+from harness.evidence.estimate import ITEMS_TARGET, LEVEL, RUNS_TARGET, Estimate, mean_interval
 from harness.evidence.pairs import HOST_MEMORY, score_evidence
 from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
@@ -96,7 +96,8 @@ def _verdict(estimate: Estimate, claim: Claim) -> str:
     low = estimate.value if estimate.low is None else estimate.low
     high = estimate.value if estimate.high is None else estimate.high
     counted = claim.quantity in (*COUNTED, *SETTINGS, *(c for c in COSTS if c not in TIMED))
-    if estimate.low is None and not counted and not estimate.identical:
+    directed = 0.0 in claim.expected and estimate.p is not None and estimate.p < LEVEL
+    if estimate.low is None and not (counted or estimate.identical or directed):
         return f"not separable: {estimate.reason or 'no interval'}"
     if lowest - EXACT <= low and high <= highest + EXACT:
         return "supported"

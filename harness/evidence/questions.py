@@ -164,6 +164,22 @@ def _absent(reason: str) -> Estimate:
     return Estimate(None, None, None, 0, None, "", reason=reason)
 
 
+def sentences(found: Sequence[Answer]) -> tuple[str, ...]:
+    """One sentence a question: the verdict and what it rests on."""
+    told = []
+    for one in found:
+        value = one.estimate
+        numbers = ""
+        if value.value is not None:
+            is_cost = one.quantity.startswith(COST)
+            numbers = f" ({'ratio' if is_cost else 'difference'} {value.value:.3g}"
+            if value.low is not None and value.high is not None:
+                numbers += f", 95% interval {value.low:.3g} to {value.high:.3g}"
+            numbers += f", n = {value.n})"
+        told.append(f"{one.quantity}, {one.a} against {one.b}: {one.verdict}{numbers}.")
+    return tuple(told)
+
+
 def questions_table(view: ComparisonView, found: Sequence[Answer]) -> Table | None:
     """One row a question; None where none was registered."""
     if not found:
@@ -207,15 +223,13 @@ def questions_table(view: ComparisonView, found: Sequence[Answer]) -> Table | No
 def registered(view: ComparisonView) -> tuple[str, ...]:
     """What speaks against the questions having been asked first: results that were there already."""
     record = view.record
-    scored = [
-        record.uses[digest].reused_from
-        for digest, result in record.results.items()
-        if result.kind in ("evaluate", "judge") and record.uses[digest].reused_from
-    ]
-    if not scored or record.plan.spec.get("replayed"):
+    digests = {cell.evaluate for cell in record.plan.cells} | {record.plan.judge}
+    uses = [record.uses[digest] for digest in digests if digest in record.uses]
+    earlier = [use.reused_from for use in uses if use.reused_from]
+    if not earlier or view.replayed:
         return ()
-    runs = ", ".join(sorted({str(run) for run in scored}))
+    runs = ", ".join(sorted(set(earlier)))
     return (
-        f"NOT registered first: {len(scored)} scoring stage(s) were there already, from {runs}, when these "
-        "questions were asked, so their verdicts are exploratory.",
+        f"NOT registered first: {len(earlier)} scoring stage(s) of these arms come from {runs}, which had "
+        "finished before this comparison was run, so these verdicts are exploratory.",
     )

@@ -17,7 +17,7 @@ from harness.evidence.macros import macros
 from harness.evidence.methods_text import methods, references
 from harness.evidence.pairs import Evidence, all_evidence
 from harness.evidence.predictions import predictions_table
-from harness.evidence.questions import answers, questions_table
+from harness.evidence.questions import answers, questions_table, sentences
 from harness.evidence.ranking import ranking_table
 from harness.evidence.ratios import ratios_table
 from harness.evidence.reference import attribution_table, reference_table
@@ -47,7 +47,7 @@ def build_report(view: ComparisonView, claims: Sequence[Claim] = (), warnings: S
     evidence = all_evidence(view)
     sections = [
         Section("Costs and results", (), (tables.main_table(view),)),
-        *_optional("Questions", questions_table(view, answers(view))),
+        *_questions(view),
         *_quality(view, evidence),
         Section("What can and cannot be concluded", (*warnings, *limits(view))),
         *_quality_against_cost(view),
@@ -89,6 +89,13 @@ def build_report(view: ComparisonView, claims: Sequence[Claim] = (), warnings: S
         methods=how,
         references=references(how),
     )
+
+
+def _questions(view: ComparisonView) -> list[Section]:
+    """What was asked before the run: an answer each in words, and the numbers behind it."""
+    found = answers(view)
+    table = questions_table(view, found)
+    return [] if table is None else [Section("Questions", sentences(found), (table,))]
 
 
 def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section]:

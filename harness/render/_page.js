@@ -106,31 +106,34 @@ large.addEventListener("pointermove", (event) => {
 });
 
 // Answers: all arms side by side, filtered by contest, outcome and words.
-const exchanges = read("exchanges");
+const { contests, metrics, items } = read("exchanges");
+const WORDS = { w: "won", l: "lost", t: "tied" };
 const form = document.getElementById("browse");
 if (form) {
   const SIZE = 20;
   let page = 0;
+  const outcomeOf = (one) => WORDS[one.outcomes[contests.indexOf(form.contest.value)]];
   const chosen = () => {
     const contest = form.contest.value, outcome = form.outcome.value;
     const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    return exchanges.filter((one) => {
-      const said = contest ? [one.outcomes[contest]] : Object.values(one.outcomes);
-      if (contest && said[0] === undefined) return false;
-      if (outcome && !said.includes(outcome)) return false;
+    return items.filter((one) => {
+      if (contest && !outcomeOf(one)) return false;
+      if (outcome && !(contest ? outcomeOf(one) === outcome : one.outcomes.includes(outcome[0]))) return false;
       const text = [one.prompt, ...one.replies.map((reply) => reply.text)].join("\n").toLowerCase();
       return words.every((word) => text.includes(word));
     });
   };
   const item = (one) => {
     const details = make("details"), replies = make("div", undefined, "replies");
-    const said = form.contest.value ? one.outcomes[form.contest.value] : undefined;
+    const said = outcomeOf(one);
     const summary = make("summary", one.prompt.slice(0, 300));
     if (said) summary.prepend(make("strong", `${said} `, said));
     for (const reply of one.replies) {
       const box = make("div", undefined, "reply");
       box.append(make("h4", reply.arm), make("pre", reply.text || "(empty)"));
-      for (const [name, value] of Object.entries(reply.marks)) box.append(make("small", `${name}: ${value}`));
+      reply.marks.forEach((value, place) => {
+        if (value !== null) box.append(make("small", `${metrics[place]}: ${value}`));
+      });
       if (reply.judge) box.append(make("small", `judge: ${reply.judge}`));
       if (reply.judgment) box.append(make("small", reply.judgment));
       replies.append(box);
@@ -146,7 +149,7 @@ if (form) {
     page = Math.max(0, Math.min(page, pages - 1));
     document.getElementById("answers").replaceChildren(...found.slice(page * SIZE, (page + 1) * SIZE).map(item));
     document.getElementById("place").textContent = `page ${page + 1} of ${pages}`;
-    form.elements.count.textContent = `${found.length} of ${exchanges.length} prompts`;
+    form.elements.count.textContent = `${found.length} of ${items.length} prompts`;
   };
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const kind of ["input", "change"]) form.addEventListener(kind, () => { page = 0; draw(); });

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.render._svg import svg
 from harness.render._units import absent_notes, plain
-from harness.tables import Cell, Exchange, Figure, Report, Section, Table
+from harness.tables import Cell, Exchange, Figure, Reply, Report, Section, Table
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 FILTERED = 10
@@ -62,7 +62,7 @@ def page(report: Report) -> str:
 <button type="button" data-close>Close</button></div><div class="large"></div></dialog>
 <div id="tip" role="status" aria-live="polite" hidden></div>
 <script type="application/json" id="provenance">{_json(report.data.get("provenance") or {})}</script>
-<script type="application/json" id="exchanges">{_json([_exchange(e) for e in report.exchanges])}</script>
+<script type="application/json" id="exchanges">{_json(_exchanges(report.exchanges))}</script>
 <script>{script}</script>
 </body>
 </html>
@@ -154,27 +154,40 @@ def _answers(exchanges: Sequence[Exchange]) -> str:
 """
 
 
-def _exchange(exchange: Exchange) -> dict[str, Any]:
+def _exchanges(exchanges: Sequence[Exchange]) -> dict[str, Any]:
+    """Names once, and by their place after: contests and outcomes (w, l, t or -), metrics and marks."""
+    contests = list(dict.fromkeys(name for e in exchanges for name, _ in e.outcomes))
+    metrics = list(dict.fromkeys(name for e in exchanges for r in e.replies for name, _ in r.marks))
     return {
-        "id": exchange.id,
-        "prompt": exchange.prompt,
-        "outcomes": dict(exchange.outcomes),
-        "replies": [
+        "contests": contests,
+        "metrics": metrics,
+        "items": [
             {
-                "arm": r.arm,
-                "text": r.text,
-                "marks": {name: round(value, 4) for name, value in r.marks},
-                "judge": r.judge,
-                "judgment": r.judgment,
+                "id": exchange.id,
+                "prompt": exchange.prompt,
+                "outcomes": "".join(dict(exchange.outcomes).get(name, "-")[0] for name in contests),
+                "replies": [_reply(reply, metrics) for reply in exchange.replies],
             }
-            for r in exchange.replies
+            for exchange in exchanges
         ],
+    }
+
+
+def _reply(reply: Reply, metrics: Sequence[str]) -> dict[str, Any]:
+    marks = dict(reply.marks)
+    kept = [None if (value := marks.get(name)) is None else round(value, 4) for name in metrics]
+    told = {"judge": reply.judge, "judgment": reply.judgment}
+    return {
+        "arm": reply.arm,
+        "text": reply.text,
+        "marks": kept,
+        **{name: text for name, text in told.items() if text is not None},
     }
 
 
 def _json(value: Any) -> str:
     """JSON that cannot end the script element it stands in; lone surrogates stay as escapes."""
-    text = json.dumps(value, ensure_ascii=True)
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

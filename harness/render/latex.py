@@ -13,10 +13,11 @@ from pathlib import Path
 from harness.render._units import absent_notes, plain
 from harness.tables import Cell, Macro, Report, Statement, Table
 
-WIDE, TALL = 100, 30
+WIDE, TALL, NARROW, CROWDED = 100, 30, 10, 8
 LONG = 24
 PACKAGES = "booktabs,graphicx,siunitx,xltabular"
 _NUMBER = re.compile(r"(?P<number>-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)(?: ?(?P<unit>%|[A-Za-z]+))?")
+_INNER = re.compile(r"(?<=[A-Za-z0-9])[./@](?=[A-Za-z])")
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -77,9 +78,13 @@ def _statement(statement: Statement) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX sets as it is; what is not printable ASCII-safe becomes a question mark."""
+    """Text that LaTeX sets as it is; what is not printable ASCII-safe becomes a question mark.
+
+    Names may break after a dot or a slash within them, so that they fit narrow columns.
+    """
     text = "".join(c if c.isprintable() else "?" for c in text)
-    return "".join(_SPECIAL.get(c, c) for c in text)
+    text = "".join(_SPECIAL.get(c, c) for c in text)
+    return _INNER.sub(r"\g<0>\\allowbreak{}", text)
 
 
 def _cell(cell: Cell) -> str:
@@ -120,14 +125,15 @@ def _table(table: Table) -> str:
     notes = [*table.notes, *absent_notes(table.rows, table.columns)]
     note = rf"\par\footnotesize {escape(' '.join(notes))}" if notes else ""
     caption = rf"\caption{{{escape(table.title)}}}\label{{tab:{table.name}}}"
-    if len(table.rows) > TALL:
+    if _lines(table, columns) > TALL:
         lines = _over_pages(columns, caption, header, body, note)
     else:
         kind = "tabularx" if stretched else "tabular"
         width = r"{\linewidth}" if stretched else ""
+        crowded = stretched and len(columns) >= CROWDED
         lines = [
             r"\begin{table}[t]",
-            r"\centering\small",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}" if crowded else r"\centering\small",
             caption,
             *([r"\resizebox{\linewidth}{!}{%"] if scaled else []),
             rf"\begin{{{kind}}}{width}{{{''.join(columns)}}}",
@@ -140,6 +146,15 @@ def _table(table: Table) -> str:
             r"\end{table}",
         ]
     return "\n".join([f"% needs \\usepackage{{{PACKAGES}}}", *lines, ""])
+
+
+def _lines(table: Table, columns: list[str]) -> int:
+    """About how many lines the rows take, columns that break into lines sharing what is left of the width."""
+    stretched = [i for i, column in enumerate(columns) if "X" in column]
+    if not stretched:
+        return len(table.rows)
+    width = max(NARROW, (WIDE - _letters(table, columns)) // len(stretched))
+    return sum(max(1, *(-(-len(plain(row[i])) // width) for i in stretched)) for row in table.rows)
 
 
 def _letters(table: Table, columns: list[str]) -> int:

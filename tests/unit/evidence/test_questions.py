@@ -113,12 +113,12 @@ def test_counted_costs_are_values_and_timed_ones_are_tested() -> None:
 def test_results_that_were_there_first_spoil_a_registration() -> None:
     view = make_view()
     assert registered(view) == ()
-    scored = next(d for d, r in view.record.results.items() if r.kind == "evaluate")
+    scored = str(view.record.plan.cells[0].evaluate)
     uses = {**view.record.uses}
     uses[scored] = uses[scored].model_copy(update={"reused_from": "embedded-123"})
     spoilt = ComparisonView(view.record.model_copy(update={"uses": uses}), view.items, view.series)
     assert (
-        "NOT registered first: 1 scoring stage(s) were there already, from embedded-123"
+        "NOT registered first: 1 scoring stage(s) of these arms come from embedded-123"
         in registered(spoilt)[0]
     )
 

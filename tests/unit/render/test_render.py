@@ -127,7 +127,18 @@ def full_report() -> Report:
     return build_report(make_view(full=True), load_claims())
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX on this machine")
+def has_tex() -> bool:
+    """Whether there is a TeX with the packages that tables need."""
+    if shutil.which("pdflatex") is None or shutil.which("kpsewhich") is None:
+        return False
+    names = [f"{name}.sty" for name in latex.PACKAGES.split(",")]
+    return subprocess.run(["kpsewhich", *names], capture_output=True, check=False).returncode == 0
+
+
+needs_tex = pytest.mark.skipif(not has_tex(), reason=f"no TeX with {latex.PACKAGES} on this machine")
+
+
+@needs_tex
 def test_the_paper_template_compiles_with_a_real_tex(tmp_path: Path) -> None:
     for name in registry.names("formats"):
         registry.load("formats", name).render(full_report(), tmp_path)
@@ -156,7 +167,7 @@ def compile_tex(folder: Path, command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX on this machine")
+@needs_tex
 def test_a_two_line_paper_of_tables_and_macros_compiles(tmp_path: Path) -> None:
     """Every macro is used in prose, every table is set."""
     report = full_report()
