@@ -54,7 +54,7 @@ def compare(
 ) -> int:
     """Run the arms of a comparison, measure and score them, and write the report."""
     from harness.commands import compare as command
-    from harness.pipeline.load import Overrides
+    from harness.pipeline.overrides import Overrides
 
     overrides = Overrides(model, data, _words(arms), seeds, _words(score), tuple(set_ or ()))
     return command.run(comparison, overrides, out=out, mlflow=mlflow)
@@ -79,7 +79,7 @@ def plan(
 ) -> int:
     """Show the stages of a comparison, their order, digests and what would be reused; run nothing."""
     from harness.commands import plan as command
-    from harness.pipeline.load import Overrides
+    from harness.pipeline.overrides import Overrides
 
     overrides = Overrides(model, data, _words(arms), seeds, _words(score), tuple(set_ or ()))
     if power:
@@ -105,7 +105,7 @@ def cost(
 ) -> int:
     """Predict what every arm costs from a few steps of every stage; trains nothing else."""
     from harness.commands import cost as command
-    from harness.pipeline.load import Overrides
+    from harness.pipeline.overrides import Overrides
 
     overrides = Overrides(model, data, _words(arms), seeds, None, tuple(set_ or ()))
     return command.run(comparison, overrides, out=out, peak_tflops=peak_tflops, mfu=mfu)

@@ -12,8 +12,10 @@ from harness.commands.forecast import forecast
 from harness.commands.ready import audit_now, check_parity, make_ready
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
-from harness.pipeline.load import Overrides, file_digest, find_comparison
+from harness.pipeline.load import find_comparison
+from harness.pipeline.overrides import Overrides
 from harness.pipeline.parity import audit
+from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
 from harness.store.run_dir import RunRoot
 

@@ -15,7 +15,8 @@ from harness.commands.forecast import check_memory, memory_text, prediction_tabl
 from harness.commands.ready import audit_now, make_ready, predictions
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
-from harness.pipeline.load import Overrides, find_comparison
+from harness.pipeline.load import find_comparison
+from harness.pipeline.overrides import Overrides
 from harness.records import Plan
 from harness.store.run_dir import RunRoot
 

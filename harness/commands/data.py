@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from harness.data.prepare import PrepareConfig, prepare
-from harness.pipeline.load import parse_setting
+from harness.pipeline.overrides import parse_setting
 from harness.pipeline.spec import DataSpec
 from harness.pipeline.validate import validate
 

@@ -10,7 +10,8 @@ from rich.table import Table
 from harness.commands.execute import Execution
 from harness.commands.forecast import check_memory, prediction_table
 from harness.commands.resolve import resolve
-from harness.pipeline.load import Overrides, find_comparison, load_comparison
+from harness.pipeline.load import find_comparison, load_comparison
+from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
 from harness.store.run_dir import RunRoot
 

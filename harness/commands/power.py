@@ -10,7 +10,8 @@ from rich.table import Table
 from harness.errors import UserError
 from harness.evidence.power import Power, plan_power
 from harness.evidence.view import ComparisonView
-from harness.pipeline.load import Overrides, find_comparison, load_comparison
+from harness.pipeline.load import find_comparison, load_comparison
+from harness.pipeline.overrides import Overrides
 from harness.store.run_dir import RunRoot, read_record
 
 

@@ -16,7 +16,8 @@ from harness.commands.execute import Execution
 from harness.commands.resolve import is_local, resolve
 from harness.errors import UserError
 from harness.pipeline.budget import matched, needs_matching
-from harness.pipeline.load import Overrides, load_comparison
+from harness.pipeline.load import load_comparison
+from harness.pipeline.overrides import Overrides
 from harness.pipeline.parity import audit_before, violations
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec

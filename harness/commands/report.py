@@ -21,7 +21,7 @@ from harness.evidence.mixing import forbidden
 from harness.evidence.report import build_report
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import load_claims
-from harness.pipeline.load import changed_since
+from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot, read_record
 from harness.tables import Report

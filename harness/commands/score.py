@@ -14,7 +14,8 @@ from harness.commands import report as report_command
 from harness.commands.execute import Execution
 from harness.commands.resolve import is_local, resolve
 from harness.errors import UserError
-from harness.pipeline.load import benchmark_config, set_field
+from harness.pipeline.load import benchmark_config
+from harness.pipeline.overrides import set_field
 from harness.pipeline.rescore import rescored
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate

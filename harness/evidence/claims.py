@@ -23,9 +23,12 @@ PROBES = {
 
 
 def claims_table(view: ComparisonView, claims: Sequence[Claim]) -> Table | None:
-    """One row a claim; None where there are none."""
+    """One row a claim; None where there are none. Claims about other arms are only counted."""
     rows = []
+    elsewhere = [claim for claim in claims if claim.quantity is not None and _absent(view, claim)]
     for claim in claims:
+        if claim in elsewhere:
+            continue
         estimate, said = judged(view, claim)
         sources = tuple(d for arm in (claim.a, claim.b) if arm in view.arms for d in _stages(view, arm))
         found = Cell(
@@ -44,7 +47,17 @@ def claims_table(view: ComparisonView, claims: Sequence[Claim]) -> Table | None:
         "lies outside; anything else is not separable. One run speaks of its own model, data and device, "
         "and not of those that the claim was made on. None of these was registered as a question."
     )
-    return Table("claims", "Published claims", columns, tuple(rows), (note,))
+    left_out = (
+        f"{len(elsewhere)} claim(s) about arms that are not in this comparison are left out; `harness check` "
+        "lists them."
+    )
+    notes = (note, left_out) if elsewhere else (note,)
+    return Table("claims", "Published claims", columns, tuple(rows), notes)
+
+
+def _absent(view: ComparisonView, claim: Claim) -> list[str]:
+    """Arms of a claim that the run does not have."""
+    return [arm for arm in (claim.a, claim.b) if arm is not None and arm not in (*view.arms, "base")]
 
 
 def _compared(claim: Claim) -> str:
@@ -71,9 +84,11 @@ def judged(view: ComparisonView, claim: Claim) -> tuple[Estimate, str]:
     """The claim's quantity with its interval, and the verdict."""
     if claim.quantity is None:
         return _nothing(claim.needs or ""), f"not measured: {claim.needs}"
-    absent = [arm for arm in (claim.a, claim.b) if arm is not None and arm not in (*view.arms, "base")]
+    absent = _absent(view, claim)
     if absent:
         return _nothing(f"{', '.join(absent)} is not in this comparison"), "not measured"
+    if view.replayed and "." not in claim.quantity:
+        return _nothing("published outputs were scored, nothing was trained"), "not measured"
     if claim.quantity in COSTS:
         estimate = _cost_ratio(view, claim)
     elif claim.quantity in RISES:

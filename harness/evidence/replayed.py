@@ -6,26 +6,30 @@ from collections.abc import Sequence
 
 from harness.evidence import origins, tables
 from harness.evidence.categories import category_table, gradings, radar_figure
+from harness.evidence.claims import claims_table
 from harness.evidence.data import comparison_data
 from harness.evidence.judging import judges_table, length_table
 from harness.evidence.macros import macros
 from harness.evidence.methods_text import methods, references
 from harness.evidence.pairs import Evidence, all_evidence
 from harness.evidence.view import ComparisonView
+from harness.pipeline.claims import Claim
 from harness.tables import Report, Section
 
 
-def replay_report(view: ComparisonView) -> Report:
-    """Everything that published outputs and judgments can show."""
+def replay_report(view: ComparisonView, claims: Sequence[Claim] = ()) -> Report:
+    """Everything that published outputs and judgments can show, and what they say of published claims."""
     evidence = [e for e in all_evidence(view) if not e.quantity.startswith("cost.")]
     categories = [category_table(view, grading) for grading in gradings(view)]
     found = (*categories, length_table(view), judges_table(view))
     judged = [table for table in found if table is not None]
     radars = [radar_figure(view, grading) for grading in gradings(view)]
     compared = (tables.score_table(view, evidence), tables.evidence_table(view, evidence), *judged)
+    claimed = claims_table(view, claims)
     sections = (
         Section("Scores", (), compared, tuple(radar for radar in radars if radar is not None)),
         Section("What can and cannot be concluded", _limits(view)),
+        *([Section("Published claims", (), (claimed,))] if claimed is not None else []),
         Section("Provenance", (), (origins.provenance_table(view),)),
     )
     title = f"Replayed: {view.record.name}"

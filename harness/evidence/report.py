@@ -43,7 +43,7 @@ def build_report(view: ComparisonView, claims: Sequence[Claim] = (), warnings: S
     `warnings` are what only the outside knows, such as a comparison file that changed after the run.
     """
     if view.replayed:
-        return replay_report(view)
+        return replay_report(view, claims)
     evidence = all_evidence(view)
     sections = [
         Section("Costs and results", (), (tables.main_table(view),)),

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from harness import registry
 from harness.errors import UserError, unknown_name
 from harness.pipeline._parity_checks import CHECKS
-from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, QuestionSpec, StageSpec, TrainConfig
+from harness.pipeline.overrides import Overrides, apply_overrides, set_field
+from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
-from harness.records import ComparisonRecord
 
 COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
 SHIPPED = Path(__file__).resolve().parents[2] / "pipelines"
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What the command line says over the file; None leaves the file's word."""
-
-    model: str | None = None
-    data: str | None = None
-    arms: Sequence[str] | None = None
-    seeds: str | None = None
-    score: Sequence[str] | None = None
-    sets: Sequence[str] = field(default_factory=tuple)
 
 
 def find_comparison(name: str | None, *, model: str | None) -> Path:
@@ -57,7 +40,7 @@ def load_comparison(
     document = read(path)
     _require_kind(document, "comparison")
     data = copy.deepcopy(document.data)
-    sources = _apply(data, overrides)
+    sources = apply_overrides(data, overrides)
     if too_large:
         _fall_back(data)
         for text in overrides.sets:
@@ -82,26 +65,6 @@ def load_comparison(
     if spec.if_too_large is not None and not too_large:
         load_comparison(path, overrides, too_large=True)
     return spec
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes: 64 hex digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def changed_since(record: ComparisonRecord) -> str | None:
-    """How a run's comparison file differs from what it was, None where it does not or cannot be read."""
-    path = Path(record.file) if record.file else None
-    if path is None or not path.is_file() or file_digest(path) == record.file_digest:
-        return None
-    try:
-        now = read(path).data.get("questions") or []
-        now = [QuestionSpec.model_validate(question).model_dump() for question in now]
-    except (UserError, ValueError, AttributeError):
-        now = None
-    same = now == (record.plan.spec.get("questions") or [])
-    what = "though not its questions" if same else "its questions too: the report answers those of the run"
-    return f"The comparison file {path.name} was changed after the run, {what}."
 
 
 def _fall_back(data: dict[str, Any]) -> None:
@@ -210,84 +173,6 @@ def _load_arm(entry: Any, where: str | None) -> dict[str, Any]:
         "seed_offset": entry.get("seed_offset", arm.seed_offset),
         "stages": stages,
     }
-
-
-def _apply(data: dict[str, Any], overrides: Overrides) -> dict[KeyPath, str]:
-    """Write the overrides into `data`; returns which flag set which key."""
-    sources: dict[KeyPath, str] = {}
-    simple: Mapping[str, Any] = {
-        "model": overrides.model,
-        "arms": list(overrides.arms) if overrides.arms else None,
-        "score": list(overrides.score) if overrides.score else None,
-        "seeds": parse_seeds(overrides.seeds) if overrides.seeds is not None else None,
-    }
-    for key, value in simple.items():
-        if value is not None:
-            data[key] = value
-            sources[(key,)] = f"--{key}"
-    if overrides.data is not None:
-        previous = data.get("data") or {}
-        kept = ("max_length", "limit", "test_limit", "chat_template", "unknown_token_limit", "test_overlap")
-        data["data"] = {k: v for k, v in previous.items() if k in kept}
-        data["data"]["source"] = overrides.data
-        sources[("data", "source")] = "--data"
-    for text in overrides.sets:
-        key_path = set_field(data, text)
-        sources[key_path] = f"--set {'.'.join(key_path)}"
-    return sources
-
-
-def parse_seeds(text: str) -> list[int]:
-    """`5` means seeds 0 to 4; `3,5,8` names them."""
-    try:
-        numbers = [int(part) for part in text.replace(" ", ",").split(",") if part]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and not numbers[0]):
-        raise UserError(
-            f"--seeds is {text}", remedy="give how many seeds (1 or more), or a list such as 3,5,8"
-        )
-    if len(numbers) == 1 and "," not in text:
-        return list(range(numbers[0]))
-    if len(set(numbers)) != len(numbers):
-        raise UserError(f"--seeds {text} names a seed twice", remedy="name each seed once")
-    return numbers
-
-
-def parse_setting(text: str) -> tuple[KeyPath, Any]:
-    """`stages.dpo.beta=0.05` as a key's path and a value; raises UserError for anything else."""
-    key, separator, value = text.partition("=")
-    path = tuple(part for part in key.strip().split(".") if part)
-    if not separator or not path:
-        raise UserError(f"--set {text} has no value", remedy="write KEY=VALUE, such as stages.dpo.beta=0.05")
-    try:
-        return path, _number(yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {text} is not valid YAML", remedy="quote the value") from error
-
-
-def set_field(data: dict[str, Any], text: str) -> KeyPath:
-    """Write `KEY=VALUE` into `data`; returns the key's path."""
-    path, value = parse_setting(text)
-    here = data
-    for part in path[:-1]:
-        inner = here.get(part)
-        if not isinstance(inner, dict):
-            inner = {}
-            here[part] = inner
-        here = inner
-    here[path[-1]] = value
-    return path
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-5 as text; on the command line it is a number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _check_names(spec: ComparisonSpec, where: Any) -> None:

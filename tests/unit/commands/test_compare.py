@@ -12,7 +12,8 @@ from harness.commands import ready
 from harness.commands.cost import arm_costs
 from harness.commands.forecast import check_memory
 from harness.errors import UserError
-from harness.pipeline.load import Overrides, find_comparison
+from harness.pipeline.load import find_comparison
+from harness.pipeline.overrides import Overrides
 from harness.records import ParityCheck
 
 GPU = 24 << 30

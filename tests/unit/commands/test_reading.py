@@ -12,7 +12,7 @@ from unit.commands.test_replay import published, run
 from harness.commands import calibrate, check, diff, power, trace
 from harness.commands import report as report_command
 from harness.errors import UserError
-from harness.pipeline.load import Overrides
+from harness.pipeline.overrides import Overrides
 
 CLAIM = """
 claims:

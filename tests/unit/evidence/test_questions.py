@@ -11,7 +11,8 @@ from synthetic import make_view
 from harness.errors import UserError
 from harness.evidence.questions import answers, questions_table, registered
 from harness.evidence.view import ComparisonView
-from harness.pipeline.load import changed_since, file_digest, load_comparison
+from harness.pipeline.load import load_comparison
+from harness.pipeline.registration import changed_since, file_digest
 from harness.records import Score
 
 

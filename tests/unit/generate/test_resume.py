@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from harness.benchmarks import scores_of_items
 from harness.generate import Answer, LoadedModel, Prompt
 from harness.generate.kept import KeptAnswers
 from harness.generate.load import load_model
 from harness.generate.turns import all_known, answer_turns
+from harness.jsonl import read_jsonl
 from harness.pipeline.spec import GenerationSpec
 
 SETTINGS = GenerationSpec(max_new_tokens=5, batch_size=2)
@@ -69,5 +71,9 @@ def test_nothing_kept_is_nothing_known(tmp_path: Path) -> None:
     kept = KeptAnswers(tmp_path / "none.jsonl")
     assert kept.load() == {}
     kept.discard()
-    kept.add([Answer("1", "b", "q", "\ud800 text", 1, "stop", asked="d")])
-    assert kept.load()["d"].text == "\ud800 text"
+    texts = ["\ud800 text", "", "x" * 100_000, "<b>\\input{x}\x00\x1e\u2028\u202e`=cmd()`\r\n"]
+    kept.add([Answer(str(i), "b", "q", text, 1, "stop", asked=f"d{i}") for i, text in enumerate(texts)])
+    assert [answer.text for answer in kept.load().values()] == texts
+    rows = [{"id": str(i), "metrics": {}, "answer": text} for i, text in enumerate(texts)]
+    scores_of_items("b", rows, tmp_path)
+    assert [row["answer"] for row in read_jsonl(tmp_path / "scores" / "b.jsonl")] == texts

@@ -8,7 +8,8 @@ import pytest
 
 from harness.errors import UserError
 from harness.pipeline.budget import matched, needs_matching
-from harness.pipeline.load import Overrides, find_comparison, load_comparison, stage_config
+from harness.pipeline.load import find_comparison, load_comparison, stage_config
+from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import Resolved, plan_comparison
 
 RESOLVED = Resolved("m", "d", "c", "cpu", {"torch": "1"}, frozenset())

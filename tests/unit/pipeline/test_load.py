@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.pipeline.load import Overrides, find_comparison, load_comparison, parse_seeds, stage_config
+from harness.pipeline.load import find_comparison, load_comparison, stage_config
+from harness.pipeline.overrides import Overrides, parse_seeds
 from harness.pipeline.plan import Resolved, plan_comparison
 
 RESOLVED = Resolved("m", "d", "c", "cpu", {"torch": "1"}, frozenset({"alpaca_eval"}))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from synthetic import ENVIRONMENT
 
-from harness.pipeline.load import Overrides, find_comparison, load_comparison
+from harness.pipeline.load import find_comparison, load_comparison
+from harness.pipeline.overrides import Overrides
 from harness.pipeline.parity import CHECKS, audit, audit_before, violations
 from harness.pipeline.plan import Resolved, plan_comparison
 from harness.records import ComparisonRecord, ParityCheck, Plan, StageResult

@@ -1,0 +1,102 @@
+"""What the command line says over a comparison file: flags, seeds, and `KEY=VALUE`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from harness.errors import UserError
+from harness.pipeline.yaml_file import KeyPath
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says over the file; None leaves the file's word."""
+
+    model: str | None = None
+    data: str | None = None
+    arms: Sequence[str] | None = None
+    seeds: str | None = None
+    score: Sequence[str] | None = None
+    sets: Sequence[str] = field(default_factory=tuple)
+
+
+def apply_overrides(data: dict[str, Any], overrides: Overrides) -> dict[KeyPath, str]:
+    """Write the overrides into `data`; returns which flag set which key."""
+    sources: dict[KeyPath, str] = {}
+    simple: Mapping[str, Any] = {
+        "model": overrides.model,
+        "arms": list(overrides.arms) if overrides.arms else None,
+        "score": list(overrides.score) if overrides.score else None,
+        "seeds": parse_seeds(overrides.seeds) if overrides.seeds is not None else None,
+    }
+    for key, value in simple.items():
+        if value is not None:
+            data[key] = value
+            sources[(key,)] = f"--{key}"
+    if overrides.data is not None:
+        previous = data.get("data") or {}
+        kept = ("max_length", "limit", "test_limit", "chat_template", "unknown_token_limit", "test_overlap")
+        data["data"] = {k: v for k, v in previous.items() if k in kept}
+        data["data"]["source"] = overrides.data
+        sources[("data", "source")] = "--data"
+    for text in overrides.sets:
+        key_path = set_field(data, text)
+        sources[key_path] = f"--set {'.'.join(key_path)}"
+    return sources
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`5` means seeds 0 to 4; `3,5,8` names them."""
+    try:
+        numbers = [int(part) for part in text.replace(" ", ",").split(",") if part]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and not numbers[0]):
+        raise UserError(
+            f"--seeds is {text}", remedy="give how many seeds (1 or more), or a list such as 3,5,8"
+        )
+    if len(numbers) == 1 and "," not in text:
+        return list(range(numbers[0]))
+    if len(set(numbers)) != len(numbers):
+        raise UserError(f"--seeds {text} names a seed twice", remedy="name each seed once")
+    return numbers
+
+
+def parse_setting(text: str) -> tuple[KeyPath, Any]:
+    """`stages.dpo.beta=0.05` as a key's path and a value; raises UserError for anything else."""
+    key, separator, value = text.partition("=")
+    path = tuple(part for part in key.strip().split(".") if part)
+    if not separator or not path:
+        raise UserError(f"--set {text} has no value", remedy="write KEY=VALUE, such as stages.dpo.beta=0.05")
+    try:
+        return path, _number(yaml.safe_load(value))
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {text} is not valid YAML", remedy="quote the value") from error
+
+
+def set_field(data: dict[str, Any], text: str) -> KeyPath:
+    """Write `KEY=VALUE` into `data`; returns the key's path."""
+    path, value = parse_setting(text)
+    here = data
+    for part in path[:-1]:
+        inner = here.get(part)
+        if not isinstance(inner, dict):
+            inner = {}
+            here[part] = inner
+        here = inner
+    here[path[-1]] = value
+    return path
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-5 as text; on the command line it is a number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,31 @@
+"""Whether the questions that a run answers are those that its file asked before it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.pipeline.spec import QuestionSpec
+from harness.pipeline.yaml_file import read
+from harness.records import ComparisonRecord
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes: 64 hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def changed_since(record: ComparisonRecord) -> str | None:
+    """How a run's comparison file differs from what it was, None where it does not or cannot be read."""
+    path = Path(record.file) if record.file else None
+    if path is None or not path.is_file() or file_digest(path) == record.file_digest:
+        return None
+    try:
+        now = read(path).data.get("questions") or []
+        now = [QuestionSpec.model_validate(question).model_dump() for question in now]
+    except (UserError, ValueError, AttributeError):
+        now = None
+    same = now == (record.plan.spec.get("questions") or [])
+    what = "though not its questions" if same else "its questions too: the report answers those of the run"
+    return f"The comparison file {path.name} was changed after the run, {what}."
