@@ -69,6 +69,27 @@ def test_word_counts_see_equal_and_different_answers() -> None:
     assert not rows[3].any()
 
 
+def test_an_encoder_in_a_folder_embeds_whatever_it_is_batched_with(
+    tmp_path: Path, tiny_tokenizer: Any
+) -> None:
+    """Mean over an answer's own tokens: padding to a longer neighbour changes nothing."""
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=64, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+    )
+    BertModel(config).save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    texts = ["w4 w5", "w6 w7 w8 w9 w10 w11", "w4 w5"]
+    rows = embed(str(tmp_path), texts)
+    assert rows.shape == (3, 16)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+    assert rows[0] == pytest.approx(embed(str(tmp_path), texts[:1])[0], abs=1e-5)
+    assert rows[0] @ rows[2] == pytest.approx(1, abs=1e-5)
+    assert rows[0] @ rows[1] < 0.999
+
+
 def test_diversity_samples_and_repeats(policy: LoadedModel, prepared: Path, tmp_path: Path) -> None:
     config = diversity.Config(prompts=4, samples=3, max_new_tokens=6)
     first, again = (
