@@ -20,7 +20,7 @@ help:
 	@echo "make plan [the same]      what would run; runs nothing"
 	@echo "make cost [the same, PEAK_TFLOPS= MFU=]   what every arm costs, from a few steps of each stage"
 	@echo "make report [RUN=latest]  render a finished run again"
-	@echo "make score [RUN=latest BENCHMARK= JUDGE= SET=]   more scores for a finished run"
+	@echo "make score [RUN=latest BENCHMARK= JUDGE= AS= SET=]   more scores for a finished run"
 	@echo "make replay FOLDER= [BASELINE=]   scores and report of published results"
 	@echo "make calibrate            simulate comparisons of known truth: do the statistics hold?"
 	@echo "make ui [PORT=5000]       MLflow on 127.0.0.1"
@@ -61,7 +61,7 @@ report: $(READY)
 	@$(BIN)/harness report "$(RUN)" --out "$(OUT)" $(if $(FORMAT),--format $(FORMAT))
 
 score: $(READY)
-	@$(BIN)/harness score "$(RUN)" --benchmark "$(BENCHMARK)" $(call flag,JUDGE,judge) $(SETS) --out "$(OUT)"
+	@$(BIN)/harness score "$(RUN)" --benchmark "$(BENCHMARK)" $(call flag,JUDGE,judge) $(call flag,AS,as) $(SETS) --out "$(OUT)"
 
 replay: $(READY)
 	@$(BIN)/harness replay "$(FOLDER)" $(call flag,BASELINE,baseline) --out "$(OUT)"

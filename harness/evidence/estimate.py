@@ -24,7 +24,8 @@ class Estimate:
     """An estimate with its 95% interval; what could not be computed is None, with the reason.
 
     `detectable` is the smallest true effect found with 80% power at this n. `error` is the standard
-    error and `freedom` its degrees of freedom, where the interval is Student's.
+    error (of a ratio: that of its logarithm) and `freedom` its degrees of freedom, where the interval is
+    Student's.
     """
 
     value: float | None

@@ -20,8 +20,9 @@ class Power:
     """One question: the spread of seed-level differences, what `seeds` find, what the margin needs.
 
     `sd` is None where no earlier run measured it; `effect` is then in units of that spread. `not_worse` is
-    the power to show a true difference of zero to be within the margin. Costs are on logs. `items_effect`
-    is what the `items` of the earlier run find at one seed, about the population of items.
+    the power to show a true difference of zero to be within the margin. The `sd` of a cost is on logs,
+    its `effect` a share of the cost. `items_effect` is what the `items` of the earlier run find at one
+    seed, about the population of items.
     """
 
     quantity: str
@@ -46,6 +47,8 @@ def _one(question: dict[str, Any], seeds: int, like: ComparisonView | None) -> P
     is_cost = question["quantity"].startswith("cost.")
     sd = _spread(question, like) if like is not None else None
     effect = detectable(sd or 1.0, seeds) if seeds > 1 else None
+    if is_cost and sd and effect is not None:
+        effect = math.expm1(effect)
     margin = question["margin"]
     shift = math.log1p(margin) if margin is not None and is_cost else margin
     chance = needed = None

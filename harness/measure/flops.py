@@ -85,11 +85,17 @@ class FlopModel:
     """FLOPs of any bucket that `step` can run.
 
     `buckets` are those to expect: few are counted one by one, of many the polynomial is checked
-    on the smallest, the middle and the largest.
+    on the smallest, the middle and the largest. `counted` are counts of the same `step` that are known
+    already; new ones are added to it.
     """
 
-    def __init__(self, buckets: Mapping[Bucket, int], step: Callable[[Bucket], object]) -> None:
-        self._counts = _Counts(step)
+    def __init__(
+        self,
+        buckets: Mapping[Bucket, int],
+        step: Callable[[Bucket], object],
+        counted: dict[Bucket, FlopCount] | None = None,
+    ) -> None:
+        self._counts = _Counts(step, {} if counted is None else counted)
         predict = _fitted(buckets, self._counts) if len(buckets) > COUNT_EACH_UP_TO else None
         self._each = predict or self._counts.of
         self.how: Literal["each", "fit"] = "fit" if predict else "each"

@@ -13,7 +13,7 @@ from harness.methods import TrainJob
 from harness.methods._batches import Walk, walk
 from harness.methods._engine import Build, Run, run_trainer
 from harness.methods._facts import audit_facts, prepared_facts
-from harness.methods._flops import count
+from harness.methods._flops import Counted, count
 from harness.methods._load import load_pairs
 from harness.methods._order import spread_of_batches
 from harness.methods._timing import StepTimer, forecast
@@ -61,8 +61,9 @@ def _prediction(trial: TrainJob, run: Run, timer: StepTimer, walked: Walk) -> di
     trainer, seconds = run.trainer, trial.window.seconds
     ran_before = list(getattr(trainer, "reference_buckets", []))
     before = trainer.reference_buckets_of_all() if ran_before else []
-    whole = count(trainer, walked.buckets, before)
-    tried = count(trainer, [b for b in trainer.trace.in_order()], ran_before)
+    known = Counted()
+    whole = count(trainer, walked.buckets, before, known)
+    tried = count(trainer, [b for b in trainer.trace.in_order()], ran_before, known)
     reference = seconds.get("reference", 0.0) * (whole.once / tried.once if tried.once else 0.0)
     parts = {
         "model_load": seconds["model_load"],

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from harness.measure import theory
-from harness.measure.flops import Bucket, FlopModel
+from harness.measure.flops import Bucket, FlopCount, FlopModel
 from harness.records import Measurement
 
 COUNTED = "torch FlopCounterMode, outside the timed run"
@@ -49,15 +49,26 @@ class StageFlops:
         return {"flops_unknown_ops": list(self.unknown_ops), "flops_counted_by": self.how}
 
 
-def count(trainer: Any, buckets: Sequence[Bucket], before: Sequence[Bucket]) -> StageFlops:
+@dataclass
+class Counted:
+    """Counts of one trainer's steps and reference passes, kept for the next time it is counted."""
+
+    steps: dict[Bucket, FlopCount] = field(default_factory=dict)
+    reference: dict[Bucket, FlopCount] = field(default_factory=dict)
+
+
+def count(
+    trainer: Any, buckets: Sequence[Bucket], before: Sequence[Bucket], counted_before: Counted | None = None
+) -> StageFlops:
     """FLOPs of micro-batches `buckets` and of a reference pass over `before`."""
     trainer.model.train()
+    known = counted_before or Counted()
     ran, once = Counter(buckets), Counter(before)
-    steps = FlopModel(ran, trainer.step_once)
+    steps = FlopModel(ran, trainer.step_once, known.steps)
     counted = steps.total(ran)
     in_loop = ran if trainer.has_reference and not before else Counter[Bucket]()
     seen = in_loop + once
-    reference = FlopModel(seen, trainer.reference_once).total(seen) if seen else None
+    reference = FlopModel(seen, trainer.reference_once, known.reference).total(seen) if seen else None
     ahead = reference.total if reference and once else 0
     expected, body, useful = _theory(trainer, ran, seen)
     return StageFlops(

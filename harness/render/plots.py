@@ -39,6 +39,8 @@ def render(report: Report, folder: Path) -> list[Path]:
             for ending, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
                 path = target / f"{figure.name}.{ending}"
                 drawn.savefig(path, metadata=metadata)
+                # The first file lays the figure out; the second takes it as it is.
+                drawn.set_layout_engine("none")
                 paths.append(path)
     return paths
 

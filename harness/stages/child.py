@@ -5,6 +5,7 @@ Reads `request.json`; writes `result.json` when all is done, or `error.json`, ne
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import logging
@@ -173,4 +174,10 @@ def _fail(folder: Path, error: StageError) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    # All is on disk. Taking torch apart again takes over a second a stage, so only what was
+    # registered for the end (temporary folders) runs, and the process ends.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

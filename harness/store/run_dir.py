@@ -168,7 +168,13 @@ class RunRoot:
         return texts
 
     def _rows(self, digest: str, file: str) -> list[dict[str, Any]]:
-        return read_jsonl(self.stage_folder(digest) / file)
+        path = self.stage_folder(digest) / file
+        try:
+            return read_jsonl(path)
+        except FileNotFoundError:
+            raise UserError(
+                "items of a score are gone", where=str(path), remedy="run the comparison again"
+            ) from None
 
 
 def read_record(folder: Path) -> ComparisonRecord:

@@ -86,6 +86,17 @@ def test_records_come_back_equal_and_latest_points_at_them(root: RunRoot) -> Non
         root.find_run("nope")
 
 
+def test_items_that_are_gone_are_one_message(root: RunRoot) -> None:
+    record = make_record(seeds=(0,))
+    score = Score(benchmark="b", metric="m", estimate=1.0, n=1, items_file="scores/b.jsonl")
+    results = {
+        **record.results,
+        "ev-orpo0": record.results["ev-orpo0"].model_copy(update={"scores": [score]}),
+    }
+    with pytest.raises(UserError, match=r"items of a score are gone; run the comparison again"):
+        root.read_items(record.model_copy(update={"results": results}))
+
+
 def test_unknown_fields_and_half_absent_figures_are_refused() -> None:
     with pytest.raises(ValueError, match="Extra inputs"):
         StageRequest.model_validate({**request().model_dump(), "surprise": 1})
