@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.evidence.pairs import arm_pairs
@@ -19,41 +19,63 @@ def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
     seed = view.seeds[0]
     cells = {"base": "base", **{arm: f"{arm}@{seed}" for arm in view.arms}}
     order = dict.fromkeys(item for cell in cells.values() for item in texts.get(cell, {}))
+    judges, contests = _judges(view), _contests(view)
     found = []
     for item in list(order)[:MOST]:
         rows = {arm: texts.get(cell, {}).get(item) for arm, cell in cells.items()}
         known = {arm: row for arm, row in rows.items() if row is not None}
         prompt = str(next(iter(known.values())).get("prompt", ""))
-        replies = tuple(_reply(view, arm, cells[arm], item, row) for arm, row in known.items())
-        found.append(Exchange(item, prompt, replies, _outcomes(view, cells, item)))
+        replies = tuple(
+            _reply(arm, view.items.get(cells[arm], {}), judges.get(cells[arm], {}), item, row)
+            for arm, row in known.items()
+        )
+        found.append(Exchange(item, prompt, replies, _outcomes(view, contests, cells, item)))
     return tuple(found)
 
 
-def _reply(view: ComparisonView, arm: str, cell: str, item: str, row: Mapping[str, Any]) -> Reply:
-    marks = {metric: table[item] for metric, table in view.items.get(cell, {}).items() if item in table}
-    judges = {
-        str(score.settings["judge"])
-        for (at, metric), (_, score) in view.written.items()
-        if at == cell and metric in marks and "judge" in score.settings
-    }
+def _judges(view: ComparisonView) -> dict[str, dict[str, str]]:
+    """Cell key -> metric -> who judged."""
+    found: dict[str, dict[str, str]] = {}
+    for (cell, metric), (_, score) in view.written.items():
+        if "judge" in score.settings:
+            found.setdefault(cell, {})[metric] = str(score.settings["judge"])
+    return found
+
+
+def _contests(view: ComparisonView) -> list[tuple[str, bool, str | None]]:
+    """Metrics that have a direction: name, whether higher is better, and the rival of a win rate."""
+    directed = [(metric, view.higher_is_better(metric)) for metric in view.metrics()]
+    return [(metric, higher, view.rival_of(metric)) for metric, higher in directed if higher is not None]
+
+
+def _reply(
+    arm: str,
+    tables: Mapping[str, Mapping[str, float]],
+    judges: Mapping[str, str],
+    item: str,
+    row: Mapping[str, Any],
+) -> Reply:
+    marks = {metric: table[item] for metric, table in tables.items() if item in table}
+    judged = sorted({judges[metric] for metric in marks if metric in judges})
     judgment = row.get("judgment")
     return Reply(
         arm,
         str(row.get("answer", "")),
         tuple(marks.items()),
-        ", ".join(sorted(judges)) or None,
+        ", ".join(judged) or None,
         None if judgment is None else str(judgment),
     )
 
 
-def _outcomes(view: ComparisonView, cells: Mapping[str, str], item: str) -> tuple[tuple[str, str], ...]:
-    """`a against b by metric` -> won, lost or tied, for metrics that have a direction."""
+def _outcomes(
+    view: ComparisonView,
+    contests: Sequence[tuple[str, bool, str | None]],
+    cells: Mapping[str, str],
+    item: str,
+) -> tuple[tuple[str, str], ...]:
+    """`a against b by metric` -> won, lost or tied."""
     found = {}
-    for metric in view.metrics():
-        higher = view.higher_is_better(metric)
-        if higher is None:
-            continue
-        rival = view.rival_of(metric)
+    for metric, higher, rival in contests:
         for a, b in arm_pairs(view):
             left = view.items.get(cells[a], {}).get(metric, {}).get(item)
             right = view.items.get(cells[b], {}).get(metric, {}).get(item)
