@@ -50,50 +50,67 @@ def duel(
     forward, backward = said[: len(pairs)], [_turned(p) for p in said[len(pairs) :]]
     means = [_mean(one, two) for one, two in zip(forward, backward, strict=True)]
     preferences = [{"preference": mean} for mean in means if mean is not None]
-    tail = metric.removeprefix("win_rate")
-    items = []
-    for (ours_one, theirs_one), mean, one, two in zip(pairs, means, forward, backward, strict=True):
-        longer = len(ours_one.text) - len(theirs_one.text)
-        items.append(
-            {
-                "id": ours_one.id,
-                "metrics": {
-                    metric: None if mean is None else mean - 1,
-                    f"length_difference{tail}": longer,
-                },
-                "preference_when_second": one,
-                "preference_when_first": two,
-                "prompt": ours_one.prompt,
-                "answer": ours_one.text,
-                "rival_answer": theirs_one.text,
-            }
-        )
-    asked = [(a, b) for a, b in zip(forward, backward, strict=True) if a is not None and b is not None]
+    length = f"length_difference{metric.removeprefix('win_rate')}"
+    items = [
+        _item(pair, metric, length, mean, one, two)
+        for pair, mean, one, two in zip(pairs, means, forward, backward, strict=True)
+    ]
     settings = {
         "judge": judge.name,
         "rival": rival,
-        "orders": "both, averaged",
-        "flip_rate": sum(_side(a) != _side(b) for a, b in asked) / len(asked) if asked else None,
-        "first_slot_rate": _first_slot_rate(asked),
-        "parse_failures": sum(p is None for p in [*forward, *backward]),
-        "judgments": 2 * len(pairs),
+        **_orders(forward, backward),
         **usage_of(judge, before),
         **_length_controlled(pairs, means, cell, rival),
     }
-    name = f"alpaca_eval.{cell}.{metric}"
     scores = scores_of_items(
         "alpaca_eval",
         items,
         out,
-        file=name,
+        file=f"alpaca_eval.{cell}.{metric}",
         settings=settings,
         absent=UNREADABLE,
-        neutral=[f"length_difference{tail}"],
+        neutral=[length],
     )
     if not preferences:
         return scores
     rate = float(get_winrate(preferences)["win_rate"]) / 100
     return [s.model_copy(update={"estimate": rate}) if s.metric == metric else s for s in scores]
+
+
+def _item(
+    pair: tuple[Answer, Answer],
+    metric: str,
+    length: str,
+    mean: float | None,
+    second: float | None,
+    first: float | None,
+) -> dict[str, Any]:
+    """One prompt; `second` and `first` are the preferences where our answer stood there."""
+    ours, theirs = pair
+    return {
+        "id": ours.id,
+        "metrics": {
+            metric: None if mean is None else mean - 1,
+            length: len(ours.text) - len(theirs.text),
+        },
+        "preference_when_second": second,
+        "preference_when_first": first,
+        "prompt": ours.prompt,
+        "answer": ours.text,
+        "rival_answer": theirs.text,
+    }
+
+
+def _orders(forward: list[float | None], backward: list[float | None]) -> dict[str, Any]:
+    """How far the two orders agree, and what could not be read."""
+    asked = [(a, b) for a, b in zip(forward, backward, strict=True) if a is not None and b is not None]
+    return {
+        "orders": "both, averaged",
+        "flip_rate": sum(_side(a) != _side(b) for a, b in asked) / len(asked) if asked else None,
+        "first_slot_rate": _first_slot_rate(asked),
+        "parse_failures": sum(p is None for p in [*forward, *backward]),
+        "judgments": len(forward) + len(backward),
+    }
 
 
 def _mean(*preferences: float | None) -> float | None:

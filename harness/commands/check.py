@@ -12,6 +12,8 @@ from harness.errors import UserError
 from harness.evidence.claims import judged
 from harness.pipeline.claims import SHIPPED, load_claims
 
+WORDS = ("supported", "contradicted", "not separable", "not measured")
+
 
 def run(run_name: str, claims: Path | None, *, out: Path) -> int:
     """Print every claim with its verdict; 1 where the run contradicts one."""
@@ -36,6 +38,3 @@ def run(run_name: str, claims: Path | None, *, out: Path) -> int:
     counts = {word: sum(v.startswith(word) for v in verdicts) for word in WORDS}
     console.print(", ".join(f"{count} {word}" for word, count in counts.items()), highlight=False)
     return 1 if counts["contradicted"] else 0
-
-
-WORDS = ("supported", "contradicted", "not separable", "not measured")

@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.view import open_run
 from harness.errors import UserError
 from harness.evidence.power import Power, plan_power
 from harness.evidence.view import ComparisonView
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
-from harness.store.run_dir import RunRoot, read_record
 
 
 def run(comparison: str | None, overrides: Overrides, *, out: Path, like: str) -> int:
@@ -35,15 +35,12 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path, like: str) -
 
 def _earlier(out: Path, like: str) -> ComparisonView | None:
     """The run to learn the spread from; none is no mistake unless it was named."""
-    root = RunRoot(out)
     try:
-        folder = root.find_run(like)
+        return open_run(like, out)[1]
     except UserError:
         if like != "latest":
             raise
         return None
-    record, home = read_record(folder), RunRoot(folder.parent)
-    return ComparisonView(record, home.read_items(record), home.read_series(record))
 
 
 def _table(found: list[Power], seeds: int) -> Table:

@@ -13,13 +13,12 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from harness import registry
-from harness.commands.view import open_run
+from harness.commands.view import open_run, view_of
 from harness.errors import UserError
 from harness.evidence.exchanges import exchanges
 from harness.evidence.many import many_report
 from harness.evidence.mixing import forbidden
 from harness.evidence.report import build_report
-from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import load_claims
 from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
@@ -98,7 +97,7 @@ def write(record: ComparisonRecord, root: RunRoot) -> Path:
                 where=str(root.stage_folder(digest)),
                 remedy="run the comparison again",
             )
-    view = ComparisonView(record, root.read_items(record), root.read_series(record))
+    view = view_of(record, root)
     changed = changed_since(record)
     report = build_report(view, load_claims(), [changed] if changed else [])
     texts = root.read_texts(record, view.seeds[0])

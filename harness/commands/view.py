@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.evidence.view import ComparisonView
+from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot, read_record
 
 
@@ -12,4 +13,9 @@ def open_run(name: str, out: Path) -> tuple[RunRoot, ComparisonView]:
     """The root that holds a run given by id, folder or `latest`, and its view."""
     folder = RunRoot(out).find_run(name)
     record, root = read_record(folder), RunRoot(folder.parent)
-    return root, ComparisonView(record, root.read_items(record), root.read_series(record))
+    return root, view_of(record, root)
+
+
+def view_of(record: ComparisonRecord, root: RunRoot) -> ComparisonView:
+    """A record with its items and series."""
+    return ComparisonView(record, root.read_items(record), root.read_series(record))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from harness.evidence.cells import estimate_cell
 from harness.evidence.costs import TIMED, arm_cost, cost_ratio, memory_kind
 from harness.evidence.estimate import ITEMS_TARGET, LEVEL, RUNS_TARGET, Estimate, mean_interval
 from harness.evidence.pairs import HOST_MEMORY, score_evidence
 from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
-from harness.pipeline.claims import COSTS, COUNTED, RISES, SETTINGS, Claim
+from harness.pipeline.claims import COUNTED, RISES, SETTINGS, Claim
+from harness.pipeline.spec import COSTS
 from harness.records import StageResult
 from harness.tables import Cell, Table
 
@@ -31,9 +33,7 @@ def claims_table(view: ComparisonView, claims: Sequence[Claim]) -> Table | None:
             continue
         estimate, said = judged(view, claim)
         sources = tuple(d for arm in (claim.a, claim.b) if arm in view.arms for d in _stages(view, arm))
-        found = Cell(
-            estimate.value, "number", estimate.low, estimate.high, 3, reason=estimate.reason, sources=sources
-        )
+        found = estimate_cell(estimate, sources)
         words = claim.statement + (f" ({claim.scope})" if claim.scope else "")
         source = claim.source + (f". {claim.note}" if claim.note else "")
         rows.append(

@@ -19,7 +19,7 @@ def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
     seed = view.seeds[0]
     cells = {"base": "base", **{arm: f"{arm}@{seed}" for arm in view.arms}}
     order = dict.fromkeys(item for cell in cells.values() for item in texts.get(cell, {}))
-    judges, contests = _judges(view), _contests(view)
+    judges, contests, pairs = _judges(view), _contests(view), arm_pairs(view)
     found = []
     for item in list(order)[:MOST]:
         rows = {arm: texts.get(cell, {}).get(item) for arm, cell in cells.items()}
@@ -29,7 +29,7 @@ def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
             _reply(arm, view.items.get(cells[arm], {}), judges.get(cells[arm], {}), item, row)
             for arm, row in known.items()
         )
-        found.append(Exchange(item, prompt, replies, _outcomes(view, contests, cells, item)))
+        found.append(Exchange(item, prompt, replies, _outcomes(view, contests, pairs, cells, item)))
     return tuple(found)
 
 
@@ -70,13 +70,14 @@ def _reply(
 def _outcomes(
     view: ComparisonView,
     contests: Sequence[tuple[str, bool, str | None]],
+    pairs: Sequence[tuple[str, str]],
     cells: Mapping[str, str],
     item: str,
 ) -> tuple[tuple[str, str], ...]:
     """`a against b by metric` -> won, lost or tied."""
     found = {}
     for metric, higher, rival in contests:
-        for a, b in arm_pairs(view):
+        for a, b in pairs:
             left = view.items.get(cells[a], {}).get(metric, {}).get(item)
             right = view.items.get(cells[b], {}).get(metric, {}).get(item)
             if rival is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from harness.evidence.cells import estimate_cell
 from harness.evidence.costs import arm_cost, cost_ratio
 from harness.evidence.questions import answers
 from harness.evidence.tables import score_cell
@@ -37,8 +38,7 @@ def macros(view: ComparisonView) -> tuple[Macro, ...]:
             found.append(Macro(name_of(arm, metric), score_cell(view, arm, metric)))
     for one in answers(view):
         words = name_of(one.a, "against", one.b, one.quantity)
-        value = one.estimate
-        cell = Cell(value.value, "number", value.low, value.high, 3, reason=value.reason, sources=one.sources)
+        cell = estimate_cell(one.estimate, one.sources)
         found += [Macro(words, cell), Macro(f"{words}Verdict", Cell(one.verdict, sources=one.sources))]
     return tuple({macro.name: macro for macro in found}.values())
 
@@ -52,7 +52,7 @@ def _costs(view: ComparisonView, arm: str) -> list[Macro]:
             whole = arm_cost(view, view.cost_reference, quantity)
             ratio = cost_ratio(view, arm, view.cost_reference, quantity)
             sources = tuple(dict.fromkeys((*own.sources, *whole.sources)))
-            cell = Cell(ratio.value, "number", ratio.low, ratio.high, 2, reason=ratio.reason, sources=sources)
+            cell = estimate_cell(ratio, sources, digits=2)
             found.append(Macro(name_of(arm, f"{word}Ratio"), cell))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.evidence.cells import estimate_cell
 from harness.evidence.costs import arm_cost, cost_ratio
 from harness.evidence.data import comparison_data
 from harness.evidence.mixing import same_device
@@ -85,9 +86,7 @@ def _ratios(views: Sequence[ComparisonView], arms: Sequence[str], quantity: str,
                 continue
             ratio = cost_ratio(view, arm, view.cost_reference, quantity)
             sources = arm_cost(view, arm, quantity).sources
-            cells.append(
-                Cell(ratio.value, "percent", ratio.low, ratio.high, 1, reason=ratio.reason, sources=sources)
-            )
+            cells.append(estimate_cell(ratio, sources, "percent", 1))
         rows.append((*_label(view), *cells))
     title = f"Relative {name}, of {views[0].cost_reference}"
     return Table(f"runs_relative_{quantity}", title, (*LABELS, *arms), tuple(rows))
@@ -124,9 +123,7 @@ def differences_table(views: Sequence[ComparisonView], metrics: Sequence[str]) -
             word = one.verdict.partition(" at n")[0]
             tally = counts.setdefault(quantity, {})
             tally[word] = tally.get(word, 0) + 1
-            shown = Cell(
-                value.value, "number", value.low, value.high, 3, reason=value.reason, sources=one.sources
-            )
+            shown = estimate_cell(value, one.sources)
             rows.append((Cell(quantity), *_label(view), shown, Cell(one.verdict)))
     told = "; ".join(
         f"{quantity}: " + ", ".join(f"{n} {word}" for word, n in tally.items())

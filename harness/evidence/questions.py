@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.evidence.cells import estimate_cell
 from harness.evidence.estimate import Estimate
 from harness.evidence.margins import ONE_SIDED, SAME, MarginTests, against_margin, holm
 from harness.evidence.pairs import Evidence, cost_evidence, score_evidence
@@ -186,22 +187,12 @@ def questions_table(view: ComparisonView, found: Sequence[Answer]) -> Table | No
         return None
     rows = []
     for one in found:
-        estimate = one.estimate
-        digits = 3
         rows.append(
             (
                 Cell(one.quantity),
                 Cell(one.a),
                 Cell(one.b),
-                Cell(
-                    estimate.value,
-                    "number",
-                    estimate.low,
-                    estimate.high,
-                    digits,
-                    reason=estimate.reason,
-                    sources=one.sources,
-                ),
+                estimate_cell(one.estimate, one.sources),
                 Cell(one.margin, "number", digits=3, reason="no margin was set"),
                 Cell(one.p, "number", digits=4, reason="no test", sources=one.sources),
                 Cell(one.p_not_worse, "number", digits=4, reason="no test", sources=one.sources),

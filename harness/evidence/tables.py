@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.evidence.categories import gradings
+from harness.evidence.cells import estimate_cell
 from harness.evidence.costs import QUANTITIES, arm_cost, cost_ratio, memory_name
 from harness.evidence.estimate import ITEMS_TARGET
 from harness.evidence.labels import marked
@@ -77,7 +78,7 @@ def _relative(view: ComparisonView, arm: str) -> Cell:
     own, whole = (arm_cost(view, a, "wall_seconds") for a in (arm, view.cost_reference))
     sources = tuple(dict.fromkeys((*own.sources, *whole.sources)))
     ratio = cost_ratio(view, arm, view.cost_reference, "wall_seconds")
-    return Cell(ratio.value, "percent", ratio.low, ratio.high, 1, reason=ratio.reason, sources=sources)
+    return estimate_cell(ratio, sources, "percent", 1)
 
 
 def _rival(view: ComparisonView) -> str:
@@ -158,8 +159,7 @@ def _over_items(e: Evidence) -> Cell:
     """The two-level interval, for scores over several seeds."""
     if e.both is None:
         return Cell(None, reason="a cost, or one seed")
-    value = e.both
-    return Cell(value.value, "number", value.low, value.high, 3, reason=value.reason, sources=e.sources)
+    return estimate_cell(e.both, e.sources)
 
 
 def evidence_table(view: ComparisonView, evidence: Sequence[Evidence]) -> Table:

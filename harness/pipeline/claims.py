@@ -7,12 +7,11 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec import COSTS, SpecModel
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import read
 
 SHIPPED = Path(__file__).resolve().parents[2] / "reports" / "claims"
-COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
 COUNTED = ("sequences_forwarded_per_pair", "reference_sequences_per_pair", "models_in_memory")
 SETTINGS = ("stage_settings", "data_sets")
 RISES = ("logp_chosen_rise", "logp_rejected_rise", "log_odds_margin_late_rise")

@@ -10,11 +10,10 @@ from harness import registry
 from harness.errors import UserError, unknown_name
 from harness.pipeline._parity_checks import CHECKS
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
-from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
+from harness.pipeline.spec import COSTS, ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
 
-COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
 SHIPPED = Path(__file__).resolve().parents[2] / "pipelines"
 
 

@@ -72,7 +72,9 @@ def test_causal_attention_counts_all_scores() -> None:
 
 
 def test_a_custom_kernel_of_unknown_cost_is_listed() -> None:
-    @torch.library.custom_op("orpo_harness_test::mystery", mutates_args=())
+    from torch import library
+
+    @library.custom_op("orpo_harness_test::mystery", mutates_args=())
     def mystery(x: torch.Tensor) -> torch.Tensor:
         return x.clone()
 
