@@ -1,0 +1,68 @@
+"""The smallest records: a measured figure, a score, and where a stage ran."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Unit = Literal["s", "B", "FLOP", "J", "1", "token", "pair", "step"]
+StageKind = Literal["prepare", "check", "rehearse", "train", "evaluate", "judge"]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Measurement(Record):
+    """One measured figure. `value` is None exactly when `reason` says why it is absent."""
+
+    quantity: str
+    value: float | int | None
+    unit: Unit
+    scope: str
+    source: str
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _absent_needs_a_reason(self) -> Measurement:
+        if (self.value is None) != (self.reason is not None):
+            raise ValueError(f"{self.quantity}: a value or a reason for its absence, not both or none")
+        return self
+
+
+class Score(Record):
+    """One metric of one benchmark for one cell.
+
+    `items_file` is relative to the stage's folder and holds one JSON object a line with `id` and
+    `metrics` (name -> number); `estimate` is the mean over its items unless `settings` says else.
+    `higher_is_better` is None where neither direction is better.
+    """
+
+    benchmark: str
+    metric: str
+    estimate: float | None
+    n: int
+    higher_is_better: bool | None = True
+    items_file: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    reason: str | None = None
+
+
+class Environment(Record):
+    """Where a stage ran. Absent facts are None."""
+
+    device: Literal["cpu", "cuda"]
+    device_name: str
+    gpu_uuid: str | None = None
+    driver: str | None = None
+    cpu_count: int
+    host_memory_bytes: int
+    python: str
+    versions: dict[str, str]
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    lock_digest: str | None = None
+    details: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,25 @@
+"""What a training method says of itself, recorded in every run that uses it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.records.base import Record
+from harness.records.citation import Citation
+
+
+class Method(Record):
+    """A method's `ABOUT`.
+
+    `data`: whether it learns from chosen answers alone or from pairs. `sequences_per_pair`: how many
+    sequences go forward and backward for one pair. `reference`: whether the loss reads a frozen
+    model's log-probs, which forwards as many sequences again without a gradient.
+    """
+
+    title: str
+    cites: tuple[Citation, ...] = ()
+    data: Literal["chosen", "pairs"]
+    reference: bool
+    sequences_per_pair: Annotated[int, Field(gt=0)]

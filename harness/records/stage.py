@@ -1,0 +1,74 @@
+"""What a stage is asked and what it answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from harness.records.base import Environment, Measurement, Record, Score, StageKind
+from harness.records.prepared import PrepareFacts, ReplayFacts
+from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts
+from harness.records.training import RehearseFacts, TrainFacts
+from harness.records.upgrade import facts_of_version_1
+
+Facts = Annotated[
+    PrepareFacts | ReplayFacts | CheckFacts | RehearseFacts | TrainFacts | EvaluateFacts | JudgeFacts,
+    Field(discriminator="kind"),
+]
+
+
+class StageRequest(Record):
+    """What the parent asks of a child process; stands as `request.json` in the stage's folder."""
+
+    schema_version: Literal[1] = 1
+    digest: str
+    kind: StageKind
+    name: str
+    seed: int
+    config: dict[str, Any]
+    inputs: dict[str, str] = Field(default_factory=dict)
+
+
+class StageResult(Record):
+    """What a child process did; `result.json`, written last and at once.
+
+    `facts` feed the parity audit and the report; `outputs` are paths relative to the folder. Results
+    of version 1, whose facts were a plain dict, are read as version 2.
+    """
+
+    schema_version: Literal[2] = 2
+    digest: str
+    kind: StageKind
+    name: str
+    seed: int
+    started_at: str
+    finished_at: str
+    environment: Environment
+    ledger: list[Measurement] = Field(default_factory=list)
+    scores: list[Score] = Field(default_factory=list)
+    facts: Facts
+    outputs: dict[str, str] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _facts_of_version_1(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("schema_version") == 1:
+            facts = facts_of_version_1(data["kind"], data.get("facts") or {})
+            return {**data, "schema_version": 2, "facts": facts}
+        return data
+
+    def measured(self, quantity: str) -> Measurement | None:
+        """The ledger's entry for `quantity`, or None if the stage wrote none."""
+        return next((m for m in self.ledger if m.quantity == quantity), None)
+
+
+class StageError(Record):
+    """Why a child process ended without a result; `error.json`."""
+
+    kind: Literal["user", "failure", "interrupted"]
+    message: str
+    fact: str | None = None
+    remedy: str | None = None
+    where: str | None = None

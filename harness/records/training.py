@@ -1,0 +1,212 @@
+"""What a training stage, and its rehearsal, find out: for the parity audit, the forecast, the report.
+
+A field that is None does not apply to the stage (no reference, no adapters, no rejected answers, no
+NLL in the loss), or a record of version 1 lacks it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from harness.records.base import Record
+from harness.records.method import Method
+
+
+class Implementation(StrEnum):
+    """Who computes a stage's loss: the one trainer that all methods share, or a trainer of its own."""
+
+    MATCHED = "matched"
+    STOCK = "trl"
+    OWN = "own"
+
+
+class ReferenceMode(StrEnum):
+    """When the reference scores the pairs, and through which weights."""
+
+    IN_LOOP = "in_loop"
+    PRECOMPUTED = "precomputed"
+    ADAPTER_OFF = "adapter_off"
+
+
+class ReferenceHolder(StrEnum):
+    """Where the reference's weights stand while the policy trains."""
+
+    COPY = "frozen_copy"
+    ADAPTER = "frozen_adapter"
+    BASE = "adapter_off"
+    NOWHERE = "computed_before"
+
+
+class LearningRateSource(StrEnum):
+    """Whether the comparison set the learning rate or a library did."""
+
+    CONFIG = "config"
+    LIBRARY = "library default"
+
+
+class HeadKind(StrEnum):
+    """How log-probs are computed from hidden states."""
+
+    CHUNKED = "chunked"
+    FULL_LOGITS = "full logits"
+    FUSED = "fused"
+
+
+class ReferenceFacts(Record):
+    """`weights` is a fingerprint, comparable with the policy's `weights_at_start`."""
+
+    mode: ReferenceMode
+    holder: ReferenceHolder
+    weights: str | None = None
+
+
+class HeadFacts(Record):
+    """The log-prob head of a stage and the check of its first batch against the model's own logits.
+
+    `difference` is the largest absolute difference of a log-prob, `tolerance` what was accepted;
+    beyond it full logits were used and `reason` says so.
+    """
+
+    kind: HeadKind
+    chunk_positions: int | None = None
+    difference: float | None = None
+    tolerance: float | None = None
+    reason: str | None = None
+
+
+class BatchFacts(Record):
+    """What the data loader yields in the first epoch. Digests are of token ids without padding."""
+
+    chosen_ids: str | None = None
+    chosen_scored: str | None = None
+    rejected_ids: str | None = None
+    pairs: int | None = None
+    stop_learned: float | None = None
+    doubled_bos: int | None = None
+    longest_chosen: int | None = None
+    longest_rejected: int | None = None
+    tokens_real: int | None = None
+    tokens_padded: int | None = None
+    padding: Literal["left", "right"] | None = None
+
+
+class LoraFacts(Record):
+    """The adapters that were trained."""
+
+    r: int
+    alpha: float
+    dropout: float
+    target_modules: str | list[str]
+
+
+class SequenceFacts(Record):
+    """Sequences by the models' own hooks: in the steps, with a gradient, and once before them."""
+
+    forwarded_per_pair: float
+    with_gradient_per_pair: float | None = None
+    once_per_pair: float | None = None
+
+
+class TrainFacts(Record):
+    """Settings as the trainer has them, data as its loader yields it, weights as they are."""
+
+    kind: Literal["train"] = "train"
+    about: Method | None = None
+    implementation: Implementation | None = None
+    dtype: str | None = None
+    attention: str | None = None
+    optimizer: str | None = None
+    schedule: str | None = None
+    learning_rate: float | None = None
+    learning_rate_source: LearningRateSource | None = None
+    epochs: float | None = None
+    max_steps: int | None = None
+    effective_batch_pairs: int | None = None
+    micro_batch_pairs: int | None = None
+    gradient_checkpointing: bool | None = None
+    tuning: Literal["full", "lora"] | None = None
+    lora: LoraFacts | None = None
+    quantization: str | None = None
+    max_length: int | None = None
+    tokenizer_digest: str | None = None
+    chat_template_digest: str | None = None
+    trainable_parameters: int | None = None
+    parameters: int | None = None
+    nll_scope: str | None = None
+    head: HeadFacts | None = None
+    reference: ReferenceFacts | None = None
+    ids_in_order: str | None = None
+    batches: BatchFacts | None = None
+    weights_at_start: str | None = None
+    weights_at_end: str | None = None
+    seed: int | None = None
+    first_loss: float | None = None
+    probe_first: dict[str, float] | None = None
+    probe_last: dict[str, float] | None = None
+    sequences: SequenceFacts | None = None
+    flops_unknown_ops: list[str] = Field(default_factory=list)
+    flops_counted_by: str | None = None
+
+
+class TimedSteps(Record):
+    """The micro-batches that a rehearsal timed, in order, and what each step took around them."""
+
+    micro_batch_seconds: list[float]
+    micro_batch_flops: list[int]
+    around_seconds: list[float]
+
+
+class Prediction(Record):
+    """What a rehearsal foretells of the whole stage: seconds, bytes, FLOPs, tokens, pairs.
+
+    `seconds_low` and `seconds_high` bound the 95% interval of the timed steps' spread;
+    `flops_before` are those of a reference pass before the first step.
+    """
+
+    steps: int
+    pairs: int
+    tokens_real: int
+    tokens_padded: int
+    flops: int
+    flops_before: int
+    reference_flops: int | None = None
+    flops_theory: float
+    body_flops: float
+    useful_flops: float
+    seconds: float
+    seconds_low: float
+    seconds_high: float
+    seconds_of_parts: dict[str, float]
+    timed_micro_batches: int
+    timed: TimedSteps
+    checkpoint_bytes: int
+    flops_unknown_ops: list[str] = Field(default_factory=list)
+    flops_counted_by: str | None = None
+    peak_memory_bytes: int | None = None
+    host_growth_bytes: int | None = None
+    device_bytes: int | None = None
+
+
+class DevicePeak(Record):
+    """What MFU is a share of, or why there is none."""
+
+    flops_per_second: float | None
+    source: str | None
+    reason: str | None
+
+
+class RehearseFacts(Record):
+    """A few steps of a stage: what it would record, and what it foretells.
+
+    Both are None where the steps did not fit the device's memory.
+    """
+
+    kind: Literal["rehearse"] = "rehearse"
+    stage: TrainFacts | None = None
+    prediction: Prediction | None = None
+    peak: DevicePeak | None = None
+    out_of_memory: bool = False
+    device_bytes: int | None = None
