@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from harness.benchmarks._prompts import test_prompts
 from harness.errors import UserError
 from harness.generate import LoadedModel
 from harness.pipeline.spec import GenerationSpec, SpecModel
-from harness.records import Score
+from harness.records import PrepareFacts, Score, StageResult
 
 
 class Config(SpecModel):
@@ -45,8 +44,9 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
 
 
 def _base(prepared: Path) -> tuple[str, str | None]:
-    facts = json.loads((prepared / "result.json").read_text(encoding="utf-8"))["facts"]
-    return str(facts["model_path"]), facts.get("model_revision")
+    result = StageResult.model_validate_json((prepared / "result.json").read_text(encoding="utf-8"))
+    facts = result.facts_as(PrepareFacts)
+    return str(facts.model_path), facts.model_revision
 
 
 def _kl(config: Config, model: LoadedModel, base: LoadedModel, prepared: Path, out: Path) -> list[Score]:

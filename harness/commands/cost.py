@@ -17,8 +17,10 @@ from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison
 from harness.pipeline.overrides import Overrides
-from harness.records import Plan
+from harness.records import Plan, Prediction
 from harness.store.run_dir import RunRoot
+
+MEMORY = ("peak_memory_bytes", "host_growth_bytes")
 
 
 def run(
@@ -43,9 +45,7 @@ def run(
     return 0
 
 
-def arm_costs(
-    plan: Plan, found: Mapping[str, Mapping[str, Any]], *, reference: str
-) -> dict[str, dict[str, Any]]:
+def arm_costs(plan: Plan, found: Mapping[str, Prediction], *, reference: str) -> dict[str, dict[str, Any]]:
     """Each arm's predicted totals at one seed: sums over its stages, of memory the maximum.
 
     The stages' intervals are taken as independent, so their half-widths add in squares.
@@ -56,12 +56,12 @@ def arm_costs(
             total = arms.setdefault(
                 arm, {"seconds": 0.0, "variance": 0.0, "flops": 0, "memory": {}, "stages": []}
             )
-            total["seconds"] += prediction["seconds"]
-            total["variance"] += (prediction["seconds_high"] - prediction["seconds"]) ** 2
-            total["flops"] += prediction["flops"]
+            total["seconds"] += prediction.seconds
+            total["variance"] += (prediction.seconds_high - prediction.seconds) ** 2
+            total["flops"] += prediction.flops
             total["stages"].append(digest)
-            for key in ("peak_memory_bytes", "host_growth_bytes"):
-                value = prediction.get(key)
+            for key in MEMORY:
+                value = getattr(prediction, key)
                 if value is not None:
                     total["memory"][key] = max(value, total["memory"].get(key, 0))
     for total in arms.values():
@@ -83,7 +83,8 @@ def _arm_table(
     for arm, total in arms.items():
         interval = f"{total['seconds']:,.4g} [{total['seconds_low']:,.4g}, {total['seconds_high']:,.4g}]"
         relative = "not measured" if total["relative"] is None else f"{total['relative']:.1%}"
-        row = [arm, interval, f"{total['flops'] / 1e12:,.4g} TFLOP", memory_text(total["memory"]), relative]
+        memory = memory_text(*(total["memory"].get(key) for key in MEMORY))
+        row = [arm, interval, f"{total['flops'] / 1e12:,.4g} TFLOP", memory, relative]
         if rates:
             row.append(f"{total['flops'] / (float(peak_tflops or 1) * 1e12 * float(mfu or 1)):,.4g}")
         table.add_row(*row)
@@ -103,7 +104,7 @@ def _write(execution: Execution, arms: Mapping[str, Any]) -> Path:
         digest: {
             "stage": execution.plan.stages[digest].config["stage"],
             "arms": execution.plan.stages[digest].config["arms"],
-            "prediction": found,
+            "prediction": found.model_dump(mode="json"),
         }
         for digest, found in predictions(execution).items()
     }

@@ -24,6 +24,6 @@ def run(source: str, *, model: str, sets: tuple[str, ...]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         config = PrepareConfig(model=model, data=spec)
         facts = prepare(config, Path(folder), lambda done, total, metrics: None)
-    shown = {k: facts[k] for k in ("chat_template_source", "stop_token_ids", "max_length")}
-    print(json.dumps({**shown, **facts["statistics"]}, indent=1))
+    shown = facts.model_dump(include={"chat_template_source", "stop_token_ids", "max_length"})
+    print(json.dumps({**shown, **facts.statistics.model_dump()}, indent=1))
     return 0

@@ -10,6 +10,7 @@ from rich.table import Table
 from harness.commands.execute import Execution
 from harness.commands.ready import does_not_fit, predictions
 from harness.errors import UserError
+from harness.records import CheckFacts, RehearseFacts
 
 CHECKPOINT_ROOM = 1.1
 HEADINGS = ("stage", "arms", "runs", "steps", "FLOPs a run", "seconds a run", "peak memory")
@@ -19,10 +20,8 @@ def forecast(execution: Execution, console: Console) -> None:
     """Print what is to come; raises UserError where it does not fit this machine."""
     check_memory(execution)
     missing = _missing(execution)
-    seconds = sum(p["seconds"] * missing[d] for d, p in predictions(execution).items())
-    disk = sum(
-        p["checkpoint_bytes"] * missing[d] * CHECKPOINT_ROOM for d, p in predictions(execution).items()
-    )
+    seconds = sum(p.seconds * missing[d] for d, p in predictions(execution).items())
+    disk = sum(p.checkpoint_bytes * missing[d] * CHECKPOINT_ROOM for d, p in predictions(execution).items())
     if sum(missing.values()):
         console.print(prediction_table(execution, missing, title="Still to train"))
         console.print(
@@ -40,22 +39,21 @@ def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) 
         table.add_column(heading, justify="left" if heading in ("stage", "arms") else "right")
     for digest, found in predictions(execution).items():
         config = execution.plan.stages[digest].config
-        low, high = found["seconds_low"], found["seconds_high"]
+        low, high = found.seconds_low, found.seconds_high
         table.add_row(
             config["stage"],
             ", ".join(config["arms"]),
             str(runs[digest]),
-            f"{found['steps']:,}",
-            f"{found['flops'] / 1e12:,.4g} TFLOP",
-            f"{found['seconds']:,.4g} [{low:,.4g}, {high:,.4g}]",
-            memory_text(found),
+            f"{found.steps:,}",
+            f"{found.flops / 1e12:,.4g} TFLOP",
+            f"{found.seconds:,.4g} [{low:,.4g}, {high:,.4g}]",
+            memory_text(found.peak_memory_bytes, found.host_growth_bytes),
         )
     return table
 
 
-def memory_text(prediction: dict[str, Any]) -> str:
+def memory_text(peak: int | None, growth: int | None) -> str:
     """VRAM on a GPU; growth of the host's memory elsewhere."""
-    peak, growth = prediction.get("peak_memory_bytes"), prediction.get("host_growth_bytes")
     if peak is not None:
         return f"{peak / 2**30:.2f} GiB VRAM"
     return f"{growth / 2**30:.2f} GiB above imports" if growth is not None else "not measured"
@@ -75,13 +73,15 @@ def _missing(execution: Execution) -> dict[str, int]:
 def check_memory(execution: Execution) -> None:
     """Raise UserError with the setting that fits where a rehearsal did not."""
     for digest in execution.plan.rehearsals:
-        if does_not_fit(execution.results[digest].facts):
+        if does_not_fit(execution.results[digest].facts_as(RehearseFacts)):
             raise _too_large(execution.plan.stages[digest].config)
 
 
 def _check_disk(execution: Execution, needed: float) -> None:
     check = execution.plan.check
-    free = execution.results[check].facts["free_disk_bytes"] if check in execution.results else None
+    if check is None or check not in execution.results:
+        return
+    free = execution.results[check].facts_as(CheckFacts).free_disk_bytes
     if free is not None and needed > free:
         raise UserError(
             f"the models need {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free",

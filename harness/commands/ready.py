@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -21,7 +20,7 @@ from harness.pipeline.overrides import Overrides
 from harness.pipeline.parity import audit_before, violations
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
-from harness.records import ParityCheck, Plan
+from harness.records import ParityCheck, Plan, Prediction, RehearseFacts
 from harness.store.run_dir import RunRoot
 
 MEMORY_SHARE = 0.97
@@ -76,23 +75,22 @@ def audit_now(execution: Execution) -> list[ParityCheck]:
     return audit_before(execution.plan, execution.results)
 
 
-def predictions(execution: Execution) -> dict[str, Any]:
+def predictions(execution: Execution) -> dict[str, Prediction]:
     """What each rehearsal foretold, by its digest; those that did not fit are missing."""
-    found = {d: execution.results[d].facts.get("prediction") for d in execution.plan.rehearsals}
+    found = {d: execution.results[d].facts_as(RehearseFacts).prediction for d in execution.plan.rehearsals}
     return {digest: prediction for digest, prediction in found.items() if prediction is not None}
 
 
 def too_large(execution: Execution) -> bool:
     """Whether some rehearsal did not fit the GPU."""
-    return any(does_not_fit(execution.results[d].facts) for d in execution.plan.rehearsals)
+    return any(does_not_fit(execution.results[d].facts_as(RehearseFacts)) for d in execution.plan.rehearsals)
 
 
-def does_not_fit(facts: dict[str, Any]) -> bool:
+def does_not_fit(facts: RehearseFacts) -> bool:
     """Whether a rehearsal ran out of the GPU's memory, or left none to spare."""
-    if facts.get("out_of_memory"):
+    if facts.prediction is None:
         return True
-    prediction = facts["prediction"]
-    peak, device = prediction.get("peak_memory_bytes"), prediction.get("device_bytes")
+    peak, device = facts.prediction.peak_memory_bytes, facts.prediction.device_bytes
     return peak is not None and device is not None and peak > MEMORY_SHARE * device
 
 

@@ -19,9 +19,12 @@ from harness.measure.environment import collect
 from harness.pipeline.plan import digest_of
 from harness.records import (
     ComparisonRecord,
+    Facts,
+    JudgeFacts,
     Plan,
     PlannedCell,
     PlannedStage,
+    ReplayFacts,
     Score,
     StageKind,
     StageRequest,
@@ -62,9 +65,9 @@ def _replay(folder: Path, root: RunRoot, name: str, baseline: str | None) -> Com
     arms = list(dict.fromkeys(cell.partition("@")[0] for cell in scores))
     if baseline is not None and baseline not in arms:
         raise UserError(f'unknown arm "{baseline}"', where="--baseline", remedy=f"known: {', '.join(arms)}")
-    facts: dict[StageKind, dict[str, Any]] = {
-        "prepare": {"random_weights": False, "source": str(folder), "replayed": True},
-        "judge": {"cells": {c: [s.model_dump(mode="json") for s in found] for c, found in scores.items()}},
+    facts: dict[StageKind, Facts] = {
+        "prepare": ReplayFacts(source=str(folder)),
+        "judge": JudgeFacts(cells=scores),
     }
     results = {digests[kind]: _result(stages[kind], facts[kind], began) for kind in digests}
     for digest, result in results.items():
@@ -141,7 +144,7 @@ def _request(stage: PlannedStage) -> StageRequest:
     return StageRequest(digest=stage.digest, kind=stage.kind, name=stage.name, seed=0, config=stage.config)
 
 
-def _result(stage: PlannedStage, facts: dict[str, Any], began: str) -> StageResult:
+def _result(stage: PlannedStage, facts: Facts, began: str) -> StageResult:
     return StageResult(
         digest=stage.digest,
         kind=stage.kind,

@@ -18,6 +18,7 @@ from harness.data.template import Template, apply_choice, digests_of
 from harness.data.tokenise import Tokenised, tokenise
 from harness.errors import UserError
 from harness.pipeline.spec import DataSpec, SpecModel
+from harness.records import PrepareFacts, SftStatistics
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -31,7 +32,7 @@ class PrepareConfig(SpecModel):
     sft_data: dict[str, DataSpec] = Field(default_factory=dict)
 
 
-def prepare(config: PrepareConfig, out: Path, progress: Progress) -> dict[str, Any]:
+def prepare(config: PrepareConfig, out: Path, progress: Progress) -> PrepareFacts:
     """Write `train.parquet`, `test.parquet`, `tokenizer/` and `statistics.json`; return facts.
 
     An arm's own SFT data becomes `sft_<arm>.parquet`, random weights `base_model/`. Raises
@@ -51,15 +52,15 @@ def prepare(config: PrepareConfig, out: Path, progress: Progress) -> dict[str, A
         for arm, own in config.sft_data.items()
     }
     tokenizer.save_pretrained(out / "tokenizer")
-    statistics = describe(raw, train, test) | ({"sft_data": own_sft} if own_sft else {})
-    (out / "statistics.json").write_text(json.dumps(statistics, indent=1))
-    return {
+    statistics = describe(raw, train, test, own_sft)
+    (out / "statistics.json").write_text(statistics.model_dump_json(indent=1))
+    return PrepareFacts(
         **_facts(base, tokenizer, template, train, test),
-        "max_length": spec.max_length,
-        "statistics": statistics,
-        "source": spec.source,
-        "sft_data": {arm: own.source for arm, own in config.sft_data.items()},
-    }
+        max_length=spec.max_length,
+        statistics=statistics,
+        source=spec.source,
+        sft_data={arm: own.source for arm, own in config.sft_data.items()},
+    )
 
 
 def _tokenise_both(
@@ -88,7 +89,7 @@ def _tokenise_both(
 
 def _prepare_sft(
     spec: DataSpec, tokenizer: Any, template: Template, max_length: int, path: Path, pairs: RawPairs
-) -> dict[str, Any]:
+) -> SftStatistics:
     """Tokenise an arm's own SFT data like the pairs; how much there is, and what the test knows."""
     own = load_conversations(spec)
     if not own.train:
@@ -97,14 +98,14 @@ def _prepare_sft(
     check_tokenised(rows, spec.source, max_length=max_length, unknown_token_limit=spec.unknown_token_limit)
     write_pairs(rows, path)
     prompts = {row.pair.group for row in rows.kept}
-    return {
-        "source": spec.source,
-        "available": own.train_available,
-        "kept": len(rows.kept),
-        "dropped": dict(rows.dropped),
-        "truncated": sum(row.truncated for row in rows.kept),
-        "test_pairs_whose_prompt_is_in_it": sum(pair.group in prompts for pair in pairs.test),
-    }
+    return SftStatistics(
+        source=spec.source,
+        available=own.train_available,
+        kept=len(rows.kept),
+        dropped=dict(rows.dropped),
+        truncated=sum(row.truncated for row in rows.kept),
+        test_pairs_whose_prompt_is_in_it=sum(pair.group in prompts for pair in pairs.test),
+    )
 
 
 def write_pairs(tokenised: Tokenised, path: Path) -> None:

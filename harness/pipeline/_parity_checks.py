@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.records import BatchFacts, Environment, TrainFacts
+
 COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
 ALL = (*COSTS, "scores")
+Read = Callable[[TrainFacts, Environment], Any]
 
 
 @dataclass(frozen=True)
 class Check:
-    """`read` gives a stage's value, MISSING where it did not record one; checks without are special.
+    """`read` gives a stage's value, None where it did not record one; checks without are special.
 
-    `by_seed`: values may differ between seeds. `may_lack`: stages to which it does not apply have
-    recorded None. `stops`: an inequality ends the run.
+    `by_seed`: values may differ between seeds. `may_lack`: None means that the check does not apply to
+    the stage. `stops`: an inequality ends the run.
     """
 
     remedy: str
     touches: tuple[str, ...]
-    read: Callable[[Mapping[str, Any]], Any] | None = None
+    read: Read | None = None
     among: Literal["all", "pairs", "rejected"] = "all"
     by_seed: bool = False
     may_lack: bool = False
     stops: bool = True
 
 
-MISSING = object()
+def _fact(name: str) -> Read:
+    assert name in TrainFacts.model_fields, name
+    return lambda facts, _: getattr(facts, name)
 
 
-def _fact(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda facts: facts.get(name, MISSING)
+def _batch(name: str) -> Read:
+    assert name in BatchFacts.model_fields, name
+    return lambda facts, _: None if facts.batches is None else getattr(facts.batches, name)
 
 
-def _batch(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda facts: (facts.get("batches") or {}).get(name, MISSING)
+def _tuning(facts: TrainFacts, _: Environment) -> Any:
+    if facts.lora is None:
+        return facts.tuning
+    return {"tuning": facts.tuning, "lora": facts.lora.model_dump()}
 
 
-def _tuning(facts: Mapping[str, Any]) -> Any:
-    if facts.get("tuning") is None:
-        return MISSING
-    return {"tuning": facts["tuning"], "lora": facts.get("lora")} if facts.get("lora") else facts["tuning"]
+def _reference_mode(facts: TrainFacts, _: Environment) -> Any:
+    return facts.reference and f"{facts.reference.mode}, {facts.reference.holder}"
+
+
+def _padding(facts: TrainFacts, _: Environment) -> Any:
+    return facts.batches and facts.batches.padding
+
+
+def _head(facts: TrainFacts, _: Environment) -> Any:
+    return facts.head and facts.head.kind
+
+
+def _device(_: TrainFacts, environment: Environment) -> Any:
+    return environment.gpu_uuid or environment.device_name
+
+
+def _git_commit(_: TrainFacts, environment: Environment) -> Any:
+    return environment.git_commit
+
+
+def _packages(_: TrainFacts, environment: Environment) -> Any:
+    return environment.lock_digest
 
 
 _ONE_SETTING = "set it once under `training`, not by stage or arm"
@@ -85,7 +111,7 @@ CHECKS: dict[str, Check] = {
     ),
     "stop_token_learned": Check("do not mask the token that ends an answer", ("scores",)),
     "doubled_bos": Check("use a chat template that does not write the BOS token itself", ALL),
-    "padding": Check("pad on one side", COSTS, _fact("padding")),
+    "padding": Check("pad on one side", COSTS, _padding),
     "tokens_real": Check(_ONE_DATA, COSTS, _batch("tokens_real"), "rejected", True),
     "tokens_padded": Check(
         "use one micro_batch_size and one order of pairs", COSTS, _batch("tokens_padded"), "rejected", True
@@ -104,15 +130,13 @@ CHECKS: dict[str, Check] = {
         _fact("nll_scope"),
         may_lack=True,
     ),
-    "head": Check(
-        "use stages.orpo.implementation: matched, which shares the fused head", COSTS, _batch("head")
-    ),
+    "head": Check("use stages.orpo.implementation: matched, which shares the fused head", COSTS, _head),
     "implementation": Check("use stages.orpo.implementation: matched", ALL, _fact("implementation")),
     "sft_source": Check("leave sft_data out, so that SFT clones the pairs' chosen answers", ALL),
     "reference_mode": Check(
         "the control arm sft_dpo_precomputed differs on purpose",
         (),
-        _fact("reference"),
+        _reference_mode,
         may_lack=True,
         stops=False,
     ),
@@ -121,10 +145,10 @@ CHECKS: dict[str, Check] = {
     "search_space": Check("search every arm's settings over spaces of one size", ("scores",)),
     "learning_rate_source": Check("set learning_rate for every stage", ALL),
     "seeds": Check("train every stage of a cell with the cell's seed", ALL),
-    "device": Check("run every stage on one device", COSTS, _fact("device")),
-    "git_commit": Check("run every stage from one commit", (), _fact("git_commit"), stops=False),
+    "device": Check("run every stage on one device", COSTS, _device),
+    "git_commit": Check("run every stage from one commit", (), _git_commit, stops=False),
     "clean_git_tree": Check("commit your changes", (), stops=False),
-    "installed_packages": Check("run every stage with one installation", ALL, _fact("installed_packages")),
+    "installed_packages": Check("run every stage with one installation", ALL, _packages),
     "test_prompts_in_training": Check("set data.test_overlap: drop, or give another test split", ("scores",)),
     "benchmark_prompts_in_training": Check(
         "take the benchmark's prompts out of the training pairs", ("scores",)

@@ -5,8 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.pipeline._parity_weights import Seen, base_weights, check_of, hand_over, reference_is_start
-from harness.records import ParityCheck, Plan, StageResult
+from harness.pipeline._parity_weights import (
+    Seen,
+    base_weights,
+    check_of,
+    hand_over,
+    reference_is_start,
+    training_facts,
+)
+from harness.records import (
+    CheckFacts,
+    ParityCheck,
+    Plan,
+    PrepareFacts,
+    RehearseFacts,
+    StageResult,
+    TrainFacts,
+)
 
 BUDGET_TOLERANCE = 0.02
 BUDGET_TOLERANCE_OF_SECONDS = 0.10
@@ -17,7 +32,7 @@ def special_checks(
     plan: Plan, results: Mapping[str, StageResult], seen: Sequence[Seen], *, trained: bool
 ) -> dict[str, ParityCheck]:
     """By name; what can only be known after training is absent before it."""
-    prepared = results[plan.prepare].facts
+    prepared = results[plan.prepare].facts_as(PrepareFacts)
     checks = [
         base_weights(plan, results, trained=trained),
         reference_is_start(seen),
@@ -39,13 +54,11 @@ def special_checks(
     return {check.check: check for check in checks}
 
 
-def _template(facts: Mapping[str, Any], seen: Sequence[Seen]) -> ParityCheck:
+def _template(facts: PrepareFacts, seen: Sequence[Seen]) -> ParityCheck:
     """Every stage reads and writes with the tokenizer and the template of one preparation."""
     name = "tokenizer_and_template"
-    wanted = (facts.get("tokenizer_digest"), facts.get("chat_template_digest"))
-    values = {
-        one.name: (one.facts.get("tokenizer_digest"), one.facts.get("chat_template_digest")) for one in seen
-    }
+    wanted = (facts.tokenizer_digest, facts.chat_template_digest)
+    values = {one.name: (one.facts.tokenizer_digest, one.facts.chat_template_digest) for one in seen}
     shown = {stage: f"tokenizer {tok}, template {tpl}" for stage, (tok, tpl) in values.items()}
     other = {
         s: v
@@ -59,17 +72,18 @@ def _template(facts: Mapping[str, Any], seen: Sequence[Seen]) -> ParityCheck:
         return check_of(name, False, detail, shown)
     if not values or None in wanted or any(None in value for value in values.values()):
         return check_of(name, None, "not every stage recorded it", shown)
-    source = facts.get("chat_template_source")
+    source = facts.chat_template_source
     return check_of(name, True, f"tokenizer {wanted[0]}, template {wanted[1]} ({source})", shown)
 
 
 def _shares(seen: Sequence[Seen], name: str, fact: str, *, good: float) -> ParityCheck:
     """Every stage has the good value of a figure of its batches."""
-    return _all_good(name, {one.name: (one.facts.get("batches") or {}).get(fact) for one in seen}, good)
+    batches = {one.name: one.facts.batches for one in seen}
+    return _all_good(name, {stage: found and getattr(found, fact) for stage, found in batches.items()}, good)
 
 
 def _every(seen: Sequence[Seen], name: str, good: str) -> ParityCheck:
-    return _all_good(name, {one.name: one.facts.get(name) for one in seen}, good)
+    return _all_good(name, {one.name: getattr(one.facts, name) for one in seen}, good)
 
 
 def _all_good(name: str, values: Mapping[str, Any], good: Any) -> ParityCheck:
@@ -83,23 +97,23 @@ def _all_good(name: str, values: Mapping[str, Any], good: Any) -> ParityCheck:
     )
 
 
-def _dropped(facts: Mapping[str, Any], seen: Sequence[Seen]) -> ParityCheck:
+def _dropped(facts: PrepareFacts, seen: Sequence[Seen]) -> ParityCheck:
     """Every stage on the pairs meets all those that the preparation kept, and no other."""
-    name, statistics, kept = "dropped_and_truncated", facts["statistics"]["train"], facts.get("train_pairs")
-    met = {one.name: (one.facts.get("batches") or {}).get("pairs") for one in seen if one.on_pairs}
+    name, statistics, kept = "dropped_and_truncated", facts.statistics.train, facts.train_pairs
+    met = {one.name: one.facts.batches and one.facts.batches.pairs for one in seen if one.on_pairs}
     shown = {stage: str(count) for stage, count in met.items()}
     other = {stage: count for stage, count in met.items() if None not in (count, kept) and count != kept}
     if other:
         detail = "; ".join(f"{stage}: {count} pairs of {kept}" for stage, count in other.items())
         return check_of(name, False, detail, shown)
-    if kept is None or not met or None in met.values():
+    if not met or None in met.values():
         return check_of(name, None, "not every stage recorded its pairs", shown)
-    detail = f"in every arm: dropped {statistics['dropped'] or 0}, truncated {statistics['truncated']}"
+    detail = f"in every arm: dropped {statistics.dropped or 0}, truncated {statistics.truncated}"
     return check_of(name, True, detail, shown)
 
 
-def _sft_source(facts: Mapping[str, Any]) -> ParityCheck:
-    own = facts["sft_data"]
+def _sft_source(facts: PrepareFacts) -> ParityCheck:
+    own = facts.sft_data
     if not own:
         return check_of("sft_source", True, "the chosen answers of the same pairs")
     detail = "external SFT data for " + "; ".join(f"{arm}: {source}" for arm, source in own.items())
@@ -130,10 +144,10 @@ def _budget(
 
 
 def _equal_epochs(seen: Sequence[Seen]) -> ParityCheck:
-    def of(facts: Mapping[str, Any]) -> str | None:
-        if facts.get("max_steps"):
-            return f"{facts['max_steps']} steps"
-        return f"{facts['epochs']} epochs" if facts.get("epochs") is not None else None
+    def of(facts: TrainFacts) -> str | None:
+        if facts.max_steps:
+            return f"{facts.max_steps} steps"
+        return f"{facts.epochs} epochs" if facts.epochs is not None else None
 
     values = {one.name: of(one.facts) for one in seen}
     shown = {stage: str(value) for stage, value in values.items()}
@@ -153,10 +167,10 @@ def _totals(
     if not trained:
         key = "seconds" if axis == "seconds" else AXIS_QUANTITY[axis]
         for digest in plan.rehearsals:
-            prediction = (results[digest].facts.get("prediction") if digest in results else None) or {}
-            for arm in plan.stages[digest].config["arms"] if key in prediction else []:
-                totals[arm] = totals.get(arm, 0.0) + float(prediction[key])
-                steps[arm] = steps.get(arm, 0.0) + float(prediction.get("steps") or 1)
+            prediction = results[digest].facts_as(RehearseFacts).prediction if digest in results else None
+            for arm in plan.stages[digest].config["arms"] if prediction else []:
+                totals[arm] = totals.get(arm, 0.0) + float(getattr(prediction, key))
+                steps[arm] = steps.get(arm, 0.0) + float(prediction.steps if prediction else 1)
         return totals, steps
     for cell in plan.cells:
         if cell.arm in totals or not all(d in results for d in cell.stages):
@@ -206,7 +220,7 @@ def _seeds(plan: Plan, results: Mapping[str, StageResult]) -> ParityCheck:
             by_arm.setdefault(cell.arm, []).append(cell.seed)
         for digest in cell.stages:
             result = results.get(digest)
-            said = [plan.stages[digest].seed, *([result.seed, result.facts.get("seed")] if result else [])]
+            said = [plan.stages[digest].seed, *([result.seed, training_facts(result).seed] if result else [])]
             if any(seed is not None and seed != cell.seed for seed in said):
                 broken.append(plan.stages[digest].name)
     values = {arm: ", ".join(map(str, sorted(seeds))) for arm, seeds in by_arm.items()}
@@ -217,17 +231,17 @@ def _seeds(plan: Plan, results: Mapping[str, StageResult]) -> ParityCheck:
 
 
 def _git_clean(seen: Sequence[Seen]) -> ParityCheck:
-    states = {one.facts.get("git_dirty") for one in seen}
+    states = {one.environment.git_dirty for one in seen}
     if None in states or not states:
         return check_of("clean_git_tree", None, "not run from a git checkout")
     dirty = True in states
     return check_of("clean_git_tree", not dirty, "uncommitted changes" if dirty else "no uncommitted changes")
 
 
-def _test_prompts(facts: Mapping[str, Any]) -> ParityCheck:
-    overlap = facts["statistics"]["test_pairs_whose_prompt_is_in_train"]
-    own = facts["statistics"].get("sft_data") or {}
-    known = {arm: found["test_pairs_whose_prompt_is_in_it"] for arm, found in own.items()}
+def _test_prompts(facts: PrepareFacts) -> ParityCheck:
+    overlap = facts.statistics.test_pairs_whose_prompt_is_in_train
+    own = facts.statistics.sft_data
+    known = {arm: data.test_pairs_whose_prompt_is_in_it for arm, data in own.items()}
     detail = f"{overlap} test pairs share a prompt with training"
     if any(known.values()):
         detail += "; of SFT data: " + ", ".join(f"{arm} {count}" for arm, count in known.items())
@@ -236,7 +250,7 @@ def _test_prompts(facts: Mapping[str, Any]) -> ParityCheck:
 
 def _benchmark_prompts(plan: Plan, results: Mapping[str, StageResult]) -> ParityCheck:
     checked = results.get(plan.check) if plan.check else None
-    found = checked.facts.get("benchmark_prompts_in_train") if checked else None
+    found = checked.facts_as(CheckFacts).benchmark_prompts_in_train if checked else None
     if found is None:
         return check_of("benchmark_prompts_in_training", None, "no benchmark's prompts were compared")
     detail = ", ".join(f"{name}: {count}" for name, count in found.items()) or "no benchmark asks prompts"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from harness.records import ParityCheck, Plan, StageResult
+from harness.records import Environment, ParityCheck, Plan, RehearseFacts, StageResult, TrainFacts
 
 
 class Seen(Protocol):
@@ -18,7 +18,9 @@ class Seen(Protocol):
     @property
     def on_pairs(self) -> bool: ...
     @property
-    def facts(self) -> Mapping[str, Any]: ...
+    def facts(self) -> TrainFacts: ...
+    @property
+    def environment(self) -> Environment: ...
 
 
 def check_of(
@@ -36,21 +38,21 @@ def base_weights(plan: Plan, results: Mapping[str, StageResult], *, trained: boo
     """
     kind = "train" if trained else "rehearse"
     first = [
-        results[d]
+        (results[d], training_facts(results[d]))
         for d, stage in plan.stages.items()
         if stage.kind == kind and d in results and _starts_from_base(plan, stage.config, stage.needs, trained)
     ]
-    values = {r.name: str(r.facts.get("weights_at_start")) for r in first}
+    values = {result.name: str(facts.weights_at_start) for result, facts in first}
     groups: dict[tuple[Any, ...], set[str]] = {}
-    for result in first:
-        key = (result.seed, *_form(result.facts))
-        groups.setdefault(key, set()).add(str(result.facts.get("weights_at_start")))
+    for result, facts in first:
+        key = (result.seed, *_form(facts))
+        groups.setdefault(key, set()).add(str(facts.weights_at_start))
     if any(len(found - {"None"}) > 1 for found in groups.values()):
         detail = "; ".join(f"{name}: {value}" for name, value in values.items())
         return check_of("base_weights", False, detail, values)
     if not first or "None" in values.values():
         return check_of("base_weights", None, "not every stage recorded it", values)
-    seeds = {result.seed for result in first}
+    seeds = {result.seed for result, _ in first}
     if len(groups) > len(seeds):
         return check_of("base_weights", None, "in different forms, which cannot be compared", values)
     return check_of("base_weights", True, f"equal within each of {len(seeds)} seed(s)", values)
@@ -62,11 +64,12 @@ def hand_over(plan: Plan, results: Mapping[str, StageResult]) -> ParityCheck:
     for digest, stage in plan.stages.items():
         if stage.kind != "train" or "model" not in stage.needs or digest not in results:
             continue
-        before = results.get(stage.needs["model"])
-        given = before.facts.get("weights_at_end") if before else None
-        taken = results[digest].facts.get("weights_at_start")
+        earlier = results.get(stage.needs["model"])
+        before = training_facts(earlier) if earlier else None
+        now = training_facts(results[digest])
+        given, taken = before.weights_at_end if before else None, now.weights_at_start
         values[stage.name] = f"{taken} after {given}"
-        same_form = before is not None and _form(before.facts) == _form(results[digest].facts)
+        same_form = before is not None and _form(before) == _form(now)
         if given is None or taken is None or not same_form:
             unknown.append(stage.name)
         elif given != taken:
@@ -84,10 +87,8 @@ def reference_is_start(seen: Sequence[Seen]) -> ParityCheck:
     """DPO is compared with the model that it starts from."""
     values, broken, unknown = {}, [], []
     for one in seen:
-        if "reference" not in one.facts:
-            unknown.append(one.name)
-        elif one.facts["reference"] is not None:
-            start, reference = one.facts.get("weights_at_start"), one.facts.get("reference_weights")
+        if one.facts.reference is not None:
+            start, reference = one.facts.weights_at_start, one.facts.reference.weights
             values[one.name] = f"{reference} from {start}"
             if start is None or reference is None:
                 unknown.append(one.name)
@@ -112,5 +113,12 @@ def _starts_from_base(plan: Plan, config: Mapping[str, Any], needs: Mapping[str,
     return any((arm, config["stage"]) in first for arm in config["arms"])
 
 
-def _form(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(facts.get(name)) for name in ("dtype", "quantization", "tuning"))
+def training_facts(result: StageResult) -> TrainFacts:
+    """What a training stage recorded, or its rehearsal; nothing where that did not fit."""
+    if isinstance(result.facts, RehearseFacts):
+        return result.facts.stage or TrainFacts()
+    return result.facts_as(TrainFacts)
+
+
+def _form(facts: TrainFacts) -> tuple[str, ...]:
+    return (str(facts.dtype), str(facts.quantization), str(facts.tuning))

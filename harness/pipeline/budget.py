@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from harness.errors import UserError, unknown_name
 from harness.pipeline.spec import ArmSpec, ComparisonSpec
-from harness.records import Plan
+from harness.records import Plan, Prediction
 
 QUANTITIES = {"tokens": "tokens_real", "flops": "flops", "seconds": "seconds"}
-Prediction = Mapping[str, Any]
 
 
 def needs_matching(spec: ComparisonSpec) -> bool:
@@ -58,18 +56,18 @@ def _fitted(arm: ArmSpec, stages: Mapping[str, Prediction], axis: str, budget: f
     factor = (budget - fixed) / variable
     made = []
     for stage in arm.stages:
-        steps = max(1, round(stages[stage.stage_name]["steps"] * factor))
+        steps = max(1, round(stages[stage.stage_name].steps * factor))
         made.append(stage.model_copy(update={"config": {**stage.config, "max_steps": steps}}))
     return arm.model_copy(update={"stages": made})
 
 
 def _total(prediction: Prediction, axis: str) -> float:
-    return float(prediction[QUANTITIES[axis]])
+    return float(getattr(prediction, QUANTITIES[axis]))
 
 
 def _fixed(prediction: Prediction, axis: str) -> float:
     """What does not grow with steps: loading, saving, and log-probs computed before training."""
     if axis == "seconds":
-        parts = prediction["seconds_of_parts"]
+        parts = prediction.seconds_of_parts
         return float(sum(value for name, value in parts.items() if name != "train"))
-    return float(prediction["flops_before"]) if axis == "flops" else 0.0
+    return float(prediction.flops_before) if axis == "flops" else 0.0

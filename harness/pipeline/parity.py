@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.pipeline._parity_checks import CHECKS, MISSING, Check
+from harness.pipeline._parity_checks import CHECKS, Check
 from harness.pipeline._parity_special import special_checks
-from harness.records import ParityCheck, Plan, StageResult
+from harness.records import Environment, ParityCheck, Plan, RehearseFacts, StageResult, TrainFacts
 
 __all__ = ["CHECKS", "Sighting", "audit", "audit_before", "violations"]
 
@@ -26,24 +26,29 @@ class Sighting:
     name: str
     seed: int
     on_pairs: bool
-    facts: Mapping[str, Any]
+    facts: TrainFacts
+    environment: Environment
 
 
 def audit_before(plan: Plan, results: Mapping[str, StageResult]) -> list[ParityCheck]:
     """The audit before training, from the plan, the prepared data and the rehearsals."""
     seen = []
     for digest in plan.rehearsals:
-        if digest in results:
+        stage = results[digest].facts_as(RehearseFacts).stage if digest in results else None
+        if stage is not None:
             config = plan.stages[digest].config
             name = f"{config['stage']} of {', '.join(config['arms'])}"
-            seen.append(_sighting(name, results[digest], config["job"]))
+            seen.append(_sighting(name, results[digest], stage, config["job"]))
     return _audit(plan, results, seen, trained=False)
 
 
 def audit(plan: Plan, results: Mapping[str, StageResult]) -> list[ParityCheck]:
     """The audit after training, from what the training stages recorded."""
     trained = [d for d in plan.order if plan.stages[d].kind == "train" and d in results]
-    seen = [_sighting(results[d].name, results[d], plan.stages[d].config) for d in trained]
+    seen = [
+        _sighting(results[d].name, results[d], results[d].facts_as(TrainFacts), plan.stages[d].config)
+        for d in trained
+    ]
     return _audit(plan, results, seen, trained=True)
 
 
@@ -52,15 +57,8 @@ def violations(checks: Iterable[ParityCheck]) -> list[ParityCheck]:
     return [check for check in checks if check.equal is False and check.stops and not check.allowed]
 
 
-def _sighting(name: str, result: StageResult, job: Mapping[str, Any]) -> Sighting:
-    environment = result.environment
-    around = {
-        "device": environment.gpu_uuid or environment.device_name,
-        "git_commit": environment.git_commit,
-        "git_dirty": environment.git_dirty,
-        "installed_packages": environment.lock_digest,
-    }
-    return Sighting(name, result.seed, not job.get("sft_data"), {**result.facts, **around})
+def _sighting(name: str, result: StageResult, facts: TrainFacts, job: Mapping[str, Any]) -> Sighting:
+    return Sighting(name, result.seed, not job.get("sft_data"), facts, result.environment)
 
 
 def _audit(
@@ -92,9 +90,9 @@ def _compare(name: str, check: Check, seen: Sequence[Sighting]) -> ParityCheck:
     for one in seen:
         if not _concerns(check, one):
             continue
-        value = check.read(one.facts)
-        if value is MISSING or value is None:
-            missing = missing or value is MISSING or not check.may_lack
+        value = check.read(one.facts, one.environment)
+        if value is None:
+            missing = missing or not check.may_lack
             continue
         text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         values[one.name] = text
@@ -120,6 +118,6 @@ def _concerns(check: Check, one: Sighting) -> bool:
     """Whether the check compares this stage: all, those on the pairs, or those with rejected answers."""
     if check.among == "all":
         return True
-    batches = one.facts.get("batches")
-    has_rejected = batches is None or batches.get("rejected_ids") is not None
+    batches = one.facts.batches
+    has_rejected = batches is None or batches.rejected_ids is not None
     return one.on_pairs and (check.among == "pairs" or has_rejected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ Facts = Annotated[
     PrepareFacts | ReplayFacts | CheckFacts | RehearseFacts | TrainFacts | EvaluateFacts | JudgeFacts,
     Field(discriminator="kind"),
 ]
+F = TypeVar("F", PrepareFacts, ReplayFacts, CheckFacts, RehearseFacts, TrainFacts, EvaluateFacts, JudgeFacts)
 
 
 class StageRequest(Record):
@@ -58,6 +59,11 @@ class StageResult(Record):
             facts = facts_of_version_1(data["kind"], data.get("facts") or {})
             return {**data, "schema_version": 2, "facts": facts}
         return data
+
+    def facts_as(self, kind: type[F]) -> F:
+        """The facts of a stage that is known to be of one kind."""
+        assert isinstance(self.facts, kind), f"{self.name} is a {self.kind} stage"
+        return self.facts
 
     def measured(self, quantity: str) -> Measurement | None:
         """The ledger's entry for `quantity`, or None if the stage wrote none."""

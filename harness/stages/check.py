@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from harness.benchmarks import CheckContext
-from harness.records import StageRequest
+from harness.records import CheckFacts, StageRequest
 from harness.stages.context import Context, Outcome
 from harness.stages.evaluate import benchmarks_of
 
@@ -21,7 +21,7 @@ def run(context: Context) -> Outcome:
     """Check the benchmarks, and note the room on the disk."""
     facts = context.prepared_facts()
     arms = tuple(context.request.config["arms"])
-    checks = CheckContext(context.prepared, str(facts["model_path"]), facts["random_weights"], arms)
+    checks = CheckContext(context.prepared, str(facts.model_path), facts.random_weights, arms)
     known = train_prompts(context.prepared)
     overlap = {}
     for name, module, config in benchmarks_of(context):
@@ -30,10 +30,10 @@ def run(context: Context) -> Outcome:
             asked = module.prompts(config, context.prepared)
             overlap[name] = sum(json.dumps(prompt.messages) in known for prompt in asked)
     return Outcome(
-        facts={
-            "free_disk_bytes": shutil.disk_usage(context.folder).free,
-            "benchmark_prompts_in_train": overlap,
-        }
+        facts=CheckFacts(
+            free_disk_bytes=shutil.disk_usage(context.folder).free,
+            benchmark_prompts_in_train=overlap,
+        )
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.records import Measurement, Score, StageRequest, StageResult
+from harness.records import Facts, Measurement, PrepareFacts, Score, StageRequest, StageResult
 
 if TYPE_CHECKING:
     from harness.measure.conditions import ConditionsMeter
@@ -43,24 +43,24 @@ class Context:
         self.energy.stop()
         self.conditions.stop()
 
-    def prepared_facts(self) -> dict[str, Any]:
+    def prepared_facts(self) -> PrepareFacts:
         """What the prepare stage found out."""
-        return read_result(self.prepared).facts
+        return read_result(self.prepared).facts_as(PrepareFacts)
 
     def model_path(self) -> str:
         """The trained model this stage starts from, or the base model."""
         if "model" in self.request.inputs:
             return str(Path(self.request.inputs["model"]) / "model")
-        return str(self.prepared_facts()["model_path"])
+        return str(self.prepared_facts().model_path)
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a stage's code found; the child adds time, memory, energy and environment."""
 
+    facts: Facts
     ledger: list[Measurement] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

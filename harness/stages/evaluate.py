@@ -13,7 +13,7 @@ from harness.generate.kept import KeptAnswers
 from harness.generate.turns import all_known, answer_turns
 from harness.jsonl import read_jsonl, write_jsonl
 from harness.pipeline.spec import GenerationSpec
-from harness.records import Measurement, Score, StageRequest, Unit
+from harness.records import EvaluateFacts, Measurement, Score, StageRequest, Unit
 from harness.stages.context import Context, Outcome, read_result
 
 
@@ -37,13 +37,13 @@ def run(context: Context) -> Outcome:
         scores = _scores(context, model, answers)
     kept.discard()
     outputs = {"answers": "answers.jsonl"} if answers else {}
-    found = {
-        "generation": context.request.config["generation"],
-        "answers": len(answers),
-        "unfinished_answers": sum(a.finish == "length" for a in answers),
-    }
+    facts = EvaluateFacts(
+        generation=context.request.config["generation"],
+        answers=len(answers),
+        unfinished_answers=sum(a.finish == "length" for a in answers),
+    )
     notes = [f"went on from {len(begun)} answers of a run that broke off"] if begun else []
-    return Outcome(ledger=[*ledger, *more], scores=scores, facts=found, outputs=outputs, notes=notes)
+    return Outcome(ledger=[*ledger, *more], scores=scores, facts=facts, outputs=outputs, notes=notes)
 
 
 def _model(context: Context) -> LoadedModel:
@@ -55,8 +55,8 @@ def _model(context: Context) -> LoadedModel:
         return load_model(
             context.model_path(),
             context.prepared / "tokenizer",
-            stop_token_ids=facts["stop_token_ids"],
-            revision=None if adapter_or_base else facts.get("model_revision"),
+            stop_token_ids=facts.stop_token_ids,
+            revision=None if adapter_or_base else facts.model_revision,
         )
 
 
@@ -138,8 +138,8 @@ def _known(context: Context) -> dict[str, Answer]:
     for role, folder in context.request.inputs.items():
         if not role.startswith("answers:"):
             continue
-        facts = read_result(Path(folder)).facts
-        if facts.get("generation") == context.request.config["generation"] and facts.get("answers"):
+        facts = read_result(Path(folder)).facts_as(EvaluateFacts)
+        if facts.generation == context.request.config["generation"] and facts.answers:
             rows = read_jsonl(Path(folder) / "answers.jsonl")
             found |= {row["asked"]: Answer(**row) for row in rows if row.get("asked")}
     return found

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from harness.generate import Answer
 from harness.jsonl import read_jsonl
-from harness.records import StageRequest
+from harness.records import JudgeFacts, Score, StageRequest
 from harness.stages.context import Context, Outcome
 from harness.stages.evaluate import benchmarks_of, labelled
 
@@ -20,7 +19,7 @@ def warm_up(request: StageRequest) -> str:
 def run(context: Context) -> Outcome:
     """Score every cell against its reference, and arms against each other."""
     cells = _cells(context)
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Score]] = {}
     with context.window.phase("evaluation"):
         for name, module, config in benchmarks_of(context):
             own = {cell: [a for a in answers if a.benchmark == name] for cell, answers in cells.items()}
@@ -33,9 +32,8 @@ def run(context: Context) -> Outcome:
                 progress=context.report,
             )
             for cell, scores in scored.items():
-                named = labelled(context, scores)
-                found.setdefault(cell, []).extend(s.model_dump(mode="json") for s in named)
-    return Outcome(facts={"cells": found})
+                found.setdefault(cell, []).extend(labelled(context, scores))
+    return Outcome(facts=JudgeFacts(cells=found))
 
 
 def _cells(context: Context) -> dict[str, list[Answer]]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.records import ComparisonRecord, PlannedCell, StageResult
+from harness.records import ComparisonRecord, PlannedCell, PrepareFacts, ReplayFacts, StageResult
 from harness.store.run_dir import RunRoot, scores_by_cell
 
 BATCH = 1000
@@ -45,12 +45,13 @@ class Writer:
                 "model": spec.get("model", "replayed"),
             },
         )
-        facts = record.results[record.plan.prepare].facts
+        prepared = record.results[record.plan.prepare].facts
+        assert isinstance(prepared, PrepareFacts | ReplayFacts)
         self._params(
             parent,
             {
                 "model": spec.get("model", "replayed"),
-                "data.source": facts["source"],
+                "data.source": prepared.source,
                 "arms": ", ".join(a["name"] for a in spec["arms"]),
             },
         )
@@ -169,13 +170,13 @@ class Writer:
     def _data_set(self, run: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        facts = self.record.results[self.record.plan.prepare].facts
+        facts = self.record.results[self.record.plan.prepare].facts_as(PrepareFacts)
         data = Dataset(
-            name=str(facts["source"])[:VALUE_LIMIT],
-            digest=facts["train_ids_digest"],
+            name=facts.source[:VALUE_LIMIT],
+            digest=facts.train_ids_digest,
             source_type="preference pairs",
-            source=str(facts["source"]),
-            profile=f'{{"train_pairs": {facts["train_pairs"]}, "test_pairs": {facts["test_pairs"]}}}',
+            source=facts.source,
+            profile=f'{{"train_pairs": {facts.train_pairs}, "test_pairs": {facts.test_pairs}}}',
         )
         self.client.log_inputs(
             run, datasets=[DatasetInput(data, [InputTag("mlflow.data.context", "training")])]

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from harness.errors import UserError
 from harness.jsonl import read_jsonl
-from harness.records import ComparisonRecord, Score, StageRequest, StageResult
+from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
 
 
 class RunRoot:
@@ -202,8 +202,8 @@ def scores_by_cell(record: ComparisonRecord) -> list[tuple[str, str, Score]]:
                 found += [(cell, digest, score) for score in record.results[digest].scores]
     for judge in (plan.judge, *plan.more_judges):
         if judge is not None and judge in record.results:
-            for cell, scores in record.results[judge].facts["cells"].items():
-                found += [(cell, judge, Score.model_validate(score)) for score in scores]
+            for cell, scores in record.results[judge].facts_as(JudgeFacts).cells.items():
+                found += [(cell, judge, score) for score in scores]
     return found
 
 
