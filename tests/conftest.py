@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -82,24 +81,43 @@ def prepared(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
         ]
         write_pairs(tokenise(pairs, tiny_tokenizer, template, max_length=32), folder / f"{split}.parquet")
     tiny_tokenizer.save_pretrained(folder / "tokenizer")
-    (folder / "result.json").write_text(json.dumps({"facts": {"max_length": 32}}))
     return folder
+
+
+def prepared_facts() -> Any:
+    """What the prepare stage would say of `prepared`."""
+    from synthetic import SPLIT
+
+    from harness.records import PrepareFacts
+
+    statistics = {"test_origin": "by hand", "train": SPLIT, "test": SPLIT}
+    return PrepareFacts(
+        source="pairs.jsonl",
+        random_weights=False,
+        train_pairs=12,
+        test_pairs=6,
+        train_ids_digest="d1",
+        statistics={**statistics, "test_pairs_whose_prompt_is_in_train": 0},
+        max_length=32,
+        stop_token_ids=[2],
+    )
 
 
 @pytest.fixture
 def make_job(prepared: Path, tiny_model: Path, tmp_path: Path) -> Any:
     """Builds a TrainJob for a method and its settings."""
-    from harness import registry
     from harness.measure.window import Window
-    from harness.methods import TrainJob
+    from harness.methods import load_method
+    from harness.training.job import TrainJob
 
     def make(method: str, *, model: str | None = None, name: str = "out", **settings: Any) -> TrainJob:
-        module = registry.load("methods", method)
         defaults = {"learning_rate": 1e-2, "batch_size": 4, "micro_batch_size": 2, "dtype": "float32"}
         return TrainJob(
-            config=module.Config.model_validate({**defaults, **settings}),
+            method=method,
+            config=load_method(method).Config.model_validate({**defaults, **settings}),
             seed=0,
             prepared=prepared,
+            facts=prepared_facts(),
             model=model or str(tiny_model),
             revision=None,
             out=tmp_path / name,

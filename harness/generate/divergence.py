@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.generate.logprobs import CHUNK_LOGITS, Scored, scored_states
+import torch
+
+from harness.generate.batch import pad, positions_of
+from harness.generate.head import Head, causal_lm, checked_head, chunk_positions, logits_of, states_at
+from harness.generate.logprobs import sample_of
 
 
 def divergence(
@@ -25,28 +29,36 @@ def divergence(
     """
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i][0]) - len(sequences[i][1]))
     sums = [0.0] * len(sequences)
+    heads = [checked_head(model, sample_of(sequences)) for model in (policy, base)] if sequences else []
+    models = [(causal_lm(model), head) for model, head in zip((policy, base), heads, strict=False)]
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        batch = [sequences[i] for i in rows]
-        found = _sums(scored_states(policy, batch, pad_token_id), scored_states(base, batch, pad_token_id))
+        with torch.no_grad():
+            found = _sums(models, [sequences[i] for i in rows], pad_token_id)
         for i, value in zip(rows, found, strict=True):
             sums[i] = value
         progress(min(start + batch_size, len(order)), len(order))
     return sums
 
 
-def _sums(policy: Scored, base: Scored) -> list[float]:
-    import torch
-
-    rows, columns = torch.nonzero(policy.labels != -100, as_tuple=True)
-    sums = torch.zeros(policy.labels.shape[0], dtype=torch.float64, device=policy.labels.device)
-    chunk = max(1, CHUNK_LOGITS // (2 * policy.vocabulary))
-    with torch.no_grad():
-        for start in range(0, len(rows), chunk):
-            row, column = rows[start : start + chunk], columns[start : start + chunk]
-            ours, theirs = (
-                torch.log_softmax(side.head(side.states[row, column]).float(), dim=1)
-                for side in (policy, base)
-            )
-            sums.index_add_(0, row, (ours.exp() * (ours - theirs)).sum(dim=1).double())
+def _sums(
+    models: Sequence[tuple[Any, Head]], sequences: Sequence[tuple[list[int], list[int]]], pad_token_id: int
+) -> list[float]:
+    """The sum of each sequence, two models' logits of a chunk of positions at a time."""
+    batch = pad(sequences, pad_token_id)
+    device = next(models[0][0].parameters()).device
+    ids, attention = batch.ids.to(device), batch.attention.to(device)
+    positions = positions_of(batch.response).to(device)
+    states = [states_at(model, head, ids, attention, positions) for model, head in models]
+    sums = torch.zeros(len(sequences), dtype=torch.float64, device=device)
+    vocabulary = models[0][0].get_output_embeddings().weight.shape[0]
+    chunk = max(1, chunk_positions(vocabulary, device) // 2)
+    for start in range(0, len(positions), chunk):
+        rows = slice(start, start + chunk)
+        ours, theirs = (
+            logits_of(model, head, found[rows]).log_softmax(dim=1)
+            for (model, head), found in zip(models, states, strict=True)
+        )
+        divergences = (ours.exp() * (ours - theirs)).sum(dim=1)
+        sums.index_add_(0, positions[rows] // ids.shape[1], divergences.double())
     return [float(value) for value in sums]

@@ -18,10 +18,22 @@ from typing import Any, Literal
 from harness.measure.flops import Bucket
 
 Attention = Literal["eager", "flash"]
-Head = Literal["fused", "plain"]
 _BLOCK = re.compile(r"(^|\.)(layers|h|blocks)\.\d+\.")
 _QUERIES_KEYS_VALUES = "q_proj|k_proj|v_proj|qkv_proj|query_key_value|c_attn|qkv|Wqkv"
 _ENTERS_MLP = "dense_h_to_4h|fc1|fc_in|gate_proj|up_proj"
+
+
+@dataclass(frozen=True)
+class HeadCost:
+    """How a head makes log-probs. `recomputes`: it makes its logits again in the backward pass.
+    `positions`: it works at scored positions, at all that predict a token, or simply at all."""
+
+    recomputes: bool = True
+    positions: Literal["scored", "next", "all"] = "scored"
+
+
+CHUNKED = HeadCost()
+FULL_LOGITS = HeadCost(recomputes=False, positions="all")
 
 
 @dataclass(frozen=True)
@@ -94,13 +106,11 @@ def train_flops(
     *,
     checkpointing: float = 0.0,
     attention: Attention = "flash",
-    score_all: bool = False,
-    head: Head = "fused",
+    head: HeadCost = CHUNKED,
 ) -> float:
     """FLOPs of forward and backward over `buckets`, adapters trained where the shape has any.
 
-    `checkpointing`: share of the blocks that are recomputed, 0 to 1. `score_all`: the fused head
-    works on every position, as it does without Triton. A plain head always does.
+    `checkpointing`: share of the blocks that are recomputed, 0 to 1.
     """
     adapters = shape.lora > 0
     forward = 2.0 * (shape.body + shape.lora)
@@ -112,13 +122,13 @@ def train_flops(
         backward = 4.0 * shape.body
     recomputed = checkpointing * (forward - (0 if adapters else 2 * shape.last))
     scores = 4 + (10 if attention == "flash" else 8) + 4 * checkpointing
-    passes = (8 if head == "fused" else 6) - (2 if adapters else 0)
+    passes = (8 if head.recomputes else 6) - (2 if adapters else 0)
     return _over(
         buckets,
         token=forward + backward + recomputed,
         attention=scores * shape.layers * shape.attention_width,
         position=float(passes * shape.vocabulary * shape.hidden),
-        scored=_positions(score_all, head),
+        scored=head.positions,
     )
 
 
@@ -136,7 +146,7 @@ def useful_flops(shape: ModelShape, buckets: Mapping[Bucket, int]) -> float:
         token=token,
         attention=12.0 * shape.layers * shape.attention_width,
         position=(4.0 if adapters else 6.0) * shape.vocabulary * shape.hidden,
-        scored="marked",
+        scored="scored",
     )
 
 
@@ -144,9 +154,8 @@ def forward_flops(
     shape: ModelShape,
     buckets: Mapping[Bucket, int],
     *,
-    score_all: bool = False,
     adapters: bool = False,
-    head: Head = "fused",
+    head: HeadCost = CHUNKED,
 ) -> float:
     """FLOPs of a reference or scoring pass: forward alone, through `adapters` or without them."""
     return _over(
@@ -154,7 +163,7 @@ def forward_flops(
         token=2.0 * (shape.body + (shape.lora if adapters else 0)),
         attention=4.0 * shape.layers * shape.attention_width,
         position=2.0 * shape.vocabulary * shape.hidden,
-        scored=_positions(score_all, head),
+        scored=head.positions,
     )
 
 
@@ -170,23 +179,16 @@ def _over(
     token: float,
     attention: float,
     position: float,
-    scored: Literal["marked", "next", "all"],
+    scored: Literal["scored", "next", "all"],
 ) -> float:
     """Sum over buckets of the costs of a token, of a squared length and of a scored position."""
     total = 0.0
     for b, times in buckets.items():
-        positions = {"marked": b.scored, "next": b.batch * (b.length - 1), "all": b.batch * b.length}[scored]
+        positions = {"scored": b.scored, "next": b.batch * (b.length - 1), "all": b.batch * b.length}[scored]
         total += times * (
             token * b.batch * b.length + attention * b.batch * b.length**2 + position * positions
         )
     return total
-
-
-def _positions(score_all: bool, head: Head) -> Literal["marked", "next", "all"]:
-    """Where the head works: scored positions, all that predict a token, or simply all."""
-    if head == "plain":
-        return "all"
-    return "next" if score_all else "marked"
 
 
 def _matrix_size(module: Any) -> int | None:

@@ -1,50 +1,116 @@
-"""Training methods, one file each: `Config`, `train(job)` and `rehearse(job, steps)`."""
+"""What a training method is: one file with `Config`, `ABOUT` and `objective`.
+
+All such methods run through one trainer (`harness.training`), so that what differs between them is
+the loss and nothing else. A method whose nature is another loop brings `build` in the objective's
+place and is labelled in the report. Names are listed without importing any method, and a method's
+file imports torch inside its functions, so that settings can be checked without it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, cast
 
+from harness import registry
 from harness.pipeline.spec import TrainConfig
-from harness.records import Measurement
+from harness.records import Method
 
 if TYPE_CHECKING:
-    from harness.measure.window import Window
+    import torch
 
 
-def _nothing() -> None:
-    """What happens at the end of the measured work where no meter runs."""
+class MethodModule(Protocol):
+    """A method's module. One of `objective` and `build` is there."""
+
+    ABOUT: Method
+    Config: type[TrainConfig]
+    objective: Callable[[PairLogProbs, TrainConfig], Objective]
+
+
+def load_method(name: str, *, where: str | None = None) -> MethodModule:
+    """The method called `name`; raises UserError for an unknown one."""
+    return cast(MethodModule, registry.load("methods", name, where=where))
 
 
 @dataclass(frozen=True)
-class TrainJob:
-    """One training stage.
+class SideLogProbs:
+    """Log-probs of the chosen, or of the rejected, sequences of a micro-batch.
 
-    `model` is a folder (full weights or an adapter) or a hub name; `prepared` the prepare stage's
-    folder; `out` receives `model/` and `steps.jsonl`. `trained` is called when the final weights
-    are saved, before FLOPs are counted. `rows` replaces every epoch's order of the training data
-    by these rows.
+    All are of shape (pairs, length - 1): entry t speaks of token t + 1. `log_probs` is float32 and 0
+    where nothing is scored. `response` marks the answer's tokens, `nll` those that an NLL counts
+    (the answer's, or the prompt's too). `reference` holds a frozen model's log-probs of the same
+    tokens, without a gradient, for methods that have one.
     """
 
-    config: TrainConfig
-    seed: int
-    prepared: Path
-    model: str
-    revision: str | None
-    out: Path
-    window: Window
-    report: Callable[[int, int, dict[str, float]], None]
-    sft_data: Path | None = None
-    trained: Callable[[], None] = _nothing
-    rows: tuple[int, ...] | None = None
+    log_probs: torch.Tensor
+    response: torch.Tensor
+    nll: torch.Tensor
+    reference: torch.Tensor | None = None
+
+    def sums(self) -> torch.Tensor:
+        """Log-prob of each answer: (pairs,)."""
+        return (self.log_probs * self.response).sum(dim=1)
+
+    def means(self) -> torch.Tensor:
+        """Mean log-prob per token of each answer: (pairs,)."""
+        return self.sums() / self.tokens()
+
+    def tokens(self) -> torch.Tensor:
+        """Tokens of each answer, at least 1: (pairs,)."""
+        return self.response.sum(dim=1).clamp(min=1)
+
+    def reference_sums(self) -> torch.Tensor:
+        """The reference's log-prob of each answer: (pairs,)."""
+        assert self.reference is not None, "this method's ABOUT declares no reference"
+        return (self.reference * self.response).sum(dim=1)
+
+    def negative_log_likelihood(self) -> torch.Tensor:
+        """-log p of every token that an NLL counts, 0 elsewhere: (pairs, length - 1)."""
+        return -self.log_probs * self.nll
 
 
 @dataclass(frozen=True)
-class TrainOutcome:
-    """What a method found; seconds and memory are measured around it."""
+class PairLogProbs:
+    """A micro-batch as an objective sees it; `rejected` is None for methods that learn from chosen."""
 
-    ledger: list[Measurement] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    chosen: SideLogProbs
+    rejected: SideLogProbs | None = None
+
+    @property
+    def sides(self) -> tuple[SideLogProbs, SideLogProbs]:
+        """Chosen and rejected, of a method whose data are pairs."""
+        assert self.rejected is not None, "this method's ABOUT declares data='chosen'"
+        return self.chosen, self.rejected
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A micro-batch's terms of the loss by name, before they are divided.
+
+    The trainer sums each over the effective batch and divides `per_token` terms, of any shape, by
+    the number of tokens that the NLL counts there and `per_pair` terms, (pairs,), by its number of
+    pairs; the loss is their sum. Micro-batches of any size therefore give one gradient. `metrics`
+    are logged beside those that all methods share: (pairs,) each.
+    """
+
+    per_token: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    per_pair: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    metrics: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+def log1mexp(x: torch.Tensor) -> torch.Tensor:
+    """log(1 - exp(x)) for x <= 0 in float32, finite at 0 (Maechler 2012, eq. 7)."""
+    import torch
+
+    x = x.float().clamp(max=-1e-6)
+    near = x > -0.6931472
+    safe_near = torch.where(near, x, torch.full_like(x, -0.5))
+    safe_far = torch.where(near, torch.full_like(x, -1.0), x)
+    return torch.where(near, torch.log(-torch.expm1(safe_near)), torch.log1p(-torch.exp(safe_far)))
+
+
+def log_odds(mean_chosen: torch.Tensor, mean_rejected: torch.Tensor) -> torch.Tensor:
+    """log of the odds ratio, from mean log-probs per token (Hong et al. 2024, eq. 4 and 7)."""
+    difference = mean_chosen.float() - mean_rejected.float()
+    return difference - (log1mexp(mean_chosen) - log1mexp(mean_rejected))

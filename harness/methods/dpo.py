@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from harness.methods import TrainJob, TrainOutcome
-from harness.pipeline.spec import TrainConfig
+from harness.methods import Objective, PairLogProbs
+from harness.pipeline.spec import ReferenceConfig, StockConfig
+from harness.records import Method
+from harness.records.citation import arxiv
+
+ABOUT = Method(
+    title="DPO",
+    cites=(
+        arxiv(
+            "rafailov2023",
+            author="Rafailov, Rafael and Sharma, Archit and Mitchell, Eric and Ermon, Stefano and "
+            "Manning, Christopher D. and Finn, Chelsea",
+            title="Direct Preference Optimization: Your Language Model is Secretly a Reward Model",
+            year="2023",
+            number="2305.18290",
+        ),
+    ),
+    data="pairs",
+    reference=True,
+    sequences_per_pair=2,
+)
 
 
-class Config(TrainConfig):
-    """`reference`: a frozen copy in the loop, log-probs computed once before training, or the
-    policy with its adapter switched off (LoRA that starts from the base model only)."""
+class Config(ReferenceConfig, StockConfig):
+    """`beta` weighs the KL term towards the reference (eq. 3)."""
 
     beta: Annotated[float, Field(gt=0)]
-    reference: Literal["in_loop", "precomputed", "adapter_off"] = "in_loop"
+
+    @model_validator(mode="after")
+    def _stock_trl_scores_its_reference_in_the_loop(self) -> Config:
+        if self.implementation == "trl" and self.reference == "precomputed":
+            raise ValueError(
+                "stock TRL computes reference log-probs in its constructor, off every clock: take "
+                "reference: in_loop with implementation: trl"
+            )
+        return self
 
 
-def train(job: TrainJob) -> TrainOutcome:
-    """Train with trl.DPOTrainer."""
-    from harness.methods import _dpo_trainer, _engine
+def objective(batch: PairLogProbs, config: Config) -> Objective:
+    """-log sigmoid(beta * (log-ratio of chosen - log-ratio of rejected)), the mean over pairs."""
+    from torch.nn.functional import logsigmoid
 
-    return _engine.train(job, _dpo_trainer.build)
-
-
-def rehearse(job: TrainJob, steps: int) -> dict[str, Any]:
-    """`steps` steps, and what they foretell of the whole."""
-    from harness.methods import _calibrate, _dpo_trainer
-
-    return _calibrate.rehearse(job, _dpo_trainer.build, steps)
+    chosen, rejected = batch.sides
+    rewards = [config.beta * (side.sums() - side.reference_sums()) for side in (chosen, rejected)]
+    margin = rewards[0] - rewards[1]
+    return Objective(
+        per_pair={"preference": -logsigmoid(margin)},
+        metrics={"reward_margin": margin, "reward_accuracy": (margin > 0).float()},
+    )

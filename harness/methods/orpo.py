@@ -1,7 +1,6 @@
 """Odds ratio preference optimisation in a single stage (Hong et al. 2024, arXiv 2403.07691).
 
-`implementation: matched` shares data path, collator, fused head and logging with SFT and DPO
-here and differs in the loss alone; `trl` is stock trl.experimental.orpo.ORPOTrainer.
+L = NLL(chosen) - lambda * mean(log sigmoid(log odds ratio)) (eq. 6 and 7).
 """
 
 from __future__ import annotations
@@ -10,18 +9,34 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from harness.methods import TrainJob, TrainOutcome
-from harness.pipeline.spec import TrainConfig
+from harness.methods import Objective, PairLogProbs, log_odds
+from harness.pipeline.spec import StockConfig
+from harness.records import Method
+from harness.records.citation import arxiv
 
+ABOUT = Method(
+    title="ORPO",
+    cites=(
+        arxiv(
+            "hong2024",
+            author="Hong, Jiwoo and Lee, Noah and Thorne, James",
+            title="{ORPO}: Monolithic Preference Optimization without Reference Model",
+            year="2024",
+            number="2403.07691",
+        ),
+    ),
+    data="pairs",
+    reference=False,
+    sequences_per_pair=2,
+)
 OTHER_NAMES = ("beta", "alpha", "lambda_or", "orpo_alpha", "orpo_beta", "orpo_lambda")
 
 
-class Config(TrainConfig):
+class Config(StockConfig):
     """`lambda` weighs the odds-ratio term (eq. 6); the paper uses 0.1 to 1.0."""
 
     lambda_: Annotated[float, Field(gt=0, alias="lambda")]
     nll_scope: Literal["response", "prompt+response"] = "response"
-    implementation: Literal["matched", "trl"] = "matched"
 
     @model_validator(mode="before")
     @classmethod
@@ -50,22 +65,13 @@ class Config(TrainConfig):
         return self
 
 
-def train(job: TrainJob) -> TrainOutcome:
-    """Train with the chosen implementation."""
-    from harness.methods import _engine
+def objective(batch: PairLogProbs, config: Config) -> Objective:
+    """The NLL of the chosen answers, and the odds-ratio term over pairs."""
+    from torch.nn.functional import logsigmoid
 
-    return _engine.train(job, _builder(job))
-
-
-def rehearse(job: TrainJob, steps: int) -> dict[str, Any]:
-    """`steps` steps, and what they foretell of the whole."""
-    from harness.methods import _calibrate
-
-    return _calibrate.rehearse(job, _builder(job), steps)
-
-
-def _builder(job: TrainJob) -> Any:
-    from harness.methods import _orpo_trainer, _stock_orpo
-
-    assert isinstance(job.config, Config)
-    return _stock_orpo.build if job.config.implementation == "trl" else _orpo_trainer.build
+    chosen, rejected = batch.sides
+    ratio = logsigmoid(log_odds(chosen.means(), rejected.means()))
+    return Objective(
+        per_token={"nll": chosen.negative_log_likelihood()},
+        per_pair={"odds_ratio": -config.lambda_ * ratio},
+    )

@@ -79,6 +79,23 @@ class TrainConfig(SpecModel):
         return self
 
 
+class StockConfig(TrainConfig):
+    """A method that TRL has a trainer for: `implementation: trl` trains by it, as a control."""
+
+    implementation: Literal["matched", "trl"] = "matched"
+
+
+class ReferenceConfig(TrainConfig):
+    """A method whose loss reads a reference, which is the model that the stage starts from.
+
+    `reference`: scored in every step (a frozen copy, or with LoRA the frozen adapter or none), once
+    before training, or by the policy with its adapter switched off (LoRA that starts from full
+    weights only).
+    """
+
+    reference: Literal["in_loop", "precomputed", "adapter_off"] = "in_loop"
+
+
 class DataSpec(SpecModel):
     """Where the pairs come from. `source`: `embedded`, a hub name, a folder or a file.
 

@@ -24,11 +24,10 @@ class Implementation(StrEnum):
 
 
 class ReferenceMode(StrEnum):
-    """When the reference scores the pairs, and through which weights."""
+    """When the reference scores the pairs: in every step, or once before training."""
 
     IN_LOOP = "in_loop"
     PRECOMPUTED = "precomputed"
-    ADAPTER_OFF = "adapter_off"
 
 
 class ReferenceHolder(StrEnum):

@@ -18,7 +18,7 @@ _REFERENCES = {
     "in_loop": (ReferenceMode.IN_LOOP, ReferenceHolder.COPY),
     "in_loop: a frozen copy": (ReferenceMode.IN_LOOP, ReferenceHolder.COPY),
     "in_loop: a frozen adapter": (ReferenceMode.IN_LOOP, ReferenceHolder.ADAPTER),
-    "in_loop: adapter off": (ReferenceMode.ADAPTER_OFF, ReferenceHolder.BASE),
+    "in_loop: adapter off": (ReferenceMode.IN_LOOP, ReferenceHolder.BASE),
 }
 _REHEARSED = ("prediction", "peak", "out_of_memory", "device_bytes")
 

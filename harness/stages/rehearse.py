@@ -5,43 +5,46 @@ What would fail after a day of training fails here.
 
 from __future__ import annotations
 
-from typing import Any
-
-from harness import registry
 from harness.measure.utilisation import device_peak
-from harness.records import Measurement
+from harness.records import DevicePeak, Measurement, RehearseFacts
 from harness.stages.context import Context, Outcome
 from harness.stages.train import make_job
 from harness.stages.train import warm_up as warm_up
 
 
 def run(context: Context) -> Outcome:
-    """The method's rehearsal with the memory it took; facts say where it did not fit."""
+    """The rehearsal with the memory it took; facts say where it did not fit."""
     import torch
 
-    job_config, steps = context.request.config["job"], context.request.config["steps"]
-    job = make_job(context, job_config, context.folder)
+    from harness.training.rehearse import rehearse
+
+    job = make_job(context, context.request.config["job"], context.folder)
     try:
-        facts = registry.load("methods", job_config["method"]).rehearse(job, steps)
+        facts = rehearse(job, context.request.config["steps"])
     except torch.cuda.OutOfMemoryError:
-        return Outcome(facts={"out_of_memory": True, **_device()})
+        return Outcome(facts=RehearseFacts(out_of_memory=True, device_bytes=_device_bytes()))
+    assert facts.prediction is not None
+    assert facts.stage is not None
     memory = {m.quantity: m for m in context.memory.measurements()}
-    facts["prediction"] |= {
-        "peak_memory_bytes": _value(memory, "peak_allocated_bytes"),
-        "host_growth_bytes": _value(memory, "host_growth_bytes"),
-        **_device(),
-    }
-    facts["peak"] = _peak(str(facts["dtype"]))
+    prediction = facts.prediction.model_copy(
+        update={
+            "peak_memory_bytes": _value(memory, "peak_allocated_bytes"),
+            "host_growth_bytes": _value(memory, "host_growth_bytes"),
+            "device_bytes": _device_bytes(),
+        }
+    )
+    peak = _peak(str(facts.stage.dtype))
+    facts = facts.model_copy(update={"prediction": prediction, "peak": peak, "device_bytes": _device_bytes()})
     kept = context.folder / "model"
     return Outcome(facts=facts, outputs={"model": "model"} if kept.is_dir() else {})
 
 
-def _peak(dtype: str) -> dict[str, Any]:
+def _peak(dtype: str) -> DevicePeak:
     """What MFU is a share of; measured after everything else, so that it disturbs nothing."""
     peak, reason = device_peak(dtype)
     if peak is None:
-        return {"flops_per_second": None, "source": None, "reason": reason}
-    return {"flops_per_second": peak.flops_per_second, "source": peak.source, "reason": None}
+        return DevicePeak(flops_per_second=None, source=None, reason=reason)
+    return DevicePeak(flops_per_second=peak.flops_per_second, source=peak.source, reason=None)
 
 
 def _value(memory: dict[str, Measurement], quantity: str) -> float | None:
@@ -49,9 +52,9 @@ def _value(memory: dict[str, Measurement], quantity: str) -> float | None:
     return None if found is None else found.value
 
 
-def _device() -> dict[str, Any]:
+def _device_bytes() -> int | None:
     import torch
 
     if not torch.cuda.is_available():
-        return {"device_bytes": None}
-    return {"device_bytes": int(torch.cuda.get_device_properties(0).total_memory)}
+        return None
+    return int(torch.cuda.get_device_properties(0).total_memory)

@@ -11,8 +11,9 @@ import torch
 
 from harness.generate import Prompt
 from harness.generate.answer import answer
+from harness.generate.head import Head, Transform, checked_head, log_probs_at
 from harness.generate.load import load_model
-from harness.generate.logprobs import has_plain_head, pair_log_probs
+from harness.generate.logprobs import pair_log_probs
 from harness.pipeline.spec import GenerationSpec
 
 ROWS = [
@@ -38,6 +39,7 @@ def tiny(family: str) -> Any:
             t.Gemma2Config(**wide, head_dim=8, num_key_value_heads=2, final_logit_softcapping=2.0)
         ),
         "granite": lambda: t.GraniteForCausalLM(t.GraniteConfig(**wide, logits_scaling=8.0)),
+        "cohere": lambda: t.CohereForCausalLM(t.CohereConfig(**wide, logit_scale=0.25)),
     }
     return made[family]().eval()
 
@@ -48,28 +50,56 @@ def plain_sum(model: Any, prompt: list[int], response: list[int]) -> float:
     return sum(float(logits[len(prompt) + i - 1, token]) for i, token in enumerate(response))
 
 
-@pytest.mark.parametrize(
-    ("family", "plain"),
-    [("llama", True), ("neox", True), ("gpt2", True), ("gemma2", False), ("granite", False)],
-)
-def test_log_probs_are_the_models_own(family: str, plain: bool) -> None:
+@pytest.mark.parametrize("family", ["llama", "neox", "gpt2", "gemma2", "granite", "cohere"])
+def test_log_probs_are_the_models_own(family: str) -> None:
+    """Gemma caps its logits, Granite divides and Cohere multiplies them: all in chunks."""
     model = tiny(family)
-    assert has_plain_head(model, [1, 4, 5, 6]) is plain
+    head = checked_head(model, torch.tensor([[1, 4, 5, 6]]))
+    assert head.chunk is not None
+    assert head.difference is not None
+    assert head.difference < 1e-5
     found = pair_log_probs(model, ROWS, 0, 4)
     for side, sums in (("chosen_ids", found.chosen_sum), ("rejected_ids", found.rejected_sum)):
         expected = [plain_sum(model, row["prompt_ids"], row[side]) for row in ROWS]
         np.testing.assert_allclose(sums, expected, atol=1e-4)
 
 
-def test_log_probs_do_not_depend_on_the_chunk_or_on_a_wrapped_forward(monkeypatch: Any) -> None:
+def test_a_head_that_differs_from_the_model_takes_full_logits_and_says_why(monkeypatch: Any) -> None:
+    """A family that scales its logits by a name that nobody told the head."""
+    model = tiny("granite")
+    monkeypatch.setattr("harness.generate.head.Transform.of_config", lambda config: Transform())
+    head = checked_head(model, torch.tensor([[1, 4, 5, 6]]))
+    assert head.chunk is None
+    assert head.reason is not None
+    assert "differed by" in head.reason
+    found = pair_log_probs(model, ROWS, 0, 4)
+    expected = [plain_sum(model, row["prompt_ids"], row["chosen_ids"]) for row in ROWS]
+    np.testing.assert_allclose(found.chosen_sum, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "granite"])
+def test_gradients_are_those_of_full_logits_whatever_the_chunk(family: str) -> None:
+    """Of the hidden states' path and of the head's own weights, tied or not."""
+    ids = torch.tensor([[1, 4, 5, 6, 7, 2], [1, 9, 10, 11, 2, 0]])
+    positions = torch.tensor([1, 2, 3, 4, 7, 8, 9])
+    weights = torch.linspace(-1, 2, len(positions))
+    gradients = []
+    for chunk in (None, 2, 100):
+        model = tiny(family)
+        head = Head(chunk, Transform.of_config(model.config), None, 0.0)
+        found = log_probs_at(model, head, ids, torch.ones_like(ids), positions)
+        (found * weights).sum().backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    for other in gradients[1:]:
+        for name, expected in gradients[0].items():
+            assert torch.allclose(other[name], expected, atol=1e-5 * float(expected.abs().max() + 1)), name
+
+
+def test_means_count_response_tokens() -> None:
     model = tiny("llama")
     whole = pair_log_probs(model, ROWS, 0, 4)
-    monkeypatch.setattr("harness.generate.logprobs.CHUNK_LOGITS", 3 * 64)
-    monkeypatch.setattr(model, "forward", lambda **_: pytest.fail("the wrapped forward was called"))
-    parts = pair_log_probs(model, ROWS, 0, 4)
-    np.testing.assert_allclose(parts.chosen_sum, whole.chosen_sum, atol=1e-5)
-    assert list(parts.chosen_tokens) == [3, 4]
-    np.testing.assert_allclose(parts.chosen_mean, whole.chosen_sum / np.array([3, 4]), atol=1e-6)
+    assert list(whole.chosen_tokens) == [3, 4]
+    np.testing.assert_allclose(whole.chosen_mean, whole.chosen_sum / np.array([3, 4]), atol=1e-6)
 
 
 def prompts() -> list[Prompt]:

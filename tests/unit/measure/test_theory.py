@@ -12,10 +12,10 @@ import peft
 import pytest
 import torch
 import transformers
-from trl.trainer.utils import add_fused_lm_head
 
+from harness.generate.head import attach
 from harness.measure.flops import Bucket, count
-from harness.measure.theory import ModelShape, body_flops, forward_flops, train_flops
+from harness.measure.theory import FULL_LOGITS, HeadCost, ModelShape, body_flops, forward_flops, train_flops
 
 VOCABULARY, HIDDEN, INNER, LAYERS = 96, 64, 80, 3
 BATCH = Bucket(4, 40, 60)
@@ -35,7 +35,7 @@ def llama(**settings: Any) -> Any:
     )
     attention = settings.pop("attention", "sdpa")
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention)
-    add_fused_lm_head(model)
+    attach(model, torch.arange(8)[None])
     return model.train()
 
 
@@ -49,10 +49,12 @@ def tokens(bucket: Bucket) -> torch.Tensor:
 
 
 def log_probs(model: Any, bucket: Bucket = BATCH) -> torch.Tensor:
-    """Per token: (batch, length - 1); on a CPU the fused head works on every position."""
-    ids = tokens(bucket)
-    found: torch.Tensor = model(input_ids=ids, labels=ids, fused_lm_head=True).log_probs
-    return found
+    """Per scored token, the last ones of each sequence: (batch, scored / batch)."""
+    ids, each = tokens(bucket), bucket.scored // bucket.batch
+    last = torch.arange(bucket.length - 1 - each, bucket.length - 1)
+    positions = (torch.arange(bucket.batch)[:, None] * bucket.length + last).flatten()
+    found: torch.Tensor = model(input_ids=ids, attention_mask=torch.ones_like(ids), positions=positions)
+    return found.view(bucket.batch, each)
 
 
 def sft(model: Any) -> None:
@@ -141,14 +143,14 @@ def test_one_forward_and_backward(step: Callable[[Any], None], wrap: Callable[[A
     model = wrap(llama())
     counted = count(lambda: step(model))
     assert counted.unknown_ops == ()
-    expected = train_flops(ModelShape.of_model(model), ONCE, score_all=True)
+    expected = train_flops(ModelShape.of_model(model), ONCE)
     assert counted.total == expected
 
 
 def test_dpo_adds_the_forward_of_its_reference() -> None:
     model, reference = llama(), llama()
     shape = ModelShape.of_model(model)
-    expected = train_flops(shape, ONCE, score_all=True) + forward_flops(shape, ONCE, score_all=True)
+    expected = train_flops(shape, ONCE) + forward_flops(shape, ONCE)
     assert count(lambda: dpo(model, reference)).total == expected
 
 
@@ -159,8 +161,8 @@ def test_reference_adapters_cost_their_products() -> None:
         through = count(lambda: log_probs(model)).total
         with model.disable_adapter():
             around = count(lambda: log_probs(model)).total
-    assert through == forward_flops(shape, ONCE, score_all=True, adapters=True)
-    assert around == forward_flops(shape, ONCE, score_all=True)
+    assert through == forward_flops(shape, ONCE, adapters=True)
+    assert around == forward_flops(shape, ONCE)
 
 
 @pytest.mark.parametrize("wrap", [lambda m: m, with_lora], ids=["full", "lora"])
@@ -170,7 +172,7 @@ def test_checkpointing_forwards_the_blocks_again(wrap: Callable[[Any], Any]) -> 
     if hasattr(model, "peft_config"):
         model.enable_input_require_grads()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    expected = train_flops(ModelShape.of_model(model), ONCE, score_all=True, checkpointing=1)
+    expected = train_flops(ModelShape.of_model(model), ONCE, checkpointing=1)
     assert count(lambda: sft(model)).total == pytest.approx(expected, rel=0.01)
 
 
@@ -186,7 +188,7 @@ def test_eager_and_fused_attention_differ_by_flashs_recompute() -> None:
     recompute = 2 * LAYERS * shape.attention_width * BATCH.batch * BATCH.length**2
     counted = [count(lambda m=m: sft(m)).total for m in (fused, eager)]
     assert counted[0] - counted[1] == recompute
-    theory = [train_flops(shape, ONCE, score_all=True, attention=a) for a in ("flash", "eager")]
+    theory = [train_flops(shape, ONCE, attention=a) for a in ("flash", "eager")]
     assert theory[0] - theory[1] == recompute
 
 
@@ -195,7 +197,7 @@ def test_plain_logits_are_not_recomputed(wrap: Callable[[Any], Any]) -> None:
     model = wrap(llama())
     ids = tokens(BATCH)
     counted = count(lambda: model(input_ids=ids).logits.logsumexp(-1).mean().backward()).total
-    expected = train_flops(ModelShape.of_model(model), ONCE, head="plain")
+    expected = train_flops(ModelShape.of_model(model), ONCE, head=FULL_LOGITS)
     assert counted == expected
 
 
@@ -210,16 +212,17 @@ def test_frozen_embeddings_of_parallel_blocks() -> None:
     model = with_lora(transformers.AutoModelForCausalLM.from_config(config)).train()
     ids = tokens(BATCH)
     counted = count(lambda: model(input_ids=ids).logits.logsumexp(-1).mean().backward()).total
-    expected = train_flops(ModelShape.of_model(model), ONCE, head="plain")
+    expected = train_flops(ModelShape.of_model(model), ONCE, head=FULL_LOGITS)
     assert counted == expected
 
 
-def test_the_head_works_on_scored_positions_where_triton_is() -> None:
+def test_the_head_works_on_scored_positions() -> None:
     """Hand-computed: no layers, and a head of 8 * 96 * 64 a position."""
     shape = ModelShape(0, 0, 0, 0, 0, 0, 0, HIDDEN, VOCABULARY)
     assert train_flops(shape, {BATCH: 3}) == 3 * 8 * 96 * 64 * 60
-    assert train_flops(shape, {BATCH: 3}, score_all=True) == 3 * 8 * 96 * 64 * 4 * 39
-    assert train_flops(shape, {BATCH: 3}, head="plain") == 3 * 6 * 96 * 64 * 4 * 40
+    next_token = HeadCost(positions="next")
+    assert train_flops(shape, {BATCH: 3}, head=next_token) == 3 * 8 * 96 * 64 * 4 * 39
+    assert train_flops(shape, {BATCH: 3}, head=FULL_LOGITS) == 3 * 6 * 96 * 64 * 4 * 40
     assert forward_flops(shape, {BATCH: 3}) == 3 * 2 * 96 * 64 * 60
 
 

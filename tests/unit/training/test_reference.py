@@ -8,17 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness import registry
 from harness.errors import UserError
-from harness.methods import TrainOutcome
+from harness.records import ReferenceHolder, ReferenceMode
+from harness.training.job import TrainOutcome
+from harness.training.run import train as run
 
 LORA = {"r": 4, "alpha": 8}
-
-
-def run(job: Any) -> TrainOutcome:
-    method = type(job.config).__module__.split(".")[-1]
-    outcome: TrainOutcome = registry.load("methods", method).train(job)
-    return outcome
 
 
 def figures(outcome: TrainOutcome) -> dict[str, Any]:
@@ -33,22 +28,22 @@ def test_dpo_after_sft_starts_from_and_is_compared_with_the_sft_model(
     sft = run(make_job("sft", name="sft", epochs=3, lora=lora))
     model = str(make_job("sft", name="sft").out / "model")
     dpo = run(make_job("dpo", name="dpo", model=model, beta=0.5, reference=reference, lora=lora))
-    assert dpo.facts["first_loss"] == pytest.approx(math.log(2), abs=1e-4)
+    assert dpo.facts.first_loss == pytest.approx(math.log(2), abs=1e-4)
     for key in ("probe_logp_chosen", "probe_logp_rejected"):
-        start, end = dpo.facts["probe_first"][key], sft.facts["probe_last"][key]
+        start, end = dpo.facts.probe_first[key], sft.facts.probe_last[key]
         assert start == pytest.approx(end, abs=1e-5)
-        assert abs(start - sft.facts["probe_first"][key]) > 1e-3
-    assert dpo.facts["weights_at_start"] == sft.facts["weights_at_end"]
-    assert dpo.facts["weights_at_end"] != dpo.facts["weights_at_start"]
+        assert abs(start - sft.facts.probe_first[key]) > 1e-3
+    assert dpo.facts.weights_at_start == sft.facts.weights_at_end
+    assert dpo.facts.weights_at_end != dpo.facts.weights_at_start
 
 
 def test_precomputed_and_in_loop_references_train_the_same_model(make_job: Any) -> None:
     results = [
         run(make_job("dpo", name=mode, beta=0.5, reference=mode)) for mode in ("in_loop", "precomputed")
     ]
-    ends = [r.facts["probe_last"]["probe_logp_chosen"] for r in results]
+    ends = [r.facts.probe_last["probe_logp_chosen"] for r in results]
     assert ends[0] == pytest.approx(ends[1], abs=1e-4)
-    assert [r.facts["sequences_forwarded_per_pair"] for r in results] == [4, 2]
+    assert [r.facts.sequences.forwarded_per_pair for r in results] == [4, 2]
 
 
 def test_the_reference_pass_is_on_the_clock(make_job: Any) -> None:
@@ -59,8 +54,9 @@ def test_the_reference_pass_is_on_the_clock(make_job: Any) -> None:
 
 def test_a_fresh_adapter_is_compared_with_the_base(make_job: Any) -> None:
     outcome = run(make_job("dpo", beta=0.5, lora=LORA, reference="adapter_off"))
-    assert outcome.facts["reference"] == "in_loop: adapter off"
-    assert outcome.facts["first_loss"] == pytest.approx(math.log(2), abs=1e-4)
+    reference = outcome.facts.reference
+    assert (reference.mode, reference.holder) == (ReferenceMode.IN_LOOP, ReferenceHolder.BASE)
+    assert outcome.facts.first_loss == pytest.approx(math.log(2), abs=1e-4)
 
 
 def test_adapter_off_is_refused_after_sft_with_lora(make_job: Any) -> None:
@@ -106,7 +102,7 @@ def test_counted_flops_agree_with_theory(make_job: Any, method: str, settings: A
     outcome = run(make_job(method, lora=lora, **settings))
     found = figures(outcome)
     assert found["flops"] == pytest.approx(found["flops_theory"], rel=0.01)
-    assert outcome.facts["flops_unknown_ops"] == []
+    assert outcome.facts.flops_unknown_ops == []
     if method == "dpo":
         assert 0 < found["reference_flops"] < found["flops"]
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import math
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import registry
 from harness.data.prepare import write_pairs
 from harness.data.schemas import Pair
 from harness.data.template import apply_choice
 from harness.data.tokenise import tokenise
-from harness.methods._order import epoch_order, spread_of_batches
-from harness.methods._timing import MicroBatch, StepTimer, forecast
+from harness.training.order import epoch_order, spread_of_batches
+from harness.training.rehearse import rehearse
+from harness.training.run import train
+from harness.training.timing import MicroBatch, StepTimer, forecast
 
 LORA = {"r": 4, "alpha": 8}
 METHODS = [
@@ -36,35 +36,39 @@ METHODS = [
 def test_predicted_flops_are_those_of_the_run_and_sequences_are_counted_by_hooks(
     make_job: Any, method: str, settings: Any, sequences: tuple[int, int, int]
 ) -> None:
-    module = registry.load("methods", method)
     settings = {**settings, "epochs": 1.7}
-    foretold = module.rehearse(make_job(method, name="rehearsal", **settings), 5)
-    outcome = module.train(make_job(method, name="run", **settings))
+    foretold = rehearse(make_job(method, name="rehearsal", **settings), 5)
+    outcome = train(make_job(method, name="run", **settings))
     found = {m.quantity: m.value for m in outcome.ledger}
-    prediction = foretold["prediction"]
-    assert prediction["flops"] == found["flops"]
-    assert prediction["reference_flops"] == found["reference_flops"]
+    prediction = foretold.prediction
+    assert prediction is not None
+    assert prediction.flops == found["flops"]
+    assert prediction.reference_flops == found["reference_flops"]
     for name in ("steps", "pairs", "tokens_real", "tokens_padded"):
-        assert prediction[name] == found[name], name
-    assert prediction["seconds_low"] <= prediction["seconds"] <= prediction["seconds_high"]
-    assert prediction["checkpoint_bytes"] > 0
-    counted = outcome.facts["sequences"]
+        assert getattr(prediction, name) == found[name], name
+    assert prediction.seconds_low <= prediction.seconds <= prediction.seconds_high
+    assert prediction.checkpoint_bytes > 0
+    counted = outcome.facts.sequences
+    assert counted is not None
     names = ("forwarded_per_pair", "with_gradient_per_pair", "once_per_pair")
-    assert tuple(counted[n] for n in names) == sequences
-    same = set(foretold) & set(outcome.facts) - {"weights_at_end"}
-    assert {"batches", "optimizer", "ids_in_order", "reference", "weights_at_start"} <= same
-    assert {n for n in same if foretold[n] != outcome.facts[n]} == set()
+    assert tuple(getattr(counted, n) for n in names) == sequences
+    assert foretold.stage is not None
+    before = foretold.stage.model_dump(exclude={"weights_at_end"})
+    after = outcome.facts.model_dump(exclude={"weights_at_end"})
+    known = {name for name, value in before.items() if value not in (None, [])}
+    assert {"batches", "optimizer", "ids_in_order", "head", "weights_at_start"} <= known
+    assert {name for name in known if before[name] != after[name]} == set()
 
 
 def test_steps_hold_what_was_spent_up_to_them(make_job: Any) -> None:
     job = make_job("dpo", beta=0.5, reference="precomputed", epochs=2)
-    outcome = registry.load("methods", "dpo").train(job)
+    outcome = train(job)
     rows = [json.loads(line) for line in (job.out / "steps.jsonl").read_text().splitlines()]
     flops = [row["metrics"]["elapsed_flops"] for row in rows]
     found = {m.quantity: m.value for m in outcome.ledger}
     assert flops[-1] == found["flops"]
     assert flops == sorted(flops)
-    once = outcome.facts["sequences"]["once_per_pair"]
+    once = outcome.facts.sequences.once_per_pair
     assert once == 2
     assert 0 < flops[0] < found["reference_flops"] * 1.01
     seconds = [row["metrics"]["elapsed_seconds"] for row in rows]
@@ -80,15 +84,14 @@ def test_all_methods_see_the_same_chosen_tokens_and_stock_orpo_does_not(make_job
         "stock": ("orpo", {"lambda": 0.5, "implementation": "trl"}),
     }
     seen = {
-        name: registry.load("methods", method).train(make_job(method, name=name, **settings)).facts["batches"]
+        name: train(make_job(method, name=name, **settings)).facts.batches
         for name, (method, settings) in cases.items()
     }
     for key in ("chosen_ids", "chosen_scored", "pairs", "longest_chosen"):
-        assert seen["sft"][key] == seen["dpo"][key] == seen["orpo"][key], key
-    assert seen["dpo"]["rejected_ids"] == seen["orpo"]["rejected_ids"]
-    assert seen["sft"]["rejected_ids"] is None
-    assert seen["stock"]["chosen_scored"] != seen["orpo"]["chosen_scored"]
-    assert (seen["stock"]["head"], seen["orpo"]["head"]) == ("full logits", "fused")
+        assert getattr(seen["sft"], key) == getattr(seen["dpo"], key) == getattr(seen["orpo"], key), key
+    assert seen["dpo"].rejected_ids == seen["orpo"].rejected_ids
+    assert seen["sft"].rejected_ids is None
+    assert seen["stock"].chosen_scored != seen["orpo"].chosen_scored
 
 
 @pytest.mark.parametrize("lora", [None, LORA])
@@ -96,18 +99,17 @@ def test_all_methods_see_the_same_chosen_tokens_and_stock_orpo_does_not(make_job
 def test_the_references_weights_are_those_that_dpo_starts_from(
     make_job: Any, lora: Any, reference: str
 ) -> None:
-    sft = registry.load("methods", "sft").train(make_job("sft", name="sft", lora=lora, epochs=2))
+    sft = train(make_job("sft", name="sft", lora=lora, epochs=2))
     model = str(make_job("sft", name="sft").out / "model")
     job = make_job("dpo", name="dpo", model=model, beta=0.5, reference=reference, lora=lora)
-    dpo = registry.load("methods", "dpo").train(job)
-    assert dpo.facts["reference_weights"] == dpo.facts["weights_at_start"] == sft.facts["weights_at_end"]
+    dpo = train(job)
+    assert dpo.facts.reference.weights == dpo.facts.weights_at_start == sft.facts.weights_at_end
 
 
 def test_a_rehearsal_keeps_adapters_for_the_next_and_no_full_weights(make_job: Any) -> None:
-    module = registry.load("methods", "sft")
     adapters, full = make_job("sft", name="a", lora=LORA), make_job("sft", name="b")
-    module.rehearse(adapters, 3)
-    module.rehearse(full, 3)
+    rehearse(adapters, 3)
+    rehearse(full, 3)
     assert (adapters.out / "model" / "adapter_config.json").is_file()
     assert not any(full.out.iterdir())
 
@@ -171,12 +173,11 @@ def test_stock_orpo_ends_a_sequence_with_a_token_more_where_a_turn_does_not_end_
     for split in ("train", "test"):
         write_pairs(tokenise(pairs, tokenizer, template, max_length=32), folder / f"{split}.parquet")
     tokenizer.save_pretrained(folder / "tokenizer")
-    shutil.copy(prepared / "result.json", folder / "result.json")
     facts = {}
     for name in ("matched", "trl"):
         job = make_job("orpo", name=name, implementation=name, **{"lambda": 0.5})
-        outcome = registry.load("methods", "orpo").train(replace(job, prepared=folder))
-        facts[name] = outcome.facts["batches"]
-    assert facts["trl"]["longest_chosen"] == facts["matched"]["longest_chosen"] + 1
-    assert facts["trl"]["tokens_real"] == facts["matched"]["tokens_real"] + 2 * len(pairs)
-    assert facts["trl"]["chosen_ids"] != facts["matched"]["chosen_ids"]
+        outcome = train(replace(job, prepared=folder))
+        facts[name] = outcome.facts.batches
+    assert facts["trl"].longest_chosen == facts["matched"].longest_chosen + 1
+    assert facts["trl"].tokens_real == facts["matched"].tokens_real + 2 * len(pairs)
+    assert facts["trl"].chosen_ids != facts["matched"].chosen_ids

@@ -1,4 +1,4 @@
-"""The odds-ratio loss: formulas by hand, stock TRL's on the same tokens, and gradients."""
+"""The objectives: formulas by hand, gradients whatever the micro-batch, and settings."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 import torch
 
-from harness import registry
-from harness.methods import _orpo_trainer, _stock_orpo
-from harness.methods._load import load_pairs, load_policy, load_tokenizer
-from harness.methods._odds import log1mexp, log_odds, sequence_means
-from harness.methods._order import epoch_order
+from harness.methods import SideLogProbs, log1mexp, log_odds
 from harness.methods.orpo import Config
+from harness.records import HeadKind, Implementation
+from harness.training.build import build
+from harness.training.collate import read_rows
+from harness.training.load import load_policy, load_tokenizer
+from harness.training.order import epoch_order
+from harness.training.run import train
 
 
-def build(job: Any) -> Any:
-    module = {"sft": "_sft_trainer", "dpo": "_dpo_trainer", "orpo": "_orpo_trainer"}
-    builder = __import__(
-        f"harness.methods.{module[type(job.config).__module__.split('.')[-1]]}", fromlist=["build"]
-    )
-    pairs = load_pairs(job.prepared / "train.parquet")
-    return builder.build(job, load_policy(job), load_tokenizer(job.prepared), pairs, pairs)
+def trainer_of(job: Any) -> Any:
+    rows = read_rows(job.prepared / "train.parquet")
+    trainer = build(job, load_policy(job), load_tokenizer(job.prepared), rows, rows)
+    trainer.prepare_reference()
+    return trainer
 
 
 def test_log1mexp_by_hand_and_finite_at_zero() -> None:
@@ -49,8 +49,11 @@ def test_loss_and_gradient_are_finite_at_a_mean_log_prob_of_zero() -> None:
 
 
 def test_sequence_means_ignore_what_is_not_scored() -> None:
-    means = sequence_means(torch.tensor([[-1.0, -3.0, -9.0]]), torch.tensor([[1, 1, 0]]))
-    assert means.tolist() == [-2.0]
+    response = torch.tensor([[True, True, False]])
+    side = SideLogProbs(torch.tensor([[-1.0, -3.0, -9.0]]), response, response)
+    assert side.means().tolist() == [-2.0]
+    assert side.sums().tolist() == [-4.0]
+    assert side.negative_log_likelihood().tolist() == [[1.0, 3.0, 0.0]]
 
 
 @pytest.mark.parametrize("name", ["beta", "alpha", "lambda_or", "orpo_alpha", "orpo_beta"])
@@ -88,7 +91,7 @@ def gradients(trainer: Any) -> tuple[float, torch.Tensor]:
 )
 def test_micro_batches_of_any_size_give_the_same_gradient(make_job: Any, method: str, settings: Any) -> None:
     found = [
-        gradients(build(make_job(method, micro_batch_size=size, name=f"o{size}", **settings)))
+        gradients(trainer_of(make_job(method, micro_batch_size=size, name=f"o{size}", **settings)))
         for size in (1, 2, 4)
     ]
     for loss, gradient in found[1:]:
@@ -97,44 +100,13 @@ def test_micro_batches_of_any_size_give_the_same_gradient(make_job: Any, method:
     assert found[0][1].abs().max() > 1e-3
 
 
-def test_matched_orpo_equals_stock_orpo_on_the_same_tokens(make_job: Any) -> None:
-    """Loss and gradient within 1e-5 in float32, once both score prompt and response."""
-    settings = {"lambda": 0.7, "micro_batch_size": 4}
-    ours_job = make_job("orpo", nll_scope="prompt+response", **settings)
-    ours = build(ours_job)
-    stock_job = make_job("orpo", implementation="trl", name="stock", **settings)
-    pairs = load_pairs(stock_job.prepared / "train.parquet")
-    stock = _stock_orpo.build(
-        stock_job, load_policy(stock_job), load_tokenizer(stock_job.prepared), pairs, pairs
-    )
-    batch = next(iter(ours.get_train_dataloader()))
-    labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
-    same = {}
-    for side, rows in (("chosen", slice(0, 4)), ("rejected", slice(4, 8))):
-        same |= {
-            f"{side}_input_ids": batch["input_ids"][rows],
-            f"{side}_attention_mask": batch["attention_mask"][rows],
-            f"{side}_labels": labels[rows],
-        }
-    stock.model.train()
-    theirs = stock.compute_loss(stock.model, same)
-    theirs.backward()
-    ours.model.train()
-    whole = (batch["attention_mask"][:4, 1:] == 1).sum()
-    ours.totals.pairs, ours.totals.scored = 4, int(whole)
-    loss = ours.compute_loss(ours.model, batch)
-    loss.backward()
-    assert loss.item() == pytest.approx(theirs.item(), abs=1e-5)
-    for (name, p), q in zip(ours.model.named_parameters(), stock.model.parameters(), strict=True):
-        assert torch.allclose(p.grad, q.grad, atol=1e-5), name
-    assert stock.trace is not ours.trace
-
-
 def test_stock_orpo_trains_and_says_what_it_scores(make_job: Any) -> None:
     job = make_job("orpo", implementation="trl", **{"lambda": 0.2})
-    outcome = registry.load("methods", "orpo").train(job)
-    assert outcome.facts["nll_scope"] == "prompt+response"
-    assert outcome.facts["method"] == "StockORPO"
+    outcome = train(job)
+    assert outcome.facts.nll_scope == "prompt+response"
+    assert outcome.facts.implementation is Implementation.STOCK
+    assert outcome.facts.head is not None
+    assert outcome.facts.head.kind is HeadKind.FULL_LOGITS
     found = {m.quantity: m.value for m in outcome.ledger}
     assert found["flops"] == pytest.approx(found["flops_theory"], rel=0.01)
 
@@ -148,6 +120,6 @@ def test_stock_orpo_refuses_a_response_only_nll_before_anything_runs() -> None:
 
 
 def test_orpo_holds_no_reference_model(make_job: Any) -> None:
-    trainer = build(make_job("orpo", **{"lambda": 0.1}))
-    assert trainer.ref_model is None
-    assert isinstance(trainer, _orpo_trainer.ORPOStage)
+    trainer = trainer_of(make_job("orpo", **{"lambda": 0.1}))
+    assert trainer.reference is None
+    assert trainer.reference_facts() is None

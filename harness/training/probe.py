@@ -7,7 +7,11 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from harness.methods._odds import log_odds
+from harness.generate.head import checked_head
+from harness.generate.logprobs import pair_log_probs, sample_of
+from harness.methods import log_odds
+from harness.training.collate import Rows
+from harness.training.job import StageTrainer
 
 PROBES = 6
 
@@ -18,8 +22,10 @@ class Probe(TrainerCallback):
     The same in every arm, and on nobody's clock.
     """
 
-    def __init__(self, trainer: Any, pairs: Any, batch_size: int) -> None:
+    def __init__(self, trainer: StageTrainer, pairs: Rows, batch_size: int) -> None:
         self._trainer, self._pairs, self._batch_size = trainer, pairs, batch_size
+        first = [(pairs[0]["prompt_ids"], pairs[0]["chosen_ids"])]
+        self._head = checked_head(trainer.model, sample_of(first))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._measure(state.global_step)
@@ -30,12 +36,14 @@ class Probe(TrainerCallback):
             self._measure(state.global_step)
 
     def _measure(self, step: int) -> None:
-        from harness.generate.logprobs import pair_log_probs
-
         trainer = self._trainer
         with trainer.job.window.phase("evaluation"):
             found = pair_log_probs(
-                trainer.model, self._pairs, trainer.processing_class.pad_token_id, self._batch_size
+                trainer.model,
+                self._pairs,
+                trainer.processing_class.pad_token_id,
+                self._batch_size,
+                head=self._head,
             )
             chosen, rejected = (torch.tensor(m) for m in (found.chosen_mean, found.rejected_mean))
             odds = log_odds(chosen, rejected)

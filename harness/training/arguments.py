@@ -1,4 +1,4 @@
-"""TRL's arguments from a TrainConfig: everything that matters is set, nothing left to a default."""
+"""Trainer arguments from a TrainConfig: everything that matters is set, nothing left to a default."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from harness.methods import TrainJob
-from harness.methods._load import resolve_dtype
+from harness.training.job import TrainJob
+from harness.training.load import resolve_dtype
 
 
 def arguments(kind: Any, job: TrainJob, **own: Any) -> Any:
-    """An instance of a TRL config class for `job`; `own` are the method's arguments."""
+    """An instance of transformers' or a TRL config class for `job`; `own` are the trainer's arguments."""
     config = job.config
     on_gpu = torch.cuda.is_available()
     checkpoints: dict[str, Any] = {"save_strategy": "no"}
@@ -52,7 +52,6 @@ def arguments(kind: Any, job: TrainJob, **own: Any) -> Any:
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,
         dataloader_num_workers=0,
-        remove_unused_columns=True,
         logging_strategy="steps",
         logging_steps=1,
         logging_nan_inf_filter=False,

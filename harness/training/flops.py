@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
 
 from harness.measure import theory
 from harness.measure.flops import Bucket, FlopCount, FlopModel
 from harness.records import Measurement
+from harness.training.job import StageTrainer
 
 COUNTED = "torch FlopCounterMode, outside the timed run"
 NO_REFERENCE = "this method has no reference model"
@@ -44,10 +42,6 @@ class StageFlops:
             _entry("useful_flops", self.useful, "formula: without any recomputation"),
         ]
 
-    def facts(self) -> dict[str, Any]:
-        """What the report says of how they were counted."""
-        return {"flops_unknown_ops": list(self.unknown_ops), "flops_counted_by": self.how}
-
 
 @dataclass
 class Counted:
@@ -58,7 +52,10 @@ class Counted:
 
 
 def count(
-    trainer: Any, buckets: Sequence[Bucket], before: Sequence[Bucket], counted_before: Counted | None = None
+    trainer: StageTrainer,
+    buckets: Sequence[Bucket],
+    before: Sequence[Bucket],
+    counted_before: Counted | None = None,
 ) -> StageFlops:
     """FLOPs of micro-batches `buckets` and of a reference pass over `before`."""
     trainer.model.train()
@@ -66,7 +63,7 @@ def count(
     ran, once = Counter(buckets), Counter(before)
     steps = FlopModel(ran, trainer.step_once, known.steps)
     counted = steps.total(ran)
-    in_loop = ran if trainer.has_reference and not before else Counter[Bucket]()
+    in_loop = ran if trainer.scores_reference_in_loop() else Counter[Bucket]()
     seen = in_loop + once
     reference = FlopModel(seen, trainer.reference_once, known.reference).total(seen) if seen else None
     ahead = reference.total if reference and once else 0
@@ -84,22 +81,22 @@ def count(
     )
 
 
-def _theory(trainer: Any, ran: Counter[Bucket], reference: Counter[Bucket]) -> tuple[float, float, float]:
+def _theory(
+    trainer: StageTrainer, ran: Counter[Bucket], reference: Counter[Bucket]
+) -> tuple[float, float, float]:
     """FLOPs from formulas: of the whole, of the blocks' matrices alone, and without recomputation."""
     config, model = trainer.job.config, trainer.model
     shape = theory.ModelShape.of_model(model)
-    score_all = not torch.cuda.is_available()
-    head: theory.Head = "fused" if trainer.fused else "plain"
+    head = trainer.head_cost
     total = theory.train_flops(
         shape,
         ran,
         checkpointing=1.0 if config.gradient_checkpointing else 0.0,
         attention="eager" if config.attention == "eager" else "flash",
-        score_all=score_all,
         head=head,
     )
-    adapters = bool(shape.lora) and "ref" in getattr(model, "peft_config", {})
-    total += theory.forward_flops(shape, reference, score_all=score_all, adapters=adapters)
+    adapters = trainer.reference_through_adapters()
+    total += theory.forward_flops(shape, reference, head=head, adapters=adapters)
     body = theory.body_flops(shape, ran, passes=4 if shape.lora else 6)
     body += theory.body_flops(shape, reference, passes=2)
     useful = theory.useful_flops(shape, ran) + theory.forward_flops(shape, reference, adapters=adapters)

@@ -12,11 +12,13 @@ import torch
 
 from harness.measure.flops import Bucket
 from harness.pipeline.spec import TrainConfig
+from harness.records import BatchFacts
+from harness.training.job import Side, StageTrainer
 
 
 @dataclass
 class Walk:
-    """Micro-batches of a whole run in order, and digests of what the first epoch holds.
+    """Micro-batches of a whole run in order, and facts of what the first epoch holds.
 
     `buckets[i]` is the shape of micro-batch i; `steps[s]` how many of them optimizer step s has.
     """
@@ -25,11 +27,7 @@ class Walk:
     steps: list[int] = field(default_factory=list)
     pairs: int = 0
     tokens_real: int = 0
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def counter(self) -> Counter[Bucket]:
-        """How often each shape occurs."""
-        return Counter(self.buckets)
+    facts: BatchFacts = field(default_factory=BatchFacts)
 
     @property
     def tokens_padded(self) -> int:
@@ -37,34 +35,34 @@ class Walk:
         return sum(b.batch * b.length for b in self.buckets)
 
 
-def walk(trainer: Any, config: TrainConfig, *, stop_token_ids: list[int]) -> Walk:
+def walk(trainer: StageTrainer, config: TrainConfig, *, stop_token_ids: list[int]) -> Walk:
     """Walk the loader for as many epochs as a run by `config` has."""
-    found, digests = Walk(), _Digests(trainer.processing_class, stop_token_ids)
-    loader = trainer.loader_of_whole_epochs()
+    course, digests = Walk(), _Digests(trainer.processing_class, stop_token_ids)
+    loader = trainer.whole_epochs()
     per_step = config.batch_size // config.micro_batch_size
     wanted = planned_steps(config, -(-len(loader) // per_step))
     epoch = 0
-    while len(found.steps) < wanted:
+    while len(course.steps) < wanted:
         in_step = 0
         for batch in loader:
-            found.buckets.append(trainer.bucket_of(batch))
-            sides = trainer.sides(batch)
-            found.pairs += len(sides[0][0])
-            found.tokens_real += sum(int(real.sum()) for _, real, _ in sides)
+            shape = trainer.shape_of(batch)
+            course.buckets.append(shape.bucket)
+            course.pairs += shape.pairs
+            course.tokens_real += shape.tokens_real
             if epoch == 0:
-                digests.add(sides)
+                digests.add(trainer.sides(batch))
             in_step += 1
             if in_step == per_step:
-                found.steps.append(in_step)
+                course.steps.append(in_step)
                 in_step = 0
-            if len(found.steps) == wanted and epoch > 0:
+            if len(course.steps) == wanted and epoch > 0:
                 break
         if in_step:
-            found.steps.append(in_step)
+            course.steps.append(in_step)
         epoch += 1
-    _cut(found, wanted)
-    found.facts = digests.facts(head="fused" if trainer.fused else "full logits")
-    return found
+    _cut(course, wanted)
+    course.facts = digests.facts()
+    return course
 
 
 def planned_steps(config: TrainConfig, per_epoch: int) -> int:
@@ -72,10 +70,10 @@ def planned_steps(config: TrainConfig, per_epoch: int) -> int:
     return config.max_steps or max(1, math.ceil(round(per_epoch * config.epochs, 6)))
 
 
-def _cut(found: Walk, wanted: int) -> None:
+def _cut(course: Walk, wanted: int) -> None:
     """Leave out what the run stops before."""
-    del found.steps[wanted:]
-    del found.buckets[sum(found.steps) :]
+    del course.steps[wanted:]
+    del course.buckets[sum(course.steps) :]
 
 
 class _Digests:
@@ -88,19 +86,20 @@ class _Digests:
         self._counts: Counter[str] = Counter()
         self._longest = {"chosen": 0, "rejected": 0}
 
-    def add(self, sides: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> None:
-        for side, (ids, real, scored) in zip(("chosen", "rejected"), sides, strict=False):
-            for row in range(len(ids)):
-                here = real[row].bool().cpu()
-                tokens, learned = ids[row].cpu()[here], scored[row].cpu()[here]
-                self._counts[side] += 1
+    def add(self, sides: list[Side]) -> None:
+        """Take in a batch."""
+        for name, side in zip(("chosen", "rejected"), sides, strict=False):
+            for row in range(len(side.ids)):
+                here = side.real[row].bool().cpu()
+                tokens, learned = side.ids[row].cpu()[here], side.scored[row].cpu()[here]
+                self._counts[name] += 1
                 self._counts["tokens_real"] += len(tokens)
                 self._counts["tokens_padded"] += len(here)
                 self._counts["left_padded"] += int(not bool(here[0]))
-                self._hashes[f"{side}_ids"].update(tokens.numpy().tobytes() + b"|")
-                if side == "chosen":
+                self._hashes[f"{name}_ids"].update(tokens.numpy().tobytes() + b"|")
+                if name == "chosen":
                     self._hashes["chosen_scored"].update(learned.numpy().tobytes() + b"|")
-                self._longest[side] = max(self._longest[side], len(tokens))
+                self._longest[name] = max(self._longest[name], len(tokens))
                 self._check(tokens, learned)
 
     def _check(self, tokens: torch.Tensor, learned: torch.Tensor) -> None:
@@ -110,21 +109,20 @@ class _Digests:
             self._counts["stops"] += 1
             self._counts["stops_learned"] += int(bool(learned[-1]))
 
-    def facts(self, *, head: str) -> dict[str, Any]:
-        """Plain JSON for the parity audit."""
+    def facts(self) -> BatchFacts:
+        """For the parity audit."""
         counts = self._counts
-        digests = {name: found.hexdigest()[:16] for name, found in self._hashes.items()}
-        if not counts["rejected"]:
-            digests["rejected_ids"] = None  # type: ignore[assignment]
-        return {
-            **digests,
-            "pairs": counts["chosen"],
-            "stop_learned": counts["stops_learned"] / counts["stops"] if counts["stops"] else None,
-            "doubled_bos": counts["doubled_bos"],
-            "longest_chosen": self._longest["chosen"],
-            "longest_rejected": self._longest["rejected"] or None,
-            "tokens_real": counts["tokens_real"],
-            "tokens_padded": counts["tokens_padded"],
-            "padding": "left" if counts["left_padded"] else "right",
-            "head": head,
-        }
+        digests = {name: digest.hexdigest()[:16] for name, digest in self._hashes.items()}
+        return BatchFacts(
+            chosen_ids=digests["chosen_ids"],
+            chosen_scored=digests["chosen_scored"],
+            rejected_ids=digests["rejected_ids"] if counts["rejected"] else None,
+            pairs=counts["chosen"],
+            stop_learned=counts["stops_learned"] / counts["stops"] if counts["stops"] else None,
+            doubled_bos=counts["doubled_bos"],
+            longest_chosen=self._longest["chosen"],
+            longest_rejected=self._longest["rejected"] or None,
+            tokens_real=counts["tokens_real"],
+            tokens_padded=counts["tokens_padded"],
+            padding="left" if counts["left_padded"] else "right",
+        )

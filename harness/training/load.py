@@ -1,32 +1,35 @@
-"""Models and data of a training stage, ready for a trainer."""
+"""The model of a training stage, ready for a trainer."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
 import peft
-import pyarrow.parquet
 import torch
 import transformers
-from trl.trainer.utils import disable_dropout_in_model
 
 from harness.errors import UserError
-from harness.methods import TrainJob
 from harness.pipeline.spec import LoraSpec, TrainConfig
+from harness.training.job import TrainJob
 
 
 @dataclass(frozen=True)
-class LoadedPolicy:
-    """The policy and, where it is a plain model that shall get adapters, their config."""
+class Policy:
+    """The model to train. `adapters`: none, fresh ones, or those of the stage before."""
 
     model: Any
-    peft_config: peft.LoraConfig | None
-    continues_adapter: bool
+    adapters: str | None = None
+
+    @property
+    def continues_adapters(self) -> bool:
+        """Whether adapters of an earlier stage go on training."""
+        return self.adapters == CONTINUED
+
+
+FRESH, CONTINUED = "fresh", "continued"
 
 
 def resolve_dtype(config: TrainConfig) -> torch.dtype:
@@ -54,20 +57,20 @@ def check_hardware(config: TrainConfig) -> None:
         ) from error
 
 
-def load_policy(job: TrainJob) -> LoadedPolicy:
-    """The model to train: full weights, a fresh adapter, or the earlier stage's adapter."""
+def load_policy(job: TrainJob) -> Policy:
+    """Full weights, a fresh adapter on them, or the earlier stage's adapter."""
     check_hardware(job.config)
     adapter = Path(job.model) / "adapter_config.json"
     if not adapter.is_file():
-        model = load_base(job.model, job)
-        return LoadedPolicy(model, lora_config(job.config.lora), False)
+        model, lora = load_base(job.model, job), lora_config(job.config.lora)
+        return Policy(model) if lora is None else Policy(peft.get_peft_model(model, lora), FRESH)
     base = load_base(json.loads(adapter.read_text())["base_model_name_or_path"], job)
     continues = job.config.lora is not None
     model = peft.PeftModel.from_pretrained(base, job.model, is_trainable=continues)
     if not continues:
-        return LoadedPolicy(model.merge_and_unload(), None, False)
+        return Policy(model.merge_and_unload())
     _check_same_adapter(model.peft_config["default"], job.config.lora)
-    return LoadedPolicy(model, None, True)
+    return Policy(model, CONTINUED)
 
 
 def load_base(path: str, job: TrainJob) -> Any:
@@ -95,8 +98,14 @@ def load_base(path: str, job: TrainJob) -> Any:
         )
     elif torch.cuda.is_available():
         model.to("cuda")
-    disable_dropout_in_model(model)
+    _without_dropout(model)
     return model
+
+
+def _without_dropout(model: Any) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
 
 
 def lora_config(spec: LoraSpec | None) -> peft.LoraConfig | None:
@@ -125,40 +134,3 @@ def _check_same_adapter(found: Any, wanted: LoraSpec | None) -> None:
 def load_tokenizer(prepared: Path) -> Any:
     """The tokenizer that the data was prepared with."""
     return transformers.AutoTokenizer.from_pretrained(prepared / "tokenizer")
-
-
-def load_pairs(path: Path) -> datasets.Dataset:
-    """Tokenised pairs, held in memory so that no cache outlives the stage."""
-    columns = ["id", "prompt_ids", "chosen_ids", "rejected_ids"]
-    present = pyarrow.parquet.read_schema(path).names
-    return datasets.Dataset(pyarrow.parquet.read_table(path, columns=[c for c in columns if c in present]))
-
-
-def as_sft(pairs: datasets.Dataset) -> datasets.Dataset:
-    """Chosen answers as `input_ids` and `labels`, the prompt's labels being -100."""
-    return datasets.Dataset.from_dict(
-        {
-            "id": pairs["id"],
-            "input_ids": [r["prompt_ids"] + r["chosen_ids"] for r in pairs],
-            "labels": [[-100] * len(r["prompt_ids"]) + r["chosen_ids"] for r in pairs],
-        }
-    )
-
-
-def digest_rows(rows: list[Any]) -> str:
-    """16 hex digits of a sha256 over `rows` as JSON."""
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
-
-
-def fingerprint_weights(model: Any, *, adapter: str | None = "default") -> str:
-    """A digest of every parameter's sum and absolute sum, with those of one adapter or of none."""
-    rows = [
-        (
-            name.replace(f".{adapter}", ""),
-            float(p.detach().double().sum()),
-            float(p.detach().double().abs().sum()),
-        )
-        for name, p in model.named_parameters()
-        if "lora_" not in name or f".{adapter}." in name
-    ]
-    return digest_rows(rows)

@@ -1,0 +1,259 @@
+"""Log-probs of given tokens from hidden states: at scored positions only, in chunks, in float32.
+
+Training, probes and scoring all use this head. Full logits of a batch never exist; what is kept for
+the backward pass are hidden states and one number a position, and logits are made again there.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+CPU_CHUNK_BYTES = 1 << 26
+GPU_SHARE = 1 / 256
+CHECKED_POSITIONS = 64
+TOLERANCE = {torch.float32: 1e-4}
+LOW_PRECISION_TOLERANCE = 5e-2
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What a model does to its logits: z -> cap * tanh(scale * z / cap); no cap leaves scale * z.
+
+    Gemma 2 caps (arXiv 2408.00118, section 2), Cohere multiplies, Granite divides.
+    """
+
+    scale: float = 1.0
+    cap: float | None = None
+
+    @classmethod
+    def of_config(cls, config: Any) -> Transform:
+        """The transform that a transformers configuration names."""
+        scale = float(getattr(config, "logit_scale", None) or 1.0)
+        scale /= float(getattr(config, "logits_scaling", None) or 1.0)
+        return cls(scale, getattr(config, "final_logit_softcapping", None))
+
+    def apply_(self, logits: torch.Tensor) -> torch.Tensor:
+        """Transform in place."""
+        if self.scale != 1.0:
+            logits.mul_(self.scale)
+        if self.cap is not None:
+            logits.div_(self.cap).tanh_().mul_(self.cap)
+        return logits
+
+    def chain_(self, gradient: torch.Tensor, transformed: torch.Tensor) -> torch.Tensor:
+        """Turn the gradient of the transformed logits into that of the plain ones, in place."""
+        if self.cap is not None:
+            gradient.mul_(1 - (transformed / self.cap) ** 2)
+        return gradient.mul_(self.scale) if self.scale != 1.0 else gradient
+
+
+class _TokenLogProbs(torch.autograd.Function):
+    """log softmax(transform(hidden @ weight.T + bias))[target], a chunk of positions at a time."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        chunk: int,
+        transform: Transform,
+    ) -> torch.Tensor:
+        # Autocast does not reach a backward pass, so the products' dtype is settled here for both.
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        log_probs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        normalizer = torch.empty_like(log_probs)
+        with torch.autocast(kind, enabled=False):
+            cast = weight.to(dtype)
+            for rows in _chunks(len(targets), chunk):
+                logits = _logits(hidden[rows].to(dtype), cast, bias, transform)
+                normalizer[rows] = torch.logsumexp(logits, dim=1)
+                log_probs[rows] = logits.gather(1, targets[rows, None]).squeeze(1) - normalizer[rows]
+        ctx.save_for_backward(hidden, weight, bias, targets, normalizer)
+        ctx.chunk, ctx.transform, ctx.dtype = chunk, transform, dtype
+        return log_probs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        hidden, weight, bias, targets, normalizer = ctx.saved_tensors
+        wants_hidden, wants_weight, wants_bias, *_ = ctx.needs_input_grad
+        upstream, cast = gradients[0], weight.to(ctx.dtype)
+        of_hidden = torch.empty_like(hidden) if wants_hidden else None
+        of_weight = torch.zeros_like(weight) if wants_weight else None
+        of_bias = torch.zeros_like(bias) if bias is not None and wants_bias else None
+        for rows in _chunks(len(targets), ctx.chunk):
+            states = hidden[rows].to(ctx.dtype)
+            logits = _logits(states, cast, bias, ctx.transform)
+            # d log p / d z = onehot - softmax(z).
+            slope = (logits - normalizer[rows, None]).exp_().mul_(-upstream[rows, None])
+            slope.scatter_add_(1, targets[rows, None], upstream[rows, None])
+            slope = ctx.transform.chain_(slope, logits).to(ctx.dtype)
+            if of_hidden is not None:
+                of_hidden[rows] = (slope @ cast).to(hidden.dtype)
+            if of_weight is not None:
+                _accumulate(of_weight, slope, states)
+            if of_bias is not None:
+                of_bias.add_(slope.sum(dim=0))
+        return of_hidden, of_weight, of_bias, None, None, None
+
+
+def _accumulate(total: torch.Tensor, slope: torch.Tensor, states: torch.Tensor) -> None:
+    """Add slope.T @ states to the weight's gradient, in its own precision."""
+    if total.dtype == states.dtype:
+        total.addmm_(slope.t(), states)
+    else:
+        total.add_(slope.t() @ states)
+
+
+def _chunks(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _logits(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, transform: Transform
+) -> torch.Tensor:
+    """float32 logits of some positions: (positions, vocabulary)."""
+    bias = None if bias is None else bias.to(weight.dtype)
+    return transform.apply_(torch.nn.functional.linear(hidden, weight, bias).float())
+
+
+def token_log_probs(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    targets: torch.Tensor,
+    *,
+    chunk: int,
+    transform: Transform,
+) -> torch.Tensor:
+    """Log-probs of `targets` (positions,) after hidden states (positions, width): float32 (positions,).
+
+    `weight` is (vocabulary, width). At most `chunk` positions' logits exist at a time.
+    """
+    result: torch.Tensor = _TokenLogProbs.apply(hidden, weight, bias, targets, chunk, transform)
+    return result
+
+
+@dataclass(frozen=True)
+class Head:
+    """How log-probs of one model are made. `difference` is the largest one seen between this head's
+    and the model's own log-probs; beyond `tolerance` the head takes full logits and says why."""
+
+    chunk: int | None
+    transform: Transform
+    difference: float | None
+    tolerance: float
+    reason: str | None = None
+
+
+def attach(model: Any, sample: torch.Tensor) -> Head:
+    """Let `model(input_ids=, attention_mask=, positions=)` return log-probs at flat positions.
+
+    `model` is a transformers causal LM or a peft wrapper of one. `positions` index (batch * length)
+    and hold those from which a next token is predicted. `sample` (1, length) are token ids on which
+    the head is compared with the model's own logits before it is used.
+    """
+    inner = causal_lm(model)
+    own_forward = inner.forward
+    head = checked_head(inner, sample)
+
+    @functools.wraps(own_forward)
+    def forward(*args: Any, positions: torch.Tensor | None = None, **kwargs: Any) -> Any:
+        if positions is None:
+            return own_forward(*args, **kwargs)
+        return log_probs_at(inner, head, kwargs["input_ids"], kwargs["attention_mask"], positions)
+
+    inner.forward = forward
+    return head
+
+
+def causal_lm(model: Any) -> Any:
+    """The transformers model inside a peft wrapper, or the model itself."""
+    if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
+        return model.get_base_model()
+    return model
+
+
+def chunk_positions(vocabulary: int, device: torch.device) -> int:
+    """Positions whose float32 logits fit the room that a device spares for them."""
+    room: float = CPU_CHUNK_BYTES
+    if device.type == "cuda":
+        room = torch.cuda.get_device_properties(device).total_memory * GPU_SHARE
+    return max(1, int(room // (4 * vocabulary)))
+
+
+def log_probs_at(
+    inner: Any, head: Head, ids: torch.Tensor, attention: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
+    """Log-probs of the tokens after flat `positions`, by a causal LM and its head: (positions,)."""
+    targets = ids.reshape(-1).index_select(0, positions + 1)
+    states = states_at(inner, head, ids, attention, positions)
+    if head.chunk is None:
+        return states.float().log_softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
+    output = inner.get_output_embeddings()
+    bias = getattr(output, "bias", None)
+    return token_log_probs(states, output.weight, bias, targets, chunk=head.chunk, transform=head.transform)
+
+
+def states_at(
+    inner: Any, head: Head, ids: torch.Tensor, attention: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
+    """What `logits_of` makes logits of, at flat `positions` of (batch * length): (positions, width)."""
+    if head.chunk is None:
+        rows = _own_logits(inner, ids, attention)
+    else:
+        rows = inner.base_model(input_ids=ids, attention_mask=attention, use_cache=False).last_hidden_state
+    return rows.reshape(-1, rows.shape[-1]).index_select(0, positions)
+
+
+def logits_of(inner: Any, head: Head, states: torch.Tensor) -> torch.Tensor:
+    """float32 logits of `states`: (positions, vocabulary)."""
+    if head.chunk is None:
+        return states.float()
+    output = inner.get_output_embeddings()
+    bias = getattr(output, "bias", None)
+    return _logits(states.to(output.weight.dtype), output.weight, bias, head.transform)
+
+
+def _own_logits(inner: Any, ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+    """The class's own forward, which nothing has been attached to: (batch, length, vocabulary)."""
+    output = type(inner).forward(inner, input_ids=ids, attention_mask=attention, use_cache=False)
+    logits: torch.Tensor = output.logits
+    return logits
+
+
+def checked_head(model: Any, sample: torch.Tensor) -> Head:
+    """The chunked head, or full logits where it does not give the model's own log-probs."""
+    inner = causal_lm(model)
+    output, config = inner.get_output_embeddings(), inner.config.get_text_config()
+    transform = Transform.of_config(config)
+    device, dtype = output.weight.device, output.weight.dtype
+    tolerance = TOLERANCE.get(dtype, LOW_PRECISION_TOLERANCE)
+    if type(output) is not torch.nn.Linear:
+        return Head(None, transform, None, tolerance, f"the output layer is a {type(output).__name__}")
+    chunk = chunk_positions(output.weight.shape[0], device)
+    difference = _difference(inner, sample[:, : CHECKED_POSITIONS + 1].to(device), transform, chunk)
+    if difference <= tolerance:
+        return Head(chunk, transform, difference, tolerance)
+    reason = f"its log-probs differed by {difference:.3g} from those of the model's own logits"
+    return Head(None, transform, difference, tolerance, reason)
+
+
+def _difference(inner: Any, ids: torch.Tensor, transform: Transform, chunk: int) -> float:
+    """The largest absolute difference between the chunked head's log-probs and the model's own."""
+    positions = torch.arange(ids.shape[1] - 1, device=ids.device)
+    was_training = inner.training
+    inner.eval()
+    with torch.no_grad():
+        own, chunked = (
+            log_probs_at(inner, Head(size, transform, None, 0.0), ids, torch.ones_like(ids), positions)
+            for size in (None, chunk)
+        )
+    inner.train(was_training)
+    return float((own - chunked).abs().max())

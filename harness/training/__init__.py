@@ -1,0 +1,1 @@
+"""The one trainer of all matched methods, and what every training stage shares."""

@@ -1,0 +1,164 @@
+"""From tokenised pairs to the batches of the matched trainer: the same for every method."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import pyarrow.parquet
+import torch
+
+from harness.generate.batch import Ids, pad, positions_of
+from harness.measure.flops import Bucket
+from harness.training.job import Shape, Side
+
+
+class Row(TypedDict):
+    """One tokenised pair; `index` is its place in the data, `rejected_ids` None in SFT data."""
+
+    index: int
+    id: str
+    prompt_ids: Ids
+    chosen_ids: Ids
+    rejected_ids: Ids | None
+
+
+def length_of(row: Row) -> int:
+    """Tokens of the longest sequence of a pair."""
+    rejected = row["rejected_ids"]
+    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), 0 if rejected is None else len(rejected))
+
+
+class Rows(torch.utils.data.Dataset[Row]):
+    """All pairs of a split, in memory as slices of the file's own arrays."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = list(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Row:
+        return self._rows[index]
+
+    def first(self, count: int) -> Rows:
+        """The first `count` pairs."""
+        return Rows(self._rows[:count])
+
+
+def read_rows(path: Path) -> Rows:
+    """Pairs as the prepare stage wrote them."""
+    present = pyarrow.parquet.read_schema(path).names
+    answers = [name for name in ("chosen_ids", "rejected_ids") if name in present]
+    table = pyarrow.parquet.read_table(path, columns=["id", "prompt_ids", *answers])
+    ids = table.column("id").to_pylist()
+    columns = {name: _arrays(table.column(name)) for name in ("prompt_ids", *answers)}
+    return Rows(
+        [
+            Row(
+                index=i,
+                id=ids[i],
+                prompt_ids=columns["prompt_ids"][i],
+                chosen_ids=columns["chosen_ids"][i],
+                rejected_ids=_rejected(columns, i),
+            )
+            for i in range(len(ids))
+        ]
+    )
+
+
+def _rejected(columns: dict[str, list[np.ndarray[Any, Any]]], index: int) -> Ids | None:
+    """SFT data of an arm's own have no rejected answers, or empty ones."""
+    found = columns.get("rejected_ids")
+    return found[index] if found is not None and len(found[index]) else None
+
+
+def _arrays(column: Any) -> list[np.ndarray[Any, Any]]:
+    """One array a row, without copying the values."""
+    found: list[np.ndarray[Any, Any]] = []
+    for chunk in column.chunks:
+        offsets, values = chunk.offsets.to_numpy(), chunk.values.to_numpy()
+        found += [values[start:end] for start, end in itertools.pairwise(offsets)]
+    return found
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Rows to a batch: chosen sequences first, then (of `pairs`) rejected ones, padded on the right.
+
+    A batch holds `input_ids`, `attention_mask`, `positions` (flat, those that predict a scored
+    token), `response` and `nll` (sequences, length - 1), its `shape`, and the rows' `indices`.
+    """
+
+    pad_token_id: int
+    pairs: bool
+    nll_scope: str | None
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
+        sequences = [(row["prompt_ids"], row["chosen_ids"]) for row in rows]
+        if self.pairs:
+            sequences += [(row["prompt_ids"], _rejected_of(row)) for row in rows]
+        padded = pad(sequences, self.pad_token_id)
+        nll = padded.response.clone()
+        nll[len(rows) :] = False
+        if self.nll_scope == "prompt+response":
+            nll[: len(rows)] = padded.real[: len(rows)]
+        positions = positions_of(padded.response | nll)
+        size, length = padded.ids.shape
+        return {
+            "input_ids": padded.ids,
+            "attention_mask": padded.attention,
+            "positions": positions,
+            "response": padded.response,
+            "nll": nll,
+            "indices": [row["index"] for row in rows],
+            "shape": Shape(
+                bucket=Bucket(size, length, len(positions)),
+                pairs=len(rows),
+                tokens_real=int(padded.attention.sum()),
+                nll_tokens=int(nll.sum()),
+            ),
+        }
+
+    def sides(self, batch: dict[str, Any]) -> list[Side]:
+        """Chosen and rejected sequences of a batch; scored are the NLL's tokens of the chosen ones,
+        or the response's where the loss holds no NLL."""
+        pairs = batch["shape"].pairs
+        scored = batch["response"].clone()
+        if self.nll_scope is not None:
+            scored[:pairs] = batch["nll"][:pairs]
+        scored = torch.nn.functional.pad(scored, (1, 0))
+        parts = (batch["input_ids"], batch["attention_mask"] == 1, scored)
+        sides = [slice(0, pairs), *([slice(pairs, None)] if self.pairs else [])]
+        return [Side(*(part[side] for part in parts)) for side in sides]
+
+    def made(self, bucket: Bucket, vocabulary: int) -> dict[str, Any]:
+        """A batch of random tokens with the bucket's shape and number of scored positions."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (bucket.batch, bucket.length)
+        ids = torch.randint(0, vocabulary, shape, generator=generator)
+        response = torch.zeros((bucket.batch, bucket.length - 1), dtype=torch.bool)
+        places = list(itertools.product(range(bucket.length - 2, -1, -1), range(bucket.batch)))
+        for column, row in places[: bucket.scored]:
+            response[row, column] = True
+        pairs = max(1, bucket.batch // 2) if self.pairs else bucket.batch
+        nll = response.clone()
+        nll[pairs:] = False
+        return {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "positions": positions_of(response),
+            "response": response,
+            "nll": nll,
+            "indices": [],
+            "shape": Shape(bucket, pairs, ids.numel(), max(1, int(nll.sum()))),
+        }
+
+
+def _rejected_of(row: Row) -> Ids:
+    assert row["rejected_ids"] is not None, f"pair {row['id']} has no rejected answer"
+    return row["rejected_ids"]

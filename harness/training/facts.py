@@ -1,0 +1,124 @@
+"""What a stage records of itself for the parity audit and the report."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from harness.data.template import digests_of
+from harness.measure.flops import Bucket
+from harness.methods import load_method
+from harness.records import (
+    LearningRateSource,
+    LoraFacts,
+    Measurement,
+    SequenceFacts,
+    TrainFacts,
+    Unit,
+)
+from harness.training.collate import Rows
+from harness.training.fingerprint import digest_rows, fingerprint_weights
+from harness.training.job import StageTrainer
+from harness.training.order import epoch_order
+from harness.training.walk import Walk
+
+
+def stage_facts(trainer: StageTrainer, data: Rows, started_from: str, course: Walk) -> TrainFacts:
+    """Settings as the trainer has them, data as its loader yields it, weights as they are."""
+    job, arguments = trainer.job, trainer.args
+    config, parameters = job.config, list(trainer.model.parameters())
+    digests = digests_of(trainer.processing_class)
+    ids = [row["id"] for row in data]
+    from_config = arguments.learning_rate == config.learning_rate
+    return TrainFacts(
+        about=load_method(job.method).ABOUT,
+        implementation=trainer.implementation,
+        dtype=str(parameters[0].dtype).removeprefix("torch."),
+        attention=trainer.model.config._attn_implementation,
+        optimizer=_optimizer(arguments),
+        schedule=f"{config.schedule}, warm-up {config.warmup_ratio}",
+        learning_rate=arguments.learning_rate,
+        learning_rate_source=LearningRateSource.CONFIG if from_config else LearningRateSource.LIBRARY,
+        epochs=config.epochs,
+        max_steps=config.max_steps,
+        effective_batch_pairs=config.batch_size,
+        micro_batch_pairs=arguments.per_device_train_batch_size,
+        gradient_checkpointing=bool(arguments.gradient_checkpointing),
+        tuning=_tuning(trainer),
+        lora=LoraFacts(**config.lora.model_dump()) if config.lora else None,
+        quantization=config.quantization,
+        max_length=job.facts.max_length,
+        tokenizer_digest=digests["tokenizer_digest"],
+        chat_template_digest=digests["chat_template_digest"],
+        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        parameters=sum(p.numel() for p in parameters),
+        nll_scope=trainer.nll_scope,
+        head=trainer.head_facts(),
+        reference=trainer.reference_facts(),
+        ids_in_order=digest_rows([ids[i] for i in epoch_order(len(ids), job.seed, 0)]),
+        batches=course.facts,
+        weights_at_start=started_from,
+        weights_at_end=fingerprint_weights(trainer.model),
+        seed=arguments.seed,
+    )
+
+
+def _tuning(trainer: StageTrainer) -> Literal["full", "lora"]:
+    return "lora" if trainer.job.config.lora else "full"
+
+
+def _optimizer(arguments: Any) -> str:
+    name = getattr(arguments.optim, "value", arguments.optim)
+    return (
+        f"{name}, betas {arguments.adam_beta1} {arguments.adam_beta2}, "
+        f"weight decay {arguments.weight_decay}, gradient norm at most {arguments.max_grad_norm}"
+    )
+
+
+def with_run(facts: TrainFacts, trainer: StageTrainer, unknown_ops: list[str], counted_by: str) -> TrainFacts:
+    """`facts` with what happened: first loss, probes, sequences by the models' own hooks."""
+    metrics = [row["metrics"] for row in trainer.trace.rows]
+    probes = [row for row in metrics if "probe_logp_chosen" in row]
+    return facts.model_copy(
+        update={
+            "first_loss": next((row["loss"] for row in metrics if "loss" in row), None),
+            "probe_first": probes[0] if probes else None,
+            "probe_last": probes[-1] if probes else None,
+            "sequences": _sequences(trainer),
+            "flops_unknown_ops": unknown_ops,
+            "flops_counted_by": counted_by,
+        }
+    )
+
+
+def _sequences(trainer: StageTrainer) -> SequenceFacts:
+    trace, before = trainer.trace, trainer.reference_buckets(whole=False)
+    trained = sum(shape.pairs for shape in trace.shapes)
+    once = sum(_pairs_of(bucket) for bucket in before)
+    return SequenceFacts(
+        forwarded_per_pair=trace.forwarded["train"] / trained,
+        with_gradient_per_pair=trace.with_gradient / trained,
+        once_per_pair=trace.forwarded["reference"] / once if once else 0.0,
+    )
+
+
+def _pairs_of(bucket: Bucket) -> int:
+    """Only methods that learn from pairs have a reference, so a batch holds two sequences a pair."""
+    return bucket.batch // 2
+
+
+def token_ledger(trainer: StageTrainer) -> list[Measurement]:
+    """Steps, pairs and tokens of the run."""
+    shapes = trainer.trace.shapes
+
+    def entry(quantity: str, value: int, unit: Unit) -> Measurement:
+        return Measurement(
+            quantity=quantity, value=value, unit=unit, scope="stage", source="the trainer's batches"
+        )
+
+    return [
+        entry("steps", trainer.state.global_step, "step"),
+        entry("pairs", sum(shape.pairs for shape in shapes), "pair"),
+        entry("tokens_real", sum(shape.tokens_real for shape in shapes), "token"),
+        entry("tokens_padded", sum(s.bucket.batch * s.bucket.length for s in shapes), "token"),
+        entry("tokens_scored", sum(shape.bucket.scored for shape in shapes), "token"),
+    ]

@@ -1,0 +1,137 @@
+"""What a training stage is asked, what it hands back, and what it needs of a trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.measure.flops import Bucket
+from harness.pipeline.spec import TrainConfig
+from harness.records import HeadFacts, Implementation, Measurement, PrepareFacts, ReferenceFacts, TrainFacts
+from harness.training.trace import Trace
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.measure.theory import HeadCost
+    from harness.measure.window import Window
+
+
+def _nothing() -> None:
+    """What happens at the end of the measured work where no meter runs."""
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One training stage.
+
+    `model` is a folder (full weights or an adapter) or a hub name; `prepared` the prepare stage's
+    folder and `facts` what it found out; `out` receives `model/` and `steps.jsonl`. `trained` is
+    called when the final weights are saved, before FLOPs are counted. `rows` replaces every epoch's
+    order of the training data by these rows.
+    """
+
+    method: str
+    config: TrainConfig
+    seed: int
+    prepared: Path
+    facts: PrepareFacts
+    model: str
+    revision: str | None
+    out: Path
+    window: Window
+    report: Callable[[int, int, dict[str, float]], None]
+    sft_data: Path | None = None
+    trained: Callable[[], None] = _nothing
+    rows: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """What a stage found; seconds and memory are measured around it."""
+
+    facts: TrainFacts
+    ledger: list[Measurement] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Side:
+    """Chosen or rejected sequences of a batch, (sequences, length) each: token ids, which are no
+    padding, and which are scored."""
+
+    ids: torch.Tensor
+    real: torch.Tensor
+    scored: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A micro-batch in numbers: its bucket, pairs, real tokens, and tokens that the NLL counts."""
+
+    bucket: Bucket
+    pairs: int
+    tokens_real: int
+    nll_tokens: int
+
+
+class StageTrainer(Protocol):
+    """A trainer as the rest of this room sees it: the matched one, stock TRL's, a method's own.
+
+    `trace` is filled while it trains. `head_cost` says what its head costs by formula.
+    """
+
+    job: TrainJob
+    trace: Trace
+    implementation: Implementation
+    nll_scope: str | None
+    head_cost: HeadCost
+    model: Any
+    args: Any
+    state: Any
+    accelerator: Any
+    processing_class: Any
+
+    def train(self) -> Any:
+        """Train."""
+
+    def add_callback(self, callback: Any) -> None:
+        """As in transformers."""
+
+    def remove_callback(self, callback: Any) -> None:
+        """As in transformers."""
+
+    def prepare_reference(self) -> None:
+        """Score the pairs before training where the reference does; on the reference's clock."""
+
+    def head_facts(self) -> HeadFacts:
+        """How log-probs are made."""
+
+    def reference_facts(self) -> ReferenceFacts | None:
+        """What the policy is compared with, if anything."""
+
+    def whole_epochs(self) -> Any:
+        """The loader of an epoch over all of the data, whatever rows the job names."""
+
+    def shape_of(self, batch: Any) -> Shape:
+        """A batch of the loader in numbers."""
+
+    def sides(self, batch: Any) -> list[Side]:
+        """Chosen and, where there are any, rejected sequences of a batch of the loader."""
+
+    def reference_buckets(self, *, whole: bool) -> list[Bucket]:
+        """Batches that a reference scored before training; of the whole data or as it ran."""
+
+    def scores_reference_in_loop(self) -> bool:
+        """Whether each micro-batch is scored by a reference too."""
+
+    def reference_through_adapters(self) -> bool:
+        """Whether the reference's forward goes through adapters, which costs their products too."""
+
+    def step_once(self, bucket: Bucket) -> None:
+        """Forward and backward of one made micro-batch, for counting."""
+
+    def reference_once(self, bucket: Bucket) -> None:
+        """The reference's forward of one made micro-batch, for counting."""

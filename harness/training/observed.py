@@ -1,0 +1,125 @@
+"""A trainer of transformers or TRL with our order of pairs, clock and names of metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import transformers
+
+from harness.measure.flops import Bucket
+from harness.measure.theory import HeadCost
+from harness.records import HeadFacts, Implementation, ReferenceFacts
+from harness.training.job import Shape, Side, TrainJob
+from harness.training.order import EpochOrder, FixedOrder
+from harness.training.trace import Totals, Trace, watch_sequences
+
+KEPT = ("loss", "grad_norm", "learning_rate")
+
+
+class ObservedTrainer(transformers.Trainer):
+    """Put before a trainer class (or alone, on transformers'), it leaves a trace of the run.
+
+    Subclasses say what a batch holds (`shape_of`, `sides`), how to make one up (`made`), and what their
+    head and reference are.
+    """
+
+    implementation: Implementation
+    nll_scope: str | None
+    head_cost: HeadCost
+
+    def __init__(self, job: TrainJob, **settings: Any) -> None:
+        self.job, self.trace, self.totals = job, Trace(), Totals()
+        self._in_whole_epochs = False
+        super().__init__(**settings)
+        self.watch(self.model)
+
+    def watch(self, model: Any) -> None:
+        """Count the sequences that go through `model`."""
+        watch_sequences(model, self.trace, lambda: self.job.window.current)
+
+    def shape_of(self, batch: Any) -> Shape:
+        """A batch of the loader in numbers."""
+        raise NotImplementedError
+
+    def sides(self, batch: Any) -> list[Side]:
+        """Chosen and, where there are any, rejected sequences of a batch."""
+        raise NotImplementedError
+
+    def made(self, bucket: Bucket) -> dict[str, Any]:
+        """A batch of random tokens of a bucket's shape, on the device."""
+        raise NotImplementedError
+
+    def head_facts(self) -> HeadFacts:
+        """How log-probs are made."""
+        raise NotImplementedError
+
+    def reference_facts(self) -> ReferenceFacts | None:
+        """What the policy is compared with: nothing, unless a subclass says else."""
+        return None
+
+    def prepare_reference(self) -> None:
+        """Nothing is scored before training, unless a subclass says else."""
+
+    def reference_buckets(self, *, whole: bool) -> list[Bucket]:
+        """Batches that a reference scored before training."""
+        return []
+
+    def scores_reference_in_loop(self) -> bool:
+        """Whether each micro-batch is scored by a reference too."""
+        return False
+
+    def reference_through_adapters(self) -> bool:
+        """Whether the reference's forward goes through adapters."""
+        return False
+
+    def reference_once(self, bucket: Bucket) -> None:
+        """The reference's forward of one made micro-batch."""
+        raise NotImplementedError
+
+    def step_once(self, bucket: Bucket) -> None:
+        """Forward and backward of one made micro-batch, for counting."""
+        inputs = self.made(bucket)
+        shape = self.shape_of(inputs)
+        self.totals = Totals(shape.pairs, shape.nll_tokens)
+        loss = self.compute_loss(self.model, inputs, num_items_in_batch=shape.nll_tokens)
+        self.accelerator.backward(loss)
+        self.model.zero_grad()
+        self.trace.forget_values()
+
+    def whole_epochs(self) -> Any:
+        """The loader of an epoch over all of the data, whatever rows the job names."""
+        self._in_whole_epochs = True
+        try:
+            return self.get_train_dataloader()
+        finally:
+            self._in_whole_epochs = False
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder | FixedOrder:
+        if self.job.rows is not None and not self._in_whole_epochs:
+            return FixedOrder(self.job.rows)
+        return EpochOrder(len(train_dataset or self.train_dataset), self.job.seed)
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Note the shapes of the effective batch and what its losses are divided by."""
+        batches, items = super().get_batch_samples(*args, **kwargs)
+        self.totals = self.trace.note([self.shape_of(batch) for batch in batches])
+        return batches, items
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Keep one row an optimizer step under our own names."""
+        step = self.state.global_step
+        if "loss" in logs:
+            metrics = {name: float(logs[name]) for name in KEPT if name in logs}
+            metrics |= self.trace.drain()
+            metrics["elapsed_seconds"] = self.job.window.so_far()
+            self.trace.rows.append({"step": step, "metrics": metrics})
+            self.job.report(step, self.state.max_steps, metrics)
+        elif "eval_loss" in logs:
+            metrics = {"eval_loss": float(logs["eval_loss"])}
+            self.trace.rows.append({"step": step, "metrics": metrics})
+        super().log(logs, start_time)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """In-training evaluation, off the headline's clock."""
+        with self.job.window.phase("evaluation"):
+            return super().evaluate(*args, **kwargs)

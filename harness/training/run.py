@@ -1,0 +1,96 @@
+"""The course of every training stage: load, train, save, then count what it cost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from harness.training.build import build
+from harness.training.collate import Rows, read_rows
+from harness.training.facts import stage_facts, token_ledger, with_run
+from harness.training.fingerprint import fingerprint_weights
+from harness.training.flops import StageFlops, count, cumulative
+from harness.training.job import StageTrainer, TrainJob, TrainOutcome
+from harness.training.load import load_policy, load_tokenizer
+from harness.training.probe import Probe
+from harness.training.trace import Trace
+from harness.training.walk import walk
+
+PROBE_PAIRS = 200
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained stage before it is counted."""
+
+    trainer: StageTrainer
+    data: Rows
+    started_from: str
+
+
+def train(job: TrainJob) -> TrainOutcome:
+    """Run `job`; leaves `model/` and `steps.jsonl` in its folder."""
+    run = run_trainer(job)
+    job.trained()
+    trainer = run.trainer
+    flops = count(trainer, trainer.trace.in_order(), trainer.reference_buckets(whole=False))
+    _write_steps(job.out / "steps.jsonl", trainer.trace, flops)
+    course = walk(trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
+    facts = stage_facts(trainer, run.data, run.started_from, course)
+    return TrainOutcome(
+        facts=with_run(facts, trainer, list(flops.unknown_ops), flops.how),
+        ledger=[*flops.ledger(), *token_ledger(trainer)],
+    )
+
+
+def run_trainer(job: TrainJob, *, callbacks: Sequence[Any] = (), probes: bool = True) -> Run:
+    """Load, train and save, each on the clock in a phase of its own."""
+    transformers.utils.logging.disable_progress_bar()
+    window = job.window
+    data = read_rows(job.sft_data or job.prepared / "train.parquet")
+    held_out = read_rows(job.prepared / "test.parquet")
+    tokenizer = load_tokenizer(job.prepared)
+    with window.phase("model_load"):
+        transformers.set_seed(job.seed)
+        trainer = build(job, load_policy(job), tokenizer, data, held_out)
+    trainer.remove_callback(transformers.PrinterCallback)
+    started_from = fingerprint_weights(trainer.model)
+    trainer.prepare_reference()
+    for callback in callbacks:
+        trainer.add_callback(callback)
+    if probes and len(held_out):
+        trainer.add_callback(Probe(trainer, held_out.first(PROBE_PAIRS), job.config.micro_batch_size))
+    if job.config.early_stopping:
+        trainer.add_callback(transformers.EarlyStoppingCallback(job.config.early_stopping.patience))
+    with window.phase("train"):
+        trainer.train()
+    with window.phase("save"):
+        _save(trainer, job.out / "model")
+    if not job.config.keep_checkpoints:
+        shutil.rmtree(job.out / "checkpoints", ignore_errors=True)
+    return Run(trainer, data, started_from)
+
+
+def _save(trainer: StageTrainer, folder: Path) -> None:
+    """The final weights alone; of adapters the trained one, not the frozen reference."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "peft_config"):
+        model.save_pretrained(folder, selected_adapters=["default"])
+    else:
+        model.save_pretrained(folder)
+
+
+def _write_steps(path: Path, trace: Trace, flops: StageFlops) -> None:
+    """Every row of the trace, with the FLOPs spent up to its step."""
+    spent = cumulative(flops.by_micro_batch, trace.micro_batches, flops.once)
+    rows = []
+    for row in trace.rows:
+        metrics = {**row["metrics"], "elapsed_flops": float(spent[row["step"]])}
+        rows.append(json.dumps({"step": row["step"], "metrics": metrics}) + "\n")
+    path.write_text("".join(rows), encoding="utf-8")

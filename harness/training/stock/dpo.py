@@ -1,0 +1,100 @@
+"""trl.DPOTrainer, its reference in the loop."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+import trl
+
+from harness.errors import UserError
+from harness.measure.flops import Bucket
+from harness.methods.dpo import Config
+from harness.records import HeadFacts, HeadKind, ReferenceFacts, ReferenceHolder, ReferenceMode
+from harness.training.arguments import arguments
+from harness.training.collate import Rows
+from harness.training.fingerprint import fingerprint_weights
+from harness.training.job import Shape, Side, TrainJob
+from harness.training.load import FRESH, Policy, load_base, lora_config
+from harness.training.reference import fingerprint_beside
+from harness.training.stock.observed import StockTrainer, fused_head_cost, made_sequences
+from harness.training.stock.texts import preference_texts
+
+
+class StockDPO(StockTrainer, trl.DPOTrainer):
+    """TRL's sigmoid loss, averaged over micro-batches."""
+
+    nll_scope = None
+    names: ClassVar = {"rewards/margins": "reward_margin", "rewards/accuracies": "reward_accuracy"}
+    _weights: str | None = None
+
+    def shape_of(self, batch: Any) -> Shape:
+        size, length = batch["input_ids"].shape
+        scored = batch["completion_mask"][:, 1:]
+        bucket = Bucket(size, length, int(scored.sum()))
+        tokens = int(batch["attention_mask"].sum())
+        return Shape(bucket, size // 2, tokens, int(scored[: size // 2].sum()))
+
+    def sides(self, batch: Any) -> list[Side]:
+        parts = (batch["input_ids"], batch["attention_mask"] == 1, batch["completion_mask"] == 1)
+        return [Side(*(part.chunk(2)[side] for part in parts)) for side in (0, 1)]
+
+    def made(self, bucket: Bucket) -> dict[str, torch.Tensor]:
+        made: dict[str, torch.Tensor] = self._prepare_inputs(made_sequences(bucket, self.vocabulary))
+        return made
+
+    def head_facts(self) -> HeadFacts:
+        return HeadFacts(kind=HeadKind.FUSED)
+
+    def prepare_reference(self) -> None:
+        """Take the reference's fingerprint while the policy is what it starts from."""
+        if self.ref_model is not None:
+            self._weights = fingerprint_weights(self.ref_model)
+        else:
+            self._weights = fingerprint_beside(self.model, "ref" if self._holds_copy() else None)
+
+    def _holds_copy(self) -> bool:
+        return "ref" in self.model.peft_config
+
+    def reference_facts(self) -> ReferenceFacts:
+        holder = ReferenceHolder.COPY
+        if self.ref_model is None:
+            holder = ReferenceHolder.ADAPTER if self._holds_copy() else ReferenceHolder.BASE
+        return ReferenceFacts(mode=ReferenceMode.IN_LOOP, holder=holder, weights=self._weights)
+
+    def scores_reference_in_loop(self) -> bool:
+        return True
+
+    def reference_through_adapters(self) -> bool:
+        return self.ref_model is None and self._holds_copy()
+
+    def reference_once(self, bucket: Bucket) -> None:
+        self.compute_ref_log_probs(self.ref_model or self.model, self.made(bucket))
+
+
+def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, held_out: Rows) -> StockDPO:
+    """Stock DPO over the texts of `data`; its reference is the model that `job` starts from."""
+    config = job.config
+    assert isinstance(config, Config)
+    if config.early_stopping is not None:
+        raise UserError("early_stopping is for implementation: matched", remedy="leave one of them out")
+    fresh = policy.adapters == FRESH
+    trainer = StockDPO(
+        job,
+        model=policy.model.unload() if fresh else policy.model,
+        ref_model=load_base(job.model, job) if policy.adapters is None else None,
+        args=arguments(
+            trl.DPOConfig,
+            job,
+            max_length=job.facts.max_length,
+            beta=config.beta,
+            loss_type="sigmoid",
+        ),
+        train_dataset=preference_texts(job),
+        processing_class=tokenizer,
+        peft_config=lora_config(config.lora) if fresh else None,
+    )
+    if trainer.ref_model is not None:
+        trainer.watch(trainer.ref_model)
+    trainer.head_cost = fused_head_cost()
+    return trainer

@@ -1,0 +1,216 @@
+"""The one trainer of every matched method: what differs between methods is their objective.
+
+Losses are divided by the totals of the whole effective batch, so that micro-batches of any size
+give the same gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import transformers
+
+from harness.generate.head import attach
+from harness.measure.flops import Bucket
+from harness.measure.theory import CHUNKED, FULL_LOGITS
+from harness.methods import MethodModule, Objective, PairLogProbs, SideLogProbs, log_odds
+from harness.records import HeadFacts, HeadKind, Implementation, ReferenceFacts, ReferenceMode
+from harness.training.arguments import arguments
+from harness.training.collate import Collator, Rows
+from harness.training.job import Shape, Side, TrainJob
+from harness.training.load import Policy
+from harness.training.observed import ObservedTrainer
+from harness.training.reference import make_reference
+from harness.training.trace import Totals
+
+
+class MatchedTrainer(ObservedTrainer):
+    """transformers' loop over our batches, with our head and reference, and a method's objective."""
+
+    implementation = Implementation.MATCHED
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        job: TrainJob,
+        method: MethodModule,
+        policy: Policy,
+        tokenizer: Any,
+        data: Rows,
+        held_out: Rows,
+    ) -> None:
+        self.nll_scope = getattr(job.config, "nll_scope", None)
+        self._method = method
+        self._collator = Collator(tokenizer.pad_token_id, method.ABOUT.data == "pairs", self.nll_scope)
+        self._reference_ran: list[Bucket] = []
+        sample = self._collator([data[0]])["input_ids"][:1]
+        self.head = attach(policy.model, sample)
+        self.head_cost = FULL_LOGITS if self.head.chunk is None else CHUNKED
+        super().__init__(
+            job,
+            model=policy.model,
+            args=arguments(transformers.TrainingArguments, job, remove_unused_columns=False),
+            train_dataset=data,
+            eval_dataset=held_out if job.config.early_stopping is not None else None,
+            processing_class=tokenizer,
+            data_collator=self._collator,
+        )
+        wants_reference = method.ABOUT.reference
+        self.reference = make_reference(job, policy, sample, self.watch) if wants_reference else None
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The objective's terms over the effective batch, the share of this micro-batch."""
+        training = self.model.training
+        reference = None if self.reference is None else self.reference(inputs)
+        log_probs = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            positions=inputs["positions"],
+        )
+        batch = _sides_of(inputs, log_probs, reference)
+        objective = self._method.objective(batch, self.job.config)
+        shape = inputs["shape"]
+        totals = self.totals if training else Totals(shape.pairs, max(1, shape.nll_tokens))
+        terms = _divided(objective, totals)
+        if training:
+            self._log(batch, objective, terms, totals)
+        loss = torch.stack(list(terms.values())).sum()
+        return (loss, None) if return_outputs else loss
+
+    def _log(
+        self, batch: PairLogProbs, objective: Objective, terms: dict[str, torch.Tensor], totals: Totals
+    ) -> None:
+        """Metrics that all methods share, and the method's own, one value a pair."""
+        pairs = len(batch.chosen.response)
+        with torch.no_grad():
+            nll = batch.chosen.negative_log_likelihood().sum() / totals.nll_tokens
+            # The mean over the effective batch's pairs of these is the sum of the micro-batches' shares.
+            shares = {"nll": nll, **{f"loss_{name}": term for name, term in terms.items()}}
+            for name, share in shares.items():
+                self.trace.add(name, (share.detach() * (totals.pairs / pairs)).expand(pairs))
+            for name, values in {**_shared_metrics(batch), **objective.metrics}.items():
+                self.trace.add(name, values)
+
+    def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The loss alone, which is all that early stopping asks for."""
+        with torch.no_grad():
+            loss = self.compute_loss(model, self._prepare_inputs(inputs))
+        return loss.detach(), None, None
+
+    def shape_of(self, batch: Any) -> Shape:
+        shape: Shape = batch["shape"]
+        return shape
+
+    def sides(self, batch: Any) -> list[Side]:
+        return self._collator.sides(batch)
+
+    def made(self, bucket: Bucket) -> dict[str, Any]:
+        vocabulary = int(self.model.get_output_embeddings().weight.shape[0])
+        made: dict[str, Any] = self._prepare_inputs(self._collator.made(bucket, vocabulary))
+        return made
+
+    def head_facts(self) -> HeadFacts:
+        head = self.head
+        return HeadFacts(
+            kind=HeadKind.FULL_LOGITS if head.chunk is None else HeadKind.CHUNKED,
+            chunk_positions=head.chunk,
+            difference=head.difference,
+            tolerance=head.tolerance,
+            reason=head.reason,
+        )
+
+    def reference_facts(self) -> ReferenceFacts | None:
+        return None if self.reference is None else self.reference.facts()
+
+    def prepare_reference(self) -> None:
+        """Take the reference's fingerprint, and let one that scores once before training do so."""
+        if self.reference is None:
+            return
+        self.reference.remember_weights()
+        if self.reference.mode is ReferenceMode.PRECOMPUTED:
+            with self.job.window.phase("reference"):
+                self.reference.precompute(self._reference_batches(whole=False))
+
+    def _reference_batches(self, *, whole: bool) -> Iterator[dict[str, Any]]:
+        """The data in the order of the file, in micro-batches, on the device."""
+        rows = list(range(len(self.train_dataset)))
+        if self.job.rows is not None and not whole:
+            rows = list(dict.fromkeys(self.job.rows))
+        size = self.job.config.micro_batch_size
+        for start in range(0, len(rows), size):
+            batch = self._collator([self.train_dataset[i] for i in rows[start : start + size]])
+            if not whole:
+                self._reference_ran.append(batch["shape"].bucket)
+            yield self._prepare_inputs(batch)
+
+    def reference_buckets(self, *, whole: bool) -> list[Bucket]:
+        if not whole or not self._reference_ran:
+            return list(self._reference_ran)
+        return [batch["shape"].bucket for batch in self._reference_batches(whole=True)]
+
+    def scores_reference_in_loop(self) -> bool:
+        return self.reference is not None and self.reference.mode is ReferenceMode.IN_LOOP
+
+    def reference_through_adapters(self) -> bool:
+        return self.reference is not None and self.reference.scorer.through_adapters
+
+    def reference_once(self, bucket: Bucket) -> None:
+        assert self.reference is not None
+        self.reference.scorer(self.made(bucket))
+
+
+def _sides_of(
+    inputs: dict[str, Any], log_probs: torch.Tensor, reference: torch.Tensor | None
+) -> PairLogProbs:
+    """Log-probs at positions, laid out as (pairs, length - 1) of each side."""
+    pairs = inputs["shape"].pairs
+    dense = _laid_out(inputs, log_probs)
+    known = None if reference is None else _laid_out(inputs, reference)
+    sides = [
+        SideLogProbs(
+            log_probs=dense[rows],
+            response=inputs["response"][rows],
+            nll=inputs["nll"][rows],
+            reference=None if known is None else known[rows],
+        )
+        for rows in (slice(0, pairs), slice(pairs, None))
+    ]
+    return PairLogProbs(sides[0], sides[1] if len(sides[1].response) else None)
+
+
+def _laid_out(inputs: dict[str, Any], values: torch.Tensor) -> torch.Tensor:
+    """(positions,) as (sequences, length - 1), zero where nothing is scored."""
+    size, length = inputs["input_ids"].shape
+    flat = values.new_zeros(size * length).index_copy(0, inputs["positions"], values)
+    return flat.view(size, length)[:, :-1]
+
+
+def _divided(objective: Objective, totals: Totals) -> dict[str, torch.Tensor]:
+    """Each term's share of the loss over the effective batch."""
+    terms = {name: term.sum() / totals.nll_tokens for name, term in objective.per_token.items()}
+    return terms | {name: term.sum() / totals.pairs for name, term in objective.per_pair.items()}
+
+
+def _shared_metrics(batch: PairLogProbs) -> dict[str, torch.Tensor]:
+    """What every method logs: (pairs,) each."""
+    chosen = batch.chosen.means()
+    if batch.rejected is None:
+        return {"logp_chosen": chosen}
+    rejected = batch.rejected.means()
+    odds = log_odds(chosen, rejected)
+    return {
+        "logp_chosen": chosen,
+        "logp_rejected": rejected,
+        "margin": chosen - rejected,
+        "preference_accuracy": (chosen > rejected).float() + 0.5 * (chosen == rejected).float(),
+        "log_odds_margin": odds,
+        "log_odds_ratio": torch.nn.functional.logsigmoid(odds),
+    }
