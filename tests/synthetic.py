@@ -7,14 +7,28 @@ from typing import Any
 from harness.evidence.view import ComparisonView
 from harness.records import (
     ComparisonRecord,
+    DataStatistics,
+    DevicePeak,
     Environment,
+    EvaluateFacts,
     Measurement,
     ParityCheck,
     Plan,
     PlannedCell,
     PlannedStage,
+    Prediction,
+    PrepareFacts,
+    Quantiles,
+    ReferenceFacts,
+    ReferenceHolder,
+    ReferenceMode,
+    RehearseFacts,
+    SequenceFacts,
+    SplitStatistics,
     StageResult,
     StageUse,
+    TimedSteps,
+    TrainFacts,
 )
 
 ENVIRONMENT = Environment(
@@ -28,40 +42,40 @@ ENVIRONMENT = Environment(
     git_dirty=False,
     lock_digest="10cd",
 )
-SPLIT = {
-    "pairs_read": 100,
-    "pairs_kept": 98,
-    "dropped": {"chosen = rejected": 2},
-    "truncated": 0,
-    "distinct_prompts": 100,
-    "duplicate_pairs": 0,
-    "empty_answers": 0,
-    "unknown_token_share": 0.0,
-    "chosen_longer_share": 0.5,
-    **{
-        f"{n}_tokens": {"p5": 1, "median": 5, "p95": 9, "max": 11, "mean": 5}
-        for n in ("prompt", "chosen", "rejected")
-    },
-}
-PREPARED = {
-    "statistics": {
-        "test_origin": "by hand",
-        "train": SPLIT,
-        "test": SPLIT,
-        "test_pairs_whose_prompt_is_in_train": 0,
-    },
-    "random_weights": False,
-    "source": "pairs.jsonl",
-    "train_pairs": 98,
-    "test_pairs": 98,
-    "train_ids_digest": "d1",
-    "sft_data": {},
-}
+LENGTHS = Quantiles(p5=1, median=5, p95=9, max=11, mean=5)
+SPLIT = SplitStatistics(
+    pairs_read=100,
+    pairs_kept=98,
+    dropped={"chosen = rejected": 2},
+    truncated=0,
+    distinct_prompts=100,
+    duplicate_pairs=0,
+    empty_answers=0,
+    unknown_token_share=0.0,
+    chosen_longer_share=0.5,
+    prompt_tokens=LENGTHS,
+    chosen_tokens=LENGTHS,
+    rejected_tokens=LENGTHS,
+)
+PREPARED = PrepareFacts(
+    source="pairs.jsonl",
+    random_weights=False,
+    train_pairs=98,
+    test_pairs=98,
+    train_ids_digest="d1",
+    statistics=DataStatistics(
+        test_origin="by hand", train=SPLIT, test=SPLIT, test_pairs_whose_prompt_is_in_train=0
+    ),
+)
 SECONDS = {"sft": 10.0, "dpo": 30.0, "orpo": 25.0}
 FLOPS = {"sft": 1e12, "dpo": 2.67e12, "orpo": 2e12, "pre": 2.67e12}
 SECONDS["pre"] = 29.0
 BODY = {"sft": 6.0, "dpo": 16.0, "orpo": 12.0, "pre": 16.0}
-REFERENCE = {"dpo": "in_loop: a frozen copy", "pre": "precomputed"}
+REFERENCE = {
+    "dpo": ReferenceFacts(mode=ReferenceMode.IN_LOOP, holder=ReferenceHolder.COPY),
+    "pre": ReferenceFacts(mode=ReferenceMode.PRECOMPUTED, holder=ReferenceHolder.NOWHERE),
+}
+MODES = {"dpo": "in_loop", "pre": "precomputed"}
 SEQUENCES = {"sft": (1, 1, 0), "dpo": (4, 2, 0), "orpo": (2, 2, 0), "pre": (2, 2, 2)}
 ARMS = {"sft": ["sft"], "sft_dpo": ["sft", "dpo"], "orpo": ["orpo"]}
 CONTROL = {"sft_dpo_precomputed": ["sft", "pre"]}
@@ -107,19 +121,15 @@ def trained(digest: str, name: str, seed: int, method: str) -> StageResult:
             measured("swapped_bytes", 0, "B"),
             measured("sampler_cpu_seconds", 0.0, "s"),
         ],
-        facts={
-            "sequences_forwarded_per_pair": SEQUENCES[method][0] + SEQUENCES[method][2],
-            "sequences": dict(
-                zip(
-                    ("forwarded_per_pair", "with_gradient_per_pair", "once_per_pair"),
-                    SEQUENCES[method],
-                    strict=True,
-                )
+        facts=TrainFacts(
+            sequences=SequenceFacts(
+                forwarded_per_pair=SEQUENCES[method][0],
+                with_gradient_per_pair=SEQUENCES[method][1],
+                once_per_pair=SEQUENCES[method][2],
             ),
-            "tuning": "full",
-            "reference": REFERENCE.get(method),
-            "flops_unknown_ops": [],
-        },
+            tuning="full",
+            reference=REFERENCE.get(method),
+        ),
         outputs={"steps": "steps.jsonl"},
     )
 
@@ -137,18 +147,33 @@ def rehearsed(method: str) -> StageResult:
         update={
             "kind": "rehearse",
             "ledger": [],
-            "facts": {
-                "prediction": {
-                    "flops": FLOPS[method],
-                    "seconds": 1.05 * SECONDS[method],
-                    "seconds_low": SECONDS[method],
-                    "seconds_high": 1.1 * SECONDS[method],
-                    "peak_memory_bytes": None,
-                    "host_growth_bytes": 2**28,
-                },
-                "peak": {"flops_per_second": 1e12, "source": "measured GEMM", "reason": None},
-            },
+            "facts": RehearseFacts(
+                prediction=_prediction(method),
+                peak=DevicePeak(flops_per_second=1e12, source="measured GEMM", reason=None),
+            ),
         }
+    )
+
+
+def _prediction(method: str) -> Prediction:
+    return Prediction(
+        steps=28,
+        pairs=98,
+        tokens_real=2_000,
+        tokens_padded=2_500,
+        flops=int(FLOPS[method]),
+        flops_before=0,
+        flops_theory=FLOPS[method],
+        body_flops=BODY[method],
+        useful_flops=0.8 * FLOPS[method],
+        seconds=1.05 * SECONDS[method],
+        seconds_low=SECONDS[method],
+        seconds_high=1.1 * SECONDS[method],
+        seconds_of_parts={"train": SECONDS[method]},
+        timed_micro_batches=1,
+        timed=TimedSteps(micro_batch_seconds=[1.0], micro_batch_flops=[1], around_seconds=[0.0]),
+        checkpoint_bytes=2**20,
+        host_growth_bytes=2**28,
     )
 
 
@@ -156,7 +181,7 @@ def make_record(
     *, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False, full: bool = False
 ) -> ComparisonRecord:
     """`full` adds the control arm, the rehearsals and the user's factors."""
-    facts = {**PREPARED, "random_weights": random_weights}
+    facts = PREPARED.model_copy(update={"random_weights": random_weights})
     arms = {**ARMS, **(CONTROL if full else {})}
     results = {
         "prep": StageResult(
@@ -181,7 +206,7 @@ def make_record(
                     "digest": f"ev-{arm}{seed}",
                     "kind": "evaluate",
                     "name": f"{arm}/evaluate@{seed}",
-                    "facts": {"answers": 400},
+                    "facts": EvaluateFacts(answers=400),
                     "ledger": _scoring() if full else [],
                 }
             )
@@ -239,7 +264,7 @@ def _config(digest: str, arms: dict[str, list[str]]) -> dict[str, Any]:
     method = digest.removeprefix("re-").rstrip("0123456789")
     job = {
         "method": {"pre": "dpo"}.get(method, method),
-        "config": {"learning_rate": 0.1, "reference": REFERENCE.get(method)},
+        "config": {"learning_rate": 0.1, "reference": MODES.get(method)},
     }
     if digest.startswith("re-"):
         return {"job": job, "stage": method, "arms": [a for a, found in arms.items() if method in found]}

@@ -13,7 +13,7 @@ from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import COUNTED, RISES, SETTINGS, Claim
 from harness.pipeline.spec import COSTS
-from harness.records import StageResult
+from harness.records import ReferenceHolder, StageResult, TrainFacts
 from harness.tables import Cell, Table
 
 EXACT = 1e-9
@@ -183,23 +183,24 @@ def _counted(view: ComparisonView, claim: Claim) -> Estimate:
 
 def _last(view: ComparisonView, arm: str, quantity: str) -> float | None:
     stage: StageResult = view.stages_of(view.cells_of(arm)[0])[-1]
-    counts = stage.facts.get("sequences")
+    facts = stage.facts_as(TrainFacts)
+    counts = facts.sequences
     if quantity == "models_in_memory":
-        reference = stage.facts.get("reference", "unknown")
-        return None if reference == "unknown" else 2.0 if reference == "in_loop: a frozen copy" else 1.0
-    if not counts:
+        return 2.0 if facts.reference and facts.reference.holder == ReferenceHolder.COPY else 1.0
+    if counts is None:
         return None
     if quantity == "sequences_forwarded_per_pair":
-        return float(counts["forwarded_per_pair"])
-    extra = counts["forwarded_per_pair"] - counts["with_gradient_per_pair"]
-    return float(extra + counts["once_per_pair"])
+        return counts.forwarded_per_pair
+    if counts.with_gradient_per_pair is None or counts.once_per_pair is None:
+        return None
+    return counts.forwarded_per_pair - counts.with_gradient_per_pair + counts.once_per_pair
 
 
 def _set(view: ComparisonView, arm: str, quantity: str) -> float | None:
     """How many settings the file gives an arm's stages of their own, or how many data sets it needs."""
     spec = view.record.plan.spec
     if quantity == "data_sets":
-        own = view.prepared["sft_data"]
+        own = view.prepared.sft_data
         return 2.0 if own.get(arm) else 1.0
     entry: dict[str, Any] = next((a for a in spec["arms"] if a["name"] == arm), {})
     names = [stage.get("name") or stage["method"] for stage in entry.get("stages") or []]

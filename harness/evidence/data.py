@@ -35,7 +35,7 @@ def comparison_data(view: ComparisonView, evidence: Sequence[Evidence]) -> dict[
         "evidence": [_evidence(view, e) for e in evidence],
         "questions": [dataclasses.asdict(a) for a in answers(view)],
         "parity": [c.model_dump() for c in record.parity],
-        "data": view.prepared.get("statistics"),
+        "data": None if view.replayed else view.prepared.statistics.model_dump(),
         "provenance": _provenance(view),
     }
 

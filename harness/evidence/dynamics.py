@@ -102,7 +102,7 @@ def _probed(view: ComparisonView) -> int:
     """How many held-out pairs the probes scored."""
     rows = (row for rows in view.series.values() for row in rows)
     found = (row["metrics"]["probe_pairs"] for row in rows if "probe_pairs" in row["metrics"])
-    return int(next(found, min(OLD_PROBE_PAIRS, int(view.prepared["test_pairs"]))))
+    return int(next(found, min(OLD_PROBE_PAIRS, view.prepared.test_pairs)))
 
 
 def _panel(view: ComparisonView, metric: str, title: str, label: str) -> Panel:

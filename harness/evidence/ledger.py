@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from harness.evidence.costs import memory_kind, memory_name
+from harness.evidence.reference import reference_mode
 from harness.evidence.view import ComparisonView
-from harness.records import StageResult
+from harness.records import EvaluateFacts, StageResult, TrainFacts
 from harness.tables import Cell, CellKind, Table
 
 THEORY = "Theory: weights, attention and head as in docs/design.md; padded tokens count."
@@ -102,16 +103,17 @@ def flops_table(view: ComparisonView) -> Table:
             ratio = Cell(None, reason=theory.reason if theory else "no theory")
             if counted and counted.value and theory and theory.value:
                 ratio = Cell(counted.value / theory.value, "number", digits=4, sources=(digest,))
-            unknown = stage.facts.get("flops_unknown_ops") or []
+            facts = stage.facts_as(TrainFacts)
+            forwarded = facts.sequences.forwarded_per_pair if facts.sequences else None
             rows.append(
                 (
                     Cell(stage.name, sources=(digest,)),
-                    Cell(stage.facts.get("sequences_forwarded_per_pair"), "count", reason="not recorded"),
-                    Cell(stage.facts.get("reference") or "none"),
+                    Cell(forwarded, "count", reason="not recorded"),
+                    Cell(reference_mode(facts)),
                     _measured(stage, "flops", "flops", digest),
                     _measured(stage, "flops_theory", "flops", digest),
                     ratio,
-                    Cell(", ".join(unknown) or "none"),
+                    Cell(", ".join(facts.flops_unknown_ops) or "none"),
                 )
             )
     return Table("flops", "FLOPs: counted against theory", columns, tuple(rows), (THEORY,))
@@ -131,7 +133,7 @@ def scoring_table(view: ComparisonView) -> Table:
             ("scoring_seconds", "seconds"),
             ("scoring_flops", "flops"),
         )
-        answers = Cell(stage.facts.get("answers"), "count", reason="not recorded")
+        answers = Cell(stage.facts_as(EvaluateFacts).answers, "count", reason="not recorded")
         cells = (_measured(stage, quantity, kind, digest) for quantity, kind in quantities)
         rows.append((Cell(stage.name, sources=(digest,)), answers, *cells))
     note = "FLOPs of these forward passes by formula over what hooks saw; part of no arm's cost."

@@ -40,7 +40,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
                 f"{arm['name']} trains at seeds {arm['seed_offset']} further on: where it is another arm "
                 "again, a difference is found by chance, as in 5% of such runs by design."
             )
-    if view.prepared["source"] == "embedded":
+    if view.source == "embedded":
         found.append(
             "The embedded world is made by code to show that the path works; nothing about "
             "real models or real text follows from it."
@@ -52,7 +52,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
         )
     spread = {c.detail for c in view.record.parity if c.check == "tuning_trials"}
     found.append(f"Hyper-parameters: tuning trials per arm: {', '.join(spread)}.")
-    own = view.prepared["sft_data"]
+    own = view.prepared.sft_data
     found.append(
         "SFT trained on "
         + (

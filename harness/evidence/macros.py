@@ -28,8 +28,8 @@ def macros(view: ComparisonView) -> tuple[Macro, ...]:
     ]
     if not view.replayed:
         found += [
-            Macro("trainPairs", Cell(view.prepared["train_pairs"], "count")),
-            Macro("testPairs", Cell(view.prepared["test_pairs"], "count")),
+            Macro("trainPairs", Cell(view.prepared.train_pairs, "count")),
+            Macro("testPairs", Cell(view.prepared.test_pairs, "count")),
         ]
     for arm in view.arms:
         if not view.replayed:

@@ -38,8 +38,8 @@ def many_report(views: Sequence[ComparisonView]) -> Report:
 def _label(view: ComparisonView) -> tuple[Cell, ...]:
     spec = view.record.plan.spec
     seeds = ", ".join(map(str, view.seeds))
-    pairs = "" if view.replayed else f" ({view.prepared['train_pairs']:,} pairs)"
-    data = f"{view.prepared['source']}{pairs}"
+    pairs = "" if view.replayed else f" ({view.prepared.train_pairs:,} pairs)"
+    data = f"{view.source}{pairs}"
     return (Cell(str(spec.get("model", "replayed"))), Cell(data), Cell(seeds))
 
 
@@ -139,7 +139,7 @@ def _runs(views: Sequence[ComparisonView]) -> Table:
             *_label(view),
             Cell(view.record.id),
             Cell(view.record.created_at[:19]),
-            Cell(None if view.replayed else view.prepared["train_pairs"], "count", reason="replayed"),
+            Cell(None if view.replayed else view.prepared.train_pairs, "count", reason="replayed"),
         )
         for view in views
     )

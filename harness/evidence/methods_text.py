@@ -43,8 +43,8 @@ def _data(view: ComparisonView) -> Statement:
     start = "random weights of the configuration" if view.random_weights else "the model"
     return Statement(
         f"All arms start from {start} {spec.get('model')} and train on the same "
-        f"{view.prepared['train_pairs']:,} preference pairs of {view.prepared['source']} "
-        f"({view.prepared['test_pairs']:,} held out), tokenised once, at seeds "
+        f"{view.prepared.train_pairs:,} preference pairs of {view.source} "
+        f"({view.prepared.test_pairs:,} held out), tokenised once, at seeds "
         f"{', '.join(map(str, view.seeds))}."
     )
 

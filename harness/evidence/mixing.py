@@ -30,7 +30,8 @@ def forbidden(views: Sequence[ComparisonView]) -> list[str]:
             found.append(f"{what} differs ({said})")
     seen: dict[str, str] = {}
     for view in views:
-        facts = [view.prepared.get(key) for key in ("source", "train_ids_digest")]
+        digest = None if view.replayed else view.prepared.train_ids_digest
+        facts = [view.source, digest]
         row = json.dumps([view.record.plan.spec.get("model"), facts, view.seeds])
         if row in seen:
             found.append(f"{seen[row]} and {view.record.id} are the same model, data and seeds")

@@ -20,23 +20,19 @@ def parity_table(view: ComparisonView) -> Table:
 
 def data_table(view: ComparisonView) -> Table:
     """Numbers of the data set, both splits."""
-    statistics = view.prepared["statistics"]
+    statistics = view.prepared.statistics
     rows = []
-    for split in ("train", "test"):
-        part = statistics[split]
-        lengths = [part[f"{name}_tokens"] or {} for name in ("prompt", "chosen", "rejected")]
+    for split, part in (("train", statistics.train), ("test", statistics.test)):
+        lengths = (part.prompt_tokens, part.chosen_tokens, part.rejected_tokens)
         rows.append(
             (
                 Cell(split),
-                Cell(part["pairs_read"], "count"),
-                Cell(part["pairs_kept"], "count"),
-                Cell(part["truncated"], "count"),
-                Cell(", ".join(f"{n} {reason}" for reason, n in part["dropped"].items()) or "none"),
-                Cell(part["duplicate_pairs"], "count"),
-                *(
-                    Cell(f"{q['median']:.0f} / {q['max']:.0f}" if q else None, reason="no pairs")
-                    for q in lengths
-                ),
+                Cell(part.pairs_read, "count"),
+                Cell(part.pairs_kept, "count"),
+                Cell(part.truncated, "count"),
+                Cell(", ".join(f"{n} {reason}" for reason, n in part.dropped.items()) or "none"),
+                Cell(part.duplicate_pairs, "count"),
+                *(Cell(f"{q.median:.0f} / {q.max:.0f}" if q else None, reason="no pairs") for q in lengths),
             )
         )
     columns = (
@@ -50,16 +46,16 @@ def data_table(view: ComparisonView) -> Table:
         "chosen tokens",
         "rejected tokens",
     )
-    overlap = statistics["test_pairs_whose_prompt_is_in_train"]
+    overlap = statistics.test_pairs_whose_prompt_is_in_train
     return Table(
         "data",
         "Data",
         columns,
         tuple(rows),
         (
-            f"Source: {view.prepared['source']}. Test split: {statistics['test_origin']}. "
+            f"Source: {view.source}. Test split: {statistics.test_origin}. "
             f"Token lengths: median / maximum. Test pairs whose prompt is in train: {overlap}"
-            f" ({statistics.get('test_pairs_dropped_for_a_prompt_in_train', 0)} were dropped).",
+            f" ({statistics.test_pairs_dropped_for_a_prompt_in_train or 0} were dropped).",
         ),
     )
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.evidence.view import ComparisonView
-from harness.records import StageResult
+from harness.records import Prediction, RehearseFacts, StageResult
 from harness.tables import Cell, CellKind, Table
 
 
@@ -33,14 +32,14 @@ def predictions_table(view: ComparisonView) -> Table:
     rows = []
     for digest in view.record.plan.rehearsals:
         rehearsal = view.record.results.get(digest)
-        prediction = rehearsal.facts.get("prediction") if rehearsal else None
+        prediction = rehearsal.facts_as(RehearseFacts).prediction if rehearsal else None
         trained = view.trained_by(digest)
         if rehearsal is None or not prediction or not trained:
             continue
         same_seed = [stage for stage in trained if stage.seed == rehearsal.seed]
         config = view.record.plan.stages[digest].config
         name = f"{config['stage']} of {', '.join(config['arms'])}"
-        memory = VRAM if prediction.get("peak_memory_bytes") is not None else GROWTH
+        memory = VRAM if prediction.peak_memory_bytes is not None else GROWTH
         for what, stages in ((FLOPS, same_seed), (memory, same_seed), (TIME, trained)):
             rows.append(_row(name, digest, what, prediction, stages))
     notes = (
@@ -53,12 +52,12 @@ def predictions_table(view: ComparisonView) -> Table:
 
 
 def _row(
-    name: str, digest: str, what: Foretold, prediction: dict[str, Any], stages: Sequence[StageResult]
+    name: str, digest: str, what: Foretold, prediction: Prediction, stages: Sequence[StageResult]
 ) -> tuple[Cell, ...]:
     sources = (digest, *(stage.digest for stage in stages))
-    expected = prediction.get(what.predicted)
+    expected = getattr(prediction, what.predicted)
     found = [m.value for s in stages if (m := s.measured(what.measured)) and m.value is not None]
-    low, high = prediction.get(f"{what.predicted}_low"), prediction.get(f"{what.predicted}_high")
+    low, high = (getattr(prediction, f"{what.predicted}_{end}", None) for end in ("low", "high"))
     first = Cell(expected, what.kind, low, high, reason="the rehearsal did not foretell it", sources=sources)
     within = f"within {what.tolerance:.0%}"
     if not expected or not found:

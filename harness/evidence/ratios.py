@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from harness.evidence.view import ComparisonView
-from harness.records import StageResult
+from harness.records import StageResult, TrainFacts
 from harness.tables import Cell, Table
 
 # Passes over a body's weights per sequence: full training 6, LoRA 4, forward alone 2.
@@ -50,7 +50,7 @@ def _row(
     stages: Sequence[StageResult],
 ) -> tuple[Cell, ...]:
     cells = [_ratio(view, arm, first, quantity) for quantity in QUANTITIES]
-    exact = equal_lengths(names[first:], str(stages[-1].facts.get("tuning") or "full"))
+    exact = equal_lengths(names[first:], stages[-1].facts_as(TrainFacts).tuning or "full")
     return (Cell(label), *cells, Cell(float(exact), "number", digits=3))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from harness.evidence.costs import QUANTITIES, cell_cost, memory_kind, memory_name
 from harness.evidence.view import ComparisonView
-from harness.records import PlannedCell, StageResult
+from harness.records import PlannedCell, ReferenceHolder, StageResult, TrainFacts
 from harness.tables import Cell, CellKind, Table
 
 KINDS: dict[str, tuple[str, CellKind]] = {
@@ -17,6 +17,19 @@ KINDS: dict[str, tuple[str, CellKind]] = {
 }
 COMPARED, CONTROL = ("sft_dpo", "orpo"), "sft_dpo_precomputed"
 Figure = Callable[[PlannedCell], float | None]
+
+
+HOLDERS = {
+    ReferenceHolder.COPY: "in the loop, a frozen copy",
+    ReferenceHolder.ADAPTER: "in the loop, a frozen adapter",
+    ReferenceHolder.BASE: "in the loop, adapter off",
+    ReferenceHolder.NOWHERE: "computed before training",
+}
+
+
+def reference_mode(facts: TrainFacts) -> str:
+    """When a stage's reference scores, and what holds its weights meanwhile."""
+    return HOLDERS[facts.reference.holder] if facts.reference else "none"
 
 
 def reference_table(view: ComparisonView) -> Table:
@@ -47,10 +60,11 @@ def reference_table(view: ComparisonView) -> Table:
 
 
 def _stage_row(stage: StageResult) -> tuple[Cell, ...]:
-    counts = stage.facts.get("sequences") or {}
+    facts = stage.facts_as(TrainFacts)
+    counts = facts.sequences.model_dump() if facts.sequences else {}
     return (
         Cell(stage.name, sources=(stage.digest,)),
-        Cell(stage.facts.get("reference") or "none"),
+        Cell(reference_mode(facts)),
         *(
             Cell(counts.get(name), "number", digits=2, reason="not recorded", sources=(stage.digest,))
             for name in ("forwarded_per_pair", "with_gradient_per_pair", "once_per_pair")
@@ -62,7 +76,7 @@ def _stage_row(stage: StageResult) -> tuple[Cell, ...]:
 
 def _reference_cells(stage: StageResult) -> tuple[Cell, Cell, Cell]:
     """The reference's FLOPs, their share of the stage's, and its seconds where it ran apart."""
-    if stage.facts.get("reference", "unknown") is None:
+    if stage.facts_as(TrainFacts).reference is None:
         return Cell("none", "flops"), Cell("none", "percent"), Cell("none", "seconds")
     own, whole = stage.measured("reference_flops"), stage.measured("flops")
     share = Cell(None, "percent", reason="FLOPs were not counted")

@@ -49,7 +49,7 @@ def _summary(view: ComparisonView, evidence: Sequence[Evidence]) -> tuple[str, .
     """What was replayed, how each pair of arms compares on the first metric that all have."""
     first = next((e.quantity for e in evidence if e.estimate.value is not None), None)
     said = [_sentence(e) for e in evidence if e.quantity == first]
-    scored, source = ", ".join(view.metrics()), view.prepared["source"]
+    scored, source = ", ".join(view.metrics()), view.source
     what = f"{len(view.arms)} arm(s) with {scored} were replayed from {source}."
     return (what, *said, "Nothing was trained or generated, so costs are not measured.")
 

@@ -231,10 +231,10 @@ def _cost_sentence(view: ComparisonView) -> str:
 
 
 def _sureness_sentence(view: ComparisonView) -> str:
-    seeds, pairs = len(view.seeds), view.prepared["train_pairs"]
+    seeds, pairs = len(view.seeds), view.prepared.train_pairs
     unequal = [c.check for c in view.record.parity if c.equal is False and c.stops]
     parity = f"parity was broken in: {', '.join(unequal)}" if unequal else "no parity check failed"
     return (
         f"This rests on {seeds} seed{'s' if seeds > 1 else ''}, {pairs:,} training pairs and "
-        f"{view.prepared['test_pairs']:,} held-out pairs, and {parity}."
+        f"{view.prepared.test_pairs:,} held-out pairs, and {parity}."
     )

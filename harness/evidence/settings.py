@@ -26,7 +26,7 @@ def settings_table(view: ComparisonView) -> Table | None:
         return None
     spec = view.record.plan.spec
     note = (
-        f"Model: {spec.get('model')}. Data: {view.prepared['source']}, at most "
+        f"Model: {spec.get('model')}. Data: {view.source}, at most "
         f"{(spec.get('data') or {}).get('max_length')} tokens. Seeds: {', '.join(map(str, view.seeds))}. "
         "batch_size counts pairs an optimizer step."
     )

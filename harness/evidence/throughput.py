@@ -7,7 +7,7 @@ from typing import Any
 from harness.evidence.view import ComparisonView
 from harness.measure.steps import StepTimes, step_times
 from harness.measure.utilisation import Peak, utilisation
-from harness.records import StageResult
+from harness.records import DevicePeak, RehearseFacts, StageResult
 from harness.tables import Cell, Table
 
 
@@ -17,9 +17,9 @@ def throughput_table(view: ComparisonView) -> Table:
     for stage in _trained(view):
         times = step_times(step_seconds(view.series.get(stage.digest, [])))
         rehearsal = view.rehearsal_of(stage.digest)
-        peak = (rehearsal.facts.get("peak") if rehearsal else None) or {}
-        if peak.get("source"):
-            peaks[peak["source"]] = peak["flops_per_second"]
+        peak = rehearsal.facts_as(RehearseFacts).peak if rehearsal else None
+        if peak and peak.source:
+            peaks[peak.source] = peak.flops_per_second or 0.0
         rows.append((Cell(stage.name, sources=(stage.digest,)), *_speed(stage, times), *_used(stage, peak)))
     columns = (
         "stage",
@@ -75,15 +75,15 @@ def _speed(stage: StageResult, times: StepTimes | None) -> tuple[Cell, ...]:
     )
 
 
-def _used(stage: StageResult, peak: dict[str, Any]) -> tuple[Cell, Cell]:
+def _used(stage: StageResult, peak: DevicePeak | None) -> tuple[Cell, Cell]:
     """MFU and HFU of the phases that compute."""
     useful, ran = stage.measured("useful_flops"), stage.measured("flops")
     phases = [stage.measured(f"{phase}_seconds") for phase in ("reference", "train")]
     seconds = sum(m.value for m in phases if m and m.value)
-    if not peak.get("flops_per_second") or not useful or not useful.value or not ran or not ran.value:
-        reason = peak.get("reason") or "no peak rate of this device is known"
+    if not peak or not peak.flops_per_second or not useful or not useful.value or not ran or not ran.value:
+        reason = (peak.reason if peak else None) or "no peak rate of this device is known"
         return Cell(None, "percent", reason=reason), Cell(None, "percent", reason=reason)
-    known = Peak(peak["flops_per_second"], peak["source"])
+    known = Peak(peak.flops_per_second, str(peak.source))
     shares = utilisation(float(useful.value), float(ran.value), seconds, known)
     first, second = (Cell(share, "percent", digits=1, sources=(stage.digest,)) for share in shares)
     return first, second

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from harness.records import ComparisonRecord, PlannedCell, Score, StageResult
+from harness.records import ComparisonRecord, PlannedCell, PrepareFacts, ReplayFacts, Score, StageResult
 from harness.store.run_dir import scores_by_cell
 
 ItemTable = dict[str, float]
@@ -45,9 +45,16 @@ class ComparisonView:
         return str(self.record.plan.spec["cost_reference"])
 
     @property
-    def prepared(self) -> dict[str, Any]:
-        """Facts of the prepare stage."""
-        return self.record.results[self.record.plan.prepare].facts
+    def prepared(self) -> PrepareFacts:
+        """What the prepare stage found out; replayed results have none."""
+        return self.record.results[self.record.plan.prepare].facts_as(PrepareFacts)
+
+    @property
+    def source(self) -> str:
+        """Where the pairs, or the replayed results, came from."""
+        found = self.record.results[self.record.plan.prepare].facts
+        assert isinstance(found, PrepareFacts | ReplayFacts)
+        return found.source
 
     @property
     def replayed(self) -> bool:
@@ -57,7 +64,7 @@ class ComparisonView:
     @property
     def random_weights(self) -> bool:
         """Whether training began from random weights, so that scores mean nothing."""
-        return bool(self.prepared["random_weights"])
+        return not self.replayed and self.prepared.random_weights
 
     def cells_of(self, arm: str) -> list[PlannedCell]:
         """The arm's cells that are scored, by seed."""

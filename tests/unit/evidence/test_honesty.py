@@ -99,7 +99,7 @@ def test_a_comparison_without_probes_says_so_and_draws_nothing_empty() -> None:
 
 def test_captions_count_the_pairs_that_there_are() -> None:
     view = make_view()
-    facts = {**view.prepared, "test_pairs": 20}
+    facts = view.prepared.model_copy(update={"test_pairs": 20})
     prep = view.record.results["prep"].model_copy(update={"facts": facts})
     record = view.record.model_copy(update={"results": {**view.record.results, "prep": prep}})
     figures = build_report(replace(view, record=record)).figures()

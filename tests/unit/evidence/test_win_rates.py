@@ -14,7 +14,7 @@ from harness.evidence.pairs import all_evidence
 from harness.evidence.report import build_report
 from harness.evidence.tables import main_table, score_table
 from harness.evidence.view import ComparisonView
-from harness.records import Score, StageUse
+from harness.records import JudgeFacts, Score, StageUse
 
 WIN_RATE, HEAD_TO_HEAD = "alpaca_eval.win_rate", "alpaca_eval.win_rate_vs_sft_dpo"
 SHARES = {("orpo@0", WIN_RATE): 0.70, ("orpo@1", WIN_RATE): 0.72, ("orpo@0", HEAD_TO_HEAD): 0.50}
@@ -37,7 +37,7 @@ def judged(shares: dict[tuple[str, str], float], *, rival: str = "sft", **kwargs
         score = Score(benchmark=benchmark, metric=name, estimate=share, n=100, settings=settings)
         cells.setdefault(cell, []).append(score)
         items[cell][metric] = wins(share)
-    facts = {"cells": {cell: [s.model_dump() for s in scores] for cell, scores in cells.items()}}
+    facts = JudgeFacts(cells=cells)
     record = view.record
     judge = record.results["prep"].model_copy(
         update={"digest": "judge", "kind": "judge", "name": "judge", "facts": facts}
@@ -90,7 +90,7 @@ def test_random_weights_show_no_win_rate_at_all() -> None:
 def test_an_unreadable_judge_is_the_reason_shown() -> None:
     view = judged({})
     unread = Score(benchmark="alpaca_eval", metric="win_rate", estimate=None, n=0, reason="unreadable judge")
-    judge = view.record.results["judge"].model_copy(update={"facts": {"cells": {"orpo@0": [unread]}}})
+    judge = view.record.results["judge"].model_copy(update={"facts": JudgeFacts(cells={"orpo@0": [unread]})})
     record = view.record.model_copy(update={"results": {**view.record.results, "judge": judge}})
     row = main_table(replace(view, record=record)).rows[2]
     assert (row[5].value, row[5].reason) == (None, "unreadable judge")
