@@ -19,6 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.methods._engine import run_trainer
+from harness.methods._load import load_pairs
 from scipy import stats
 from transformers import TrainerCallback
 
@@ -26,8 +28,6 @@ from harness.data.prepare import PrepareConfig, prepare
 from harness.measure.conditions import ConditionsMeter, GpuReading
 from harness.measure.window import Window
 from harness.methods import TrainJob, _orpo_trainer, orpo
-from harness.methods._engine import run_trainer
-from harness.methods._load import load_pairs
 from harness.pipeline.spec import DataSpec
 
 PAIRS, STEPS, BATCH = 24, 8, 32

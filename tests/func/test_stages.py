@@ -29,7 +29,7 @@ def run(folder: Path, **settings: Any) -> Any:
 
 def test_a_stage_leaves_a_result_with_its_environment_and_seconds(tmp_path: Path) -> None:
     result = run(start(tmp_path))
-    assert result.facts["train_pairs"] == 20
+    assert result.facts.train_pairs == 20
     assert result.measured("start_up_seconds").value > 0
     assert result.environment.versions["torch"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from synthetic import PREPARED, make_record
 
 from harness.benchmarks import CheckContext, behaviour, divergence, diversity
 from harness.benchmarks._embeddings import embed
@@ -126,9 +126,9 @@ def test_divergence_from_the_base_model(
     (tmp_path / "prepared").mkdir()
     for path in prepared.iterdir():
         (tmp_path / "prepared" / path.name).symlink_to(path)
-    (tmp_path / "prepared" / "result.json").unlink()
-    facts = {"model_path": str(tiny_model), "model_revision": None}
-    (tmp_path / "prepared" / "result.json").write_text(json.dumps({"facts": facts}))
+    facts = PREPARED.model_copy(update={"model_path": str(tiny_model)})
+    result = make_record().results["prep"].model_copy(update={"facts": facts})
+    (tmp_path / "prepared" / "result.json").write_text(result.model_dump_json())
     config = divergence.Config(prompts=3, max_new_tokens=5)
     trained = LoadedModel(
         moved, policy.tokenizer, policy.stop_token_ids, "cpu", "trained", policy.tokenizer_path

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from synthetic import foretold
 
 from harness.commands import ready
 from harness.commands.cost import arm_costs
@@ -14,15 +15,15 @@ from harness.commands.forecast import check_memory
 from harness.errors import UserError
 from harness.pipeline.load import find_comparison
 from harness.pipeline.overrides import Overrides
-from harness.records import ParityCheck
+from harness.records import ParityCheck, Prediction, RehearseFacts
 
 GPU = 24 << 30
 SMALL = {"micro_batch_size": 2, "gradient_checkpointing": True, "lora": None, "quantization": "none"}
 
 
-def facts(peak: int | None = None, **more: Any) -> dict[str, Any]:
+def facts(peak: int | None = None) -> RehearseFacts:
     sizes = {} if peak is None else {"peak_memory_bytes": peak, "device_bytes": GPU}
-    return {"prediction": {"steps": 10, "flops": 1, "seconds": 1.0, **sizes}, **more}
+    return RehearseFacts(prediction=foretold(steps=10, flops=1, seconds=1.0, **sizes))
 
 
 @pytest.mark.parametrize(
@@ -31,10 +32,10 @@ def facts(peak: int | None = None, **more: Any) -> dict[str, Any]:
         (facts(), False),
         (facts(peak=20 << 30), False),
         (facts(peak=GPU - (100 << 20)), True),
-        ({"out_of_memory": True}, True),
+        (RehearseFacts(out_of_memory=True), True),
     ],
 )
-def test_what_fits_the_gpu(found: dict[str, Any], too_large: bool) -> None:
+def test_what_fits_the_gpu(found: RehearseFacts, too_large: bool) -> None:
     assert ready.does_not_fit(found) is too_large
 
 
@@ -47,7 +48,8 @@ class Rehearsals:
 
     def __call__(self, spec: Any, root: Any, console: Console, *, checks: bool) -> Any:
         self.specs.append(spec)
-        result = SimpleNamespace(facts=facts(peak=self.peaks[spec.fell_back]))
+        found = facts(peak=self.peaks[spec.fell_back])
+        result = SimpleNamespace(facts_as=lambda kind: found)
         stage = SimpleNamespace(config={"stage": "dpo", "arms": ["sft_dpo"], "job": {"config": SMALL}})
         plan = SimpleNamespace(rehearsals=["r"], stages={"r": stage})
         return SimpleNamespace(plan=plan, results={"r": result}, spec=spec)
@@ -96,14 +98,8 @@ def test_an_arm_costs_the_sum_of_its_stages_and_the_largest_memory() -> None:
     def stage(name: str, arms: list[str]) -> Any:
         return SimpleNamespace(config={"stage": name, "arms": arms})
 
-    def prediction(seconds: float, half: float, flops: int, growth: int) -> dict[str, Any]:
-        return {
-            "seconds": seconds,
-            "seconds_high": seconds + half,
-            "flops": flops,
-            "host_growth_bytes": growth,
-            "peak_memory_bytes": None,
-        }
+    def prediction(seconds: float, half: float, flops: int, growth: int) -> Prediction:
+        return foretold(seconds=seconds, seconds_high=seconds + half, flops=flops, host_growth_bytes=growth)
 
     plan: Any = SimpleNamespace(stages={"a": stage("sft", ["sft", "both"]), "b": stage("dpo", ["both"])})
     found = arm_costs(plan, {"a": prediction(10, 3, 5, 7), "b": prediction(30, 4, 15, 6)}, reference="both")

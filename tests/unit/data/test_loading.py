@@ -203,11 +203,11 @@ def test_eos_is_learned_even_where_it_is_also_the_pad(tiny_tokenizer: Any) -> No
 def test_preparing_the_embedded_world(tmp_path: Path) -> None:
     config = PrepareConfig(model="embedded", data=DataSpec(max_length=64, limit=40, test_limit=10))
     facts = prepare(config, tmp_path, lambda done, total, metrics: None)
-    assert (facts["train_pairs"], facts["test_pairs"]) == (40, 10)
-    assert facts["every_response_ends_with_a_stop_token"]
-    assert not facts["doubled_bos"]
-    assert facts["statistics"]["test_pairs_whose_prompt_is_in_train"] == 0
-    assert facts["statistics"]["train"]["unknown_token_share"] == 0
+    assert (facts.train_pairs, facts.test_pairs) == (40, 10)
+    assert facts.every_response_ends_with_a_stop_token
+    assert not facts.doubled_bos
+    assert facts.statistics.test_pairs_whose_prompt_is_in_train == 0
+    assert facts.statistics.train.unknown_token_share == 0
 
 
 def test_random_weights_from_a_config(tmp_path: Path, tiny_model: Path) -> None:
@@ -216,7 +216,7 @@ def test_random_weights_from_a_config(tmp_path: Path, tiny_model: Path) -> None:
         data=DataSpec(max_length=64, limit=20, test_limit=5, unknown_token_limit=1.0),
     )
     facts = prepare(config, tmp_path, lambda done, total, metrics: None)
-    assert facts["random_weights"]
+    assert facts.random_weights
     assert (tmp_path / "base_model" / "model.safetensors").is_file()
 
 

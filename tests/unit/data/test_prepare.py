@@ -48,13 +48,13 @@ def test_files_facts_and_statistics_agree(tmp_path: Path, tiny_model: Path, pair
     data = {"source": str(pairs), "max_length": 32, "test_overlap": "keep"}
     facts = run(out, model=str(tiny_model), data=data)
     train, test = rows_of(out / "train.parquet"), rows_of(out / "test.parquet")
-    assert (facts["train_pairs"], facts["test_pairs"]) == (len(train), len(test)) == (9, 4)
-    assert facts["stop_token_ids"] == [2]
+    assert (facts.train_pairs, facts.test_pairs) == (len(train), len(test)) == (9, 4)
+    assert facts.stop_token_ids == [2]
     assert json.loads(train[0]["prompt"]) == [{"role": "user", "content": "w4"}]
     assert (train[0]["prompt_ids"], train[0]["chosen_ids"]) == ([1, 4], [5, 6, 2])
     assert all(len(row["prompt_ids"]) + len(row["chosen_ids"]) <= 32 for row in train + test)
     found = json.loads((out / "statistics.json").read_text())
-    assert found == facts["statistics"]
+    assert found == facts.statistics.model_dump()
     assert found["train"]["dropped"] == {
         "chosen = rejected": 1,
         "empty answer": 1,
@@ -71,10 +71,10 @@ def test_test_pairs_whose_prompt_is_in_train_are_dropped_and_counted(
     tmp_path: Path, tiny_model: Path, pairs: Path
 ) -> None:
     facts = run(tmp_path / "out", model=str(tiny_model), data={"source": str(pairs), "max_length": 32})
-    statistics = facts["statistics"]
-    assert facts["test_pairs"] == 3
-    assert statistics["test_pairs_whose_prompt_is_in_train"] == 0
-    assert statistics["test_pairs_dropped_for_a_prompt_in_train"] == 1
+    statistics = facts.statistics
+    assert facts.test_pairs == 3
+    assert statistics.test_pairs_whose_prompt_is_in_train == 0
+    assert statistics.test_pairs_dropped_for_a_prompt_in_train == 1
 
 
 def test_the_saved_tokenizer_is_the_one_used(tmp_path: Path, tiny_model: Path, pairs: Path) -> None:
@@ -86,10 +86,8 @@ def test_the_saved_tokenizer_is_the_one_used(tmp_path: Path, tiny_model: Path, p
     facts = run(tmp_path / "out", model=str(tiny_model), data=data)
     saved = AutoTokenizer.from_pretrained(tmp_path / "out" / "tokenizer")
     assert saved.chat_template == DEFAULT_TEMPLATE
-    assert facts["chat_template_source"] == "default"
-    assert (
-        (saved.pad_token_id, saved.eos_token_id) == (facts["pad_token_id"], facts["eos_token_id"]) == (0, 2)
-    )
+    assert facts.chat_template_source == "default"
+    assert (saved.pad_token_id, saved.eos_token_id) == (facts.pad_token_id, facts.eos_token_id) == (0, 2)
 
 
 def test_sft_data_of_an_arm(tmp_path: Path, tiny_model: Path, pairs: Path) -> None:
@@ -111,10 +109,10 @@ def test_sft_data_of_an_arm(tmp_path: Path, tiny_model: Path, pairs: Path) -> No
     rows = rows_of(tmp_path / "out" / "sft_zephyr.parquet")
     assert [row["chosen_ids"] for row in rows] == [[7, 8, 2], [9, 2]]
     assert rows[0]["prompt_ids"] == [1, 12, 5, 2, 6]
-    assert facts["sft_data"] == {"zephyr": str(own)}
-    found = facts["statistics"]["sft_data"]["zephyr"]
-    assert (found["available"], found["kept"], found["dropped"]) == (3, 2, {"empty answer": 1})
-    assert found["test_pairs_whose_prompt_is_in_it"] == 1
+    assert facts.sft_data == {"zephyr": str(own)}
+    found = facts.statistics.sft_data["zephyr"]
+    assert (found.available, found.kept, found.dropped) == (3, 2, {"empty answer": 1})
+    assert found.test_pairs_whose_prompt_is_in_it == 1
 
 
 def test_random_weights_are_the_same_wherever_they_are_made(tmp_path: Path, tiny_model: Path) -> None:

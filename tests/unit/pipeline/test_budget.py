@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from synthetic import foretold
 
 from harness.errors import UserError
 from harness.pipeline.budget import matched, needs_matching
 from harness.pipeline.load import find_comparison, load_comparison, stage_config
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import Resolved, plan_comparison
+from harness.records import Prediction
 
 RESOLVED = Resolved("m", "d", "c", "cpu", {"torch": "1"}, frozenset())
 
@@ -19,16 +21,16 @@ def spec_with(*sets: str, arms: list[str] | None = None) -> Any:
     return load_comparison(find_comparison("embedded", model=None), Overrides(arms=arms, sets=sets))
 
 
-def prediction(steps: int, flops: int, seconds: float, *, before: int = 0, fixed: float = 0.0) -> Any:
+def prediction(steps: int, flops: int, seconds: float, *, before: int = 0, fixed: float = 0.0) -> Prediction:
     parts = {"model_load": fixed, "reference": 0.0, "save": 0.0, "train": seconds - fixed}
-    return {
-        "steps": steps,
-        "flops": flops,
-        "flops_before": before,
-        "seconds": seconds,
-        "seconds_of_parts": parts,
-        "tokens_real": steps * 10,
-    }
+    return foretold(
+        steps=steps,
+        flops=flops,
+        flops_before=before,
+        seconds=seconds,
+        seconds_of_parts=parts,
+        tokens_real=steps * 10,
+    )
 
 
 COSTS = {

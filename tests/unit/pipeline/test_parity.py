@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import ENVIRONMENT
+from synthetic import ENVIRONMENT, foretold
 
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.parity import CHECKS, audit, audit_before, violations
 from harness.pipeline.plan import Resolved, plan_comparison
-from harness.records import ComparisonRecord, ParityCheck, Plan, StageResult
+from harness.records import (
+    ComparisonRecord,
+    ParityCheck,
+    Plan,
+    RehearseFacts,
+    StageResult,
+    TrainFacts,
+)
 
 RESOLVED = Resolved("m", "d", "c", "cpu", {"torch": "1"}, frozenset())
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "records_v1" / "record.json"
@@ -35,13 +42,16 @@ def batches(method: str, seed: int) -> dict[str, Any]:
         "tokens_real": 40_000 if pairwise else 20_000,
         "tokens_padded": 50_000 if pairwise else 24_000,
         "padding": "right",
-        "head": "fused",
     }
+
+
+def reference(weights: str | None) -> dict[str, Any]:
+    return {"mode": "in_loop", "holder": "frozen_copy", "weights": weights}
 
 
 def facts(method: str, seed: int, start: str, end: str) -> dict[str, Any]:
     return {
-        "method": method.upper(),
+        "kind": "train",
         "implementation": "matched",
         "dtype": "bfloat16",
         "quantization": "none",
@@ -60,26 +70,40 @@ def facts(method: str, seed: int, start: str, end: str) -> dict[str, Any]:
         "tuning": "full",
         "lora": None,
         "nll_scope": None if method == "dpo" else "response",
-        "reference": "in_loop: a frozen copy" if method == "dpo" else None,
-        "reference_weights": start if method == "dpo" else None,
+        "head": {"kind": "chunked"},
+        "reference": reference(start) if method == "dpo" else None,
         "weights_at_start": start,
         "weights_at_end": end,
         "max_length": 64,
-        "padding": "right",
         "ids_in_order": f"order-{seed}",
         "batches": batches(method, seed),
     }
 
 
+SPLIT = {
+    "pairs_read": 896,
+    "pairs_kept": 896,
+    "truncated": 3,
+    "distinct_prompts": 896,
+    "duplicate_pairs": 0,
+    "empty_answers": 0,
+}
+SFT_DATA = {"source": "own.jsonl", "available": 9, "kept": 9, "truncated": 0}
 PREPARED: dict[str, Any] = {
+    "kind": "prepare",
+    "source": "pairs.jsonl",
+    "random_weights": False,
     "train_pairs": 896,
+    "test_pairs": 90,
+    "train_ids_digest": "ids",
     "tokenizer_digest": "tok",
     "chat_template_digest": "tpl",
     "chat_template_source": "tokenizer",
     "sft_data": {},
     "statistics": {
-        "train": {"dropped": {}, "truncated": 3},
-        "test": {},
+        "test_origin": "by hand",
+        "train": SPLIT,
+        "test": SPLIT,
         "test_pairs_whose_prompt_is_in_train": 0,
     },
 }
@@ -96,12 +120,12 @@ def good() -> State:
     plan = plan_comparison(spec, RESOLVED)
     stages: dict[str, dict[str, Any]] = {
         plan.prepare: copy.deepcopy(PREPARED),
-        str(plan.check): {"benchmark_prompts_in_train": {"alpaca_eval": 0}},
+        str(plan.check): {"kind": "check", "benchmark_prompts_in_train": {"alpaca_eval": 0}},
     }
     for digest in plan.rehearsals:
         stages[digest] = facts(plan.stages[digest].config["stage"], 0, "base", "anything")
         if plan.stages[digest].config["stage"] == "dpo":
-            stages[digest]["weights_at_start"] = stages[digest]["reference_weights"] = "base"
+            stages[digest].update(weights_at_start="base", reference=reference("base"))
     for cell in plan.cells:
         start = "base"
         for digest in cell.stages:
@@ -109,7 +133,14 @@ def good() -> State:
             end = f"{method}-{cell.seed}"
             stages[digest] = facts(method, cell.seed, start, end)
             start = end
-    return {"plan": plan.model_dump(), "facts": stages, "environment": {}}
+    return {"plan": plan.model_dump(), "facts": stages, "environment": {}, "predictions": {}}
+
+
+def facts_of(state: State, digest: str, kind: str) -> Any:
+    facts = state["facts"][digest]
+    if kind != "rehearse":
+        return facts
+    return RehearseFacts(stage=TrainFacts.model_validate(facts), prediction=state["predictions"].get(digest))
 
 
 def run(state: State, *, before: bool) -> list[ParityCheck]:
@@ -128,7 +159,7 @@ def run(state: State, *, before: bool) -> list[ParityCheck]:
             started_at="2026-01-01T00:00:00",
             finished_at="2026-01-01T00:00:00",
             environment=ENVIRONMENT.model_copy(update=environment),
-            facts=state["facts"][digest],
+            facts=facts_of(state, digest, stage.kind),
         )
     return audit_before(plan, results) if before else audit(plan, results)
 
@@ -211,7 +242,7 @@ def stage_with_another_seed(state: State) -> None:
 def dpo_from_the_base(state: State) -> None:
     """DPO forgets SFT: it starts from the base model and is compared with it."""
     for digest in stages_of(state, "dpo"):
-        state["facts"][digest].update(weights_at_start="base", reference_weights="base")
+        state["facts"][digest].update(weights_at_start="base", reference=reference("base"))
 
 
 def benchmark_in_training(state: State) -> None:
@@ -219,7 +250,7 @@ def benchmark_in_training(state: State) -> None:
 
 
 STOCK = both(
-    put("orpo", implementation="trl", nll_scope="prompt+response"),
+    put("orpo", implementation="trl", nll_scope="prompt+response", head={"kind": "full logits"}),
     batch(
         "orpo",
         chosen_ids="one token more",
@@ -228,7 +259,6 @@ STOCK = both(
         longest_chosen=61,
         tokens_real=41_792,
         tokens_padded=52_000,
-        head="full logits",
     ),
 )
 STOCK_CHECKS = {
@@ -303,7 +333,7 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
         "test prompts in an arm's SFT data",
         both(
             prepared(sft_data={"sft_dpo": "ultrachat"}),
-            statistics(sft_data={"sft_dpo": {"test_pairs_whose_prompt_is_in_it": 2}}),
+            statistics(sft_data={"sft_dpo": {**SFT_DATA, "test_pairs_whose_prompt_is_in_it": 2}}),
         ),
         {"test_prompts_in_training", "sft_source"},
         True,
@@ -314,7 +344,7 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
         "reference = base after SFT with LoRA",
         both(
             *(put(m, tuning="lora", lora=LORA) for m in ("sft", "dpo", "orpo")),
-            put("dpo", reference_weights="the base"),
+            put("dpo", reference=reference("the base")),
         ),
         {"reference_is_start"},
         True,
@@ -346,7 +376,7 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
         True,
     ),
     ("stock TRL ORPO", STOCK, STOCK_CHECKS, True),
-    ("padding on the left", put("orpo", padding="left"), {"padding"}, True),
+    ("padding on the left", batch("orpo", padding="left"), {"padding"}, True),
     ("more padding in one arm", batch("orpo", tokens_padded=90_000), {"tokens_padded"}, True),
     ("another GPU", environment(gpu_uuid="GPU-2"), {"device"}, True),
     ("other packages", environment(lock_digest="other"), {"installed_packages"}, True),
@@ -407,6 +437,7 @@ def test_what_was_not_recorded_is_unknown_and_never_equal() -> None:
     for digest in stages_of(state, "orpo"):
         del state["facts"][digest]["dtype"]
         del state["facts"][digest]["batches"]
+        del state["facts"][digest]["head"]
     found = {c.check: c.equal for c in run(state, before=False)}
     for name in ("dtype", "chosen_token_ids", "stop_token_learned", "doubled_bos", "head"):
         assert found[name] is None, name
@@ -428,7 +459,7 @@ def test_budgets_on_another_axis_compare_totals() -> None:
     for digest, stage in state["plan"]["stages"].items():
         if stage["kind"] == "rehearse":
             flops = {"sft": 300, "dpo": 800, "orpo": 1090}[stage["config"]["stage"]]
-            state["facts"][digest]["prediction"] = {"flops": flops, "steps": 500}
+            state["predictions"][digest] = foretold(flops=flops, steps=500)
     found = {c.check: c for c in run(state, before=True)}
     assert found["budget"].values == {"sft": "300", "sft_dpo": "1100", "orpo": "1090"}
     assert found["budget"].equal is False
@@ -436,10 +467,11 @@ def test_budgets_on_another_axis_compare_totals() -> None:
     state["plan"]["stages"][state["plan"]["rehearsals"][0]]["config"]["arms"] = ["sft_dpo"]
     found = {c.check: c for c in run(state, before=True)}
     assert found["budget"].equal is True
-    put("orpo", prediction={"flops": 1000, "steps": 5})(state)
+    rehearsal = stages_of(state, "orpo")[0]
+    state["predictions"][rehearsal] = foretold(flops=1000, steps=5)
     found = {c.check: c for c in run(state, before=True)}
     assert found["budget"].equal is True, "within one of five steps"
-    put("orpo", prediction={"steps": 5})(state)
+    del state["predictions"][rehearsal]
     found = {c.check: c for c in run(state, before=True)}
     assert found["budget"].equal is None, "an arm without a total is unknown"
 
@@ -451,8 +483,8 @@ def test_weights_in_another_form_are_unknown_and_an_unknown_hides_no_break() -> 
     assert (found["tuning"], found["base_weights"]) == (False, None)
     state = good()
     first, *_, last = stages_of(state, "dpo")
-    state["facts"][last]["reference_weights"] = "another model"
-    del state["facts"][first]["reference_weights"]
+    state["facts"][last]["reference"] = reference("another model")
+    state["facts"][first]["reference"] = reference(None)
     assert {c.check: c.equal for c in run(state, before=False)}["reference_is_start"] is False
 
 

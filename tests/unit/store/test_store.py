@@ -12,7 +12,16 @@ from synthetic import ENVIRONMENT, make_record
 
 from harness.errors import UserError
 from harness.jsonl import read_jsonl, write_jsonl
-from harness.records import ComparisonRecord, Measurement, Score, StageRequest, StageResult, StageUse
+from harness.records import (
+    ComparisonRecord,
+    EvaluateFacts,
+    Measurement,
+    Score,
+    StageRequest,
+    StageResult,
+    StageUse,
+    TrainFacts,
+)
 from harness.store.run_dir import RunRoot, read_record
 
 
@@ -25,6 +34,7 @@ def result(digest: str = "abc", **outputs: str) -> StageResult:
         started_at="",
         finished_at="",
         environment=ENVIRONMENT,
+        facts=TrainFacts(),
         outputs=outputs,
     )
 
@@ -106,11 +116,18 @@ def test_unknown_fields_and_half_absent_figures_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["record", "result", "request"])
 def test_records_of_version_1_still_load(name: str) -> None:
-    from harness.records import ComparisonRecord
 
     models = {"record": ComparisonRecord, "result": StageResult, "request": StageRequest}
     file = Path(__file__).parents[2] / "fixtures" / "records_v1" / f"{name}.json"
-    assert models[name].model_validate_json(file.read_text()).schema_version == 1
+    assert json.loads(file.read_text())["schema_version"] == 1
+    loaded = models[name].model_validate_json(file.read_text())
+    assert models[name].model_validate_json(loaded.model_dump_json()) == loaded
+    if isinstance(loaded, StageResult):
+        facts = loaded.facts_as(TrainFacts)
+        assert facts.reference is not None
+        assert (facts.reference.mode, facts.reference.holder) == ("in_loop", "frozen_copy")
+        assert facts.sequences is not None
+        assert facts.sequences.forwarded_per_pair == 4
 
 
 def test_any_text_survives_json_lines(tmp_path: Path) -> None:
@@ -178,6 +195,7 @@ def scored_again(record: ComparisonRecord, root: RunRoot) -> ComparisonRecord:
     stage = result("more1").model_copy(
         update={
             "kind": "evaluate",
+            "facts": EvaluateFacts(),
             "scores": [score],
             "started_at": "2026-01-01T00:00:00",
             "finished_at": "2026-01-01T00:01:00",
