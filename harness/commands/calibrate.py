@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from harness.evidence.calibration import COVERAGE, MOST_REJECTIONS, POWER_WITHIN, Case, calibrate
+from harness.evidence.statistics.calibration import COVERAGE, MOST_REJECTIONS, POWER_WITHIN, Case, calibrate
 
 
 def run(simulations: int) -> int:

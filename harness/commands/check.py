@@ -9,7 +9,7 @@ from rich.table import Table
 
 from harness.commands.view import open_run
 from harness.errors import UserError
-from harness.evidence.claims import judged
+from harness.evidence.sections.claims import judged
 from harness.pipeline.claims import SHIPPED, load_claims
 
 WORDS = ("supported", "contradicted", "not separable", "not measured")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.commands.view import open_run
-from harness.evidence.differences import Difference, differences
+from harness.evidence.documents.differences import Difference, differences
 
 
 def run(a: str, b: str, *, out: Path) -> int:

@@ -15,10 +15,10 @@ from rich.markdown import Markdown
 from harness import registry
 from harness.commands.view import open_run, view_of
 from harness.errors import UserError
-from harness.evidence.exchanges import exchanges
-from harness.evidence.many import many_report
-from harness.evidence.mixing import forbidden
-from harness.evidence.report import build_report
+from harness.evidence.documents.comparison import build_report
+from harness.evidence.documents.exchanges import exchanges
+from harness.evidence.documents.many import many_report
+from harness.evidence.documents.mixing import forbidden
 from harness.pipeline.claims import load_claims
 from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord

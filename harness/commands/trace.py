@@ -8,11 +8,11 @@ from rich.console import Console
 
 from harness.commands.view import open_run
 from harness.errors import UserError, unknown_name
-from harness.evidence.report import build_report
+from harness.evidence.documents.comparison import build_report
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import load_claims
-from harness.render._units import plain
 from harness.tables import Cell, Table
+from harness.units import plain
 
 
 def run(run_name: str, cell: str, *, out: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.evidence.estimate import Estimate
+from harness.evidence.statistics.estimate import Estimate
 from harness.tables import Cell, CellKind
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.evidence.estimate import Estimate, log_ratio
+from harness.evidence.statistics.estimate import Estimate, log_ratio
 from harness.evidence.view import ComparisonView
 from harness.records import StageResult
 

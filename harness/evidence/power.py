@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from harness.evidence.answers import COUNTED
+from harness.evidence.contrasts import score_evidence
 from harness.evidence.costs import cost_ratio
-from harness.evidence.estimate import LEVEL, POWER, Estimate, detectable, paired_items
-from harness.evidence.pairs import score_evidence
-from harness.evidence.questions import COUNTED
+from harness.evidence.statistics.estimate import LEVEL, POWER, Estimate, detectable, paired_items
 from harness.evidence.view import ComparisonView
 
 MOST_SEEDS = 1_000

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.evidence.estimate import ITEMS_TARGET, POPULATION_TARGET, Estimate, mean_interval, wilson
+from harness.evidence.statistics.estimate import (
+    ITEMS_TARGET,
+    POPULATION_TARGET,
+    Estimate,
+    mean_interval,
+    wilson,
+)
 from harness.evidence.view import ComparisonView
 
 SHARES = (

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-from harness.render._units import plain
 from harness.tables import Cell, Figure, Panel, Series
+from harness.units import plain
 
 WIDTH, HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 30, 46

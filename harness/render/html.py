@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.render._svg import svg
-from harness.render._units import absent_notes, plain
 from harness.tables import Cell, Exchange, Figure, Reply, Report, Section, Table
+from harness.units import absent_notes, plain
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 FILTERED = 10

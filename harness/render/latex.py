@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.render._units import absent_notes, plain
 from harness.tables import Cell, Macro, Report, Statement, Table
+from harness.units import absent_notes, plain
 
 WIDE, TALL, NARROW, CROWDED = 100, 30, 10, 8
 LONG = 24

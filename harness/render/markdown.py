@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from harness.render._units import absent_notes, plain
 from harness.tables import Cell, Figure, Report, Statement, Table
+from harness.units import absent_notes, plain
 
 
 def render(report: Report, folder: Path) -> list[Path]:

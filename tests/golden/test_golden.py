@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synthetic import make_view
 
-from harness.evidence.report import build_report
+from harness.evidence.documents.comparison import build_report
 from harness.render import latex, markdown
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import pytest
 from synthetic import make_view
 
 from harness.errors import UserError
-from harness.evidence.claims import claims_table, judged
+from harness.evidence.sections.claims import claims_table, judged
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim, load_claims
 

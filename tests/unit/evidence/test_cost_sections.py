@@ -10,15 +10,15 @@ import pytest
 from synthetic import FLOPS, SECONDS, make_view
 
 from harness.errors import UserError
-from harness.evidence.claims import claims_table, judged
 from harness.evidence.curves import AXES, Curve, crossings, curves, pareto
-from harness.evidence.frontier import crossings_table, equal_cost_table, pareto_table
-from harness.evidence.limits import limits
-from harness.evidence.predictions import predictions_table
-from harness.evidence.ratios import equal_lengths, ratios_table
-from harness.evidence.reference import attribution_table, reference_table
-from harness.evidence.sharing import prices_table, sharing_table
-from harness.evidence.throughput import conditions_table, step_seconds, throughput_table
+from harness.evidence.sections.claims import claims_table, judged
+from harness.evidence.sections.frontier import crossings_table, equal_cost_table, pareto_table
+from harness.evidence.sections.limits import limits
+from harness.evidence.sections.predictions import predictions_table
+from harness.evidence.sections.ratios import equal_lengths, ratios_table
+from harness.evidence.sections.reference import attribution_table, reference_table
+from harness.evidence.sections.sharing import prices_table, sharing_table
+from harness.evidence.sections.throughput import conditions_table, step_seconds, throughput_table
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim, load_claims
 from harness.records import Measurement

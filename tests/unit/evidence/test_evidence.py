@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import make_view, trained
 
+from harness.evidence.contrasts import all_evidence
 from harness.evidence.costs import arm_cost, cell_cost
-from harness.evidence.data import comparison_data
-from harness.evidence.estimate import log_ratio, mean_interval, paired_items, paired_seeds, wilson
-from harness.evidence.pairs import all_evidence
-from harness.evidence.report import build_report
-from harness.evidence.verdict import verdict
+from harness.evidence.documents.comparison import build_report
+from harness.evidence.documents.comparison_json import comparison_data
+from harness.evidence.statistics.estimate import log_ratio, mean_interval, paired_items, paired_seeds, wilson
+from harness.evidence.statistics.verdict import verdict
 
 
 def test_t_interval_by_hand() -> None:

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from synthetic import make_view
 
-from harness.evidence.data import comparison_data
-from harness.evidence.estimate import log_ratio, mean_interval, paired_items, paired_seeds
-from harness.evidence.pairs import all_evidence
-from harness.evidence.report import build_report
+from harness.evidence.contrasts import all_evidence
+from harness.evidence.documents.comparison import build_report
+from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.scores import arm_score
-from harness.evidence.tables import score_table
-from harness.evidence.verdict import verdict
+from harness.evidence.sections.quality import score_table
+from harness.evidence.statistics.estimate import log_ratio, mean_interval, paired_items, paired_seeds
+from harness.evidence.statistics.verdict import verdict
 from harness.evidence.view import ComparisonView
 from harness.records import Score
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.evidence.length_control import length_controlled
+from harness.evidence.statistics.length_control import length_controlled
 
 
 def drawn(

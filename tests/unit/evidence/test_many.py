@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from synthetic import make_view
 
-from harness.evidence.differences import differences
-from harness.evidence.many import many_report
-from harness.evidence.mixing import forbidden, same_device
+from harness.evidence.documents.differences import differences
+from harness.evidence.documents.many import many_report
+from harness.evidence.documents.mixing import forbidden, same_device
 from harness.evidence.view import ComparisonView
 
 

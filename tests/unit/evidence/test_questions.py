@@ -9,7 +9,7 @@ import pytest
 from synthetic import make_view
 
 from harness.errors import UserError
-from harness.evidence.questions import answers, questions_table, registered
+from harness.evidence.answers import answers, questions_table, registered
 from harness.evidence.view import ComparisonView
 from harness.pipeline.load import load_comparison
 from harness.pipeline.registration import changed_since, file_digest

@@ -7,7 +7,7 @@ import random
 import pytest
 from synthetic import make_view
 
-from harness.evidence.ranking import ranking_table
+from harness.evidence.sections.ranking import ranking_table
 from harness.evidence.view import ComparisonView
 from harness.records import Score
 

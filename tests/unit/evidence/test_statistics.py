@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.evidence import calibration
-from harness.evidence.estimate import (
+from harness.evidence.power import power_within
+from harness.evidence.statistics import calibration
+from harness.evidence.statistics.estimate import (
     BOTH_TARGET,
     Estimate,
     log_ratio,
@@ -18,9 +19,8 @@ from harness.evidence.estimate import (
     paired_both,
     paired_items,
 )
-from harness.evidence.intervals import t_intervals, two_level
-from harness.evidence.margins import against_margin, holm
-from harness.evidence.power import power_within
+from harness.evidence.statistics.intervals import t_intervals, two_level
+from harness.evidence.statistics.margins import against_margin, holm
 
 
 def test_bulk_intervals_are_those_of_one() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from synthetic import make_view
 
-from harness.evidence.data import comparison_data
-from harness.evidence.origins import sources_table
-from harness.evidence.pairs import all_evidence
-from harness.evidence.report import build_report
-from harness.evidence.tables import main_table, score_table
+from harness.evidence.contrasts import all_evidence
+from harness.evidence.documents.comparison import build_report
+from harness.evidence.documents.comparison_json import comparison_data
+from harness.evidence.sections.provenance import sources_table
+from harness.evidence.sections.quality import main_table, score_table
 from harness.evidence.view import ComparisonView
 from harness.records import JudgeFacts, Score, StageUse
 

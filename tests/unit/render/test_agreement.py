@@ -13,10 +13,10 @@ import pytest
 from synthetic import make_view
 
 from harness import registry
-from harness.evidence.report import build_report
+from harness.evidence.documents.comparison import build_report
 from harness.pipeline.claims import load_claims
-from harness.render._units import plain
 from harness.tables import Report, Table
+from harness.units import plain
 
 Rows = list[list[str]]
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from synthetic import make_view
 
-from harness.evidence.exchanges import exchanges
-from harness.evidence.report import build_report
+from harness.evidence.documents.comparison import build_report
+from harness.evidence.documents.exchanges import exchanges
 from harness.render import html
 from harness.render._svg import svg
 from harness.tables import Figure, Panel, Report, Series

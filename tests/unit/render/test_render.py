@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from synthetic import make_view
 
-from harness import registry
-from harness.evidence.report import build_report
+from harness import registry, units
+from harness.evidence.documents.comparison import build_report
 from harness.pipeline.claims import load_claims
-from harness.render import _units, latex, markdown
 from harness.render import csv as csv_format
 from harness.render import json as json_format
+from harness.render import latex, markdown
 from harness.tables import Cell, Figure, Panel, Report, Section, Series, Table
 
 NASTY = [
@@ -49,7 +49,7 @@ NASTY = [
     ],
 )
 def test_units(cell: Cell, text: str) -> None:
-    assert _units.plain(cell) == text
+    assert units.plain(cell) == text
 
 
 def nasty_report() -> Report:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from harness.evidence.answers import answers
 from harness.evidence.cells import estimate_cell
 from harness.evidence.costs import arm_cost, cost_ratio
-from harness.evidence.questions import answers
-from harness.evidence.tables import score_cell
+from harness.evidence.sections.quality import score_cell
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, CellKind, Macro
 

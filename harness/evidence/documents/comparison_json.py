@@ -7,14 +7,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from harness.evidence.categories import gradings
+from harness.evidence.answers import answers
+from harness.evidence.contrasts import Evidence
 from harness.evidence.costs import QUANTITIES, arm_cost, cost_ratio, memory_kind
-from harness.evidence.estimate import Estimate
 from harness.evidence.labels import unequal
-from harness.evidence.pairs import Evidence
-from harness.evidence.questions import answers
 from harness.evidence.scores import arm_score
-from harness.evidence.tables import NO_GRADER
+from harness.evidence.sections.categories import gradings
+from harness.evidence.sections.quality import NO_GRADER
+from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.view import ComparisonView
 
 SCHEMA_VERSION = 1

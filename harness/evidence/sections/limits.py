@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.evidence.costs import memory_kind
-from harness.evidence.throughput import spoilt
+from harness.evidence.sections.throughput import spoilt
 from harness.evidence.view import ComparisonView
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.evidence.pairs import arm_pairs
+from harness.evidence.contrasts import arm_pairs
 from harness.evidence.view import ComparisonView
 from harness.tables import Exchange, Reply
 

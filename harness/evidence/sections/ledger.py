@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.evidence.costs import memory_kind, memory_name
-from harness.evidence.reference import reference_mode
+from harness.evidence.sections.reference import reference_mode
 from harness.evidence.view import ComparisonView
 from harness.records import EvaluateFacts, StageResult, TrainFacts
 from harness.tables import Cell, CellKind, Table

@@ -7,9 +7,9 @@ from itertools import combinations
 
 from harness.evidence.costs import arm_cost
 from harness.evidence.curves import AXES, Axis, Curve, crossings, curves, pareto
-from harness.evidence.estimate import ITEMS_TARGET, mean_interval
 from harness.evidence.scores import arm_score, is_share
-from harness.evidence.verdict import verdict
+from harness.evidence.statistics.estimate import ITEMS_TARGET, mean_interval
+from harness.evidence.statistics.verdict import verdict
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, CellKind, Figure, Panel, Series, Table
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.evidence.estimate import ITEMS_TARGET, Estimate, mean_interval
-from harness.evidence.length_control import length_controlled
+from harness.evidence.statistics.estimate import ITEMS_TARGET, Estimate, mean_interval
+from harness.evidence.statistics.length_control import length_controlled
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Table
 

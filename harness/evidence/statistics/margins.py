@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.evidence.estimate import Estimate
+from harness.evidence.statistics.estimate import Estimate
 
 ONE_SIDED = 0.025
 SAME = 0.05

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.evidence.intervals import two_level
+from harness.evidence.statistics.intervals import two_level
 
 ITEMS_TARGET = "this benchmark's items, over training seeds"
 BOTH_TARGET = "the population of items, over training seeds"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.evidence import origins, tables
-from harness.evidence.categories import category_table, gradings, radar_figure
-from harness.evidence.claims import claims_table
-from harness.evidence.data import comparison_data
-from harness.evidence.judging import judges_table, length_table
-from harness.evidence.macros import macros
-from harness.evidence.methods_text import methods, references
-from harness.evidence.pairs import Evidence, all_evidence
+from harness.evidence.contrasts import Evidence, all_evidence
+from harness.evidence.documents.comparison_json import comparison_data
+from harness.evidence.documents.macros import macros
+from harness.evidence.documents.methods_text import methods, references
+from harness.evidence.sections import provenance, quality
+from harness.evidence.sections.categories import category_table, gradings, radar_figure
+from harness.evidence.sections.claims import claims_table
+from harness.evidence.sections.judging import judges_table, length_table
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim
 from harness.tables import Report, Section
@@ -24,13 +24,13 @@ def replay_report(view: ComparisonView, claims: Sequence[Claim] = ()) -> Report:
     found = (*categories, length_table(view), judges_table(view))
     judged = [table for table in found if table is not None]
     radars = [radar_figure(view, grading) for grading in gradings(view)]
-    compared = (tables.score_table(view, evidence), tables.evidence_table(view, evidence), *judged)
+    compared = (quality.score_table(view, evidence), quality.evidence_table(view, evidence), *judged)
     claimed = claims_table(view, claims)
     sections = (
         Section("Scores", (), compared, tuple(radar for radar in radars if radar is not None)),
         Section("What can and cannot be concluded", _limits(view)),
         *([Section("Published claims", (), (claimed,))] if claimed is not None else []),
-        Section("Provenance", (), (origins.provenance_table(view),)),
+        Section("Provenance", (), (provenance.provenance_table(view),)),
     )
     title = f"Replayed: {view.record.name}"
     how, data = methods(view), comparison_data(view, evidence)

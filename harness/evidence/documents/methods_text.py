@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.evidence.costs import memory_kind
-from harness.evidence.references import REFERENCES
+from harness.evidence.documents.bibliography import REFERENCES
 from harness.evidence.view import ComparisonView
 from harness.tables import Reference, Statement
 

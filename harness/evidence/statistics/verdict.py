@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.evidence.estimate import Estimate
+from harness.evidence.statistics.estimate import Estimate
 
 
 def verdict(estimate: Estimate, *, neutral: float = 0.0, words: tuple[str, str] = ("better", "worse")) -> str:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.evidence import dynamics, ledger, origins, tables
-from harness.evidence.categories import category_table, gradings, radar_figure
-from harness.evidence.claims import claims_table
+from harness.evidence.answers import answers, questions_table, sentences
+from harness.evidence.contrasts import Evidence, all_evidence
 from harness.evidence.costs import cost_ratio, memory_kind, memory_name, share_of_imports
-from harness.evidence.data import comparison_data
-from harness.evidence.estimate import POPULATION_TARGET
-from harness.evidence.frontier import cost_figure, crossings_table, equal_cost_table, pareto_table
-from harness.evidence.judging import judges_table, length_table
-from harness.evidence.limits import limits
-from harness.evidence.macros import macros
-from harness.evidence.methods_text import methods, references
-from harness.evidence.pairs import Evidence, all_evidence
-from harness.evidence.predictions import predictions_table
-from harness.evidence.questions import answers, questions_table, sentences
-from harness.evidence.ranking import ranking_table
-from harness.evidence.ratios import ratios_table
-from harness.evidence.reference import attribution_table, reference_table
-from harness.evidence.replayed import replay_report
-from harness.evidence.settings import settings_table
-from harness.evidence.sharing import prices_table, sharing_table
-from harness.evidence.throughput import conditions_table, throughput_table
+from harness.evidence.documents.comparison_json import comparison_data
+from harness.evidence.documents.macros import macros
+from harness.evidence.documents.methods_text import methods, references
+from harness.evidence.documents.replayed import replay_report
+from harness.evidence.sections import dynamics, ledger, provenance, quality
+from harness.evidence.sections.categories import category_table, gradings, radar_figure
+from harness.evidence.sections.claims import claims_table
+from harness.evidence.sections.frontier import cost_figure, crossings_table, equal_cost_table, pareto_table
+from harness.evidence.sections.judging import judges_table, length_table
+from harness.evidence.sections.limits import limits
+from harness.evidence.sections.predictions import predictions_table
+from harness.evidence.sections.ranking import ranking_table
+from harness.evidence.sections.ratios import ratios_table
+from harness.evidence.sections.reference import attribution_table, reference_table
+from harness.evidence.sections.settings import settings_table
+from harness.evidence.sections.sharing import prices_table, sharing_table
+from harness.evidence.sections.throughput import conditions_table, throughput_table
+from harness.evidence.statistics.estimate import POPULATION_TARGET
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim
 from harness.tables import Figure, Report, Section, Table
@@ -46,7 +46,7 @@ def build_report(view: ComparisonView, claims: Sequence[Claim] = (), warnings: S
         return replay_report(view, claims)
     evidence = all_evidence(view)
     sections = [
-        Section("Costs and results", (), (tables.main_table(view),)),
+        Section("Costs and results", (), (quality.main_table(view),)),
         *_questions(view),
         *_quality(view, evidence),
         Section("What can and cannot be concluded", (*warnings, *limits(view))),
@@ -73,10 +73,10 @@ def build_report(view: ComparisonView, claims: Sequence[Claim] = (), warnings: S
         ),
         *_optional("Predicted and measured", predictions_table(view)),
         *_optional("Answering and scoring", ledger.scoring_table(view)),
-        Section("Parity", (), (origins.parity_table(view),)),
-        Section("Data", (), (origins.data_table(view),)),
+        Section("Parity", (), (provenance.parity_table(view),)),
+        Section("Data", (), (provenance.data_table(view),)),
         *_optional("Settings", settings_table(view)),
-        Section("Provenance", (), (origins.sources_table(view), origins.provenance_table(view))),
+        Section("Provenance", (), (provenance.sources_table(view), provenance.provenance_table(view))),
     ]
     title = f"ORPO against SFT then DPO: {view.record.name}"
     how = methods(view)
@@ -106,13 +106,13 @@ def _quality(view: ComparisonView, evidence: Sequence[Evidence]) -> list[Section
             else "Nothing was scored."
         )
         costs = [e for e in evidence if e.quantity.startswith("cost.")]
-        return [Section("Scores", (reason,), (tables.evidence_table(view, costs),))]
+        return [Section("Scores", (reason,), (quality.evidence_table(view, costs),))]
     metric = _score_of_costs(view)
     return [
         Section(
             "Scores",
             (),
-            (tables.score_table(view, evidence), tables.evidence_table(view, evidence), *_judged(view)),
+            (quality.score_table(view, evidence), quality.evidence_table(view, evidence), *_judged(view)),
             _drawn(dynamics.score_figure(view, metric), *(radar_figure(view, g) for g in gradings(view))),
         )
     ]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.evidence.cells import estimate_cell
+from harness.evidence.contrasts import HOST_MEMORY, score_evidence
 from harness.evidence.costs import TIMED, arm_cost, cost_ratio, memory_kind
-from harness.evidence.estimate import ITEMS_TARGET, LEVEL, RUNS_TARGET, Estimate, mean_interval
-from harness.evidence.pairs import HOST_MEMORY, score_evidence
 from harness.evidence.scores import arm_score
+from harness.evidence.statistics.estimate import ITEMS_TARGET, LEVEL, RUNS_TARGET, Estimate, mean_interval
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import COUNTED, RISES, SETTINGS, Claim
 from harness.pipeline.spec import COSTS

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence.cells import estimate_cell
+from harness.evidence.contrasts import all_evidence, cost_evidence, score_evidence
 from harness.evidence.costs import arm_cost, cost_ratio
-from harness.evidence.data import comparison_data
-from harness.evidence.mixing import same_device
-from harness.evidence.pairs import all_evidence, cost_evidence, score_evidence
-from harness.evidence.tables import score_cell
+from harness.evidence.documents.comparison_json import comparison_data
+from harness.evidence.documents.mixing import same_device
+from harness.evidence.sections.quality import score_cell
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, CellKind, Report, Section, Table
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.evidence.estimate import POPULATION_TARGET, Estimate
+from harness.evidence.statistics.estimate import POPULATION_TARGET, Estimate
 
 ROUNDS, RESAMPLES, SEED = 30, 1000, 20_240_404
 RIDGE = 1e-6

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.evidence.estimate import BOTH_TARGET as ALL_ITEMS
-from harness.evidence.estimate import ITEMS_TARGET as THESE_ITEMS
-from harness.evidence.estimate import detectable
-from harness.evidence.intervals import LEVEL, Array, t_intervals, two_level
+from harness.evidence.statistics.estimate import BOTH_TARGET as ALL_ITEMS
+from harness.evidence.statistics.estimate import ITEMS_TARGET as THESE_ITEMS
+from harness.evidence.statistics.estimate import detectable
+from harness.evidence.statistics.intervals import LEVEL, Array, t_intervals, two_level
 
 SIMULATIONS = 20_000
 SEEDS = (3, 5, 10)

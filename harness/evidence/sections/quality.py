@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.evidence.categories import gradings
 from harness.evidence.cells import estimate_cell
+from harness.evidence.contrasts import HEADLINE_WIN_RATE, HOST_MEMORY, NOT_JUDGED, Evidence
 from harness.evidence.costs import QUANTITIES, arm_cost, cost_ratio, memory_name
-from harness.evidence.estimate import ITEMS_TARGET
 from harness.evidence.labels import marked
 from harness.evidence.labels import notes as label_notes
-from harness.evidence.pairs import HEADLINE_WIN_RATE, HOST_MEMORY, NOT_JUDGED, Evidence
 from harness.evidence.scores import arm_score, is_share
-from harness.evidence.verdict import is_separable
+from harness.evidence.sections.categories import gradings
+from harness.evidence.statistics.estimate import ITEMS_TARGET
+from harness.evidence.statistics.verdict import is_separable
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, CellKind, Table
 

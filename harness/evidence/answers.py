@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.evidence.cells import estimate_cell
-from harness.evidence.estimate import Estimate
-from harness.evidence.margins import ONE_SIDED, SAME, MarginTests, against_margin, holm
-from harness.evidence.pairs import Evidence, cost_evidence, score_evidence
+from harness.evidence.contrasts import Evidence, cost_evidence, score_evidence
+from harness.evidence.statistics.estimate import Estimate
+from harness.evidence.statistics.margins import ONE_SIDED, SAME, MarginTests, against_margin, holm
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Table
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from harness.evidence.costs import QUANTITIES, TIMED, arm_cost, cost_ratio, memory_kind
-from harness.evidence.estimate import Estimate, paired_both, paired_items, paired_seeds
-from harness.evidence.verdict import verdict
+from harness.evidence.statistics.estimate import Estimate, paired_both, paired_items, paired_seeds
+from harness.evidence.statistics.verdict import verdict
 from harness.evidence.view import ComparisonView
 
 HEADLINE_WIN_RATE = "alpaca_eval.win_rate"

@@ -1,0 +1,1 @@
+"""Pure numbers: estimates, intervals, tests and verdicts, knowing nothing of runs."""
