@@ -78,6 +78,11 @@ class Figure:
     caption: str = ""
     sources: tuple[str, ...] = ()
 
+    @property
+    def has_series(self) -> bool:
+        """Whether there is anything to show."""
+        return any(panel.series for panel in self.panels)
+
 
 @dataclass(frozen=True)
 class Section:

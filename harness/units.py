@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from harness.tables import Cell
+from harness.tables import Cell, CellKind
 
 NOT_MEASURED = "not measured"
+BASE: dict[CellKind, str] = {
+    "seconds": "s",
+    "bytes": "B",
+    "flops": "FLOP",
+    "joules": "J",
+    "percent": "share",
+}
+"""The unit that a cell's value is in, for formats that show it as it is."""
 _BYTES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 FLOPS = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1, "FLOP"))
 _JOULES = ((3.6e6, "kWh"), (1e3, "kJ"), (1, "J"))

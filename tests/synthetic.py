@@ -1,7 +1,9 @@
-"""A made comparison: three arms, two seeds, round figures."""
+"""A made comparison: three arms or others, two seeds, round figures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from harness.evidence.view import ComparisonView
@@ -11,7 +13,11 @@ from harness.records import (
     DevicePeak,
     Environment,
     EvaluateFacts,
+    HeadFacts,
+    HeadKind,
+    Implementation,
     Measurement,
+    Method,
     ParityCheck,
     Plan,
     PlannedCell,
@@ -30,6 +36,7 @@ from harness.records import (
     TimedSteps,
     TrainFacts,
 )
+from harness.records.citation import entry
 
 ENVIRONMENT = Environment(
     device="cpu",
@@ -67,26 +74,70 @@ PREPARED = PrepareFacts(
         test_origin="by hand", train=SPLIT, test=SPLIT, test_pairs_whose_prompt_is_in_train=0
     ),
 )
-SECONDS = {"sft": 10.0, "dpo": 30.0, "orpo": 25.0}
-FLOPS = {"sft": 1e12, "dpo": 2.67e12, "orpo": 2e12, "pre": 2.67e12}
-SECONDS["pre"] = 29.0
-BODY = {"sft": 6.0, "dpo": 16.0, "orpo": 12.0, "pre": 16.0}
-REFERENCE = {
-    "dpo": ReferenceFacts(mode=ReferenceMode.IN_LOOP, holder=ReferenceHolder.COPY),
-    "pre": ReferenceFacts(mode=ReferenceMode.PRECOMPUTED, holder=ReferenceHolder.NOWHERE),
+
+
+IN_LOOP = ReferenceFacts(mode=ReferenceMode.IN_LOOP, holder=ReferenceHolder.COPY)
+BEFORE = ReferenceFacts(mode=ReferenceMode.PRECOMPUTED, holder=ReferenceHolder.NOWHERE)
+
+
+def _about(title: str, key: str, *, sequences: int = 2, reference: bool = False) -> Method:
+    data = "chosen" if sequences == 1 else "pairs"
+    cites = (entry("misc", key, title=f"What {key} says"),)
+    return Method(title=title, cites=cites, data=data, reference=reference, sequences_per_pair=sequences)
+
+
+ABOUT = {
+    "sft": _about("SFT", "ouyang2022", sequences=1),
+    "dpo": _about("DPO", "rafailov2023", reference=True),
+    "orpo": _about("ORPO", "hong2024"),
+    "simpo": _about("SimPO", "meng2024"),
 }
-MODES = {"dpo": "in_loop", "pre": "precomputed"}
-SEQUENCES = {"sft": (1, 1, 0), "dpo": (4, 2, 0), "orpo": (2, 2, 0), "pre": (2, 2, 2)}
-ARMS = {"sft": ["sft"], "sft_dpo": ["sft", "dpo"], "orpo": ["orpo"]}
-CONTROL = {"sft_dpo_precomputed": ["sft", "pre"]}
+
+
+@dataclass(frozen=True)
+class Made:
+    """One kind of training stage: its method, what it costs and what it reaches.
+
+    `sequences` are forwarded in the steps, with a gradient, and once before them. `probes` are held-out
+    accuracy at the start and its rise; `share` of the test items are right at the end.
+    """
+
+    method: str
+    seconds: float
+    flops: float
+    body: float
+    sequences: tuple[int, int, int]
+    share: float
+    probes: tuple[float, float] = (0.5, 0.3)
+    reference: ReferenceFacts | None = None
+    nll_scope: str | None = "response"
+    implementation: Implementation = Implementation.MATCHED
+
+
+STAGES = {
+    "sft": Made("sft", 10.0, 1e12, 6.0, (1, 1, 0), 0.4, (0.5, 0.1)),
+    "dpo": Made("dpo", 30.0, 2.67e12, 16.0, (4, 2, 0), 0.5, (0.6, 0.15), IN_LOOP, None),
+    "pre": Made("dpo", 29.0, 2.67e12, 16.0, (2, 2, 2), 0.5, (0.6, 0.15), BEFORE, None),
+    "orpo": Made("orpo", 25.0, 2e12, 12.0, (2, 2, 0), 0.7),
+    "whole": Made("orpo", 26.0, 2.2e12, 12.0, (2, 2, 0), 0.65, nll_scope="prompt+response"),
+    "stock": Made("orpo", 40.0, 2.4e12, 12.0, (2, 2, 0), 0.7, implementation=Implementation.STOCK),
+    "simpo": Made("simpo", 20.0, 2e12, 12.0, (2, 2, 0), 0.6, nll_scope=None),
+}
+SECONDS = {kind: made.seconds for kind, made in STAGES.items()}
+FLOPS = {kind: made.flops for kind, made in STAGES.items()}
+Arms = Mapping[str, Sequence[str]]
+"""Arm -> its kinds of stage; a kind ends one arm alone."""
+
+ARMS: Arms = {"sft": ["sft"], "sft_dpo": ["sft", "dpo"], "orpo": ["orpo"]}
+CONTROL: Arms = {"sft_dpo_precomputed": ["sft", "pre"]}
 
 
 def measured(quantity: str, value: float | None, unit: Any, reason: str | None = None) -> Measurement:
     return Measurement(quantity=quantity, value=value, unit=unit, scope="stage", source="made", reason=reason)
 
 
-def trained(digest: str, name: str, seed: int, method: str) -> StageResult:
-    slower = 1.0 + 0.1 * seed
+def trained(digest: str, name: str, seed: int, kind: str) -> StageResult:
+    slower, made = 1.0 + 0.1 * seed, STAGES[kind]
     return StageResult(
         digest=digest,
         kind="train",
@@ -96,21 +147,21 @@ def trained(digest: str, name: str, seed: int, method: str) -> StageResult:
         finished_at="2026-01-01T00:01:00",
         environment=ENVIRONMENT,
         ledger=[
-            measured("wall_seconds", SECONDS[method] * slower, "s"),
-            measured("train_seconds", SECONDS[method] * slower, "s"),
-            *([measured("reference_seconds", 4.0 * slower, "s")] if method == "pre" else []),
-            measured("peak_memory_bytes", (1 + len(method)) * 2**30, "B"),
+            measured("wall_seconds", made.seconds * slower, "s"),
+            measured("train_seconds", made.seconds * slower, "s"),
+            *([measured("reference_seconds", 4.0 * slower, "s")] if made.reference == BEFORE else []),
+            measured("peak_memory_bytes", (1 + len(kind)) * 2**30, "B"),
             measured("host_growth_bytes", 2**29, "B"),
-            measured("flops", FLOPS[method], "FLOP"),
-            measured("body_flops", BODY[method], "FLOP"),
-            measured("useful_flops", 0.8 * FLOPS[method], "FLOP"),
+            measured("flops", made.flops, "FLOP"),
+            measured("body_flops", made.body, "FLOP"),
+            measured("useful_flops", 0.8 * made.flops, "FLOP"),
             measured(
                 "reference_flops",
-                0.67e12 if method in REFERENCE else None,
+                0.67e12 if made.reference else None,
                 "FLOP",
-                None if method in REFERENCE else "this method has no reference model",
+                None if made.reference else "this method has no reference model",
             ),
-            measured("flops_theory", FLOPS[method], "FLOP"),
+            measured("flops_theory", made.flops, "FLOP"),
             measured("energy_joules", None, "J", "no CUDA device"),
             measured("steps", 28, "step"),
             measured("tokens_real", 2_000, "token"),
@@ -121,16 +172,23 @@ def trained(digest: str, name: str, seed: int, method: str) -> StageResult:
             measured("swapped_bytes", 0, "B"),
             measured("sampler_cpu_seconds", 0.0, "s"),
         ],
-        facts=TrainFacts(
-            sequences=SequenceFacts(
-                forwarded_per_pair=SEQUENCES[method][0],
-                with_gradient_per_pair=SEQUENCES[method][1],
-                once_per_pair=SEQUENCES[method][2],
-            ),
-            tuning="full",
-            reference=REFERENCE.get(method),
-        ),
+        facts=_facts(made),
         outputs={"steps": "steps.jsonl"},
+    )
+
+
+def _facts(made: Made) -> TrainFacts:
+    forwarded, with_gradient, once = made.sequences
+    return TrainFacts(
+        about=ABOUT[made.method],
+        implementation=made.implementation,
+        head=HeadFacts(kind=HeadKind.CHUNKED),
+        nll_scope=made.nll_scope,
+        sequences=SequenceFacts(
+            forwarded_per_pair=forwarded, with_gradient_per_pair=with_gradient, once_per_pair=once
+        ),
+        tuning="full",
+        reference=made.reference,
     )
 
 
@@ -141,35 +199,29 @@ def _scoring() -> list[Measurement]:
     ]
 
 
-def rehearsed(method: str) -> StageResult:
+def rehearsed(kind: str) -> StageResult:
     """A rehearsal whose time is 5% too long and whose FLOPs are right."""
-    return trained(f"re-{method}", f"rehearse {method}", 0, method).model_copy(
-        update={
-            "kind": "rehearse",
-            "ledger": [],
-            "facts": RehearseFacts(
-                prediction=_prediction(method),
-                peak=DevicePeak(flops_per_second=1e12, source="measured GEMM", reason=None),
-            ),
-        }
-    )
+    peak = DevicePeak(flops_per_second=1e12, source="measured GEMM", reason=None)
+    facts = RehearseFacts(prediction=_prediction(STAGES[kind]), peak=peak)
+    update = {"kind": "rehearse", "ledger": [], "facts": facts}
+    return trained(f"re-{kind}", f"rehearse {kind}", 0, kind).model_copy(update=update)
 
 
-def _prediction(method: str) -> Prediction:
+def _prediction(made: Made) -> Prediction:
     return Prediction(
         steps=28,
         pairs=98,
         tokens_real=2_000,
         tokens_padded=2_500,
-        flops=int(FLOPS[method]),
+        flops=int(made.flops),
         flops_before=0,
-        flops_theory=FLOPS[method],
-        body_flops=BODY[method],
-        useful_flops=0.8 * FLOPS[method],
-        seconds=1.05 * SECONDS[method],
-        seconds_low=SECONDS[method],
-        seconds_high=1.1 * SECONDS[method],
-        seconds_of_parts={"train": SECONDS[method]},
+        flops_theory=made.flops,
+        body_flops=made.body,
+        useful_flops=0.8 * made.flops,
+        seconds=1.05 * made.seconds,
+        seconds_low=made.seconds,
+        seconds_high=1.1 * made.seconds,
+        seconds_of_parts={"train": made.seconds},
         timed_micro_batches=1,
         timed=TimedSteps(micro_batch_seconds=[1.0], micro_batch_flops=[1], around_seconds=[0.0]),
         checkpoint_bytes=2**20,
@@ -178,104 +230,117 @@ def _prediction(method: str) -> Prediction:
 
 
 def make_record(
-    *, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False, full: bool = False
+    *,
+    seeds: tuple[int, ...] = (0, 1),
+    random_weights: bool = False,
+    full: bool = False,
+    arms: Arms = ARMS,
+    **spec: Any,
 ) -> ComparisonRecord:
-    """`full` adds the control arm, the rehearsals and the user's factors."""
-    facts = PREPARED.model_copy(update={"random_weights": random_weights})
-    arms = {**ARMS, **(CONTROL if full else {})}
-    results = {
-        "prep": StageResult(
-            digest="prep",
-            kind="prepare",
-            name="prepare",
-            seed=0,
-            started_at="2026-01-01T00:00:00",
-            finished_at="2026-01-01T00:00:00",
-            environment=ENVIRONMENT,
-            facts=facts,
-        )
-    }
+    """`full` adds the control arm, the rehearsals and the user's factors; `spec` goes over the plan's."""
+    arms = {**arms, **(CONTROL if full else {})}
+    results = {"prep": _prepared(random_weights)}
     cells = []
     for seed in seeds:
-        for arm, stages in arms.items():
-            method = stages[-1]
-            results[f"{method}{seed}"] = trained(f"{method}{seed}", f"{arm}/{method}@{seed}", seed, method)
-        for arm, stages in arms.items():
-            results[f"ev-{arm}{seed}"] = results["prep"].model_copy(
-                update={
-                    "digest": f"ev-{arm}{seed}",
-                    "kind": "evaluate",
-                    "name": f"{arm}/evaluate@{seed}",
-                    "facts": EvaluateFacts(answers=400),
-                    "ledger": _scoring() if full else [],
-                }
-            )
-            cells.append(
-                PlannedCell(
-                    arm=arm, seed=seed, stages=[f"{s}{seed}" for s in stages], evaluate=f"ev-{arm}{seed}"
-                )
-            )
-    rehearsals = []
-    for method in dict.fromkeys(m for found in arms.values() for m in found) if full else []:
-        rehearsals.append(f"re-{method}")
-        results[f"re-{method}"] = rehearsed(method)
-    planned = {
-        d: PlannedStage(digest=d, kind=r.kind, name=r.name, seed=r.seed, config=_config(d, arms))
-        for d, r in results.items()
-    }
-    spec = {
-        "arms": [{"name": a} for a in arms],
-        "factors": {"price_per_device_hour": 3.6, "currency": "EUR"} if full else {},
-        "seeds": list(seeds),
-        "baseline": "sft",
-        "cost_reference": "sft_dpo",
-        "model": "m",
-        "data": {"source": "pairs.jsonl"},
-    }
+        for arm, kinds in arms.items():
+            last = kinds[-1]
+            results[f"{last}{seed}"] = trained(f"{last}{seed}", f"{arm}/{last}@{seed}", seed, last)
+        for arm, kinds in arms.items():
+            scored = f"ev-{arm}{seed}"
+            results[scored] = _evaluated(scored, f"{arm}/evaluate@{seed}", full=full)
+            stages = [f"{kind}{seed}" for kind in kinds]
+            cells.append(PlannedCell(arm=arm, seed=seed, stages=stages, evaluate=scored))
+    kinds_used = dict.fromkeys(kind for kinds in arms.values() for kind in kinds)
+    rehearsals = [f"re-{kind}" for kind in kinds_used] if full else []
+    results |= {digest: rehearsed(digest.removeprefix("re-")) for digest in rehearsals}
     plan = Plan(
         id="made-0123456789",
         name="made",
-        spec=spec,
-        stages=planned,
+        spec={
+            "arms": [{"name": arm} for arm in arms],
+            "factors": {"price_per_device_hour": 3.6, "currency": "EUR"} if full else {},
+            "seeds": list(seeds),
+            "baseline": "sft",
+            "cost_reference": "sft_dpo",
+            "model": "m",
+            "data": {"source": "pairs.jsonl"},
+            **spec,
+        },
+        stages={
+            digest: PlannedStage(
+                digest=digest, kind=r.kind, name=r.name, seed=r.seed, config=_config(digest, arms)
+            )
+            for digest, r in results.items()
+        },
         cells=cells,
         order=list(results),
         prepare="prep",
         rehearsals=rehearsals,
     )
-    parity = [
-        ParityCheck(check="data type", equal=True, detail="float32"),
-        ParityCheck(check="tuning_trials", equal=None, detail="not stated"),
-        ParityCheck(check="a|b_c", equal=False, detail="<script>alert(1)</script> & `x` 50%"),
-    ]
     return ComparisonRecord(
         id=plan.id,
         name="made",
         created_at="2026-01-01",
         plan=plan,
         results=results,
-        uses={d: StageUse(digest=d) for d in results},
-        parity=parity,
+        uses={digest: StageUse(digest=digest) for digest in results},
+        parity=[
+            ParityCheck(check="data type", equal=True, detail="float32"),
+            ParityCheck(check="tuning_trials", equal=None, detail="not stated"),
+            ParityCheck(check="a|b_c", equal=False, detail="<script>alert(1)</script> & `x` 50%"),
+        ],
         command="harness compare",
     )
 
 
-def _config(digest: str, arms: dict[str, list[str]]) -> dict[str, Any]:
+def _prepared(random_weights: bool) -> StageResult:
+    return StageResult(
+        digest="prep",
+        kind="prepare",
+        name="prepare",
+        seed=0,
+        started_at="2026-01-01T00:00:00",
+        finished_at="2026-01-01T00:00:00",
+        environment=ENVIRONMENT,
+        facts=PREPARED.model_copy(update={"random_weights": random_weights}),
+    )
+
+
+def _evaluated(digest: str, name: str, *, full: bool) -> StageResult:
+    update = {
+        "digest": digest,
+        "kind": "evaluate",
+        "name": name,
+        "facts": EvaluateFacts(answers=400),
+        "ledger": _scoring() if full else [],
+    }
+    return _prepared(False).model_copy(update=update)
+
+
+def _config(digest: str, arms: Arms) -> dict[str, Any]:
     """A stage's config; a rehearsal's names the job that its training stages have."""
-    method = digest.removeprefix("re-").rstrip("0123456789")
+    kind = digest.removeprefix("re-").rstrip("0123456789")
+    made = STAGES.get(kind)
+    mode = made.reference.mode.value if made and made.reference else None
     job = {
-        "method": {"pre": "dpo"}.get(method, method),
-        "config": {"learning_rate": 0.1, "reference": MODES.get(method)},
+        "method": made.method if made else kind,
+        "config": {"learning_rate": 0.1, "reference": mode},
     }
     if digest.startswith("re-"):
-        return {"job": job, "stage": method, "arms": [a for a, found in arms.items() if method in found]}
+        return {"job": job, "stage": kind, "arms": [arm for arm, kinds in arms.items() if kind in kinds]}
     return job
 
 
 def make_view(
-    *, seeds: tuple[int, ...] = (0, 1), random_weights: bool = False, full: bool = False
+    *,
+    seeds: tuple[int, ...] = (0, 1),
+    random_weights: bool = False,
+    full: bool = False,
+    arms: Arms = ARMS,
+    **spec: Any,
 ) -> ComparisonView:
-    record = make_record(seeds=seeds, random_weights=random_weights, full=full)
-    shares = {"sft": 0.4, "sft_dpo": 0.5, "orpo": 0.7, **({"sft_dpo_precomputed": 0.5} if full else {})}
+    record = make_record(seeds=seeds, random_weights=random_weights, full=full, arms=arms, **spec)
+    shares = {arm: STAGES[kinds[-1]].share for arm, kinds in {**arms, **(CONTROL if full else {})}.items()}
     items = {
         f"{arm}@{seed}": {
             "preference.accuracy": {f"i{n}": float((n * 7 + seed) % 100 < 100 * share) for n in range(100)}
@@ -284,24 +349,25 @@ def make_view(
         for seed in seeds
     }
     items["base"] = {"preference.accuracy": {f"i{n}": float(n % 2) for n in range(100)}}
-    series = {d: _series(d, r) for d, r in record.results.items() if r.kind == "train"}
+    series = {d: _series(d) for d, r in record.results.items() if r.kind == "train"}
     return ComparisonView(record, items, series)
 
 
-def _series(digest: str, result: StageResult) -> list[dict[str, Any]]:
-    """Probes at three steps; ORPO starts slower and ends higher."""
-    method = digest.rstrip("0123456789")
-    start, rise = {"sft": (0.5, 0.1), "orpo": (0.5, 0.3)}.get(method, (0.6, 0.15))
+def _series(digest: str) -> list[dict[str, Any]]:
+    """Probes at three steps; stages that start with the base model start slower."""
+    made = STAGES[digest.rstrip("0123456789")]
+    start, rise = made.probes
     rows = []
     for step in (0, 14, 28):
         done = step / 28
+        slow = made.probes == (0.5, 0.3)
         metrics = {
             "probe_logp_chosen": -1 + step / 100,
             "probe_logp_rejected": -1 - step / 100,
             "probe_log_odds_margin": step / 50,
-            "probe_preference_accuracy": start + rise * (done**2 if method == "orpo" else done),
-            "elapsed_seconds": 1 + done * (SECONDS[method] - 1.5),
-            "elapsed_flops": done * FLOPS[method],
+            "probe_preference_accuracy": start + rise * (done**2 if slow else done),
+            "elapsed_seconds": 1 + done * (made.seconds - 1.5),
+            "elapsed_flops": done * made.flops,
         }
         rows.append({"step": step, "metrics": metrics})
     return rows

@@ -9,10 +9,8 @@ from rich.table import Table
 
 from harness.commands.view import open_run
 from harness.errors import UserError
-from harness.evidence.sections.claims import judged
+from harness.evidence.sections.claims import Standing, judged
 from harness.pipeline.claims import SHIPPED, load_claims
-
-WORDS = ("supported", "contradicted", "not separable", "not measured")
 
 
 def run(run_name: str, claims: Path | None, *, out: Path) -> int:
@@ -26,15 +24,16 @@ def run(run_name: str, claims: Path | None, *, out: Path) -> int:
     table = Table(title=f"Claims on {view.record.id}", box=None, title_justify="left")
     for heading in ("claim", "here", "verdict"):
         table.add_column(heading)
-    verdicts = []
+    standings = []
     for claim in load_claims(claims or SHIPPED):
-        estimate, verdict = judged(view, claim)
+        one = judged(view, claim)
+        estimate = one.estimate
         here = "not measured" if estimate.value is None else f"{estimate.value:.3g}"
         if estimate.low is not None and estimate.high is not None:
             here += f" [{estimate.low:.3g}, {estimate.high:.3g}]"
-        table.add_row(claim.statement, here, verdict)
-        verdicts.append(verdict)
+        table.add_row(claim.statement, here, one.text)
+        standings.append(one.standing)
     console.print(table)
-    counts = {word: sum(v.startswith(word) for v in verdicts) for word in WORDS}
-    console.print(", ".join(f"{count} {word}" for word, count in counts.items()), highlight=False)
-    return 1 if counts["contradicted"] else 0
+    counts = ", ".join(f"{standings.count(standing)} {standing}" for standing in Standing)
+    console.print(counts, highlight=False)
+    return 1 if Standing.CONTRADICTED in standings else 0

@@ -13,6 +13,7 @@ from harness.evidence.power import Power, plan_power
 from harness.evidence.view import ComparisonView
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
+from harness.quantities import cost_of
 
 
 def run(comparison: str | None, overrides: Overrides, *, out: Path, like: str) -> int:
@@ -27,7 +28,7 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path, like: str) -
             remedy="write `questions:` into it; docs/evidence.md says how",
         )
     earlier = _earlier(out, like)
-    found = plan_power([q.model_dump() for q in spec.questions], len(spec.seeds), earlier)
+    found = plan_power(spec.questions, len(spec.seeds), earlier)
     console.print(_table(found, len(spec.seeds)))
     console.print(_source(earlier), highlight=False)
     return 0
@@ -56,7 +57,7 @@ def _table(found: list[Power], seeds: int) -> Table:
     ):
         table.add_column(heading)
     for one in found:
-        is_cost = one.quantity.startswith("cost.")
+        is_cost = cost_of(one.quantity) is not None
         unit = " of the cost" if is_cost and one.sd is not None else ""
         effect = "one seed tests nothing"
         if one.effect is not None:

@@ -1,10 +1,16 @@
-"""An estimate as a table's cell."""
+"""Figures as cells of a table: with interval and stages behind them, or the reason why there is none."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
+from harness.evidence.costs import arm_cost
+from harness.evidence.scores import arm_score
 from harness.evidence.statistics.estimate import Estimate
+from harness.evidence.view import BASE, ComparisonView
+from harness.quantities import Quantity, is_share
+from harness.records import StageResult
 from harness.tables import Cell, CellKind
 
 
@@ -21,3 +27,52 @@ def estimate_cell(
         reason=estimate.reason,
         sources=tuple(sources),
     )
+
+
+def stage_cell(stage: StageResult, quantity: Quantity) -> Cell:
+    """A stage's own figure."""
+    measured = stage.measured(quantity.name)
+    if measured is None:
+        return Cell(None, quantity.kind, reason="not recorded", sources=(stage.digest,))
+    return Cell(measured.value, quantity.kind, reason=measured.reason, sources=(stage.digest,))
+
+
+def cost_cell(view: ComparisonView, arm: str, quantity: Quantity) -> Cell:
+    """What an arm is charged, mean over seeds (of bytes the maximum)."""
+    cost = arm_cost(view, arm, quantity)
+    return Cell(cost.value, quantity.kind, reason=cost.reason, sources=cost.sources)
+
+
+def score_cell(view: ComparisonView, arm: str, metric: str) -> Cell:
+    """The arm's score with its interval; against its own answers it is known by definition."""
+    kind, digits = score_format(metric)
+    if view.random_weights:
+        return Cell(None, reason="training began from random weights")
+    if view.rival_of(metric) == arm:
+        return Cell(view.against_itself(metric), kind, digits=digits, reason="by definition")
+    estimate = arm_score(view, arm, metric)
+    sources = view.score_sources(arm, metric)
+    if estimate.value is None:
+        why = f"{metric}: {estimate.reason}" if estimate.n else view.why_unscored(arm, metric)
+        return Cell(None, reason=why, sources=sources)
+    return Cell(estimate.value, kind, estimate.low, estimate.high, digits, sources=sources)
+
+
+def base_score_cell(view: ComparisonView, metric: str) -> Cell:
+    """The starting model's mean over items; it has one training, so no interval over seeds."""
+    values = list(view.items.get(BASE, {}).get(metric, {}).values())
+    if not values or not math.isfinite(sum(values)):
+        return Cell(None, reason=f"{metric}: not finite" if values else f"{metric} was not scored for it")
+    kind, digits = score_format(metric)
+    return Cell(sum(values) / len(values), kind, digits=digits, sources=view.score_sources(BASE, metric))
+
+
+def score_format(metric: str) -> tuple[CellKind, int]:
+    """How a score is shown, and with how many digits."""
+    return ("percent", 1) if is_share(metric) else ("number", 3)
+
+
+def stages_behind(view: ComparisonView, arms: Iterable[str]) -> tuple[str, ...]:
+    """Digests of the training stages of arms, each once."""
+    cells = (cell for arm in arms for cell in view.cells_of(arm))
+    return tuple(dict.fromkeys(digest for cell in cells for digest in cell.stages))

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from harness.evidence.statistics.estimate import Estimate, log_ratio
 from harness.evidence.view import ComparisonView
+from harness.quantities import HOST_GROWTH, HOST_PEAK, Quantity
 from harness.records import StageResult
 
-SUMMED = ("wall_seconds", "flops", "energy_joules")
-MAXIMAL = ("peak_memory_bytes",)
-TIMED = ("wall_seconds", "energy_joules")
-QUANTITIES = (*SUMMED[:1], *MAXIMAL, *SUMMED[1:])
+
+class MemoryKind(StrEnum):
+    """What a run's peak memory is a peak of."""
+
+    CUDA = "cuda_allocated"
+    HOST = "host_rss"
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Cost:
     `sources` are the digests of the stages behind it.
     """
 
-    quantity: str
+    quantity: Quantity
     value: float | None
     per_seed: tuple[float, ...]
     reason: str | None
@@ -34,21 +38,27 @@ class Cost:
     per_block: tuple[float, ...] = ()
 
 
-def cell_cost(stages: Sequence[StageResult], quantity: str) -> tuple[float | None, str | None]:
+def measured_value(stage: StageResult, quantity: Quantity) -> float | None:
+    """A stage's figure, None where the stage has none."""
+    measured = stage.measured(quantity.name)
+    return None if measured is None or measured.value is None else float(measured.value)
+
+
+def cell_cost(stages: Sequence[StageResult], quantity: Quantity) -> tuple[float | None, str | None]:
     """A cell's figure, or None and the reason of the first stage that lacks it."""
     if not stages:
         return None, "nothing was trained here"
     values = []
     for stage in stages:
-        measured = stage.measured(quantity)
+        measured = stage.measured(quantity.name)
         if measured is None or measured.value is None:
             why = measured.reason if measured else "the stage did not record it"
             return None, f"{stage.name}: {why}"
         values.append(float(measured.value))
-    return (max(values) if quantity in MAXIMAL else sum(values)), None
+    return (max(values) if quantity.over_stages == "max" else sum(values)), None
 
 
-def arm_cost(view: ComparisonView, arm: str, quantity: str) -> Cost:
+def arm_cost(view: ComparisonView, arm: str, quantity: Quantity) -> Cost:
     """The arm's figure over its seeds and repeats."""
     by_seed: dict[int, list[float]] = {}
     reason = None
@@ -67,42 +77,43 @@ def arm_cost(view: ComparisonView, arm: str, quantity: str) -> Cost:
     return Cost(quantity, _summary(per_seed, quantity), per_seed, None, sources, blocks)
 
 
-def cost_ratio(view: ComparisonView, a: str, b: str, quantity: str) -> Estimate:
+def cost_ratio(view: ComparisonView, a: str, b: str, quantity: Quantity) -> Estimate:
     """Arm a's figure over arm b's: of seconds and joules the geometric mean over blocks with its 95%
     interval, of FLOPs and bytes a value."""
     left, right = arm_cost(view, a, quantity), arm_cost(view, b, quantity)
     if left.value is None or not right.value:
-        reason = left.reason or right.reason or "a measured figure is zero"
-        return Estimate(None, None, None, 0, None, "", reason=reason)
-    if quantity in TIMED:
+        return Estimate.absent(left.reason or right.reason or "a measured figure is zero")
+    if quantity.timed:
         return log_ratio(left.per_block, right.per_block)
     ratio, n = left.value / right.value, len(left.per_block)
     return Estimate(ratio, None, None, n, None, "this run", reason="a repeatable value, no interval")
 
 
-def _summary(values: Sequence[float], quantity: str) -> float:
+def _summary(values: Sequence[float], quantity: Quantity) -> float:
     """The mean, of bytes the maximum."""
-    return max(values) if quantity in MAXIMAL else sum(values) / len(values)
+    return max(values) if quantity.over_stages == "max" else sum(values) / len(values)
 
 
 def share_of_imports(view: ComparisonView) -> float | None:
     """How much of the host's peak was there before any work, at least, over all training stages."""
     shares = []
-    for arm in view.arms:
-        for cell in view.blocks_of(arm):
-            for stage in view.stages_of(cell):
-                peak, growth = stage.measured("host_peak_rss_bytes"), stage.measured("host_growth_bytes")
-                if peak and peak.value and growth and growth.value is not None:
-                    shares.append(1 - growth.value / peak.value)
+    for cell in view.record.plan.cells:
+        for stage in view.stages_of(cell):
+            peak, growth = measured_value(stage, HOST_PEAK), measured_value(stage, HOST_GROWTH)
+            if peak and growth is not None:
+                shares.append(1 - growth / peak)
     return min(shares) if shares else None
 
 
-def memory_kind(view: ComparisonView) -> str:
-    """`cuda_allocated` or `host_rss`: what peak_memory_bytes means here."""
-    stages = [s for cell in view.record.plan.cells for s in view.stages_of(cell)]
-    return "cuda_allocated" if stages and all(s.environment.device == "cuda" for s in stages) else "host_rss"
+def memory_kind(view: ComparisonView) -> MemoryKind:
+    """What peak memory means here."""
+    stages = [stage for cell in view.record.plan.cells for stage in view.stages_of(cell)]
+    on_gpu = stages and all(stage.environment.device == "cuda" for stage in stages)
+    return MemoryKind.CUDA if on_gpu else MemoryKind.HOST
 
 
-def memory_name(view: ComparisonView) -> str:
-    """VRAM only where it is."""
-    return "peak VRAM" if memory_kind(view) == "cuda_allocated" else "peak host memory"
+def cost_title(view: ComparisonView, quantity: Quantity) -> str:
+    """The quantity's title; peak memory is VRAM only where it is."""
+    if quantity.over_stages != "max":
+        return quantity.title
+    return "peak VRAM" if memory_kind(view) == MemoryKind.CUDA else HOST_PEAK.title

@@ -1,4 +1,4 @@
-"""Held-out quality along an arm's training against what was spent up to there..
+"""Held-out quality along an arm's training against what was spent up to there.
 
 An arm's stages follow one another: a later stage's cost begins where the whole of the earlier
 one, its saving included, ended.
@@ -6,127 +6,51 @@ one, its saving included, ended.
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.evidence.costs import measured_value
+from harness.evidence.statistics.curve import Curve
 from harness.evidence.view import ComparisonView
+from harness.quantities import ENERGY, FLOPS, PREFERENCE_ACCURACY, WALL_SECONDS, Quantity
 from harness.records import PlannedCell
-from harness.tables import CellKind
-
-QUALITY = "probe_preference_accuracy"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One way to count cost: the series' running figure and the ledger's total of a stage."""
+    """One way to count cost: the series' running figure, and the total that the ledger has of a stage."""
 
     name: str
     label: str
     running: str
-    total: str
-    kind: CellKind
+    total: Quantity
 
 
 AXES = (
-    Axis("FLOPs", "training FLOPs", "elapsed_flops", "flops", "flops"),
-    Axis("seconds", "training time (s)", "elapsed_seconds", "wall_seconds", "seconds"),
-    Axis("joules", "energy (J)", "elapsed_joules", "energy_joules", "joules"),
+    Axis("FLOPs", "training FLOPs", "elapsed_flops", FLOPS),
+    Axis("seconds", "training time (s)", "elapsed_seconds", WALL_SECONDS),
+    Axis("joules", "energy (J)", "elapsed_joules", ENERGY),
 )
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Points of one cell, costs ascending; `total` is what the whole cell cost."""
-
-    seed: int
-    cost: tuple[float, ...]
-    quality: tuple[float, ...]
-    total: float
-
-    def at(self, cost: float) -> float | None:
-        """Quality after `cost`, linear between probes; None before the first or after the end.
-
-        Between the last probe and the end nothing is learned any more, only saved.
-        """
-        if not self.cost or cost < self.cost[0] or cost > self.total * (1 + 1e-9):
-            return None
-        right = bisect.bisect_left(self.cost, cost)
-        if right == len(self.cost):
-            return self.quality[-1]
-        if right == 0 or self.cost[right] == cost:
-            return self.quality[right]
-        left = right - 1
-        share = (cost - self.cost[left]) / (self.cost[right] - self.cost[left])
-        return self.quality[left] + share * (self.quality[right] - self.quality[left])
-
-    def within(self, cost: float) -> float | None:
-        """Quality reached by spending at most `cost`: that at the end where the cell costs less."""
-        return self.at(min(cost, self.total))
+def curves(view: ComparisonView, arm: str, axis: Axis) -> list[Curve]:
+    """One curve a seed; empty where cost or held-out preference accuracy was not measured."""
+    of_seeds = [_curve(view, cell, axis) for cell in view.cells_of(arm)]
+    return [curve for curve in of_seeds if curve is not None]
 
 
-def curves(view: ComparisonView, arm: str, axis: Axis, quality: str = QUALITY) -> list[Curve]:
-    """One curve a seed; empty where the axis or the quality was not measured."""
-    found = [_curve(view, cell, axis, quality) for cell in view.cells_of(arm)]
-    return [curve for curve in found if curve is not None]
-
-
-def _curve(view: ComparisonView, cell: PlannedCell, axis: Axis, quality: str) -> Curve | None:
+def _curve(view: ComparisonView, cell: PlannedCell, axis: Axis) -> Curve | None:
     spent, points = 0.0, []
-    for digest in cell.stages:
-        for row in view.series.get(digest, []):
+    quality = PREFERENCE_ACCURACY.name
+    for stage in view.stages_of(cell):
+        for row in view.series.get(stage.digest, []):
             here = row["metrics"].get(axis.running)
             if quality in row["metrics"] and here is not None:
                 points.append((spent + here, row["metrics"][quality]))
-        whole = view.record.results[digest].measured(axis.total)
-        if whole is None or whole.value is None:
+        total = measured_value(stage, axis.total)
+        if total is None:
             return None
-        spent += whole.value
+        spent += total
     points.sort(key=lambda point: point[0])
     if not points:
         return None
-    return Curve(cell.seed, tuple(c for c, _ in points), tuple(q for _, q in points), spent)
-
-
-def mean_within(found: Sequence[Curve], cost: float) -> float | None:
-    """Mean over seeds of the quality reached by `cost`; None where some seed has no probe by then."""
-    values = [curve.within(cost) for curve in found]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
-
-
-def crossings(a: Sequence[Curve], b: Sequence[Curve]) -> list[tuple[float, bool]]:
-    """Costs at which the mean curves cross, each with whether `a` leads from there on.
-
-    An arm that has ended stays as it ended. Costs count from the first probe after training began
-    on; touching without passing is no crossing.
-    """
-    trained = min((curve.cost[1] for curve in (*a, *b) if len(curve.cost) > 1), default=0.0)
-    knots = sorted({cost for curve in (*a, *b) for cost in curve.cost if cost >= trained})
-    gaps = []
-    for cost in knots:
-        left, right = mean_within(a, cost), mean_within(b, cost)
-        if left is not None and right is not None:
-            gaps.append((cost, left - right))
-    found: list[tuple[float, bool]] = []
-    last: tuple[float, float] | None = None
-    for cost, gap in gaps:
-        if gap == 0:
-            continue
-        if last is not None and (gap > 0) != (last[1] > 0):
-            where = last[0] + (cost - last[0]) * abs(last[1]) / (abs(last[1]) + abs(gap))
-            found.append((where, gap > 0))
-        last = (cost, gap)
-    return found
-
-
-def pareto(points: dict[str, tuple[float, float]]) -> dict[str, list[str]]:
-    """For each name at (cost, quality): the names that cost no more and reach no less, one strictly."""
-    return {
-        name: [
-            other
-            for other, (c, q) in points.items()
-            if other != name and c <= cost and q >= quality and (c < cost or q > quality)
-        ]
-        for name, (cost, quality) in points.items()
-    }
+    return Curve(cell.seed, tuple(cost for cost, _ in points), tuple(q for _, q in points), spent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.evidence.view import ComparisonView
+from harness.quantities import CATALOGUE, COST
 from harness.records import ParityCheck
 
 MARK = " †"
@@ -10,16 +11,10 @@ SCORES = "scores"
 
 
 def unequal(view: ComparisonView, quantity: str) -> list[ParityCheck]:
-    """The checks that failed, were allowed to, and touch `quantity` (`scores` for any score)."""
-    name = quantity.removeprefix("cost.")
-    known = {touched for check in view.record.parity for touched in check.touches}
-    wanted = name if name in known or not quantity_is_score(quantity) else SCORES
-    return [c for c in view.record.parity if c.equal is False and wanted in c.touches]
-
-
-def quantity_is_score(quantity: str) -> bool:
-    """Whether this is a benchmark's metric and not a cost."""
-    return not quantity.startswith("cost.") and "." in quantity
+    """The checks that failed, were allowed to, and touch a quantity; `scores` are touched as one."""
+    name = quantity.removeprefix(COST)
+    touched = name if name in CATALOGUE else SCORES
+    return [check for check in view.record.parity if check.equal is False and touched in check.touches]
 
 
 def marked(view: ComparisonView, text: str, quantity: str) -> str:
@@ -29,8 +24,8 @@ def marked(view: ComparisonView, text: str, quantity: str) -> str:
 
 def notes(view: ComparisonView, *quantities: str) -> tuple[str, ...]:
     """What the daggers of a table mean."""
-    found = {c.check: c.detail for quantity in quantities for c in unequal(view, quantity)}
-    if not found:
+    touching = {check.check: check.detail for quantity in quantities for check in unequal(view, quantity)}
+    if not touching:
         return ()
-    said = "; ".join(f"{name} ({detail})" for name, detail in found.items())
-    return (f"{MARK.strip()} Arms were not on equal terms, which the comparison allowed: {said}.",)
+    listed = "; ".join(f"{name} ({detail})" for name, detail in touching.items())
+    return (f"{MARK.strip()} Arms were not on equal terms, which the comparison allowed: {listed}.",)

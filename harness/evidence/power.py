@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from harness.evidence.answers import COUNTED
-from harness.evidence.contrasts import score_evidence
+from harness.evidence.contrasts import score_contrast
 from harness.evidence.costs import cost_ratio
-from harness.evidence.statistics.estimate import LEVEL, POWER, Estimate, detectable, paired_items
-from harness.evidence.view import ComparisonView
+from harness.evidence.statistics.estimate import POWER, Estimate, detectable
+from harness.evidence.statistics.intervals import LEVEL
+from harness.evidence.statistics.paired import paired_items
+from harness.evidence.view import BASE, ComparisonView
+from harness.pipeline.spec import QuestionSpec
+from harness.quantities import cost_of
 
 MOST_SEEDS = 1_000
 
@@ -38,57 +41,73 @@ class Power:
     items_effect: float | None = None
 
 
-def plan_power(questions: list[dict[str, Any]], seeds: int, like: ComparisonView | None) -> list[Power]:
-    """Power of every question at the planned number of seeds, by the spread that `like` measured."""
-    return [_one(question, seeds, like) for question in questions if question["quantity"] not in COUNTED]
+def plan_power(questions: Sequence[QuestionSpec], seeds: int, like: ComparisonView | None) -> list[Power]:
+    """Power of every tested question at the planned number of seeds, by the spread that `like` measured."""
+    costs = [cost_of(question.quantity) for question in questions]
+    tested = [q for q, cost in zip(questions, costs, strict=True) if cost is None or cost.timed]
+    return [_one(question, seeds, like) for question in tested]
 
 
-def _one(question: dict[str, Any], seeds: int, like: ComparisonView | None) -> Power:
-    is_cost = question["quantity"].startswith("cost.")
+def _one(question: QuestionSpec, seeds: int, like: ComparisonView | None) -> Power:
+    is_cost = cost_of(question.quantity) is not None
     sd = _spread(question, like) if like is not None else None
     effect = detectable(sd or 1.0, seeds) if seeds > 1 else None
     if is_cost and sd and effect is not None:
         effect = math.expm1(effect)
-    margin = question["margin"]
+    margin = question.margin
     shift = math.log1p(margin) if margin is not None and is_cost else margin
     chance = needed = None
     if sd and shift is not None:
         chance = power_within(shift, sd, seeds) if seeds > 1 else 0.0
         needed = next((n for n in range(2, MOST_SEEDS) if power_within(shift, sd, n) >= POWER), None)
     items, items_effect = _by_items(question, like) if like is not None else (None, None)
-    a, b = question["a"], question["b"]
-    return Power(question["quantity"], a, b, seeds, sd, effect, margin, chance, needed, items, items_effect)
+    return Power(
+        question.quantity,
+        question.a,
+        question.b,
+        seeds,
+        sd,
+        effect,
+        margin,
+        chance,
+        needed,
+        items,
+        items_effect,
+    )
 
 
-def _by_items(question: dict[str, Any], like: ComparisonView) -> tuple[int | None, float | None]:
+def _by_items(question: QuestionSpec, like: ComparisonView) -> tuple[int | None, float | None]:
     """Number of items at the earlier run's first seed, and the smallest effect that they find."""
-    quantity, a, b = question["quantity"], question["a"], question["b"]
-    tables = [like.items.get(f"{arm}@{like.seeds[0]}", {}).get(quantity) for arm in (a, b)]
+    quantity, arms = question.quantity, (question.a, question.b)
+    a, b = (like.items.get(f"{arm}@{like.seeds[0]}", {}).get(quantity) for arm in arms)
     rival = like.rival_of(quantity)
-    own = next((t for t, arm in zip(tables, (b, a), strict=True) if t and rival == arm), None)
-    if own:
-        one = paired_items(own, dict.fromkeys(own, like.against_itself(quantity)))
-    elif tables[0] and tables[1]:
-        one = paired_items(tables[0], tables[1])
+    challenger = a if rival == question.b else b if rival == question.a else None
+    if challenger:
+        one = paired_items(challenger, dict.fromkeys(challenger, like.against_itself(quantity)))
+    elif a and b:
+        one = paired_items(a, b)
     else:
         return None, None
     return one.n, one.detectable
 
 
-def _spread(question: dict[str, Any], like: ComparisonView) -> float | None:
+def _spread(question: QuestionSpec, like: ComparisonView) -> float | None:
     """Standard deviation of seed-level differences (of logs for costs) in an earlier run."""
-    quantity, a, b = question["quantity"], question["a"], question["b"]
-    if not {a, b} <= {*like.arms, "base"}:
+    if not {question.a, question.b} <= {*like.arms, BASE}:
         return None
-    found: Estimate | None
-    if quantity.startswith("cost."):
-        found = cost_ratio(like, a, b, quantity.removeprefix("cost."))
-    else:
-        one = score_evidence(like, quantity, a, b) or score_evidence(like, quantity, b, a)
-        found = one.estimate if one is not None and len(like.seeds) > 1 else None
-    if found is None or found.error is None or found.n < 2:
+    estimate = _earlier(question, like)
+    if estimate is None or estimate.error is None or estimate.n < 2:
         return None
-    return found.error * math.sqrt(found.n)
+    return estimate.error * math.sqrt(estimate.n)
+
+
+def _earlier(question: QuestionSpec, like: ComparisonView) -> Estimate | None:
+    quantity, a, b = question.quantity, question.a, question.b
+    cost = cost_of(quantity)
+    if cost is not None:
+        return cost_ratio(like, a, b, cost)
+    one = score_contrast(like, quantity, a, b) or score_contrast(like, quantity, b, a)
+    return one.estimate if one is not None and len(like.seeds) > 1 else None
 
 
 def power_within(margin: float, sd: float, seeds: int) -> float:

@@ -12,25 +12,7 @@ from harness.evidence.statistics.estimate import (
     wilson,
 )
 from harness.evidence.view import ComparisonView
-
-SHARES = (
-    "accuracy",
-    "acc",
-    "acc_norm",
-    "exact_match",
-    "pass",
-    "grade",
-    "empty",
-    "cut_off",
-    "refusal",
-    "repetition",
-)
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share of items, shown in percent."""
-    name = metric.rpartition(".")[2]
-    return name in SHARES or name.startswith("win_rate")
+from harness.quantities import is_share
 
 
 def arm_score(view: ComparisonView, arm: str, metric: str) -> Estimate:

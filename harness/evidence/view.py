@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from harness.pipeline.spec import QuestionSpec
+from harness.quantities import is_win_rate
 from harness.records import ComparisonRecord, PlannedCell, PrepareFacts, ReplayFacts, Score, StageResult
 from harness.store.run_dir import scores_by_cell
 
 ItemTable = dict[str, float]
+BASE = "base"
+"""The cell, and the name in place of an arm's, of the model that every arm starts from."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ class ComparisonView:
     def cost_reference(self) -> str:
         """The arm whose cost is 100%."""
         return str(self.record.plan.spec["cost_reference"])
+
+    @cached_property
+    def questions(self) -> list[QuestionSpec]:
+        """What was asked before the run, in the order of the comparison file."""
+        asked = self.record.plan.spec.get("questions") or []
+        return [QuestionSpec.model_validate(question) for question in asked]
 
     @property
     def prepared(self) -> PrepareFacts:
@@ -77,6 +87,13 @@ class ComparisonView:
     def stages_of(self, cell: PlannedCell) -> list[StageResult]:
         """The training stages of a cell, in order."""
         return [self.record.results[digest] for digest in cell.stages]
+
+    @cached_property
+    def trained_stages(self) -> list[StageResult]:
+        """Every training stage of the run, in the order in which they ran."""
+        results = self.record.results
+        order = self.record.plan.order
+        return [results[digest] for digest in order if digest in results and results[digest].kind == "train"]
 
     def rehearsal_of(self, digest: str) -> StageResult | None:
         """The rehearsal that stood for a training stage, or None in records without one."""
@@ -121,13 +138,13 @@ class ComparisonView:
     def rival_of(self, metric: str) -> str | None:
         """Whose answers a win rate is against: an arm, `chosen`, or None for other metrics."""
         for (cell, name), (_, score) in self.written.items():
-            if name == metric and cell != "base" and "rival" in score.settings:
+            if name == metric and cell != BASE and "rival" in score.settings:
                 return str(score.settings["rival"]).partition("@")[0]
         return None
 
     def against_itself(self, metric: str) -> float:
         """What a rival scores against its own answers: it wins half, and is as long."""
-        return 0.5 if metric.rpartition(".")[2].startswith("win_rate") else 0.0
+        return 0.5 if is_win_rate(metric) else 0.0
 
     def why_unscored(self, arm: str, metric: str) -> str:
         """The reason that a benchmark gave for having no score of the arm."""
@@ -140,8 +157,8 @@ class ComparisonView:
     def score_sources(self, arm: str, metric: str) -> tuple[str, ...]:
         """Digests of the stages that wrote the arm's scores; `base` is the starting model."""
         plan = self.record.plan
-        cells = {"base": plan.base_evaluate}
-        if arm != "base":
+        cells = {BASE: plan.base_evaluate}
+        if arm != BASE:
             cells = {f"{arm}@{cell.seed}": cell.evaluate for cell in self.cells_of(arm)}
         found = [self.written[c, metric][0] if (c, metric) in self.written else d for c, d in cells.items()]
         return tuple(dict.fromkeys(digest for digest in found if digest))

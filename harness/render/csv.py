@@ -9,8 +9,7 @@ import csv
 from pathlib import Path
 
 from harness.tables import Cell, Report, Table
-
-UNITS = {"seconds": "s", "bytes": "B", "flops": "FLOP", "joules": "J", "percent": "share"}
+from harness.units import BASE
 
 
 def render(report: Report, folder: Path) -> list[Path]:
@@ -40,7 +39,7 @@ def _header(table: Table, spread: list[bool]) -> list[str]:
     """Names with their units; a column with intervals has two more."""
     header: list[str] = []
     for index, column in enumerate(table.columns):
-        kinds = {UNITS[row[index].kind] for row in table.rows if row[index].kind in UNITS}
+        kinds = {BASE[row[index].kind] for row in table.rows if row[index].kind in BASE}
         unit = f" ({kinds.pop()})" if len(kinds) == 1 else ""
         header.append(column + unit)
         if spread[index]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from harness.jsonl import well_formed
 from harness.tables import Report
-
-UNITS = {"seconds": "s", "bytes": "B", "flops": "FLOP", "joules": "J", "percent": "share"}
+from harness.units import BASE
 
 
 def render(report: Report, folder: Path) -> list[Path]:
@@ -46,7 +45,7 @@ def rows(report: Report) -> list[dict[str, Any]]:
             "text": well_formed(cell.value) if isinstance(cell.value, str) else None,
             "low": cell.low,
             "high": cell.high,
-            "unit": UNITS.get(cell.kind),
+            "unit": BASE.get(cell.kind),
             "not_measured": cell.reason if cell.value is None else None,
             "stages": list(cell.sources),
         }

@@ -4,60 +4,49 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any
 
-from harness.evidence.answers import answers
-from harness.evidence.contrasts import Evidence
-from harness.evidence.costs import QUANTITIES, arm_cost, cost_ratio, memory_kind
+from harness.evidence.answers import Answer
+from harness.evidence.contrasts import Contrast
+from harness.evidence.costs import arm_cost, cost_ratio, memory_kind
+from harness.evidence.findings import Findings
 from harness.evidence.labels import unequal
 from harness.evidence.scores import arm_score
 from harness.evidence.sections.categories import gradings
-from harness.evidence.sections.quality import NO_GRADER
+from harness.evidence.sections.results import NO_GRADER
 from harness.evidence.statistics.estimate import Estimate
-from harness.evidence.view import ComparisonView
+from harness.evidence.view import BASE, ComparisonView
+from harness.quantities import COSTS, WALL_SECONDS
 
 SCHEMA_VERSION = 1
 
 
-def comparison_data(view: ComparisonView, evidence: Sequence[Evidence]) -> dict[str, Any]:
+def comparison_data(findings: Findings) -> dict[str, Any]:
     """Arms with costs and scores, evidence, parity, provenance; absent figures are null."""
+    view = findings.view
     record = view.record
+    pair = findings.primary
     return {
         "schema_version": SCHEMA_VERSION,
         "id": record.id,
         "name": record.name,
         "baseline": view.baseline,
         "cost_reference": view.cost_reference,
+        "primary": None if pair is None else {"a": pair.a, "b": pair.b},
         "seeds": view.seeds,
-        "arms": {arm: _arm(view, arm) for arm in view.arms},
+        "arms": {arm: {"title": findings.titles[arm], **_arm(view, arm)} for arm in view.arms},
         "base": _base(view),
-        "evidence": [_evidence(view, e) for e in evidence],
-        "questions": [dataclasses.asdict(a) for a in answers(view)],
-        "parity": [c.model_dump() for c in record.parity],
+        "evidence": [_contrast(view, one) for one in findings.contrasts],
+        "questions": [_answer(one) for one in findings.answers],
+        "parity": [check.model_dump() for check in record.parity],
         "data": None if view.replayed else view.prepared.statistics.model_dump(),
         "provenance": _provenance(view),
     }
 
 
 def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
-    cost: dict[str, Any] = {"per_seed": {}, "unequal": {}}
     missing: dict[str, str] = {}
-    for quantity in QUANTITIES:
-        found = arm_cost(view, arm, quantity)
-        cost[quantity] = found.value
-        cost["per_seed"][quantity] = list(found.per_seed)
-        cost["unequal"][quantity] = [c.check for c in unequal(view, quantity)]
-        if found.value is None:
-            missing[quantity] = found.reason or "unknown"
-        if quantity == "peak_memory_bytes":
-            cost["memory_kind"] = memory_kind(view)
-    cost |= {"relative": None, "relative_low": None, "relative_high": None}
-    if view.cost_reference in view.arms:
-        ratio = cost_ratio(view, arm, view.cost_reference, "wall_seconds")
-        cost |= {"relative": ratio.value, "relative_low": ratio.low, "relative_high": ratio.high}
-    if cost["relative"] is None:
-        missing["relative"] = f"no training time of {view.cost_reference}"
+    cost = _cost(view, arm, missing)
     if not gradings(view):
         missing["helpfulness"] = NO_GRADER
     scores = _scores(view, arm, missing)
@@ -65,8 +54,27 @@ def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
         "cost": cost,
         "scores": scores,
         "missing": missing,
-        "stages": [d for cell in view.cells_of(arm) for d in cell.stages],
+        "stages": [digest for cell in view.cells_of(arm) for digest in cell.stages],
     }
+
+
+def _cost(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str, Any]:
+    """Each cost with its seeds and the unequal terms that touch it; why one is absent goes to `missing`."""
+    cost: dict[str, Any] = {"per_seed": {}, "unequal": {}, "memory_kind": memory_kind(view).value}
+    for quantity in COSTS:
+        own = arm_cost(view, arm, quantity)
+        cost[quantity.name] = own.value
+        cost["per_seed"][quantity.name] = list(own.per_seed)
+        cost["unequal"][quantity.name] = [check.check for check in unequal(view, quantity.name)]
+        if own.value is None:
+            missing[quantity.name] = own.reason or "unknown"
+    cost |= {"relative": None, "relative_low": None, "relative_high": None}
+    if view.cost_reference in view.arms:
+        ratio = cost_ratio(view, arm, view.cost_reference, WALL_SECONDS)
+        cost |= {"relative": ratio.value, "relative_low": ratio.low, "relative_high": ratio.high}
+    if cost["relative"] is None:
+        missing["relative"] = f"no training time of {view.cost_reference}"
+    return cost
 
 
 def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -110,7 +118,7 @@ def _base(view: ComparisonView) -> dict[str, Any]:
         return {"scores": {}, "missing": {"scores": "training began from random weights"}}
     scores: dict[str, dict[str, Any]] = {}
     missing: dict[str, str] = {}
-    for metric, table in view.items.get("base", {}).items():
+    for metric, table in view.items.get(BASE, {}).items():
         benchmark, _, name = metric.rpartition(".")
         if not table:
             missing[metric] = "no item has a value"
@@ -128,33 +136,43 @@ def _base(view: ComparisonView) -> dict[str, Any]:
     return {"scores": scores, "missing": missing}
 
 
-def _evidence(view: ComparisonView, e: Evidence) -> dict[str, Any]:
-    estimate = dataclasses.asdict(e.estimate)
+def _contrast(view: ComparisonView, one: Contrast) -> dict[str, Any]:
+    estimate = dataclasses.asdict(one.estimate)
     keep = ("low", "high", "n", "p", "target", "detectable", "reason")
     return {
-        "quantity": e.quantity,
-        "a": e.a,
-        "b": e.b,
-        "kind": e.kind,
+        "quantity": one.quantity,
+        "a": one.a,
+        "b": one.b,
+        "kind": one.kind,
         "estimate": estimate["value"],
-        **{k: estimate[k] for k in keep},
-        "verdict": e.verdict,
-        "over_items_too": dataclasses.asdict(e.both) if e.both is not None else None,
-        "unequal": [c.check for c in unequal(view, e.quantity)],
-        "stages": list(e.sources),
+        **{key: estimate[key] for key in keep},
+        "verdict": one.verdict.text,
+        "outcome": one.verdict.outcome.value,
+        "over_items_too": dataclasses.asdict(one.both) if one.both is not None else None,
+        "unequal": [check.check for check in unequal(view, one.quantity)],
+        "stages": list(one.sources),
     }
 
 
-def _judges(view: ComparisonView, digest: str) -> list[str]:
-    """Who judged in a stage, by name and version."""
-    named = (s.settings.get("judge") for _, (d, s) in view.written.items() if d == digest)
-    return sorted({str(name) for name in named if name is not None})
+def _answer(one: Answer) -> dict[str, Any]:
+    verdict = {"verdict": one.verdict.text, "outcome": one.verdict.outcome.value}
+    return {**dataclasses.asdict(one), **verdict}
+
+
+def _judges(view: ComparisonView) -> dict[str, list[str]]:
+    """Who judged, by name and version: a stage's digest each."""
+    named: dict[str, set[str]] = {}
+    for digest, score in view.written.values():
+        if score.settings.get("judge") is not None:
+            named.setdefault(digest, set()).add(str(score.settings["judge"]))
+    return {digest: sorted(judges) for digest, judges in named.items()}
 
 
 def _provenance(view: ComparisonView) -> dict[str, Any]:
     record = view.record
     stages = record.plan.cells[0].stages or [record.plan.prepare]
     environment = record.results[stages[0]].environment
+    judges = _judges(view)
     return {
         "run_id": record.id,
         "created_at": record.created_at,
@@ -173,7 +191,7 @@ def _provenance(view: ComparisonView) -> dict[str, Any]:
                 "device": result.environment.device_name,
                 "git_commit": result.environment.git_commit,
                 "lock_digest": result.environment.lock_digest,
-                "judges": _judges(view, digest),
+                "judges": judges.get(digest, []),
             }
             for digest, result in record.results.items()
         },

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.evidence.costs import QUANTITIES, arm_cost
+from harness.evidence.costs import arm_cost
 from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
+from harness.quantities import COSTS
 
 ABSENT = "absent"
 SETTINGS, SURROUNDINGS, RESULTS = "Settings", "Surroundings", "Results"
@@ -67,9 +68,9 @@ def _surroundings(view: ComparisonView) -> dict[str, str]:
 def _results(view: ComparisonView) -> dict[str, str]:
     found = {}
     for arm in view.arms:
-        for quantity in QUANTITIES if not view.replayed else ():
+        for quantity in COSTS if not view.replayed else ():
             cost = arm_cost(view, arm, quantity)
-            found[f"{arm}: {quantity}"] = ABSENT if cost.value is None else f"{cost.value:.5g}"
+            found[f"{arm}: {quantity.name}"] = ABSENT if cost.value is None else f"{cost.value:.5g}"
         for metric in view.metrics():
             score = arm_score(view, arm, metric)
             text = ABSENT if score.value is None else f"{score.value:.4g}"

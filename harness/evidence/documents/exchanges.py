@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.evidence.contrasts import arm_pairs
-from harness.evidence.view import ComparisonView
+from harness.evidence.view import BASE, ComparisonView
 from harness.tables import Exchange, Reply
 
 MOST = 400
@@ -17,10 +17,10 @@ Texts = Mapping[str, Mapping[str, Mapping[str, Any]]]
 def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
     """The first prompts that were answered at the first seed, each once, in the order of their items."""
     seed = view.seeds[0]
-    cells = {"base": "base", **{arm: f"{arm}@{seed}" for arm in view.arms}}
+    cells = {BASE: BASE, **{arm: f"{arm}@{seed}" for arm in view.arms}}
     order = dict.fromkeys(item for cell in cells.values() for item in texts.get(cell, {}))
     judges, contests, pairs = _judges(view), _contests(view), arm_pairs(view)
-    found = []
+    made = []
     for item in list(order)[:MOST]:
         rows = {arm: texts.get(cell, {}).get(item) for arm, cell in cells.items()}
         known = {arm: row for arm, row in rows.items() if row is not None}
@@ -29,8 +29,8 @@ def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
             _reply(arm, view.items.get(cells[arm], {}), judges.get(cells[arm], {}), item, row)
             for arm, row in known.items()
         )
-        found.append(Exchange(item, prompt, replies, _outcomes(view, contests, pairs, cells, item)))
-    return tuple(found)
+        made.append(Exchange(item, prompt, replies, _outcomes(view, contests, pairs, cells, item)))
+    return tuple(made)
 
 
 def _judges(view: ComparisonView) -> dict[str, dict[str, str]]:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from harness.evidence.cells import estimate_cell
-from harness.evidence.contrasts import all_evidence, cost_evidence, score_evidence
+from harness.evidence.arms import arm_titles
+from harness.evidence.cells import cost_cell, estimate_cell, score_cell
+from harness.evidence.contrasts import Contrast, cost_contrast, score_contrast
 from harness.evidence.costs import arm_cost, cost_ratio
 from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.documents.mixing import same_device
-from harness.evidence.sections.quality import score_cell
+from harness.evidence.findings import findings
+from harness.evidence.primary import Primary, primary
 from harness.evidence.view import ComparisonView
-from harness.tables import Cell, CellKind, Report, Section, Table
+from harness.quantities import FLOPS, PEAK_MEMORY, WALL_SECONDS, Quantity, cost_of
+from harness.tables import Cell, Report, Section, Table
 
-A, B = "orpo", "sft_dpo"
+LABELS = ("model", "data", "seeds")
 
 
 def many_report(views: Sequence[ComparisonView]) -> Report:
-    """Costs, scores and the difference of ORPO and SFT then DPO in every run."""
+    """Costs, scores and the difference of each run's primary arms."""
     arms = list(dict.fromkeys(arm for view in views for arm in view.arms))
-    metrics = list(dict.fromkeys(m for view in views for m in view.metrics()))
+    metrics = list(dict.fromkeys(metric for view in views for metric in view.metrics()))
     scores = tuple(_scores(views, arms, metric) for metric in metrics)
     sections = (
         Section("Costs", (), tuple(_costs(views, arms))),
         Section("Scores", (), scores),
-        Section("ORPO against SFT then DPO in every run", (), (differences_table(views, metrics),)),
+        Section(_differences_title(views), (), (differences_table(views, metrics),)),
         Section("Runs", (), (_runs(views),)),
     )
     summary = (
@@ -35,102 +39,110 @@ def many_report(views: Sequence[ComparisonView]) -> Report:
     return Report("Several runs", summary, sections, _data(views))
 
 
+def _differences_title(views: Sequence[ComparisonView]) -> str:
+    """`A against B in every run` where every run is about the same two arms."""
+    titles = set()
+    for view in views:
+        pair, names = primary(view), arm_titles(view)
+        titles.add(f"{names[pair.a]} against {names[pair.b]}" if pair else "")
+    only = titles.pop() if len(titles) == 1 else ""
+    return f"{only or 'The primary arms'} in every run"
+
+
 def _label(view: ComparisonView) -> tuple[Cell, ...]:
-    spec = view.record.plan.spec
     seeds = ", ".join(map(str, view.seeds))
     pairs = "" if view.replayed else f" ({view.prepared.train_pairs:,} pairs)"
-    data = f"{view.source}{pairs}"
-    return (Cell(str(spec.get("model", "replayed"))), Cell(data), Cell(seeds))
-
-
-LABELS = ("model", "data", "seeds")
+    model = str(view.record.plan.spec.get("model", "replayed"))
+    return (Cell(model), Cell(f"{view.source}{pairs}"), Cell(seeds))
 
 
 def _costs(views: Sequence[ComparisonView], arms: Sequence[str]) -> list[Table]:
-    found = [_ratios(views, arms, "wall_seconds", "time"), _ratios(views, arms, "flops", "FLOPs")]
-    kinds: tuple[tuple[str, str, CellKind], ...] = (
-        ("wall_seconds", "Training time", "seconds"),
-        ("peak_memory_bytes", "Peak memory", "bytes"),
-        ("flops", "Training FLOPs", "flops"),
-    )
+    """Ratios of time and FLOPs, then the figures; times of different devices are left out."""
+    made = [_ratios(views, arms, quantity) for quantity in (WALL_SECONDS, FLOPS)]
     alike = same_device(views)
-    for quantity, title, kind in kinds:
-        timed = quantity != "flops"
-        rows = []
-        for view in views:
-            cells = [
-                _cost(view, arm, quantity, kind)
-                if alike or not timed
-                else Cell(None, reason="the runs are of different devices or installations")
-                for arm in arms
-            ]
-            rows.append((*_label(view), *cells))
-        found.append(Table(f"runs_{quantity}", title, (*LABELS, *arms), tuple(rows)))
-    return found
+    for quantity in (WALL_SECONDS, PEAK_MEMORY, FLOPS):
+        comparable = alike or quantity == FLOPS
+        rows = tuple(
+            (*_label(view), *(_cost(view, arm, quantity, comparable=comparable) for arm in arms))
+            for view in views
+        )
+        title = quantity.title[0].upper() + quantity.title[1:]
+        made.append(Table(f"runs_{quantity.name}", title, (*LABELS, *arms), rows))
+    return made
 
 
-def _cost(view: ComparisonView, arm: str, quantity: str, kind: CellKind) -> Cell:
+def _cost(view: ComparisonView, arm: str, quantity: Quantity, *, comparable: bool) -> Cell:
+    if not comparable:
+        return Cell(None, reason="the runs are of different devices or installations")
     if arm not in view.arms or view.replayed:
         return Cell(None, reason=f"{arm} was not trained in every run")
-    cost = arm_cost(view, arm, quantity)
-    return Cell(cost.value, kind, reason=cost.reason, sources=cost.sources)
+    return cost_cell(view, arm, quantity)
 
 
-def _ratios(views: Sequence[ComparisonView], arms: Sequence[str], quantity: str, name: str) -> Table:
-    rows = []
-    for view in views:
-        cells = []
-        for arm in arms:
-            if view.replayed or not {arm, view.cost_reference} <= set(view.arms):
-                cells.append(Cell(None, reason=f"{arm} or the arm it is held against is not in every run"))
-                continue
-            ratio = cost_ratio(view, arm, view.cost_reference, quantity)
-            sources = arm_cost(view, arm, quantity).sources
-            cells.append(estimate_cell(ratio, sources, "percent", 1))
-        rows.append((*_label(view), *cells))
-    title = f"Relative {name}, of {views[0].cost_reference}"
-    return Table(f"runs_relative_{quantity}", title, (*LABELS, *arms), tuple(rows))
+def _ratios(views: Sequence[ComparisonView], arms: Sequence[str], quantity: Quantity) -> Table:
+    references = list(dict.fromkeys(view.cost_reference for view in views))
+    of = references[0] if len(references) == 1 else "each run's cost reference"
+    rows = tuple((*_label(view), *(_ratio(view, arm, quantity) for arm in arms)) for view in views)
+    title = f"Relative {quantity.word}, of {of}"
+    return Table(f"runs_relative_{quantity.name}", title, (*LABELS, *arms), rows)
+
+
+def _ratio(view: ComparisonView, arm: str, quantity: Quantity) -> Cell:
+    if view.replayed or not {arm, view.cost_reference} <= set(view.arms):
+        return Cell(None, reason=f"{arm} or the arm it is held against is not in every run")
+    ratio = cost_ratio(view, arm, view.cost_reference, quantity)
+    return estimate_cell(ratio, arm_cost(view, arm, quantity).sources, "percent", 1)
 
 
 def _scores(views: Sequence[ComparisonView], arms: Sequence[str], metric: str) -> Table:
-    rows = []
-    for view in views:
-        cells = [
-            score_cell(view, arm, metric)
-            if arm in view.arms and metric in view.metrics()
-            else Cell(None, reason=f"{arm} has no {metric} in every run")
-            for arm in arms
-        ]
-        rows.append((*_label(view), *cells))
+    rows = tuple(
+        (
+            *_label(view),
+            *(
+                score_cell(view, arm, metric)
+                if arm in view.arms and metric in view.metrics()
+                else Cell(None, reason=f"{arm} has no {metric} in every run")
+                for arm in arms
+            ),
+        )
+        for view in views
+    )
     name = "".join(c if c.isalnum() else "_" for c in metric)
-    return Table(f"runs_{name}", metric, (*LABELS, *arms), tuple(rows))
+    return Table(f"runs_{name}", metric, (*LABELS, *arms), rows)
 
 
 def differences_table(views: Sequence[ComparisonView], metrics: Sequence[str]) -> Table:
-    """A row a quantity and run; the note counts in how many runs each verdict was reached."""
-    rows, counts = [], dict[str, dict[str, int]]()
-    for quantity in (*metrics, "cost.wall_seconds", "cost.flops"):
+    """A row a quantity and run, of the run's primary arms; the note counts how often each verdict was
+    reached for the same two arms."""
+    rows, counts = [], dict[tuple[str, str, str], Counter[str]]()
+    for quantity in (*metrics, WALL_SECONDS.cost_name, FLOPS.cost_name):
         for view in views:
-            if not {A, B} <= set(view.arms):
-                continue
-            if quantity.startswith("cost."):
-                one = None if view.replayed else cost_evidence(view, quantity.removeprefix("cost."), A, B)
-            else:
-                one = None if view.random_weights else score_evidence(view, quantity, A, B)
+            pair = primary(view)
+            one = None if pair is None else _contrast(view, quantity, pair)
             if one is None or one.estimate.value is None:
                 continue
-            value = one.estimate
-            word = one.verdict.partition(" at n")[0]
-            tally = counts.setdefault(quantity, {})
-            tally[word] = tally.get(word, 0) + 1
-            shown = estimate_cell(value, one.sources)
-            rows.append((Cell(quantity), *_label(view), shown, Cell(one.verdict)))
-    told = "; ".join(
-        f"{quantity}: " + ", ".join(f"{n} {word}" for word, n in tally.items())
-        for quantity, tally in counts.items()
+            counts.setdefault((quantity, one.a, one.b), Counter())[one.verdict.outcome] += 1
+            shown = estimate_cell(one.estimate, one.sources)
+            named = (Cell(quantity), *_label(view), Cell(one.a), Cell(one.b))
+            rows.append((*named, shown, Cell(one.verdict.text)))
+    listed = "; ".join(
+        f"{quantity}, {a} against {b}: " + ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items())
+        for (quantity, a, b), outcomes in counts.items()
     )
-    columns = ("quantity", *LABELS, f"{A} against {B}", f"verdict on {A}")
-    return Table("runs_differences", "Differences by run", columns, tuple(rows), (f"Counts: {told}.",))
+    columns = ("quantity", *LABELS, "a", "b", "a against b", "verdict on a")
+    return Table("runs_differences", "Differences by run", columns, tuple(rows), (f"Counts: {listed}.",))
+
+
+def _contrast(view: ComparisonView, quantity: str, pair: Primary) -> Contrast | None:
+    """The primary arms on a quantity, None where the run did not measure it."""
+    cost = cost_of(quantity)
+    if cost is not None:
+        return None if view.replayed else cost_contrast(view, cost, pair.a, pair.b)
+    if view.random_weights:
+        return None
+    one = score_contrast(view, quantity, pair.a, pair.b)
+    other = score_contrast(view, quantity, pair.b, pair.a)
+    return one or (other.turned() if other is not None else None)
 
 
 def _runs(views: Sequence[ComparisonView]) -> Table:
@@ -147,7 +159,7 @@ def _runs(views: Sequence[ComparisonView]) -> Table:
 
 
 def _data(views: Sequence[ComparisonView]) -> dict[str, object]:
-    runs = {view.record.id: comparison_data(view, all_evidence(view)) for view in views}
+    runs = {view.record.id: comparison_data(findings(view)) for view in views}
     stages = {d: s for data in runs.values() for d, s in data["provenance"]["stages"].items()}
     return {
         "schema_version": 1,

@@ -2,132 +2,224 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from harness.evidence.costs import memory_kind
-from harness.evidence.documents.bibliography import REFERENCES
+from harness.evidence.answers import scored_before
+from harness.evidence.arms import method_of, method_title, reference_in_words, training_stages
+from harness.evidence.costs import MemoryKind, memory_kind
+from harness.evidence.documents import bibliography
+from harness.evidence.findings import Findings
 from harness.evidence.view import ComparisonView
+from harness.records import Citation, HeadKind, Implementation, StageResult, TrainFacts
 from harness.tables import Reference, Statement
 
-METHODS = {"sft": ("ouyang2022",), "dpo": ("rafailov2023",), "orpo": ("hong2024",)}
-BENCHMARKS = {
-    "alpaca_eval": ("li2023", "dubois2024"),
-    "mt_bench": ("zheng2023",),
-    "lm_eval": ("gao2024",),
-    "diversity": ("hong2024",),
-    "divergence": ("amini2025",),
+T = TypeVar("T")
+TRAINERS = {
+    Implementation.MATCHED: "{} ran as matched methods, which share data path, log-prob head and logging.",
+    Implementation.STOCK: "{} ran on TRL's own trainer.",
+    Implementation.OWN: "{} ran on a trainer of its own.",
+}
+HEADS = {
+    HeadKind.CHUNKED: "at scored positions only, in chunks",
+    HeadKind.FUSED: "by a fused head",
+    HeadKind.FULL_LOGITS: "from full logits",
 }
 
 
-def methods(view: ComparisonView) -> tuple[Statement, ...]:
-    """Model and data, arms, measurement, scoring and statistics, a statement each."""
+@dataclass(frozen=True)
+class Passage:
+    """A sentence or more, and what it cites."""
+
+    text: str
+    cites: tuple[Citation, ...] = ()
+
+
+def methods(findings: Findings) -> tuple[tuple[Statement, ...], tuple[Reference, ...]]:
+    """Model and data, arms, measurement, scoring and statistics, a statement each; and the bibliography."""
+    view = findings.view
     if view.replayed:
-        return (
-            Statement(
-                f"Published outputs and judgments of {', '.join(view.arms)} were scored again; nothing was "
-                "trained."
-            ),
-            _statistics(view),
-        )
-    return (_data(view), _arms(view), _costs(view), *_scores(view), _statistics(view))
+        outputs = f"Published outputs and judgments of {', '.join(view.arms)} were scored again"
+        passages = [Passage(f"{outputs}; nothing was trained."), _statistics(view)]
+    else:
+        trained = [_arms(findings), _implementations(view), _references(view), _costs(view)]
+        passages = [_data(findings), *trained, _scores(view), _statistics(view)]
+    kept = [passage for passage in passages if passage.text]
+    statements = tuple(Statement(p.text, tuple(citation.key for citation in p.cites)) for p in kept)
+    return statements, bibliography.cited(citation for passage in kept for citation in passage.cites)
 
 
-def references(statements: tuple[Statement, ...]) -> tuple[Reference, ...]:
-    """What the statements cite, each once, in order."""
-    keys = dict.fromkeys(key for statement in statements for key in statement.cites)
-    return tuple(Reference(key, REFERENCES[key]) for key in keys)
-
-
-def _data(view: ComparisonView) -> Statement:
-    spec = view.record.plan.spec
+def _data(findings: Findings) -> Passage:
+    view = findings.view
+    spec, prepared = view.record.plan.spec, view.prepared
     start = "random weights of the configuration" if view.random_weights else "the model"
-    return Statement(
+    text = (
         f"All arms start from {start} {spec.get('model')} and train on the same "
-        f"{view.prepared.train_pairs:,} preference pairs of {view.source} "
-        f"({view.prepared.test_pairs:,} held out), tokenised once, at seeds "
-        f"{', '.join(map(str, view.seeds))}."
+        f"{prepared.train_pairs:,} preference pairs of {view.source} "
+        f"({prepared.test_pairs:,} held out), tokenised once, at seeds {', '.join(map(str, view.seeds))}"
     )
+    for arm, source in prepared.sft_data.items():
+        text += f"; the first stage of {arm} trains on {source} instead"
+    for arm in spec["arms"]:
+        if arm.get("seed_offset"):
+            text += f"; {arm['name']} trains at seeds {arm['seed_offset']} further on"
+    return Passage(f"{text}.")
 
 
-def _arms(view: ComparisonView) -> Statement:
-    parts, cites = [], dict[str, None]()
+def _arms(findings: Findings) -> Passage:
+    view = findings.view
+    stages = _stages(view)
+    listed = []
     for arm in view.arms:
-        stages = [view.record.plan.stages[d] for d in view.cells_of(arm)[0].stages]
-        used = [str(stage.config.get("method", stage.name)) for stage in stages]
-        cites.update(dict.fromkeys(key for method in used for key in METHODS.get(method, ())))
-        parts.append(f"{arm} ({' then '.join(method.upper() for method in used)})")
-    lora = any((stage.config.get("config") or {}).get("lora") for stage in view.record.plan.stages.values())
-    if lora:
-        cites["hu2022"] = None
-    tail = ", with LoRA adapters" if lora else ""
-    objective = " ORPO and DPO share trainer, data path, loss head and logging, and differ in the loss."
-    cites["vonwerra2020"] = None
-    return Statement(f"The arms are {', '.join(parts)}{tail}.{objective}", tuple(cites))
+        titles = " then ".join(method_title(view, stage) for stage in training_stages(view, arm))
+        listed.append(f"{arm} ({titles})")
+    known = [method_of(view, stage) for stage in stages]
+    cites = [citation for about in known if about is not None for citation in about.cites]
+    adapted = [_uses_lora(view, stage) for stage in stages]
+    tail = ""
+    if any(adapted):
+        cites.append(bibliography.HU_2022)
+        tail = ", with LoRA adapters" if all(adapted) else ", some stages with LoRA adapters"
+    opening = "The arm is" if len(listed) == 1 else "The arms are"
+    return Passage(f"{opening} {', '.join(listed)}{tail}.", tuple(dict.fromkeys(cites)))
 
 
-def _costs(view: ComparisonView) -> Statement:
-    environment = view.record.results[view.cells_of(view.arms[0])[0].stages[0]].environment
+def _uses_lora(view: ComparisonView, stage: StageResult) -> bool:
+    config = view.record.plan.stages[stage.digest].config.get("config") or {}
+    return stage.facts_as(TrainFacts).tuning == "lora" or bool(config.get("lora"))
+
+
+def _stages(view: ComparisonView) -> list[StageResult]:
+    """Every training stage at its arm's first seed, each once."""
+    return list({s.digest: s for arm in view.arms for s in training_stages(view, arm)}.values())
+
+
+def _implementations(view: ComparisonView) -> Passage:
+    """Trainer, head and scored tokens of each method; only what was recorded."""
+    trainers = _grouped(view, lambda facts: facts.implementation)
+    told = [TRAINERS[one].format(_listed(titles)) for one, titles in trainers.items()]
+    if len(trainers.get(Implementation.MATCHED, [])) > 1:
+        told.append("Between matched methods the code differs in the loss alone.")
+    heads = _grouped(view, lambda facts: HEADS[facts.head.kind] if facts.head else None)
+    told += _sentence("Log-probs are computed", heads)
+    scopes = _grouped(view, lambda facts: facts.nll_scope.replace("+", " and ") if facts.nll_scope else None)
+    told += _sentence("The NLL covers the", scopes)
+    cites = (bibliography.VON_WERRA_2020,) if Implementation.STOCK in trainers else ()
+    return Passage(" ".join(told), cites)
+
+
+def _references(view: ComparisonView) -> Passage:
+    """Which methods read a reference, and when it scores the pairs."""
+    modes = _grouped(view, lambda facts: reference_in_words(facts) if facts.reference else None)
+    return Passage(" ".join(_sentence("Reference log-probs:", modes)))
+
+
+def _grouped(view: ComparisonView, read: Callable[[TrainFacts], T | None]) -> dict[T, list[str]]:
+    """Titles of the methods that recorded each value, with the arm where a method recorded several."""
+    seen = []
+    for arm in view.arms:
+        for stage in training_stages(view, arm):
+            value = read(stage.facts_as(TrainFacts))
+            if value is not None:
+                seen.append((method_title(view, stage), arm, value))
+    values_of: dict[str, set[T]] = {}
+    for title, _, value in seen:
+        values_of.setdefault(title, set()).add(value)
+    groups: dict[T, list[str]] = {}
+    for title, arm, value in seen:
+        name = title if len(values_of[title]) == 1 else f"{title} of {arm}"
+        if name not in groups.setdefault(value, []):
+            groups[value].append(name)
+    return groups
+
+
+def _sentence(opening: str, groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """`OPENING value (A and B); other value (C).`; nothing where nothing was recorded."""
+    parts = [f"{value} ({_listed(titles)})" for value, titles in groups.items()]
+    return [f"{opening} {'; '.join(parts)}."] if parts else []
+
+
+def _costs(view: ComparisonView) -> Passage:
+    stages = _stages(view)
+    devices = dict.fromkeys(stage.environment.device_name for stage in stages)
+    environment = stages[0].environment
+    named = [name for name in ("torch", "transformers", "trl") if name in environment.versions]
+    versions = ", ".join(f"{name} {environment.versions[name]}" for name in named)
     memory = (
         "peak memory is the host's resident peak, reset after imports"
-        if memory_kind(view) == "host_rss"
+        if memory_kind(view) == MemoryKind.HOST
         else "peak memory is CUDA's peak of allocated bytes"
     )
-    versions = ", ".join(
-        f"{name} {environment.versions[name]}"
-        for name in ("torch", "transformers", "trl")
-        if name in environment.versions
-    )
-    return Statement(
-        f"Every stage ran in a process of its own on {environment.device_name} ({versions}). Training time "
+    cites = (bibliography.VON_WERRA_2020,) if "trl" in named else ()
+    return Passage(
+        f"Every stage ran in a process of its own on {_listed(devices)} ({versions}). Training time "
         "runs from model load to the final checkpoint, any reference pass included; FLOPs are counted on "
         f"real steps and checked against their formula; {memory}.",
-        ("kaplan2020",),
+        (*cites, bibliography.KAPLAN_2020),
     )
 
 
-def _scores(view: ComparisonView) -> list[Statement]:
+def _scores(view: ComparisonView) -> Passage:
     if view.random_weights or not view.metrics():
-        return []
+        return Passage("")
     names = dict.fromkeys(
         metric.partition(".")[0].partition("/")[0].partition("@")[0] for metric in view.metrics()
     )
-    cites = dict.fromkeys(key for name in names for key in BENCHMARKS.get(name, ()))
+    cites = dict.fromkeys(citation for name in names for citation in bibliography.BENCHMARKS.get(name, ()))
     judges = dict.fromkeys(
-        str(s.settings["judge"]) for (_, (_, s)) in view.written.items() if s.settings.get("judge")
+        str(score.settings["judge"]) for _, score in view.written.values() if score.settings.get("judge")
     )
-    told = f" Judges: {', '.join(judges)}; pairs are judged in both orders." if judges else ""
-    answers: dict[str, Any] = view.record.plan.spec.get("generation") or {}
-    greedy = (
-        "greedy" if not answers.get("temperature") else f"drawn at temperature {answers['temperature']:g}"
+    orders = dict.fromkeys(
+        str(score.settings["orders"]) for _, score in view.written.values() if score.settings.get("orders")
     )
-    return [
-        Statement(
-            f"Scores: {', '.join(names)}. Answers are {greedy}, of at most {answers.get('max_new_tokens')} "
-            f"tokens.{told}",
-            tuple(cites),
-        )
-    ]
+    judged = f" Judges: {', '.join(judges)}" if judges else ""
+    judged += f"; orders of a pair: {', '.join(orders)}." if judges and orders else "." if judges else ""
+    return Passage(f"Scores: {', '.join(names)}.{_answers(view)}{judged}", tuple(cites))
 
 
-def _statistics(view: ComparisonView) -> Statement:
+def _answers(view: ComparisonView) -> str:
+    """How answers were drawn, where the comparison says so."""
+    settings = view.record.plan.spec.get("generation")
+    if not settings:
+        return ""
+    temperature = settings.get("temperature")
+    how = f"drawn at temperature {temperature:g}" if temperature else "greedy"
+    return f" Answers are {how}, of at most {settings.get('max_new_tokens')} tokens."
+
+
+def _statistics(view: ComparisonView) -> Passage:
     if len(view.seeds) == 1:
-        return Statement(
+        return Passage(
             "Arms are compared on the same items at one seed: intervals are Student's over items, and "
             "McNemar's exact test stands where fewer than 25 items disagree; nothing follows for training "
             "again.",
-            ("mcnemar1947",),
+            (bibliography.MCNEMAR_1947,),
         )
-    asked = view.record.plan.spec.get("questions") or []
-    family = (
-        f" The {len(asked)} registered question(s) are adjusted by Holm's procedure; margins were set before "
-        "the run, and equivalence is tested by two one-sided tests."
-        if asked
-        else ""
-    )
-    cites = ("satterthwaite1946", *(("holm1979", "schuirmann1987") if asked else ()))
-    return Statement(
+    family, adjusted = _family(view)
+    return Passage(
         f"Arms are compared on the same items, with paired t intervals over {len(view.seeds)} seeds; "
         "intervals about the population of items too come from a two-level analysis with Satterthwaite's "
         f"degrees of freedom; ratios of time are geometric means.{family}",
-        cites,
+        (bibliography.SATTERTHWAITE_1946, *adjusted),
     )
+
+
+def _family(view: ComparisonView) -> tuple[str, tuple[Citation, ...]]:
+    """How the registered questions are adjusted and tested; nothing where none was asked."""
+    asked = view.questions
+    if not asked:
+        return "", ()
+    text = f" The {len(asked)} registered question(s) are adjusted by Holm's procedure"
+    if all(question.margin is None for question in asked):
+        return f"{text}.", (bibliography.HOLM_1979,)
+    earlier, _ = scored_before(view)
+    when = "were set when scores were there already" if earlier else "were set before the run"
+    text += f"; margins {when}, and equivalence is tested by two one-sided tests."
+    return text, (bibliography.HOLM_1979, bibliography.SCHUIRMANN_1987)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """`A`, `A and B`, `A, B and C`."""
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last

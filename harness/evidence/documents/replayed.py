@@ -2,70 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from harness.evidence.contrasts import Evidence, all_evidence
+from harness.evidence.contrasts import Contrast
 from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.documents.macros import macros
-from harness.evidence.documents.methods_text import methods, references
-from harness.evidence.sections import provenance, quality
-from harness.evidence.sections.categories import category_table, gradings, radar_figure
-from harness.evidence.sections.claims import claims_table
-from harness.evidence.sections.judging import judges_table, length_table
+from harness.evidence.documents.methods_text import methods
+from harness.evidence.findings import Findings
+from harness.evidence.sections import claims, provenance, quality
 from harness.evidence.view import ComparisonView
-from harness.pipeline.claims import Claim
 from harness.tables import Report, Section
 
 
-def replay_report(view: ComparisonView, claims: Sequence[Claim] = ()) -> Report:
+def replay_report(findings: Findings) -> Report:
     """Everything that published outputs and judgments can show, and what they say of published claims."""
-    evidence = [e for e in all_evidence(view) if not e.quantity.startswith("cost.")]
-    categories = [category_table(view, grading) for grading in gradings(view)]
-    found = (*categories, length_table(view), judges_table(view))
-    judged = [table for table in found if table is not None]
-    radars = [radar_figure(view, grading) for grading in gradings(view)]
-    compared = (quality.score_table(view, evidence), quality.evidence_table(view, evidence), *judged)
-    claimed = claims_table(view, claims)
+    view = findings.view
     sections = (
-        Section("Scores", (), compared, tuple(radar for radar in radars if radar is not None)),
+        Section("Scores", (), quality.quality_tables(findings), quality.quality_figures(view)),
         Section("What can and cannot be concluded", _limits(view)),
-        *([Section("Published claims", (), (claimed,))] if claimed is not None else []),
+        claims.section(findings),
         Section("Provenance", (), (provenance.provenance_table(view),)),
     )
-    title = f"Replayed: {view.record.name}"
-    how, data = methods(view), comparison_data(view, evidence)
+    how, cited = methods(findings)
     return Report(
-        title,
-        _summary(view, evidence),
-        sections,
-        data,
-        macros=macros(view),
+        f"Replayed: {view.record.name}",
+        _summary(findings),
+        tuple(section for section in sections if section is not None),
+        comparison_data(findings),
+        macros=macros(findings),
         methods=how,
-        references=references(how),
+        references=cited,
     )
 
 
-def _summary(view: ComparisonView, evidence: Sequence[Evidence]) -> tuple[str, ...]:
+def _summary(findings: Findings) -> tuple[str, ...]:
     """What was replayed, how each pair of arms compares on the first metric that all have."""
-    first = next((e.quantity for e in evidence if e.estimate.value is not None), None)
-    said = [_sentence(e) for e in evidence if e.quantity == first]
-    scored, source = ", ".join(view.metrics()), view.source
-    what = f"{len(view.arms)} arm(s) with {scored} were replayed from {source}."
-    return (what, *said, "Nothing was trained or generated, so costs are not measured.")
+    view = findings.view
+    first = next((one.quantity for one in findings.contrasts if one.estimate.value is not None), None)
+    told = [_sentence(one) for one in findings.contrasts if one.quantity == first]
+    what = f"{len(view.arms)} arm(s) with {', '.join(view.metrics())} were replayed from {view.source}."
+    return (what, *told, "Nothing was trained or generated, so costs are not measured.")
 
 
-def _sentence(one: Evidence) -> str:
+def _sentence(one: Contrast) -> str:
     value = one.estimate
-    text = f"On {one.quantity} {one.a} against {one.b}: {one.verdict} ({value.value:+.4f}"
+    text = f"On {one.quantity} {one.a} against {one.b}: {one.verdict.text}"
+    if value.value is None:
+        return f"{text}."
+    between = ""
     if value.low is not None and value.high is not None:
-        text += f", 95% {value.low:+.4f} to {value.high:+.4f}"
-    return f"{text}, n = {value.n})."
+        between = f", 95% {value.low:+.4f} to {value.high:+.4f}"
+    return f"{text} ({value.value:+.4f}{between}, n = {value.n})."
 
 
 def _limits(view: ComparisonView) -> tuple[str, ...]:
-    found = ["The figures are those of the published files; how they were made is not known here."]
-    if len(view.seeds) == 1:
-        found.append(
-            "One training of each arm: intervals speak of the population of items and not of training again."
-        )
-    return tuple(found)
+    files = "The figures are those of the published files; how they were made is not known here."
+    one = "One training of each arm: intervals speak of the population of items and not of training again."
+    return (files, one) if len(view.seeds) == 1 else (files,)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from harness.evidence.cells import estimate_cell
 from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Figure, Panel, Series, Table
@@ -25,23 +28,24 @@ def categories_of(view: ComparisonView, grading: str) -> list[str]:
 
 def category_table(view: ComparisonView, grading: str = BENCHMARK) -> Table:
     """A row a category and a column an arm."""
-    rows = []
-    for name in (*(IN_CATEGORY + c for c in categories_of(view, grading)), *WHOLE):
-        metric = f"{grading}.{name}"
-        if metric not in view.metrics():
-            continue
-        cells = []
-        for arm in view.arms:
-            found = arm_score(view, arm, metric)
-            reason = view.why_unscored(arm, metric) if found.value is None else None
-            sources = view.score_sources(arm, metric)
-            cells.append(
-                Cell(found.value, "number", found.low, found.high, 2, reason=reason, sources=sources)
-            )
-        rows.append((Cell(name.removeprefix(IN_CATEGORY).replace("_", " ")), *cells))
+    names = (*(IN_CATEGORY + category for category in categories_of(view, grading)), *WHOLE)
+    rows = [
+        (
+            Cell(name.removeprefix(IN_CATEGORY).replace("_", " ")),
+            *(_grade(view, arm, f"{grading}.{name}") for arm in view.arms),
+        )
+        for name in names
+        if f"{grading}.{name}" in view.metrics()
+    ]
     title = grading.replace(BENCHMARK, "MT-Bench").replace("@", ", graded as ")
     name = grading.replace("@", "_")
     return Table(name, title, ("category", *view.arms), tuple(rows), (_note(view, grading),))
+
+
+def _grade(view: ComparisonView, arm: str, metric: str) -> Cell:
+    grade = arm_score(view, arm, metric)
+    reason = view.why_unscored(arm, metric) if grade.value is None else None
+    return replace(estimate_cell(grade, view.score_sources(arm, metric), digits=2), reason=reason)
 
 
 def radar_figure(view: ComparisonView, grading: str = BENCHMARK) -> Figure | None:

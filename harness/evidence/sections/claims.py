@@ -3,42 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from harness.evidence.cells import estimate_cell
-from harness.evidence.contrasts import HOST_MEMORY, score_evidence
-from harness.evidence.costs import TIMED, arm_cost, cost_ratio, memory_kind
+from harness.evidence.cells import estimate_cell, stages_behind
+from harness.evidence.contrasts import HOST_MEMORY, score_contrast
+from harness.evidence.costs import MemoryKind, arm_cost, cost_ratio, memory_kind
+from harness.evidence.findings import Findings
 from harness.evidence.scores import arm_score
-from harness.evidence.statistics.estimate import ITEMS_TARGET, LEVEL, RUNS_TARGET, Estimate, mean_interval
-from harness.evidence.view import ComparisonView
+from harness.evidence.statistics.estimate import ITEMS_TARGET, RUNS_TARGET, Estimate, mean_interval
+from harness.evidence.statistics.intervals import LEVEL
+from harness.evidence.view import BASE, ComparisonView
 from harness.pipeline.claims import COUNTED, RISES, SETTINGS, Claim
-from harness.pipeline.spec import COSTS
-from harness.records import ReferenceHolder, StageResult, TrainFacts
-from harness.tables import Cell, Table
+from harness.quantities import CATALOGUE, COSTS, LOG_ODDS_MARGIN, LOGP_CHOSEN, LOGP_REJECTED, PEAK_MEMORY
+from harness.records import ReferenceHolder, TrainFacts
+from harness.tables import Cell, Section, Table
 
 EXACT = 1e-9
 PROBES = {
-    "logp_chosen_rise": "probe_logp_chosen",
-    "logp_rejected_rise": "probe_logp_rejected",
-    "log_odds_margin_late_rise": "probe_log_odds_margin",
+    "logp_chosen_rise": LOGP_CHOSEN,
+    "logp_rejected_rise": LOGP_REJECTED,
+    "log_odds_margin_late_rise": LOG_ODDS_MARGIN,
 }
+COST_NAMES = {quantity.name for quantity in COSTS}
+EXACT_COSTS = {quantity.name for quantity in COSTS if not quantity.timed}
+
+
+class Standing(StrEnum):
+    """What a run says of a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    NOT_SEPARABLE = "not separable"
+    NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim's quantity with its interval, and how the claim stands; `text` has the reason too."""
+
+    estimate: Estimate
+    standing: Standing
+    text: str
+
+
+def section(findings: Findings) -> Section | None:
+    """None without claims about arms of this comparison."""
+    table = claims_table(findings.view, findings.claims)
+    return None if table is None else Section("Published claims", (), (table,))
 
 
 def claims_table(view: ComparisonView, claims: Sequence[Claim]) -> Table | None:
     """One row a claim; None where there are none. Claims about other arms are only counted."""
-    rows = []
     elsewhere = [claim for claim in claims if claim.quantity is not None and _absent(view, claim)]
-    for claim in claims:
-        if claim in elsewhere:
-            continue
-        estimate, said = judged(view, claim)
-        sources = tuple(d for arm in (claim.a, claim.b) if arm in view.arms for d in _stages(view, arm))
-        found = estimate_cell(estimate, sources)
-        words = claim.statement + (f" ({claim.scope})" if claim.scope else "")
-        source = claim.source + (f". {claim.note}" if claim.note else "")
-        rows.append(
-            (Cell(words), Cell(source), Cell(_compared(claim)), Cell(_wanted(claim)), found, Cell(said))
-        )
+    rows = tuple(_row(view, claim) for claim in claims if claim not in elsewhere)
     if not rows:
         return None
     columns = ("claim", "source", "measured by", "claimed", "here", "verdict")
@@ -51,13 +70,25 @@ def claims_table(view: ComparisonView, claims: Sequence[Claim]) -> Table | None:
         f"{len(elsewhere)} claim(s) about arms that are not in this comparison are left out; `harness check` "
         "lists them."
     )
-    notes = (note, left_out) if elsewhere else (note,)
-    return Table("claims", "Published claims", columns, tuple(rows), notes)
+    return Table("claims", "Published claims", columns, rows, (note, left_out) if elsewhere else (note,))
+
+
+def _row(view: ComparisonView, claim: Claim) -> tuple[Cell, ...]:
+    one = judged(view, claim)
+    arms = [arm for arm in (claim.a, claim.b) if arm in view.arms]
+    return (
+        Cell(claim.statement + (f" ({claim.scope})" if claim.scope else "")),
+        Cell(claim.source + (f". {claim.note}" if claim.note else "")),
+        Cell(_compared(claim)),
+        Cell(_wanted(claim)),
+        estimate_cell(one.estimate, stages_behind(view, arms)),
+        Cell(one.text),
+    )
 
 
 def _absent(view: ComparisonView, claim: Claim) -> list[str]:
     """Arms of a claim that the run does not have."""
-    return [arm for arm in (claim.a, claim.b) if arm is not None and arm not in (*view.arms, "base")]
+    return [arm for arm in (claim.a, claim.b) if arm is not None and arm not in (*view.arms, BASE)]
 
 
 def _compared(claim: Claim) -> str:
@@ -80,64 +111,67 @@ def _wanted(claim: Claim) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
-def judged(view: ComparisonView, claim: Claim) -> tuple[Estimate, str]:
-    """The claim's quantity with its interval, and the verdict."""
+def judged(view: ComparisonView, claim: Claim) -> Judged:
+    """The claim's quantity on this run, and how the claim stands."""
     if claim.quantity is None:
-        return _nothing(claim.needs or ""), f"not measured: {claim.needs}"
-    absent = _absent(view, claim)
-    if absent:
-        return _nothing(f"{', '.join(absent)} is not in this comparison"), "not measured"
-    if view.replayed and "." not in claim.quantity:
-        return _nothing("published outputs were scored, nothing was trained"), "not measured"
-    if claim.quantity in COSTS:
-        estimate = _cost_ratio(view, claim)
-    elif claim.quantity in RISES:
-        estimate = _rise(view, claim)
-    elif claim.quantity in (*COUNTED, *SETTINGS):
-        estimate = _counted(view, claim)
-    else:
-        estimate = _score(view, claim)
-    return estimate, _verdict(estimate, claim)
-
-
-def _verdict(estimate: Estimate, claim: Claim) -> str:
+        return Judged(_nothing(claim.needs or ""), Standing.NOT_MEASURED, f"not measured: {claim.needs}")
+    estimate = _estimate(view, claim, claim.quantity)
     if estimate.value is None:
-        return "not measured"
-    assert claim.expected is not None
-    lowest, highest = (
-        end if end is not None else sign * float("inf")
-        for end, sign in zip(claim.expected, (-1, 1), strict=True)
-    )
+        return Judged(estimate, Standing.NOT_MEASURED, Standing.NOT_MEASURED.value)
     low = estimate.value if estimate.low is None else estimate.low
     high = estimate.value if estimate.high is None else estimate.high
-    counted = claim.quantity in (*COUNTED, *SETTINGS, *(c for c in COSTS if c not in TIMED))
-    directed = 0.0 in claim.expected and estimate.p is not None and estimate.p < LEVEL
+    lowest, highest = _bounds(claim)
+    counted = claim.quantity in (*COUNTED, *SETTINGS) or claim.quantity in EXACT_COSTS
+    directed = 0.0 in (lowest, highest) and estimate.p is not None and estimate.p < LEVEL
     if estimate.low is None and not (counted or estimate.identical or directed):
-        return f"not separable: {estimate.reason or 'no interval'}"
+        return Judged(estimate, Standing.NOT_SEPARABLE, f"not separable: {estimate.reason or 'no interval'}")
     if lowest - EXACT <= low and high <= highest + EXACT:
-        return "supported"
-    if high < lowest - EXACT or low > highest + EXACT:
-        return "contradicted"
-    return "not separable"
+        standing = Standing.SUPPORTED
+    elif high < lowest - EXACT or low > highest + EXACT:
+        standing = Standing.CONTRADICTED
+    else:
+        standing = Standing.NOT_SEPARABLE
+    return Judged(estimate, standing, standing.value)
 
 
-def _score(view: ComparisonView, claim: Claim) -> Estimate:
+def _bounds(claim: Claim) -> tuple[float, float]:
+    """What is claimed, an open end being infinite."""
+    assert claim.expected is not None
+    low, high = claim.expected
+    return -float("inf") if low is None else low, float("inf") if high is None else high
+
+
+def _estimate(view: ComparisonView, claim: Claim, quantity: str) -> Estimate:
+    absent = _absent(view, claim)
+    if absent:
+        return _nothing(f"{', '.join(absent)} is not in this comparison")
+    if view.replayed and "." not in quantity:
+        return _nothing("published outputs were scored, nothing was trained")
+    if quantity in COST_NAMES:
+        return _cost_ratio(view, claim, quantity)
+    if quantity in RISES:
+        return _rise(view, claim, quantity)
+    if quantity in (*COUNTED, *SETTINGS):
+        return _counted(view, claim, quantity)
+    return _score(view, claim, quantity)
+
+
+def _score(view: ComparisonView, claim: Claim, metric: str) -> Estimate:
     """The difference a - b of a score, or the score of `a` alone."""
-    metric = str(claim.quantity)
     if view.random_weights:
         return _nothing("training began from random weights")
     if metric not in view.metrics():
         return _nothing(f"{metric} was not scored")
     if claim.b is None:
         return arm_score(view, claim.a, metric)
-    one = score_evidence(view, metric, claim.a, claim.b)
+    one = score_contrast(view, metric, claim.a, claim.b)
     return one.estimate if one is not None else _nothing(f"{metric} was not scored for both")
 
 
-def _rise(view: ComparisonView, claim: Claim) -> Estimate:
+def _rise(view: ComparisonView, claim: Claim, quantity: str) -> Estimate:
     """How far a held-out probe rose over an arm's training, less that of `b`; late: over its second half."""
-    ours = _rises(view, claim.a, str(claim.quantity))
-    theirs = _rises(view, claim.b, str(claim.quantity)) if claim.b is not None else [0.0] * len(ours)
+    ours = _rises(view, claim.a, quantity)
+    theirs = _rises(view, claim.b, quantity) if claim.b is not None else [0.0] * len(ours)
     if not ours or len(ours) != len(theirs):
         return _nothing("no held-out probes during training")
     return mean_interval([a - b for a, b in zip(ours, theirs, strict=True)], ITEMS_TARGET)
@@ -145,23 +179,24 @@ def _rise(view: ComparisonView, claim: Claim) -> Estimate:
 
 def _rises(view: ComparisonView, arm: str, quantity: str) -> list[float]:
     """One value a seed: last probe less first, or less the one in the middle."""
-    found = []
+    rises = []
+    probe = PROBES[quantity].name
     for cell in view.cells_of(arm):
         values = [
-            row["metrics"][PROBES[quantity]]
+            row["metrics"][probe]
             for digest in cell.stages
             for row in view.series.get(digest, [])
-            if PROBES[quantity] in row["metrics"]
+            if probe in row["metrics"]
         ]
         if len(values) > 2:
             start = values[len(values) // 2] if quantity.endswith("late_rise") else values[0]
-            found.append(values[-1] - start)
-    return found
+            rises.append(values[-1] - start)
+    return rises
 
 
-def _cost_ratio(view: ComparisonView, claim: Claim) -> Estimate:
-    quantity = str(claim.quantity)
-    if quantity == "peak_memory_bytes" and memory_kind(view) == "host_rss":
+def _cost_ratio(view: ComparisonView, claim: Claim, name: str) -> Estimate:
+    quantity = CATALOGUE[name]
+    if quantity == PEAK_MEMORY and memory_kind(view) == MemoryKind.HOST:
         return _nothing(HOST_MEMORY)
     if claim.b is not None:
         return cost_ratio(view, claim.a, claim.b, quantity)
@@ -169,24 +204,23 @@ def _cost_ratio(view: ComparisonView, claim: Claim) -> Estimate:
     return Estimate(own.value, None, None, len(own.per_block), None, RUNS_TARGET, reason=own.reason)
 
 
-def _counted(view: ComparisonView, claim: Claim) -> Estimate:
+def _counted(view: ComparisonView, claim: Claim, quantity: str) -> Estimate:
     """What the last stage of an arm counted, at the first seed, or what its file sets."""
-    count = _set if claim.quantity in SETTINGS else _last
-    figures = [count(view, arm, str(claim.quantity)) for arm in (claim.a, claim.b) if arm is not None]
-    if None in figures:
+    count = _set if quantity in SETTINGS else _of_last_stage
+    top = count(view, claim.a, quantity)
+    bottom = 1.0 if claim.b is None else count(view, claim.b, quantity)
+    if top is None or bottom is None:
         return _nothing("the stages did not record it")
-    top, *bottom = [figure for figure in figures if figure is not None]
-    if bottom and not bottom[0]:
+    if not bottom:
         return _nothing(f"it is zero in {claim.b}")
-    return Estimate(top / bottom[0] if bottom else top, None, None, 1, None, RUNS_TARGET)
+    return Estimate(top / bottom, None, None, 1, None, RUNS_TARGET)
 
 
-def _last(view: ComparisonView, arm: str, quantity: str) -> float | None:
-    stage: StageResult = view.stages_of(view.cells_of(arm)[0])[-1]
-    facts = stage.facts_as(TrainFacts)
-    counts = facts.sequences
+def _of_last_stage(view: ComparisonView, arm: str, quantity: str) -> float | None:
+    facts = view.stages_of(view.cells_of(arm)[0])[-1].facts_as(TrainFacts)
     if quantity == "models_in_memory":
         return 2.0 if facts.reference and facts.reference.holder == ReferenceHolder.COPY else 1.0
+    counts = facts.sequences
     if counts is None:
         return None
     if quantity == "sequences_forwarded_per_pair":
@@ -198,19 +232,14 @@ def _last(view: ComparisonView, arm: str, quantity: str) -> float | None:
 
 def _set(view: ComparisonView, arm: str, quantity: str) -> float | None:
     """How many settings the file gives an arm's stages of their own, or how many data sets it needs."""
-    spec = view.record.plan.spec
     if quantity == "data_sets":
-        own = view.prepared.sft_data
-        return 2.0 if own.get(arm) else 1.0
-    entry: dict[str, Any] = next((a for a in spec["arms"] if a["name"] == arm), {})
+        return 2.0 if view.prepared.sft_data.get(arm) else 1.0
+    spec = view.record.plan.spec
+    entry: dict[str, Any] = next((one for one in spec["arms"] if one["name"] == arm), {})
     names = [stage.get("name") or stage["method"] for stage in entry.get("stages") or []]
     settings = [set((spec.get("stages") or {}).get(name, {})) for name in names]
     return float(sum(map(len, settings))) if any(settings) else None
 
 
-def _stages(view: ComparisonView, arm: str | None) -> list[str]:
-    return [d for cell in view.cells_of(arm or "") for d in cell.stages]
-
-
 def _nothing(reason: str) -> Estimate:
-    return Estimate(None, None, None, 0, None, RUNS_TARGET, reason=reason)
+    return Estimate.absent(reason, target=RUNS_TARGET)

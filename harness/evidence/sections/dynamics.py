@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from harness.evidence.cells import stages_behind
 from harness.evidence.costs import arm_cost
+from harness.evidence.findings import Findings
 from harness.evidence.view import ComparisonView
-from harness.tables import Cell, Figure, Panel, Series, Table
+from harness.quantities import FLOPS, LOG_ODDS_MARGIN, LOGP_CHOSEN, LOGP_REJECTED, Quantity
+from harness.tables import Cell, Figure, Panel, Section, Series, Table
 
 OLD_PROBE_PAIRS = 64  # in records that do not say how many
-PROBE = ("probe_logp_chosen", "probe_logp_rejected", "probe_log_odds_margin")
+NATS = "mean log-prob per token (nats)"
 
 
-def probe_series(view: ComparisonView, arm: str, metric: str) -> Series | None:
+def section(findings: Findings) -> Section:
+    """Table and figures; a sentence where nothing was probed."""
+    view = findings.view
+    table = dynamics_table(view)
+    if not table.rows:
+        return Section("Training dynamics", ("No held-out pairs were scored during training.",))
+    figures = (log_prob_figure(view), margin_figure(view))
+    return Section("Training dynamics", (), (table,), tuple(f for f in figures if f.has_series))
+
+
+def probe_series(view: ComparisonView, arm: str, quantity: Quantity) -> Series | None:
     """Mean over seeds against optimizer steps, stages one after the other; the band is min to max."""
     points: dict[int, list[float]] = defaultdict(list)
+    metric = quantity.name
     for cell in view.cells_of(arm):
         offset = 0
         for digest in cell.stages:
@@ -40,23 +54,23 @@ def log_prob_figure(view: ComparisonView) -> Figure:
         "log_probs",
         "Held-out log-probs during training",
         (
-            _panel(view, "probe_logp_chosen", "Chosen answers", "mean log-prob per token (nats)"),
-            _panel(view, "probe_logp_rejected", "Rejected answers", "mean log-prob per token (nats)"),
+            _panel(view, LOGP_CHOSEN, "Chosen answers", NATS),
+            _panel(view, LOGP_REJECTED, "Rejected answers", NATS),
         ),
         f"Mean over the same {_probed(view)} held-out pairs and over seeds; bands from the lowest to the "
         "highest seed. The stages of an arm follow one another.",
-        _sources(view),
+        stages_behind(view, view.arms),
     )
 
 
 def margin_figure(view: ComparisonView) -> Figure:
-    """The log-odds margin of the odds-ratio term, for every arm."""
+    """The log-odds margin of chosen over rejected answers, for every arm."""
     return Figure(
         "log_odds_margin",
         "Log-odds margin during training",
-        (_panel(view, "probe_log_odds_margin", "Log-odds margin", "log odds ratio (nats)"),),
+        (_panel(view, LOG_ODDS_MARGIN, "Log-odds margin", "log odds ratio (nats)"),),
         "log odds of the chosen minus that of the rejected answer (Hong et al. 2024, eq. 4), held out.",
-        _sources(view),
+        stages_behind(view, view.arms),
     )
 
 
@@ -64,11 +78,12 @@ def score_figure(view: ComparisonView, metric: str) -> Figure:
     """One point a seed: a score against the FLOPs that it took."""
     series = []
     for arm in view.arms:
-        scores, flops = view.item_means(arm, metric), arm_cost(view, arm, "flops").per_seed
+        scores, flops = view.item_means(arm, metric), arm_cost(view, arm, FLOPS).per_seed
         if scores and len(scores) == len(flops):
             series.append(Series(arm, tuple(flops), tuple(scores)))
-    panel = Panel(metric, "training FLOPs", metric, tuple(series), kind="scatter", x_kind="flops")
-    return Figure("score_against_flops", "Score against FLOPs", (panel,), "One point a seed.", _sources(view))
+    panel = Panel(metric, "training FLOPs", metric, tuple(series), kind="scatter", x_kind=FLOPS.kind)
+    sources = stages_behind(view, view.arms)
+    return Figure("score_against_flops", "Score against FLOPs", (panel,), "One point a seed.", sources)
 
 
 def dynamics_table(view: ComparisonView) -> Table:
@@ -84,31 +99,24 @@ def dynamics_table(view: ComparisonView) -> Table:
     )
     rows = []
     for arm in view.arms:
-        rejected, chosen, margin = (probe_series(view, arm, m) for m in (PROBE[1], PROBE[0], PROBE[2]))
+        rejected, chosen, margin = (
+            probe_series(view, arm, quantity) for quantity in (LOGP_REJECTED, LOGP_CHOSEN, LOG_ODDS_MARGIN)
+        )
         if rejected and chosen and margin:
-            sources = tuple(d for c in view.cells_of(arm) for d in c.stages)
+            sources = stages_behind(view, [arm])
             values = (rejected.y[0], max(rejected.y), rejected.y[-1], chosen.y[-1], margin.y[0], margin.y[-1])
             rows.append((Cell(arm), *(Cell(v, "number", digits=3, sources=sources) for v in values)))
-    return Table(
-        "dynamics",
-        "Held-out log-probs during training",
-        columns,
-        tuple(rows),
-        (f"Nats per token, mean over {_probed(view)} held-out pairs and over seeds.",),
-    )
+    note = f"Nats per token, mean over {_probed(view)} held-out pairs and over seeds."
+    return Table("dynamics", "Held-out log-probs during training", columns, tuple(rows), (note,))
 
 
 def _probed(view: ComparisonView) -> int:
     """How many held-out pairs the probes scored."""
-    rows = (row for rows in view.series.values() for row in rows)
-    found = (row["metrics"]["probe_pairs"] for row in rows if "probe_pairs" in row["metrics"])
-    return int(next(found, min(OLD_PROBE_PAIRS, view.prepared.test_pairs)))
+    metrics = (row["metrics"] for rows in view.series.values() for row in rows)
+    counts = (known["probe_pairs"] for known in metrics if "probe_pairs" in known)
+    return int(next(counts, min(OLD_PROBE_PAIRS, view.prepared.test_pairs)))
 
 
-def _panel(view: ComparisonView, metric: str, title: str, label: str) -> Panel:
-    series = [probe_series(view, arm, metric) for arm in view.arms]
+def _panel(view: ComparisonView, quantity: Quantity, title: str, label: str) -> Panel:
+    series = [probe_series(view, arm, quantity) for arm in view.arms]
     return Panel(title, "optimizer steps", label, tuple(s for s in series if s is not None))
-
-
-def _sources(view: ComparisonView) -> tuple[str, ...]:
-    return tuple(d for cell in view.record.plan.cells for d in cell.stages)

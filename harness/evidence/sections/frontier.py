@@ -5,51 +5,72 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from harness.evidence.cells import score_format, stages_behind
 from harness.evidence.costs import arm_cost
-from harness.evidence.curves import AXES, Axis, Curve, crossings, curves, pareto
-from harness.evidence.scores import arm_score, is_share
+from harness.evidence.curves import AXES, Axis, curves
+from harness.evidence.findings import Findings
+from harness.evidence.primary import Primary, own_score
+from harness.evidence.scores import arm_score
+from harness.evidence.statistics.curve import Curve, crossings, pareto
 from harness.evidence.statistics.estimate import ITEMS_TARGET, mean_interval
 from harness.evidence.statistics.verdict import verdict
 from harness.evidence.view import ComparisonView
-from harness.tables import Cell, CellKind, Figure, Panel, Series, Table
+from harness.quantities import COSTS
+from harness.tables import Cell, Figure, Panel, Section, Series, Table
 
-ASKED = ("orpo", "sft_dpo")
 CAUTION = (
     "Quality is the held-out preference accuracy (chosen above rejected by mean log-prob per token) of the "
     "model as it stood at that cost: before an arm's end its learning rate was not yet down."
 )
+Reached = dict[str, list[float | None]]
+"""Arm -> quality by seed within a budget, None where the arm has no probe by then."""
+
+
+def section(findings: Findings) -> Section | None:
+    """None where weights were random, or where neither probes nor scores were measured."""
+    view = findings.view
+    if view.random_weights:
+        return None
+    figure = cost_figure(view)
+    tables = []
+    if figure.has_series:
+        tables += [equal_cost_table(view, findings.primary), crossings_table(view)]
+    metric = own_score(view)
+    if metric is not None:
+        tables.append(pareto_table(view, metric))
+    figures = (figure,) if figure.has_series else ()
+    return Section("Quality against cost", (), tuple(tables), figures) if tables else None
 
 
 def cost_figure(view: ComparisonView) -> Figure:
     """One panel a kind of cost; the mean over seeds at each probe, bands from lowest to highest."""
     panels = []
     for axis in AXES:
-        series = [_series(arm, found) for arm, found in _all(view, axis).items()]
+        series = [_series(arm, of_seeds) for arm, of_seeds in _curves(view, axis).items()]
         if series:
             label = "preference accuracy"
-            panels.append(Panel(f"by {axis.name}", axis.label, label, tuple(series), x_kind=axis.kind))
+            panels.append(Panel(f"by {axis.name}", axis.label, label, tuple(series), x_kind=axis.total.kind))
     caption = f"{CAUTION} Stages of an arm follow one another; joules only where a counter measured them."
     return Figure("quality_against_cost", "Held-out quality against cost", tuple(panels), caption)
 
 
-def equal_cost_table(view: ComparisonView) -> Table:
+def equal_cost_table(view: ComparisonView, pair: Primary | None) -> Table:
     """A row for each arm's whole cost on each axis: what every arm has reached by then."""
     rows = []
     for axis in AXES:
-        found = _all(view, axis)
-        for payer, own in found.items():
+        of_arms = _curves(view, axis)
+        for payer, own in of_arms.items():
             budget = sum(curve.total for curve in own) / len(own)
-            reached = {arm: [c.within(budget) for c in cs] for arm, cs in found.items()}
-            cells = [_reached(reached.get(arm), _sources(view, arm)) for arm in view.arms]
+            reached = {arm: [curve.within(budget) for curve in cs] for arm, cs in of_arms.items()}
             rows.append(
                 (
                     Cell(f"{axis.name} of {payer}"),
-                    Cell(budget, axis.kind, sources=_sources(view, payer)),
-                    *cells,
-                    Cell(_said(reached)),
+                    Cell(budget, axis.total.kind, sources=stages_behind(view, [payer])),
+                    *(_reached(reached.get(arm), stages_behind(view, [arm])) for arm in view.arms),
+                    *([Cell(_verdict(reached, pair))] if pair else []),
                 )
             )
-    columns = ("budget", "cost", *view.arms, "orpo against sft_dpo")
+    columns = ("budget", "cost", *view.arms, *([f"{pair.a} against {pair.b}"] if pair else []))
     note = f"{CAUTION} An arm that costs less than the budget counts as it ended. Means over seeds."
     return Table("equal_cost", "What arms reach at equal cost", columns, tuple(rows), (note,))
 
@@ -58,15 +79,14 @@ def crossings_table(view: ComparisonView) -> Table:
     """Where the mean curves of two arms cross, on every axis."""
     rows = []
     for axis in AXES:
-        found = _all(view, axis)
-        for a, b in combinations(found, 2):
-            crossed = [(cost, a if leads else b) for cost, leads in crossings(found[a], found[b])]
-            sources = (*_sources(view, a), *_sources(view, b))
+        of_arms = _curves(view, axis)
+        for a, b in combinations(of_arms, 2):
+            crossed = [(cost, a if leads else b) for cost, leads in crossings(of_arms[a], of_arms[b])]
             if not crossed:
-                none = Cell(None, axis.kind, reason="the curves do not cross")
+                none = Cell(None, axis.total.kind, reason="the curves do not cross")
                 rows.append((Cell(axis.name), Cell(a), Cell(b), none, Cell("nobody")))
             for cost, leader in crossed:
-                where = Cell(cost, axis.kind, sources=sources)
+                where = Cell(cost, axis.total.kind, sources=stages_behind(view, [a, b]))
                 rows.append((Cell(axis.name), Cell(a), Cell(b), where, Cell(leader)))
     note = (
         "Mean curves over seeds, linear between probes, an arm that has ended staying as it ended; a "
@@ -78,49 +98,49 @@ def crossings_table(view: ComparisonView) -> Table:
 
 def pareto_table(view: ComparisonView, metric: str) -> Table:
     """Which arms no other one beats in both cost and score, by their means."""
-    axes = {"training time": "wall_seconds", "peak memory": "peak_memory_bytes", "FLOPs": "flops"}
-    axes["energy"] = "energy_joules"
     sign = -1.0 if view.higher_is_better(metric) is False else 1.0
     scores = {arm: arm_score(view, arm, metric).value for arm in view.arms}
-    columns: dict[str, dict[str, list[str]] | None] = {}
-    for title, quantity in axes.items():
+    dominating: dict[str, dict[str, list[str]]] = {}
+    for quantity in COSTS:
         points = {
             arm: (cost, sign * score)
             for arm, score in scores.items()
             if score is not None and (cost := arm_cost(view, arm, quantity).value) is not None
         }
-        columns[title] = pareto(points) if points else None
-    kind: CellKind = "percent" if is_share(metric) else "number"
+        dominating[quantity.title] = pareto(points)
+    kind, _ = score_format(metric)
     rows = [
         (
             Cell(arm),
             Cell(scores[arm], kind, reason="not scored", sources=view.score_sources(arm, metric)),
-            *(_front(found, arm) for found in columns.values()),
+            *(_front(others, arm) for others in dominating.values()),
         )
         for arm in view.arms
     ]
     note = f"By means alone, whether separable or not. Score: {metric}."
-    return Table("pareto", "Pareto front", ("arm", "score", *columns), tuple(rows), (note,))
+    return Table("pareto", "Pareto front", ("arm", "score", *dominating), tuple(rows), (note,))
 
 
-def _front(found: dict[str, list[str]] | None, arm: str) -> Cell:
-    if found is None or arm not in found:
+def _front(dominating: dict[str, list[str]], arm: str) -> Cell:
+    if not dominating:
         return Cell(None, reason="no arm has both figures")
-    return Cell(f"dominated by {', '.join(found[arm])}" if found[arm] else "on the front")
+    if arm not in dominating:
+        return Cell(None, reason="the arm lacks one of the figures")
+    return Cell(f"dominated by {', '.join(dominating[arm])}" if dominating[arm] else "on the front")
 
 
-def _all(view: ComparisonView, axis: Axis) -> dict[str, list[Curve]]:
-    found = {arm: curves(view, arm, axis) for arm in view.arms}
-    return {arm: cs for arm, cs in found.items() if cs}
+def _curves(view: ComparisonView, axis: Axis) -> dict[str, list[Curve]]:
+    of_arms = {arm: curves(view, arm, axis) for arm in view.arms}
+    return {arm: of_seeds for arm, of_seeds in of_arms.items() if of_seeds}
 
 
-def _series(arm: str, found: Sequence[Curve]) -> Series:
+def _series(arm: str, of_seeds: Sequence[Curve]) -> Series:
     """Mean cost and quality of the i-th probe over the seeds that have it."""
-    count = min(len(curve.cost) for curve in found)
-    quality = [[curve.quality[i] for curve in found] for i in range(count)]
+    count = min(len(curve.cost) for curve in of_seeds)
+    quality = [[curve.quality[i] for curve in of_seeds] for i in range(count)]
     return Series(
         arm,
-        tuple(sum(curve.cost[i] for curve in found) / len(found) for i in range(count)),
+        tuple(sum(curve.cost[i] for curve in of_seeds) / len(of_seeds) for i in range(count)),
         tuple(sum(q) / len(q) for q in quality),
         tuple(min(q) for q in quality),
         tuple(max(q) for q in quality),
@@ -128,20 +148,16 @@ def _series(arm: str, found: Sequence[Curve]) -> Series:
 
 
 def _reached(values: Sequence[float | None] | None, sources: tuple[str, ...]) -> Cell:
-    known = [v for v in values or [] if v is not None]
+    known = [value for value in values or [] if value is not None]
     if not known or values is None or len(known) < len(values):
         return Cell(None, "percent", reason="the arm has no probe at or before this cost")
     return Cell(sum(known) / len(known), "percent", sources=sources)
 
 
-def _said(reached: dict[str, list[float | None]]) -> str:
-    """The verdict on the paired difference over seeds."""
-    left, right = (reached.get(arm) for arm in ASKED)
+def _verdict(reached: Reached, pair: Primary) -> str:
+    """What the paired differences over seeds allow to say of the first arm."""
+    left, right = reached.get(pair.a), reached.get(pair.b)
     if not left or not right or None in left or None in right or len(left) != len(right):
         return "not compared"
     differences = [a - b for a, b in zip(left, right, strict=True) if a is not None and b is not None]
-    return verdict(mean_interval(differences, ITEMS_TARGET))
-
-
-def _sources(view: ComparisonView, arm: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(d for cell in view.cells_of(arm) for d in cell.stages))
+    return verdict(mean_interval(differences, ITEMS_TARGET)).text

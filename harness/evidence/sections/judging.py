@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from harness.evidence.cells import estimate_cell
 from harness.evidence.statistics.estimate import ITEMS_TARGET, Estimate, mean_interval
 from harness.evidence.statistics.length_control import length_controlled
 from harness.evidence.view import ComparisonView
+from harness.quantities import WIN_RATE, is_win_rate
+from harness.records import Score
 from harness.tables import Cell, Table
 
 LENGTH = "length_difference"
@@ -12,36 +15,12 @@ LENGTH = "length_difference"
 
 def judges_table(view: ComparisonView) -> Table | None:
     """One row a judged score of a cell."""
-    rows = []
-    told = set()
+    rows: dict[tuple[str, str, str | None], tuple[Cell, ...]] = {}
     # Where a judge could read nothing the win rate is written last; the row still bears its name.
     written = sorted(view.written.items(), key=lambda entry: LENGTH in entry[0][1])
     for (cell, metric), (digest, score) in written:
-        known = score.settings
-        if "judge" not in known or (digest, cell, score.items_file) in told:
-            continue
-        told.add((digest, cell, score.items_file))
-        sources = (digest,)
-        spent = known.get("money")
-        rows.append(
-            (
-                Cell(cell),
-                Cell(metric, sources=sources),
-                Cell(str(known["judge"])),
-                Cell(str(known.get("rival") or "none")),
-                Cell(str(known.get("orders") or "one answer at a time")),
-                Cell(known.get("judgments", score.n), "count", sources=sources),
-                *(
-                    Cell(known.get(name), "percent", reason="one order, or not recorded", sources=sources)
-                    for name in ("flip_rate", "first_slot_rate")
-                ),
-                Cell(
-                    known.get("krippendorff_alpha"), "number", digits=2, reason="one judge", sources=sources
-                ),
-                Cell(known.get("parse_failures"), "count", reason="not recorded", sources=sources),
-                Cell(spent, "number", digits=4, reason="the judge has no price", sources=sources),
-            )
-        )
+        if "judge" in score.settings:
+            rows.setdefault((digest, cell, score.items_file), _judge_row(cell, metric, digest, score))
     if not rows:
         return None
     columns = (
@@ -62,37 +41,31 @@ def judges_table(view: ComparisonView) -> Table | None:
         "judgments that took the answer in the first place; 50% is no leaning. Unreadable judgments are "
         "counted, and left out of rates. Alpha: Krippendorff's, how far the judges of a jury agree."
     )
-    return Table("judges", "Judges", columns, tuple(rows), (note,))
+    return Table("judges", "Judges", columns, tuple(rows.values()), (note,))
+
+
+def _judge_row(cell: str, metric: str, digest: str, score: Score) -> tuple[Cell, ...]:
+    known, sources = score.settings, (digest,)
+    one_order = "one order, or not recorded"
+    return (
+        Cell(cell),
+        Cell(metric, sources=sources),
+        Cell(str(known["judge"])),
+        Cell(str(known.get("rival") or "none")),
+        Cell(str(known.get("orders") or "one answer at a time")),
+        Cell(known.get("judgments", score.n), "count", sources=sources),
+        Cell(known.get("flip_rate"), "percent", reason=one_order, sources=sources),
+        Cell(known.get("first_slot_rate"), "percent", reason=one_order, sources=sources),
+        Cell(known.get("krippendorff_alpha"), "number", digits=2, reason="one judge", sources=sources),
+        Cell(known.get("parse_failures"), "count", reason="not recorded", sources=sources),
+        Cell(known.get("money"), "number", digits=4, reason="the judge has no price", sources=sources),
+    )
 
 
 def length_table(view: ComparisonView) -> Table | None:
     """Raw and length-controlled win rates of every arm; None where no judged score kept lengths."""
-    rows = []
-    for metric in view.metrics():
-        benchmark, _, name = metric.rpartition(".")
-        if not name.startswith("win_rate"):
-            continue
-        for arm in view.arms:
-            per_seed = _per_seed(view, arm, metric, f"{benchmark}.{LENGTH}{name.removeprefix('win_rate')}")
-            if not per_seed:
-                continue
-            raw = mean_interval(view.item_means(arm, metric), ITEMS_TARGET)
-            whole = per_seed[0] if len(per_seed) == 1 else _over_seeds(per_seed)
-            sources = view.score_sources(arm, metric)
-            cell = Cell(
-                whole.value, "percent", whole.low, whole.high, 2, reason=whole.reason, sources=sources
-            )
-            rows.append(
-                (
-                    Cell(metric),
-                    Cell(arm),
-                    Cell(raw.value, "percent", raw.low, raw.high, 2, reason=raw.reason, sources=sources),
-                    cell,
-                    _official(view, arm, metric),
-                    Cell(per_seed[0].n, "count"),
-                    Cell(view.rival_of(metric) or "none"),
-                )
-            )
+    made = (_length_row(view, arm, metric) for metric in view.metrics() for arm in view.arms)
+    rows = tuple(row for row in made if row is not None)
     if not rows:
         return None
     note = (
@@ -102,7 +75,28 @@ def length_table(view: ComparisonView) -> Table | None:
         "AlpacaEval's own: alpaca_eval's length_controlled_winrate, which is defined for its 805 prompts."
     )
     columns = ("metric", "arm", "raw", "length-controlled", "AlpacaEval's own", "prompts", "against")
-    return Table("length_control", "Length-controlled win rates", columns, tuple(rows), (note,))
+    return Table("length_control", "Length-controlled win rates", columns, rows, (note,))
+
+
+def _length_row(view: ComparisonView, arm: str, metric: str) -> tuple[Cell, ...] | None:
+    if not is_win_rate(metric):
+        return None
+    benchmark, _, name = metric.rpartition(".")
+    per_seed = _per_seed(view, arm, metric, f"{benchmark}.{LENGTH}{name.removeprefix(WIN_RATE)}")
+    if not per_seed:
+        return None
+    raw = mean_interval(view.item_means(arm, metric), ITEMS_TARGET)
+    whole = per_seed[0] if len(per_seed) == 1 else _over_seeds(per_seed)
+    sources = view.score_sources(arm, metric)
+    return (
+        Cell(metric),
+        Cell(arm),
+        estimate_cell(raw, sources, "percent", 2),
+        estimate_cell(whole, sources, "percent", 2),
+        _official(view, arm, metric),
+        Cell(per_seed[0].n, "count"),
+        Cell(view.rival_of(metric) or "none"),
+    )
 
 
 def _official(view: ComparisonView, arm: str, metric: str) -> Cell:
@@ -117,12 +111,12 @@ def _official(view: ComparisonView, arm: str, metric: str) -> Cell:
 
 
 def _per_seed(view: ComparisonView, arm: str, metric: str, lengths: str) -> list[Estimate]:
-    found = []
-    for cell in view.cells_of(arm):
-        table = view.items.get(f"{arm}@{cell.seed}", {})
-        if table.get(metric) and table.get(lengths):
-            found.append(length_controlled(table[metric], table[lengths], interval=len(view.seeds) == 1))
-    return found
+    tables = [view.items.get(f"{arm}@{cell.seed}", {}) for cell in view.cells_of(arm)]
+    return [
+        length_controlled(table[metric], table[lengths], interval=len(view.seeds) == 1)
+        for table in tables
+        if table.get(metric) and table.get(lengths)
+    ]
 
 
 def _over_seeds(per_seed: list[Estimate]) -> Estimate:

@@ -2,64 +2,117 @@
 
 from __future__ import annotations
 
-from harness.evidence.costs import memory_kind
+from harness.evidence.arms import method_of, method_title
+from harness.evidence.costs import MemoryKind, memory_kind
+from harness.evidence.findings import Findings
 from harness.evidence.sections.throughput import spoilt
 from harness.evidence.view import ComparisonView
+from harness.tables import Section
+
+
+def section(findings: Findings) -> Section:
+    """The warnings from outside first, then this run's limits."""
+    paragraphs = (*findings.warnings, *limits(findings.view))
+    return Section("What can and cannot be concluded", paragraphs)
 
 
 def limits(view: ComparisonView) -> tuple[str, ...]:
     """One sentence for each limit that this run has."""
-    found = []
+    told = [
+        _seeds(view),
+        _random_weights(view),
+        _memory(view),
+        _disturbances(view),
+        *_other_seeds(view),
+        _embedded(view),
+        _fallback(view),
+        _tuning(view),
+        _sft_data(view),
+    ]
+    return tuple(sentence for sentence in told if sentence)
+
+
+def _seeds(view: ComparisonView) -> str:
     if len(view.seeds) == 1:
-        found.append(
+        return (
             "One seed: differences between arms cannot be told from differences between "
             "seeds. Item-level intervals speak of this one seed; times have no interval."
         )
-    elif len(view.seeds) < 5:
-        found.append(
+    if len(view.seeds) < 5:
+        return (
             f"{len(view.seeds)} seeds: only large differences are detectable; the smallest "
             "ones stand beside each verdict."
         )
-    if view.random_weights:
-        found.append("Random weights: time, memory and FLOPs are real, quality is not measured.")
-    if memory_kind(view) == "host_rss":
-        found.append(
-            "CPU: memory is the host's resident peak with everything imported, and never VRAM; "
-            "claims about GPU memory need a GPU. CPU times say little about GPU times."
-        )
-    disturbed = spoilt(view)
-    if disturbed:
-        named = "; ".join(disturbed[:2]) + ("; ..." if len(disturbed) > 2 else "")
-        found.append(
-            f"Times and energy of {len(disturbed)} training stage(s) were disturbed ({named}); the table "
-            "of conditions has all of them."
-        )
-    for arm in view.record.plan.spec["arms"]:
-        if arm.get("seed_offset"):
-            found.append(
-                f"{arm['name']} trains at seeds {arm['seed_offset']} further on: where it is another arm "
-                "again, a difference is found by chance, as in 5% of such runs by design."
-            )
-    if view.source == "embedded":
-        found.append(
-            "The embedded world is made by code to show that the path works; nothing about "
-            "real models or real text follows from it."
-        )
-    if view.record.plan.spec.get("fell_back"):
-        found.append(
-            "Full settings did not fit this GPU: every arm trained by the comparison's "
-            "`if_too_large` settings, which are the ones recorded."
-        )
-    spread = {c.detail for c in view.record.parity if c.check == "tuning_trials"}
-    found.append(f"Hyper-parameters: tuning trials per arm: {', '.join(spread)}.")
-    own = view.prepared.sft_data
-    found.append(
-        "SFT trained on "
-        + (
-            "external data: " + ", ".join(f"{a} on {s}" for a, s in own.items())
-            if own
-            else "the chosen answers of the same pairs"
-        )
-        + "."
+    return ""
+
+
+def _random_weights(view: ComparisonView) -> str:
+    if not view.random_weights:
+        return ""
+    return "Random weights: time, memory and FLOPs are real, quality is not measured."
+
+
+def _memory(view: ComparisonView) -> str:
+    if memory_kind(view) == MemoryKind.CUDA:
+        return ""
+    return (
+        "CPU: memory is the host's resident peak with everything imported, and never VRAM; "
+        "claims about GPU memory need a GPU. CPU times say little about GPU times."
     )
-    return tuple(found)
+
+
+def _disturbances(view: ComparisonView) -> str:
+    disturbed = spoilt(view)
+    if not disturbed:
+        return ""
+    named = "; ".join(disturbed[:2]) + ("; ..." if len(disturbed) > 2 else "")
+    return (
+        f"Times and energy of {len(disturbed)} training stage(s) were disturbed ({named}); the table "
+        "of conditions has all of them."
+    )
+
+
+def _other_seeds(view: ComparisonView) -> list[str]:
+    return [
+        f"{arm['name']} trains at seeds {arm['seed_offset']} further on: where it is another arm "
+        "again, a difference is found by chance, as in 5% of such runs by design."
+        for arm in view.record.plan.spec["arms"]
+        if arm.get("seed_offset")
+    ]
+
+
+def _embedded(view: ComparisonView) -> str:
+    if view.source != "embedded":
+        return ""
+    return (
+        "The embedded world is made by code to show that the path works; nothing about "
+        "real models or real text follows from it."
+    )
+
+
+def _fallback(view: ComparisonView) -> str:
+    if not view.record.plan.spec.get("fell_back"):
+        return ""
+    return (
+        "Full settings did not fit this GPU: every arm trained by the comparison's "
+        "`if_too_large` settings, which are the ones recorded."
+    )
+
+
+def _tuning(view: ComparisonView) -> str:
+    spread = {check.detail for check in view.record.parity if check.check == "tuning_trials"}
+    return f"Hyper-parameters: tuning trials per arm: {', '.join(spread) or 'not stated'}."
+
+
+def _sft_data(view: ComparisonView) -> str:
+    """What the stages that learn from chosen answers alone were given."""
+    stages = [stage for cell in view.record.plan.cells for stage in view.stages_of(cell)]
+    known = {method_title(view, stage): method_of(view, stage) for stage in stages}
+    titles = [title for title, about in known.items() if about is not None and about.data == "chosen"]
+    own = view.prepared.sft_data
+    if own:
+        of_its_own = ", ".join(f"{arm} on {source}" for arm, source in own.items())
+        return f"{' and '.join(titles) or 'A first stage'} trained on external data: {of_its_own}."
+    if not titles:
+        return ""
+    return f"{' and '.join(titles)} trained on the chosen answers of the same pairs."

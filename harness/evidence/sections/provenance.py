@@ -1,69 +1,24 @@
-"""What the figures rest on: parity, the data, and the stages that wrote them."""
+"""Provenance: the stages that wrote the figures, and where they ran."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.evidence.view import ComparisonView
-from harness.tables import Cell, Table
+from harness.evidence.findings import Findings
+from harness.evidence.view import BASE, ComparisonView
+from harness.tables import Cell, Section, Table
 
 
-def parity_table(view: ComparisonView) -> Table:
-    """What was equal across arms and what was not."""
-    words = {True: "equal", False: "NOT equal", None: "unknown"}
-    rows = tuple(
-        (Cell(c.check), Cell(words[c.equal], bold=c.equal is False), Cell(c.detail))
-        for c in view.record.parity
-    )
-    return Table("parity", "Parity across arms", ("check", "result", "detail"), rows)
-
-
-def data_table(view: ComparisonView) -> Table:
-    """Numbers of the data set, both splits."""
-    statistics = view.prepared.statistics
-    rows = []
-    for split, part in (("train", statistics.train), ("test", statistics.test)):
-        lengths = (part.prompt_tokens, part.chosen_tokens, part.rejected_tokens)
-        rows.append(
-            (
-                Cell(split),
-                Cell(part.pairs_read, "count"),
-                Cell(part.pairs_kept, "count"),
-                Cell(part.truncated, "count"),
-                Cell(", ".join(f"{n} {reason}" for reason, n in part.dropped.items()) or "none"),
-                Cell(part.duplicate_pairs, "count"),
-                *(Cell(f"{q.median:.0f} / {q.max:.0f}" if q else None, reason="no pairs") for q in lengths),
-            )
-        )
-    columns = (
-        "split",
-        "pairs read",
-        "kept",
-        "truncated",
-        "dropped",
-        "duplicates",
-        "prompt tokens",
-        "chosen tokens",
-        "rejected tokens",
-    )
-    overlap = statistics.test_pairs_whose_prompt_is_in_train
-    return Table(
-        "data",
-        "Data",
-        columns,
-        tuple(rows),
-        (
-            f"Source: {view.source}. Test split: {statistics.test_origin}. "
-            f"Token lengths: median / maximum. Test pairs whose prompt is in train: {overlap}"
-            f" ({statistics.test_pairs_dropped_for_a_prompt_in_train or 0} were dropped).",
-        ),
-    )
+def section(findings: Findings) -> Section:
+    """Which stages stand behind an arm's figures, and every stage."""
+    view = findings.view
+    return Section("Provenance", (), (sources_table(view), provenance_table(view)))
 
 
 def sources_table(view: ComparisonView) -> Table:
     """Which stages stand behind the figures of each arm, in every table."""
     rows = []
-    for arm in ("base", *view.arms):
+    for arm in (BASE, *view.arms):
         trained = [d for c in view.cells_of(arm) for d in c.stages]
         scored = [d for m in view.metrics() if view.rival_of(m) is None for d in view.score_sources(arm, m)]
         judged = [d for m in view.metrics() if view.rival_of(m) for d in view.score_sources(arm, m)]

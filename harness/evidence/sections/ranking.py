@@ -1,50 +1,33 @@
-"""More than two arms on one scale: Bradley and Terry's model of the judged pairs."""
+"""More than two arms on one scale, from judged pairs."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-from harness.evidence.view import ComparisonView
+from harness.evidence.statistics.bradley_terry import Triple, ranked
+from harness.evidence.view import BASE, ComparisonView
+from harness.quantities import is_win_rate
 from harness.tables import Cell, Table
 
-RESAMPLES, SEED, FEWEST_PROMPTS = 200, 19_520_101, 20
-Triple = tuple[str, str, str]
-"""An arm, its rival, and who was preferred: `first`, `second` or `draw`."""
+FEWEST_PROMPTS = 20
 
 
 def ranking_table(view: ComparisonView) -> Table | None:
     """Chance of each arm to be preferred to the baseline; None for fewer than three judged arms."""
-    prompts, triples = _judgments(view)
-    arms = list(dict.fromkeys(name for triple in triples for name in triple[:2]))
+    prompts = _judgments(view)
+    arms = {name for prompt in prompts for triple in prompt for name in triple[:2]}
     if len(arms) < 3 or view.baseline not in arms or len(prompts) < FEWEST_PROMPTS:
         return None
-    counts = np.array([[prompt.get(triple, 0) for triple in triples] for prompt in prompts], dtype=float)
-    whole = _chances(triples, counts.sum(axis=0), view.baseline)
-    if whole is None:
+    chances = ranked(prompts, view.baseline)
+    if chances is None:
         return None
-    rng = np.random.default_rng(SEED)
-    times = rng.multinomial(len(prompts), np.full(len(prompts), 1 / len(prompts)), RESAMPLES)
-    drawn = [_chances(triples, row @ counts, view.baseline) for row in times]
-    known = [one for one in drawn if one is not None]
+    judged = sum(count for prompt in prompts for count in prompt.values())
     rows = []
-    for arm in sorted(arms, key=lambda name: -whole[name]):
-        spread = [one[arm] for one in known]
-        low, high = np.quantile(spread, [0.025, 0.975]) if len(known) == RESAMPLES else (None, None)
-        sources = tuple(d for m in _metrics(view) for d in view.score_sources(arm, m))
+    for arm, chance in chances.items():
+        sources = dict.fromkeys(d for metric in _win_rates(view) for d in view.score_sources(arm, metric))
         rows.append(
             (
                 Cell(arm),
-                Cell(
-                    whole[arm],
-                    "percent",
-                    None if low is None or arm == view.baseline else float(low),
-                    None if high is None or arm == view.baseline else float(high),
-                    1,
-                    sources=tuple(dict.fromkeys(sources)),
-                ),
-                Cell(int(counts.sum()), "count"),
+                Cell(chance.value, "percent", chance.low, chance.high, 1, sources=tuple(sources)),
+                Cell(judged, "count"),
             )
         )
     note = (
@@ -56,17 +39,16 @@ def ranking_table(view: ComparisonView) -> Table | None:
     return Table("ranking", "Ranking by judged pairs", columns, tuple(rows), (note,))
 
 
-def _metrics(view: ComparisonView) -> list[str]:
-    """The win rates of one judge against arms: those of the benchmark that was scored first."""
-    found = [m for m in view.metrics() if m.rpartition(".")[2].startswith("win_rate")]
-    kept = [m for m in found if view.rival_of(m) in (*view.arms, "base")]
+def _win_rates(view: ComparisonView) -> list[str]:
+    """Those of one judge against arms: of the benchmark that was scored first."""
+    kept = [m for m in view.metrics() if is_win_rate(m) and view.rival_of(m) in (*view.arms, BASE)]
     return [m for m in kept if m.rpartition(".")[0] == kept[0].rpartition(".")[0]]
 
 
-def _judgments(view: ComparisonView) -> tuple[list[dict[Triple, int]], list[Triple]]:
-    """Counts of triples by prompt, and the triples that occur."""
+def _judgments(view: ComparisonView) -> list[dict[Triple, int]]:
+    """Counts of triples, a prompt each."""
     by_prompt: dict[str, dict[Triple, int]] = {}
-    for metric in _metrics(view):
+    for metric in _win_rates(view):
         rival = str(view.rival_of(metric))
         for cell, tables in view.items.items():
             arm = cell.partition("@")[0]
@@ -74,24 +56,4 @@ def _judgments(view: ComparisonView) -> tuple[list[dict[Triple, int]], list[Trip
                 word = "draw" if value == 0.5 else "first" if value > 0.5 else "second"
                 counts = by_prompt.setdefault(item, {})
                 counts[arm, rival, word] = counts.get((arm, rival, word), 0) + 1
-    prompts = [by_prompt[item] for item in sorted(by_prompt)]
-    return prompts, sorted({triple for prompt in prompts for triple in prompt})
-
-
-def _chances(triples: list[Triple], weights: np.ndarray[Any, Any], baseline: str) -> dict[str, float] | None:
-    """Each arm's chance against the baseline; None where the model has no finite solution."""
-    import evalica
-
-    winners = {"first": evalica.Winner.X, "second": evalica.Winner.Y, "draw": evalica.Winner.Draw}
-    found = evalica.bradley_terry(
-        [a for a, _, _ in triples],
-        [b for _, b, _ in triples],
-        [winners[word] for _, _, word in triples],
-        weights=[float(w) for w in weights],
-        limit=10_000,
-    )
-    scores = {str(name): float(value) for name, value in found.scores.items()}
-    own = scores[baseline]
-    if found.iterations >= found.limit or not all(np.isfinite(v) and v > 0 for v in scores.values()):
-        return None
-    return {name: value / (value + own) for name, value in scores.items()}
+    return [by_prompt[item] for item in sorted(by_prompt)]

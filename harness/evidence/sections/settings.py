@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.evidence.arms import training_stages
+from harness.evidence.findings import Findings
 from harness.evidence.view import ComparisonView
-from harness.tables import Cell, Table
+from harness.tables import Cell, Section, Table
+
+
+def section(findings: Findings) -> Section | None:
+    """None where no stage has settings."""
+    table = settings_table(findings.view)
+    return None if table is None else Section("Settings", (), (table,))
 
 
 def settings_table(view: ComparisonView) -> Table | None:
     """A row a setting, a column a stage of an arm; settings that nobody uses are left out."""
     columns: dict[str, dict[str, Any]] = {}
     for arm in view.arms:
-        for digest in view.cells_of(arm)[0].stages:
-            stage = view.record.plan.stages[digest]
+        for trained in training_stages(view, arm):
+            stage = view.record.plan.stages[trained.digest]
             name = stage.name.partition("@")[0]
             columns[name] = {"method": stage.config.get("method"), **_flat(stage.config.get("config") or {})}
-    names = dict.fromkeys(key for found in columns.values() for key in found)
+    names = dict.fromkeys(key for settings in columns.values() for key in settings)
     rows = []
     for key in names:
-        values = [found.get(key) for found in columns.values()]
+        values = [settings.get(key) for settings in columns.values()]
         if any(value is not None for value in values):
             rows.append((Cell(key), *(_cell(value) for value in values)))
     if not rows:
@@ -34,13 +42,11 @@ def settings_table(view: ComparisonView) -> Table | None:
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    """Nested settings by dotted names."""
+    flat: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def _cell(value: Any) -> Cell:

@@ -2,25 +2,77 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
+
 from harness.evidence.statistics.estimate import Estimate
+from harness.evidence.statistics.intervals import LEVEL
 
 
-def verdict(estimate: Estimate, *, neutral: float = 0.0, words: tuple[str, str] = ("better", "worse")) -> str:
-    """What the estimate of a against b allows to say.
+class Outcome(StrEnum):
+    """What a comparison of two arms allows to say of the first one."""
 
-    `neutral` is the value of no difference, `words` what a lies above it and below it.
+    BETTER = "better"
+    WORSE = "worse"
+    HIGHER = "higher"
+    LOWER = "lower"
+    LESS = "less"
+    MORE = "more"
+    EQUAL = "equal"
+    IDENTICAL = "identical"
+    NOT_WORSE = "not worse"
+    NOT_SEPARABLE = "not separable"
+    NOT_MEASURED = "not measured"
+    NOT_JUDGED = "not judged"
+
+
+OPPOSITE = {
+    Outcome.BETTER: Outcome.WORSE,
+    Outcome.WORSE: Outcome.BETTER,
+    Outcome.HIGHER: Outcome.LOWER,
+    Outcome.LOWER: Outcome.HIGHER,
+    Outcome.LESS: Outcome.MORE,
+    Outcome.MORE: Outcome.LESS,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An outcome, and the words that it is told in."""
+
+    outcome: Outcome
+    text: str
+
+    @classmethod
+    def plain(cls, outcome: Outcome) -> Verdict:
+        """The outcome told by its name alone."""
+        return cls(outcome, outcome.value)
+
+
+def verdict(
+    estimate: Estimate,
+    *,
+    neutral: float = 0.0,
+    above: Outcome = Outcome.BETTER,
+    below: Outcome = Outcome.WORSE,
+) -> Verdict:
+    """What the estimate of a against b allows to say of a.
+
+    `neutral` is the value of no difference; `above` and `below` are what a is on either side of it.
     """
     if estimate.value is None:
-        return f"not measured: {estimate.reason}"
+        return Verdict(Outcome.NOT_MEASURED, f"not measured: {estimate.reason}")
     if estimate.identical:
-        return "identical"
+        return Verdict.plain(Outcome.IDENTICAL)
     separable = is_separable(estimate, neutral=neutral)
+    if separable:
+        return Verdict.plain(above if estimate.value > neutral else below)
+    text = f"not separable at n = {estimate.n}"
     if separable is None:
-        return f"not separable at n = {estimate.n}: {estimate.reason}"
-    if not separable:
-        smallest = "" if estimate.detectable is None else f", smallest detectable {estimate.detectable:.3g}"
-        return f"not separable at n = {estimate.n}{smallest}"
-    return words[0] if estimate.value > neutral else words[1]
+        text += f": {estimate.reason}"
+    elif estimate.detectable is not None:
+        text += f", smallest detectable {estimate.detectable:.3g}"
+    return Verdict(Outcome.NOT_SEPARABLE, text)
 
 
 def is_separable(estimate: Estimate, *, neutral: float = 0.0) -> bool | None:
@@ -28,5 +80,5 @@ def is_separable(estimate: Estimate, *, neutral: float = 0.0) -> bool | None:
     if estimate.low is not None and estimate.high is not None:
         return not estimate.low <= neutral <= estimate.high
     if estimate.p is not None:
-        return estimate.p < 0.05
+        return estimate.p < LEVEL
     return None

@@ -10,18 +10,21 @@ import pytest
 from synthetic import FLOPS, SECONDS, make_view
 
 from harness.errors import UserError
-from harness.evidence.curves import AXES, Curve, crossings, curves, pareto
+from harness.evidence.curves import AXES, curves
+from harness.evidence.primary import primary
+from harness.evidence.sections.attribution import attribution_table
 from harness.evidence.sections.claims import claims_table, judged
 from harness.evidence.sections.frontier import crossings_table, equal_cost_table, pareto_table
 from harness.evidence.sections.limits import limits
 from harness.evidence.sections.predictions import predictions_table
-from harness.evidence.sections.ratios import equal_lengths, ratios_table
-from harness.evidence.sections.reference import attribution_table, reference_table
+from harness.evidence.sections.ratios import Part, equal_lengths, ratios_table
+from harness.evidence.sections.reference import reference_table
 from harness.evidence.sections.sharing import prices_table, sharing_table
 from harness.evidence.sections.throughput import conditions_table, step_seconds, throughput_table
+from harness.evidence.statistics.curve import Curve, crossings, pareto
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim, load_claims
-from harness.records import Measurement
+from harness.records import Measurement, TrainFacts
 from harness.tables import Table
 
 
@@ -39,29 +42,42 @@ def with_entry(view: ComparisonView, digest: str, entry: Measurement) -> Compari
     return replace(view, record=view.record.model_copy(update={"results": results}))
 
 
+def tuned(view: ComparisonView, tuning: str) -> ComparisonView:
+    """The view with every training stage tuned in this way."""
+    results = {
+        digest: stage.model_copy(update={"facts": stage.facts.model_copy(update={"tuning": tuning})})
+        if isinstance(stage.facts, TrainFacts)
+        else stage
+        for digest, stage in view.record.results.items()
+    }
+    return replace(view, record=view.record.model_copy(update={"results": results}))
+
+
 @pytest.mark.parametrize(
-    ("methods", "tuning", "ratio"),
+    ("first", "tuning", "ratio"),
     [
-        (["sft", "dpo"], "full", Fraction(12, 22)),
-        (["sft", "dpo"], "lora", Fraction(8, 16)),
-        (["dpo"], "full", Fraction(12, 16)),
-        (["dpo"], "lora", Fraction(8, 12)),
+        (0, "full", Fraction(12, 22)),
+        (0, "lora", Fraction(8, 16)),
+        (1, "full", Fraction(12, 16)),
+        (1, "lora", Fraction(8, 12)),
     ],
 )
-def test_ratios_at_equal_lengths(methods: list[str], tuning: str, ratio: Fraction) -> None:
-    assert equal_lengths(methods, tuning) == ratio
+def test_ratios_at_equal_lengths(first: int, tuning: str, ratio: Fraction) -> None:
+    view = tuned(make_view(), tuning)
+    assert equal_lengths(view, Part("orpo"), Part("sft_dpo", first)) == ratio
 
 
-def test_ratios_stand_for_every_dpo_arm() -> None:
-    table = ratios_table(make_view(full=True))
+def test_ratios_stand_for_every_arm_that_learns_from_pairs() -> None:
+    view = make_view(full=True)
+    table = ratios_table(view, primary(view))
     assert column(table, "ratio") == [
         "orpo / (sft + dpo of sft_dpo)",
         "orpo / (dpo of sft_dpo)",
         "orpo / (sft + dpo of sft_dpo_precomputed)",
         "orpo / (dpo of sft_dpo_precomputed)",
     ]
-    assert column(table, "all FLOPs, counted")[:2] == pytest.approx([2 / 3.67, 2 / 2.67])
-    assert column(table, "body FLOPs, formula")[:2] == pytest.approx([12 / 22, 12 / 16])
+    assert column(table, "FLOPs")[:2] == pytest.approx([2 / 3.67, 2 / 2.67])
+    assert column(table, "body FLOPs by formula")[:2] == pytest.approx([12 / 22, 12 / 16])
     assert column(table, "body FLOPs at equal lengths and epochs")[:2] == pytest.approx([6 / 11, 0.75])
 
 
@@ -74,7 +90,8 @@ def test_the_reference_table_counts_sequences() -> None:
 
 
 def test_the_difference_is_split_into_parts_that_add_up() -> None:
-    table = attribution_table(make_view(full=True))
+    view = make_view(full=True)
+    table = attribution_table(view, primary(view))
     for row in table.rows if table else ():
         _, both, orpo, whole, stage, reference, rest = (cell.value for cell in row)
         if whole is not None:
@@ -82,11 +99,12 @@ def test_the_difference_is_split_into_parts_that_add_up() -> None:
             assert stage + reference + rest == pytest.approx(whole)
     assert column(table, "of it: reference")[0] == pytest.approx(1.05 * (30 - (29 - 4)))
     assert column(table, "of it: implementation")[2] == pytest.approx(2.67e12 - 0.67e12 - 2e12, abs=1)
-    assert attribution_table(make_view()) is None
+    assert attribution_table(make_view(), primary(make_view())) is None
 
 
 def test_sharing_one_sft() -> None:
-    table = sharing_table(make_view(full=True))
+    view = make_view(full=True)
+    table = sharing_table(view, primary(view))
     assert column(table, "SFT split over")[0] == "sft_dpo, sft_dpo_precomputed"
     alone, split, free = (column(table, name)[0] for name in ("alone", "SFT split", "SFT at no cost"))
     sft = 1.05 * SECONDS["sft"]
@@ -142,7 +160,7 @@ def test_crossings_of_mean_curves() -> None:
 
 
 def test_at_equal_cost_a_cheaper_arm_counts_as_it_ended() -> None:
-    table = equal_cost_table(make_view())
+    table = equal_cost_table(make_view(), primary(make_view()))
     rows = {row[0].value: row for row in table.rows}
     budget = rows["FLOPs of sft_dpo"]
     assert [cell.value for cell in budget[1:5]] == pytest.approx([3.67e12, 0.6, 0.75, 0.8])
@@ -166,7 +184,7 @@ def test_the_pareto_front() -> None:
 
 def test_claims_are_judged() -> None:
     view = make_view(full=True)
-    verdicts = {claim.id: judged(view, claim)[1] for claim in load_claims()}
+    verdicts = {claim.id: judged(view, claim).text for claim in load_claims()}
     assert verdicts["no_reference_model"] == "supported"
     assert verdicts["half_the_forward_passes"] == "supported"
     assert verdicts["one_model_in_memory"] == "supported"
@@ -175,15 +193,15 @@ def test_claims_are_judged() -> None:
     wrong = Claim(
         id="x", statement="s", source="s", quantity="flops", a="orpo", b="sft_dpo", expected=[0.1, 0.2]
     )
-    assert judged(view, wrong)[1] == "contradicted"
+    assert judged(view, wrong).text == "contradicted"
     gone = wrong.model_copy(update={"b": "nobody"})
-    assert judged(view, gone)[0].reason == "nobody is not in this comparison"
+    assert judged(view, gone).estimate.reason == "nobody is not in this comparison"
     assert claims_table(view, []) is None
 
 
 def test_one_time_alone_decides_no_claim() -> None:
     claim = next(c for c in load_claims() if c.id == "relative_cost")
-    assert judged(make_view(seeds=(0,)), claim)[1] == "not separable: one seed has no interval"
+    assert judged(make_view(seeds=(0,)), claim).text == "not separable: one seed has no interval"
 
 
 def test_a_broken_claim_file_is_one_message(tmp_path: Any) -> None:

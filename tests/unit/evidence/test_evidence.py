@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import make_view, trained
 
-from harness.evidence.contrasts import all_evidence
 from harness.evidence.costs import arm_cost, cell_cost
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.comparison_json import comparison_data
-from harness.evidence.statistics.estimate import log_ratio, mean_interval, paired_items, paired_seeds, wilson
-from harness.evidence.statistics.verdict import verdict
+from harness.evidence.findings import findings
+from harness.evidence.statistics.estimate import log_ratio, mean_interval, wilson
+from harness.evidence.statistics.paired import paired_items, paired_seeds
+from harness.evidence.statistics.verdict import Outcome, verdict
+from harness.quantities import ENERGY, FLOPS, PEAK_MEMORY, WALL_SECONDS
 
 
 def test_t_interval_by_hand() -> None:
@@ -41,9 +43,9 @@ def test_one_value_has_no_interval_and_none_has_no_estimate() -> None:
 
 def test_no_difference_at_all_is_identical_with_p_1() -> None:
     found = paired_items({"a": 1.0, "b": 0.0}, {"a": 1.0, "b": 0.0})
-    assert (found.p, found.identical, verdict(found)) == (1.0, True, "identical")
+    assert (found.p, found.identical, verdict(found).outcome) == (1.0, True, "identical")
     seeds = paired_seeds({0: {"a": 1.0}, 1: {"a": 0.0}}, {0: {"a": 1.0}, 1: {"a": 0.0}})
-    assert (seeds.p, verdict(seeds)) == (1.0, "identical")
+    assert (seeds.p, verdict(seeds).outcome) == (1.0, "identical")
 
 
 def test_few_disagreements_use_mcnemars_exact_test() -> None:
@@ -53,7 +55,7 @@ def test_few_disagreements_use_mcnemars_exact_test() -> None:
     assert found.p == pytest.approx(2 * 0.5**10)
     assert found.low is None
     assert "McNemar" in str(found.reason)
-    assert verdict(found) == "better"
+    assert verdict(found).outcome == Outcome.BETTER
 
 
 def test_items_are_joined_on_their_ids() -> None:
@@ -75,31 +77,31 @@ def test_wilson_by_hand() -> None:
 def test_intervals_do_not_depend_on_global_random_state() -> None:
     random.seed(1)
     np.random.seed(1)
-    first = comparison_data(make_view(), all_evidence(make_view()))
+    first = comparison_data(findings(make_view()))
     np.random.seed(2)
-    assert comparison_data(make_view(), all_evidence(make_view())) == first
+    assert comparison_data(findings(make_view())) == first
 
 
 @given(st.permutations(["sft", "dpo", "orpo"]))
 def test_an_arms_cost_does_not_depend_on_the_order_of_its_stages(order: list[str]) -> None:
     stages = [trained(m, m, 0, m) for m in order]
-    assert cell_cost(stages, "wall_seconds")[0] == pytest.approx(65.0)
-    assert cell_cost(stages, "peak_memory_bytes")[0] == 5 * 2**30
+    assert cell_cost(stages, WALL_SECONDS)[0] == pytest.approx(65.0)
+    assert cell_cost(stages, PEAK_MEMORY)[0] == 5 * 2**30
 
 
 def test_arm_costs_are_sums_over_stages_and_means_over_seeds() -> None:
     view = make_view()
-    both = arm_cost(view, "sft_dpo", "wall_seconds")
+    both = arm_cost(view, "sft_dpo", WALL_SECONDS)
     assert both.per_seed == (pytest.approx(40.0), pytest.approx(44.0))
     assert both.value == pytest.approx(42.0)
     assert set(both.sources) == {"sft0", "dpo0", "sft1", "dpo1"}
-    assert arm_cost(view, "sft_dpo", "flops").value == pytest.approx(3.67e12)
-    energy = arm_cost(view, "orpo", "energy_joules")
+    assert arm_cost(view, "sft_dpo", FLOPS).value == pytest.approx(3.67e12)
+    energy = arm_cost(view, "orpo", ENERGY)
     assert (energy.value, energy.reason) == (None, "orpo/orpo@1: no CUDA device")
 
 
 def test_comparison_json_keeps_its_contract() -> None:
-    data = comparison_data(make_view(), all_evidence(make_view()))
+    data = comparison_data(findings(make_view()))
     orpo = data["arms"]["orpo"]
     assert set(orpo["cost"]) == {
         "per_seed",
@@ -124,7 +126,7 @@ def test_comparison_json_keeps_its_contract() -> None:
 
 def test_random_weights_leave_quality_out_with_the_reason() -> None:
     view = make_view(random_weights=True)
-    data = comparison_data(view, all_evidence(view))
+    data = comparison_data(findings(view))
     assert data["arms"]["orpo"]["scores"] == {}
     assert data["arms"]["orpo"]["missing"]["scores"] == "training began from random weights"
     assert all(e["quantity"].startswith("cost.") for e in data["evidence"])

@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 from synthetic import make_view
 
-from harness.evidence.contrasts import all_evidence
+from harness.evidence.contrasts import all_contrasts
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.comparison_json import comparison_data
+from harness.evidence.findings import findings
 from harness.evidence.scores import arm_score
 from harness.evidence.sections.quality import score_table
-from harness.evidence.statistics.estimate import log_ratio, mean_interval, paired_items, paired_seeds
+from harness.evidence.statistics.estimate import log_ratio, mean_interval
+from harness.evidence.statistics.paired import paired_items, paired_seeds
 from harness.evidence.statistics.verdict import verdict
 from harness.evidence.view import ComparisonView
 from harness.records import Score
@@ -31,16 +33,16 @@ def with_items(view: ComparisonView, metric: str, values: dict[str, list[float]]
 def test_a_score_that_is_not_finite_is_neither_better_nor_worse() -> None:
     broken = {f"i{n}": NAN for n in range(40)}
     found = paired_items(broken, dict.fromkeys(broken, 0.0))
-    assert verdict(found) == "not measured: 40 of 40 values are not finite"
+    assert verdict(found).text == "not measured: 40 of 40 values are not finite"
     assert mean_interval([1.0, math.inf], "t").value is None
 
 
 def test_a_diverged_arm_is_shown_as_not_measured_with_the_reason() -> None:
     values = {"orpo@0": [NAN, 1.0], "orpo@1": [1.0, 1.0], "sft@0": [0.5, 0.5], "sft@1": [0.5, 0.6]}
     view = with_items(make_view(), "preference.margin", values)
-    missing = comparison_data(view, all_evidence(view))["arms"]["orpo"]["missing"]
+    missing = comparison_data(findings(view))["arms"]["orpo"]["missing"]
     assert missing["preference.margin"] == "1 of 2 values are not finite"
-    row = next(r for r in score_table(view, all_evidence(view)).rows if r[1].value == "margin")
+    row = next(r for r in score_table(view, all_contrasts(view)).rows if r[1].value == "margin")
     assert row[5].reason == "preference.margin: 1 of 2 values are not finite"
 
 
@@ -48,7 +50,7 @@ def test_equal_means_of_unequal_items_are_not_identical() -> None:
     left, right = {"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}
     found = paired_seeds({0: left, 1: left}, {0: right, 1: right})
     assert (found.value, found.p, found.identical) == (0.0, 1.0, False)
-    assert verdict(found).startswith("not separable at n = 2")
+    assert verdict(found).text.startswith("not separable at n = 2")
 
 
 def test_a_counter_that_read_zero_has_no_ratio() -> None:
@@ -65,8 +67,8 @@ def test_few_wins_and_losses_use_the_exact_sign_test() -> None:
 
 
 def test_host_memory_is_shown_and_not_judged() -> None:
-    found = [e for e in all_evidence(make_view()) if e.quantity == "cost.peak_memory_bytes"]
-    assert {e.verdict for e in found} == {"not judged on CPU"}
+    found = [e for e in all_contrasts(make_view()) if e.quantity == "cost.peak_memory_bytes"]
+    assert {e.verdict.text for e in found} == {"not judged on CPU"}
     assert found[1].estimate.value == pytest.approx(5 / 4)
 
 
@@ -80,8 +82,8 @@ def test_a_benchmark_says_which_direction_is_good() -> None:
         for d, r in view.record.results.items()
     }
     view = replace(view, record=view.record.model_copy(update={"results": results}))
-    found = {(e.quantity, e.a, e.b): e for e in all_evidence(view)}
-    assert found["lm_eval/wikitext.perplexity", "orpo", "sft"].verdict == "better"
+    found = {(e.quantity, e.a, e.b): e for e in all_contrasts(view)}
+    assert found["lm_eval/wikitext.perplexity", "orpo", "sft"].verdict.outcome == "better"
 
 
 def test_the_interval_of_a_share_stays_within_it() -> None:

@@ -40,7 +40,7 @@ def test_rows_are_runs_and_columns_are_arms() -> None:
     assert table.columns == ("model", "data", "seeds", "sft", "sft_dpo", "orpo")
     assert [row[0].value for row in table.rows] == ["small", "large"]
     assert tables["runs_relative_flops"].rows[0][5].value == pytest.approx(2 / 3.67)
-    assert "preference.accuracy: 2" in tables["runs_differences"].notes[0]
+    assert "preference.accuracy, orpo against sft_dpo: 2 not separable" in tables["runs_differences"].notes[0]
 
 
 def test_what_parity_forbids_is_refused_and_named() -> None:

@@ -9,7 +9,8 @@ import pytest
 from synthetic import make_view
 
 from harness.errors import UserError
-from harness.evidence.answers import answers, questions_table, registered
+from harness.evidence.answers import answers
+from harness.evidence.sections.questions import not_first, questions_table
 from harness.evidence.view import ComparisonView
 from harness.pipeline.load import load_comparison
 from harness.pipeline.registration import changed_since, file_digest
@@ -67,16 +68,16 @@ def test_verdicts(name: str) -> None:
     orpo, sft_dpo, margin, said = CASES[name]
     view = asked(with_scores(orpo, sft_dpo), {"quantity": "preference.accuracy", "margin": margin})
     (one,) = answers(view)
-    assert one.verdict.startswith(said)
+    assert one.verdict.text.startswith(said)
     if name == "unclear":
-        assert "smallest detectable" in one.verdict
+        assert "smallest detectable" in one.verdict.text
 
 
 def test_a_question_from_the_other_side_is_turned() -> None:
     orpo, sft_dpo, margin, _ = CASES["better"]
     question = {"quantity": "preference.accuracy", "a": "sft_dpo", "b": "orpo", "margin": margin}
     (one,) = answers(asked(with_scores(orpo, sft_dpo), question))
-    assert one.verdict == "worse"
+    assert one.verdict.text == "worse"
     assert one.estimate.value == pytest.approx(-0.1025)
 
 
@@ -94,7 +95,7 @@ def test_families_adjust_and_absent_ones_say_why() -> None:
     )
     assert alone.p is not None
     assert several[0].p == pytest.approx(3 * alone.p)
-    assert [a.verdict for a in several[1:]] == [
+    assert [a.verdict.text for a in several[1:]] == [
         "not measured: rubric.grade was not scored for both",
         "not measured: kto is not in this comparison",
     ]
@@ -106,21 +107,21 @@ def test_families_adjust_and_absent_ones_say_why() -> None:
 def test_counted_costs_are_values_and_timed_ones_are_tested() -> None:
     view = asked(make_view(), {"quantity": "cost.flops"}, {"quantity": "cost.wall_seconds", "margin": 0.05})
     flops, seconds = answers(view)
-    assert (flops.verdict, flops.p) == ("better", None)
-    assert seconds.verdict.startswith(("better", "not worse", "not separable"))
+    assert (flops.verdict.text, flops.p) == ("better", None)
+    assert seconds.verdict.text.startswith(("better", "not worse", "not separable"))
     assert seconds.estimate.value is not None
 
 
 def test_results_that_were_there_first_spoil_a_registration() -> None:
     view = make_view()
-    assert registered(view) == ()
+    assert not_first(view) == ()
     scored = str(view.record.plan.cells[0].evaluate)
     uses = {**view.record.uses}
     uses[scored] = uses[scored].model_copy(update={"reused_from": "embedded-123"})
     spoilt = ComparisonView(view.record.model_copy(update={"uses": uses}), view.items, view.series)
     assert (
         "NOT registered first: 1 scoring stage(s) of these arms come from embedded-123"
-        in registered(spoilt)[0]
+        in not_first(spoilt)[0]
     )
 
 
@@ -167,4 +168,4 @@ def test_scores_without_a_direction_are_higher_or_lower() -> None:
     found = asked(view, {"quantity": "preference.accuracy", "margin": margin})
     found.__dict__["written"] = view.__dict__["written"]
     (one,) = answers(found)
-    assert (one.verdict, one.p_not_worse) == ("higher", None)
+    assert (one.verdict.text, one.p_not_worse) == ("higher", None)

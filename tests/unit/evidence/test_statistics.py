@@ -16,11 +16,10 @@ from harness.evidence.statistics.estimate import (
     Estimate,
     log_ratio,
     mean_interval,
-    paired_both,
-    paired_items,
 )
 from harness.evidence.statistics.intervals import t_intervals, two_level
 from harness.evidence.statistics.margins import against_margin, holm
+from harness.evidence.statistics.paired import paired_both, paired_items
 
 
 def test_bulk_intervals_are_those_of_one() -> None:

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from synthetic import make_view
 
-from harness.evidence.contrasts import all_evidence
+from harness.evidence.contrasts import all_contrasts
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.comparison_json import comparison_data
+from harness.evidence.findings import findings
 from harness.evidence.sections.provenance import sources_table
-from harness.evidence.sections.quality import main_table, score_table
+from harness.evidence.sections.quality import score_table
+from harness.evidence.sections.results import main_table
 from harness.evidence.view import ComparisonView
 from harness.records import JudgeFacts, Score, StageUse
 
@@ -50,27 +52,29 @@ def judged(shares: dict[tuple[str, str], float], *, rival: str = "sft", **kwargs
 
 
 def test_a_win_rate_against_an_arm_is_evidence_about_that_arm() -> None:
-    found = {(e.quantity, e.a, e.b): e for e in all_evidence(judged(SHARES))}
+    found = {(e.quantity, e.a, e.b): e for e in all_contrasts(judged(SHARES))}
     one = found[WIN_RATE, "orpo", "sft"]
     # Seeds 0.20 and 0.22 above one half: mean 0.21, half width 12.7062 * 0.0141421 / sqrt(2).
     assert one.estimate.value == pytest.approx(0.21)
     assert one.estimate.low == pytest.approx(0.21 - 0.127062, abs=1e-5)
-    assert one.verdict == "better"
+    assert one.verdict.outcome == "better"
     assert one.sources[0] == "judge"
     assert found[HEAD_TO_HEAD, "orpo", "sft_dpo"].estimate.value == pytest.approx(0.01)
 
 
 def test_the_rival_may_be_named_after_its_challenger() -> None:
     shares = {("sft@0", WIN_RATE): 0.3, ("sft@1", WIN_RATE): 0.31}
-    found = [e for e in all_evidence(judged(shares, rival="orpo")) if e.quantity == WIN_RATE]
-    assert [(e.a, e.b, e.verdict) for e in found] == [("sft", "orpo", "worse")]
+    found = [e for e in all_contrasts(judged(shares, rival="orpo")) if e.quantity == WIN_RATE]
+    assert [(e.a, e.b, e.verdict.outcome) for e in found] == [("sft", "orpo", "worse")]
 
 
 def test_only_the_rival_stands_at_half_by_definition() -> None:
     view = judged(SHARES)
     shown = {str(row[0].value): row[5].value for row in main_table(view).rows}
     assert shown == {"sft": 0.5, "sft_dpo": pytest.approx(0.615), "orpo": pytest.approx(0.71)}
-    assert comparison_data(view, [])["arms"]["sft"]["scores"]["alpaca_eval"]["win_rate"]["by_definition"]
+    assert comparison_data(findings(view))["arms"]["sft"]["scores"]["alpaca_eval"]["win_rate"][
+        "by_definition"
+    ]
 
 
 def test_a_reference_that_is_no_arm_leaves_the_baseline_measured() -> None:
@@ -83,7 +87,7 @@ def test_a_reference_that_is_no_arm_leaves_the_baseline_measured() -> None:
 def test_random_weights_show_no_win_rate_at_all() -> None:
     view = judged(SHARES, random_weights=True)
     assert {row[5].reason for row in main_table(view).rows} == {"training began from random weights"}
-    base = comparison_data(view, [])["base"]
+    base = comparison_data(findings(view))["base"]
     assert base == {"scores": {}, "missing": {"scores": "training began from random weights"}}
 
 
@@ -105,7 +109,7 @@ def test_the_first_sentence_is_about_the_head_to_head() -> None:
 def test_bold_goes_to_an_arm_that_beats_every_other() -> None:
     shares = {**SHARES, ("sft_dpo@0", WIN_RATE): 0.50, ("sft_dpo@1", WIN_RATE): 0.51}
     view = judged(shares)
-    rows = score_table(view, all_evidence(view)).rows
+    rows = score_table(view, all_contrasts(view)).rows
     assert [c.bold for c in next(r for r in rows if r[1].value == "win_rate")[3:]] == [False, False, True]
 
 

@@ -156,7 +156,7 @@ def test_json_holds_what_the_main_and_question_tables_show(report: Report, folde
     tables = {table.name: table for table in report.tables()}
     for row in tables["main"].rows:
         by_name = dict(zip(tables["main"].columns, row, strict=True))
-        cost = data["arms"][by_name["method"].value]["cost"]
+        cost = data["arms"][by_name["arm"].value]["cost"]
         assert by_name["training time"].value == cost["wall_seconds"]
         assert by_name["FLOPs"].value == cost["flops"]
         assert by_name["relative cost"].value == cost["relative"]

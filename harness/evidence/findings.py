@@ -1,0 +1,43 @@
+"""A comparison with all that is judged on it: what every section of its report reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.evidence.answers import Answer, answers
+from harness.evidence.arms import arm_titles
+from harness.evidence.contrasts import Contrast, all_contrasts
+from harness.evidence.primary import Primary, primary
+from harness.evidence.view import ComparisonView
+from harness.pipeline.claims import Claim
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Contrasts of all arms, answers to the registered questions, and the two arms they are about.
+
+    `titles` has a title by arm. `claims` are judged on the run; `warnings` are what only the outside
+    knows, such as a comparison file that changed after the run.
+    """
+
+    view: ComparisonView
+    contrasts: tuple[Contrast, ...]
+    answers: tuple[Answer, ...]
+    primary: Primary | None
+    titles: dict[str, str]
+    claims: tuple[Claim, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def findings(view: ComparisonView, claims: Sequence[Claim] = (), warnings: Sequence[str] = ()) -> Findings:
+    """Everything that can be said of a run, computed once."""
+    return Findings(
+        view,
+        tuple(all_contrasts(view)),
+        tuple(answers(view)),
+        primary(view),
+        arm_titles(view),
+        tuple(claims),
+        tuple(warnings),
+    )

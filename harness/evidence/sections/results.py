@@ -1,0 +1,95 @@
+"""Costs and results: a row an arm, with what it is, what it costs and what it reaches."""
+
+from __future__ import annotations
+
+from harness.evidence.arms import training_stages
+from harness.evidence.cells import cost_cell, estimate_cell, score_cell
+from harness.evidence.costs import arm_cost, cost_ratio, cost_title
+from harness.evidence.findings import Findings
+from harness.evidence.labels import SCORES, marked
+from harness.evidence.labels import notes as label_notes
+from harness.evidence.sections.categories import gradings
+from harness.evidence.view import ComparisonView
+from harness.quantities import COSTS, FLOPS, PEAK_MEMORY, WALL_SECONDS, WIN_RATE
+from harness.tables import Cell, Section, Table
+
+NO_GRADER = "no grader"
+
+
+def section(findings: Findings) -> Section:
+    """The main table alone."""
+    return Section("Costs and results", (), (main_table(findings.view),))
+
+
+def main_table(view: ComparisonView) -> Table:
+    """One row an arm: what it is, what it costs, what it reaches."""
+    win_rate = main_win_rate(view)
+    shown = (WALL_SECONDS, PEAK_MEMORY, FLOPS)
+    columns = (
+        "arm",
+        "stages",
+        *(marked(view, cost_title(view, quantity), quantity.name) for quantity in shown),
+        marked(view, "win rate", win_rate or SCORES),
+        "helpfulness",
+        marked(view, "relative cost", WALL_SECONDS.name),
+    )
+    rows = [
+        (
+            Cell(arm),
+            Cell(_stages(view, arm)),
+            *(cost_cell(view, arm, quantity) for quantity in shown),
+            _win_rate(view, arm, win_rate),
+            _helpfulness(view, arm),
+            _relative(view, arm),
+        )
+        for arm in view.arms
+    ]
+    notes = (
+        "Training time: from model load to the final checkpoint, summed over stages; mean of "
+        f"{len(view.seeds)} seed(s). Relative cost: training time over that of {view.cost_reference}, "
+        f"geometric mean over seeds and repeats with its 95% interval. Win rate: against "
+        f"{_rival(view, win_rate)}, 50% = equal.",
+        *label_notes(view, *(quantity.name for quantity in COSTS), win_rate or SCORES),
+    )
+    return Table("main", "What each arm costs and reaches", columns, tuple(rows), notes)
+
+
+def _stages(view: ComparisonView, arm: str) -> str:
+    """The arm's stages by the names that the comparison file gives them."""
+    names = (stage.name.partition("/")[2] for stage in training_stages(view, arm))
+    return " then ".join(name.partition("@")[0] for name in names)
+
+
+def main_win_rate(view: ComparisonView) -> str | None:
+    """The win rate of every arm against one rival: the first that is no head-to-head of two arms."""
+    names = (*(metric for _, metric in view.written), *view.metrics())
+    return next((metric for metric in names if metric.rpartition(".")[2] == WIN_RATE), None)
+
+
+def _win_rate(view: ComparisonView, arm: str, metric: str | None) -> Cell:
+    return Cell(None, reason="no win rate was scored") if metric is None else score_cell(view, arm, metric)
+
+
+def _rival(view: ComparisonView, metric: str | None) -> str:
+    rival = None if metric is None else view.rival_of(metric)
+    if rival is None:
+        return view.baseline
+    if rival in view.arms:
+        return rival
+    return "the data's chosen answers" if rival == "chosen" else f"the answers of {rival}"
+
+
+def _helpfulness(view: ComparisonView, arm: str) -> Cell:
+    """On five points, from MT-Bench's grades."""
+    graded = gradings(view)
+    if not graded:
+        return Cell(None, reason=NO_GRADER)
+    return score_cell(view, arm, f"{graded[0]}.helpfulness")
+
+
+def _relative(view: ComparisonView, arm: str) -> Cell:
+    if view.cost_reference not in view.arms:
+        return Cell(None, reason=f"{view.cost_reference} is not in this comparison")
+    own, whole = (arm_cost(view, one, WALL_SECONDS) for one in (arm, view.cost_reference))
+    sources = tuple(dict.fromkeys((*own.sources, *whole.sources)))
+    return estimate_cell(cost_ratio(view, arm, view.cost_reference, WALL_SECONDS), sources, "percent", 1)

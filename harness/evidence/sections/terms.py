@@ -1,0 +1,65 @@
+"""On what terms arms met: the audit's checks, and the pairs that all trained on."""
+
+from __future__ import annotations
+
+from harness.evidence.findings import Findings
+from harness.evidence.view import ComparisonView
+from harness.records import SplitStatistics
+from harness.tables import Cell, Section, Table
+
+
+def parity_section(findings: Findings) -> Section:
+    """The audit's checks."""
+    return Section("Parity", (), (parity_table(findings.view),))
+
+
+def data_section(findings: Findings) -> Section:
+    """The data set's numbers."""
+    return Section("Data", (), (data_table(findings.view),))
+
+
+def parity_table(view: ComparisonView) -> Table:
+    """What was equal across arms and what was not."""
+    words = {True: "equal", False: "NOT equal", None: "unknown"}
+    rows = tuple(
+        (Cell(c.check), Cell(words[c.equal], bold=c.equal is False), Cell(c.detail))
+        for c in view.record.parity
+    )
+    return Table("parity", "Parity across arms", ("check", "result", "detail"), rows)
+
+
+def data_table(view: ComparisonView) -> Table:
+    """Numbers of the data set, both splits."""
+    statistics = view.prepared.statistics
+    columns = (
+        "split",
+        "pairs read",
+        "kept",
+        "truncated",
+        "dropped",
+        "duplicates",
+        "prompt tokens",
+        "chosen tokens",
+        "rejected tokens",
+    )
+    rows = (_split("train", statistics.train), _split("test", statistics.test))
+    note = (
+        f"Source: {view.source}. Test split: {statistics.test_origin}. "
+        "Token lengths: median / maximum. Test pairs whose prompt is in train: "
+        f"{statistics.test_pairs_whose_prompt_is_in_train} "
+        f"({statistics.test_pairs_dropped_for_a_prompt_in_train or 0} were dropped)."
+    )
+    return Table("data", "Data", columns, rows, (note,))
+
+
+def _split(name: str, part: SplitStatistics) -> tuple[Cell, ...]:
+    lengths = (part.prompt_tokens, part.chosen_tokens, part.rejected_tokens)
+    return (
+        Cell(name),
+        Cell(part.pairs_read, "count"),
+        Cell(part.pairs_kept, "count"),
+        Cell(part.truncated, "count"),
+        Cell(", ".join(f"{n} {reason}" for reason, n in part.dropped.items()) or "none"),
+        Cell(part.duplicate_pairs, "count"),
+        *(Cell(f"{q.median:.0f} / {q.max:.0f}" if q else None, reason="no pairs") for q in lengths),
+    )
