@@ -71,6 +71,7 @@ FLOPS = Quantity("flops", "FLOPs", "FLOP", "flops", "FLOPs", "lower", "sum")
 ENERGY = Quantity("energy_joules", "energy", "J", "joules", "energy", "lower", "sum", timed=True)
 COSTS = (WALL_SECONDS, PEAK_MEMORY, FLOPS, ENERGY)
 """What an arm is charged, in the order of every table."""
+COST_NAMES = tuple(quantity.name for quantity in COSTS)
 
 REFERENCE_SECONDS = _seconds("reference_seconds", "reference")
 TRAIN_SECONDS = _seconds("train_seconds", "train")

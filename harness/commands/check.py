@@ -9,7 +9,7 @@ from rich.table import Table
 
 from harness.commands.view import open_run
 from harness.errors import UserError
-from harness.evidence.sections.claims import Standing, judged
+from harness.evidence.standings import Standing, standing_of
 from harness.pipeline.claims import SHIPPED, load_claims
 
 
@@ -26,7 +26,7 @@ def run(run_name: str, claims: Path | None, *, out: Path) -> int:
         table.add_column(heading)
     standings = []
     for claim in load_claims(claims or SHIPPED):
-        one = judged(view, claim)
+        one = standing_of(view, claim)
         estimate = one.estimate
         here = "not measured" if estimate.value is None else f"{estimate.value:.3g}"
         if estimate.low is not None and estimate.high is not None:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from harness.pipeline.spec import COSTS, SpecModel
+from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import read
+from harness.quantities import COST_NAMES
 
 SHIPPED = Path(__file__).resolve().parents[2] / "reports" / "claims"
 COUNTED = ("sequences_forwarded_per_pair", "reference_sequences_per_pair", "models_in_memory")
@@ -47,7 +48,7 @@ class Claim(SpecModel):
             low, high = self.expected
             if low is not None and high is not None and low > high:
                 raise ValueError(f"expected {self.expected} has its larger end first")
-            known = (*COSTS, *COUNTED, *SETTINGS, *RISES)
+            known = (*COST_NAMES, *COUNTED, *SETTINGS, *RISES)
             if "." not in self.quantity and self.quantity not in known:
                 raise ValueError(f"quantity {self.quantity} is unknown; write benchmark.metric or {known}")
         return self

@@ -10,9 +10,10 @@ from harness import registry
 from harness.errors import UserError, unknown_name
 from harness.pipeline._parity_checks import CHECKS
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
-from harness.pipeline.spec import COSTS, ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
+from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
+from harness.quantities import COST_NAMES
 
 SHIPPED = Path(__file__).resolve().parents[2] / "pipelines"
 
@@ -56,6 +57,8 @@ def load_comparison(
     ]
     spec = validate(ComparisonSpec, data, where=where)
     _check_names(spec, where)
+    if not overrides.arms:
+        _check_sides(spec, where)
     for arm in spec.arms:
         for stage in arm.stages:
             stage_config(spec, stage, where=where)
@@ -206,12 +209,21 @@ def _check_names(spec: ComparisonSpec, where: Any) -> None:
         )
 
 
+def _check_sides(spec: ComparisonSpec, where: Any) -> None:
+    """Raise UserError for a question about an arm that the file does not hold."""
+    known = [*(arm.name for arm in spec.arms), "base"]
+    for number, question in enumerate(spec.questions):
+        for side, arm in (("a", question.a), ("b", question.b)):
+            if arm not in known:
+                raise unknown_name("arm", arm, known, where=where(("questions", str(number), side)))
+
+
 def _check_quantity(quantity: str, where: str | None) -> None:
     """Raise UserError for a quantity that no run can have."""
     group, _, name = quantity.partition(".")
     if group == "cost":
-        if name not in COSTS:
-            raise unknown_name("cost", name, COSTS, where=where)
+        if name not in COST_NAMES:
+            raise unknown_name("cost", name, COST_NAMES, where=where)
         return
     benchmark = group.partition("/")[0].partition("@")[0]
     registry.check("benchmarks", benchmark, where=where)

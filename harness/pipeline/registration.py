@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.pipeline.roles import with_roles
 from harness.pipeline.spec import QuestionSpec
 from harness.pipeline.yaml_file import read
 from harness.records import ComparisonRecord
@@ -22,8 +23,8 @@ def changed_since(record: ComparisonRecord) -> str | None:
     if path is None or not path.is_file() or file_digest(path) == record.file_digest:
         return None
     try:
-        now = read(path).data.get("questions") or []
-        now = [QuestionSpec.model_validate(question).model_dump() for question in now]
+        asked = {**record.plan.spec, "questions": read(path).data.get("questions") or []}
+        now = [QuestionSpec.model_validate(one).model_dump() for one in with_roles(asked)["questions"]]
     except (UserError, ValueError, AttributeError):
         now = None
     same = now == (record.plan.spec.get("questions") or [])

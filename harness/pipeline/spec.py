@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
+from harness.pipeline.roles import with_roles
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -156,11 +157,11 @@ class BudgetSpec(SpecModel):
     """What every arm gets the same of. `epochs` and `trials` leave each stage its own epochs.
 
     On the other axes every arm gets what the arm `of` uses at its own epochs: an arm's stages are
-    all lengthened or shortened by one factor.
+    all lengthened or shortened by one factor. A file that leaves `of` out means its cost reference.
     """
 
     axis: Literal["epochs", "tokens", "flops", "seconds", "trials"] = "epochs"
-    of: str = "sft_dpo"
+    of: str
 
 
 class FactorsSpec(SpecModel):
@@ -185,13 +186,13 @@ class QuestionSpec(SpecModel):
     """One question that the run shall answer, written down before it.
 
     `quantity` is a score (`benchmark.metric`) or a cost (`cost.wall_seconds`, ...) of arm `a` against
-    `b`. `margin` is how much worse still counts as good: a difference of the score, or a share of the
-    cost (0.05: up to 5% more).
+    `b`; `roles.py` says what a file that leaves them out means. `margin` is how much worse still counts
+    as good: a difference of the score, or a share of the cost (0.05: up to 5% more).
     """
 
     quantity: str
-    a: str = "orpo"
-    b: str = "sft_dpo"
+    a: str
+    b: str
     margin: Positive | None = None
 
 
@@ -204,7 +205,8 @@ class ComparisonSpec(SpecModel):
     does not fit the GPU, for all arms alike; `fell_back` records that it did. `repeats` trains
     every cell so often, for the cost alone. `allow_unequal` names parity checks that may fail.
     `questions` are the run's primary quantities with their margins: what is not among them is
-    exploratory.
+    exploratory. The report is about the arms of the first. Win rates are against `baseline`, costs are
+    shares of `cost_reference`; `roles.py` says what a file that leaves them out means.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -214,13 +216,13 @@ class ComparisonSpec(SpecModel):
     model_revision: str | None = None
     data: DataSpec = Field(default_factory=DataSpec)
     arms: Annotated[list[ArmSpec], Field(min_length=1)]
-    baseline: str = "sft"
-    cost_reference: str = "sft_dpo"
+    baseline: str
+    cost_reference: str
     seeds: Annotated[list[int], Field(min_length=1)]
     training: dict[str, Any] = Field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
     repeats: PositiveInt = 1
-    budget: BudgetSpec = Field(default_factory=BudgetSpec)
+    budget: BudgetSpec
     allow_unequal: list[str] = Field(default_factory=list)
     factors: FactorsSpec = Field(default_factory=FactorsSpec)
     rehearsal_steps: Annotated[int, Field(ge=3)] = 8
@@ -232,3 +234,8 @@ class ComparisonSpec(SpecModel):
     questions: list[QuestionSpec] = Field(default_factory=list)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
     search_space: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _every_part_has_an_arm(cls, data: Any) -> Any:
+        return with_roles(data)

@@ -9,7 +9,8 @@ import pytest
 from synthetic import make_view
 
 from harness.errors import UserError
-from harness.evidence.sections.claims import claims_table, judged
+from harness.evidence.sections.claims import claims_table
+from harness.evidence.standings import standing_of
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim, load_claims
 
@@ -47,7 +48,9 @@ ABOVE = {"sft": [0.4, 0.5, 0.4], "sft_dpo": [0.60, 0.61, 0.60], "orpo": [0.70, 0
 )
 def test_scores_are_judged_by_their_interval(fields: dict[str, Any], said: str) -> None:
     view = with_items(diversity__per_input=ABOVE)
-    assert judged(view, claim(quantity="diversity.per_input", **{"a": "orpo", **fields})).standing == said
+    assert (
+        standing_of(view, claim(quantity="diversity.per_input", **{"a": "orpo", **fields})).standing == said
+    )
 
 
 def test_rises_during_training() -> None:
@@ -64,13 +67,13 @@ def test_rises_during_training() -> None:
     }
     view = ComparisonView(view.record, view.items, varied)
     rise = claim(quantity="logp_rejected_rise", a="sft", expected=[0, None])
-    assert judged(view, rise).text == "supported"
+    assert standing_of(view, rise).text == "supported"
     falls = claim(quantity="logp_rejected_rise", a="sft", expected=[None, 0])
-    assert judged(view, falls).text == "contradicted"
+    assert standing_of(view, falls).text == "contradicted"
     late = claim(quantity="log_odds_margin_late_rise", expected=[0, None])
-    assert judged(view, late).text == "supported"
+    assert standing_of(view, late).text == "supported"
     silent = ComparisonView(view.record, view.items, {})
-    assert judged(silent, rise).estimate.reason == "no held-out probes during training"
+    assert standing_of(silent, rise).estimate.reason == "no held-out probes during training"
 
 
 def test_settings_and_data_sets_are_counted() -> None:
@@ -90,17 +93,17 @@ def test_settings_and_data_sets_are_counted() -> None:
     plan = view.record.plan.model_copy(update={"spec": spec})
     view = ComparisonView(view.record.model_copy(update={"plan": plan}), view.items, view.series)
     fewer = claim(quantity="stage_settings", b="sft_dpo", expected=[0, 0.99])
-    one = judged(view, fewer)
+    one = standing_of(view, fewer)
     assert (one.estimate.value, one.text) == (pytest.approx(2 / 3), "supported")
-    assert judged(view, claim(quantity="data_sets", expected=[1, 1])).text == "supported"
+    assert standing_of(view, claim(quantity="data_sets", expected=[1, 1])).text == "supported"
 
 
 def test_what_one_run_cannot_measure_says_so() -> None:
     needs = claim(needs="several runs")
-    assert judged(make_view(), needs).text == "not measured: several runs"
+    assert standing_of(make_view(), needs).text == "not measured: several runs"
     unscored = claim(quantity="mt_bench.score", b="sft_dpo", expected=[0, None])
-    assert judged(make_view(), unscored).estimate.reason == "mt_bench.score was not scored"
-    random = judged(make_view(random_weights=True), unscored).estimate
+    assert standing_of(make_view(), unscored).estimate.reason == "mt_bench.score was not scored"
+    random = standing_of(make_view(random_weights=True), unscored).estimate
     assert random.reason == "training began from random weights"
 
 

@@ -13,7 +13,7 @@ from harness.errors import UserError
 from harness.evidence.curves import AXES, curves
 from harness.evidence.primary import primary
 from harness.evidence.sections.attribution import attribution_table
-from harness.evidence.sections.claims import claims_table, judged
+from harness.evidence.sections.claims import claims_table
 from harness.evidence.sections.frontier import crossings_table, equal_cost_table, pareto_table
 from harness.evidence.sections.limits import limits
 from harness.evidence.sections.predictions import predictions_table
@@ -21,6 +21,7 @@ from harness.evidence.sections.ratios import Part, equal_lengths, ratios_table
 from harness.evidence.sections.reference import reference_table
 from harness.evidence.sections.sharing import prices_table, sharing_table
 from harness.evidence.sections.throughput import conditions_table, step_seconds, throughput_table
+from harness.evidence.standings import standing_of
 from harness.evidence.statistics.curve import Curve, crossings, pareto
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim, load_claims
@@ -184,7 +185,7 @@ def test_the_pareto_front() -> None:
 
 def test_claims_are_judged() -> None:
     view = make_view(full=True)
-    verdicts = {claim.id: judged(view, claim).text for claim in load_claims()}
+    verdicts = {claim.id: standing_of(view, claim).text for claim in load_claims()}
     assert verdicts["no_reference_model"] == "supported"
     assert verdicts["half_the_forward_passes"] == "supported"
     assert verdicts["one_model_in_memory"] == "supported"
@@ -193,15 +194,15 @@ def test_claims_are_judged() -> None:
     wrong = Claim(
         id="x", statement="s", source="s", quantity="flops", a="orpo", b="sft_dpo", expected=[0.1, 0.2]
     )
-    assert judged(view, wrong).text == "contradicted"
+    assert standing_of(view, wrong).text == "contradicted"
     gone = wrong.model_copy(update={"b": "nobody"})
-    assert judged(view, gone).estimate.reason == "nobody is not in this comparison"
+    assert standing_of(view, gone).estimate.reason == "nobody is not in this comparison"
     assert claims_table(view, []) is None
 
 
 def test_one_time_alone_decides_no_claim() -> None:
     claim = next(c for c in load_claims() if c.id == "relative_cost")
-    assert judged(make_view(seeds=(0,)), claim).text == "not separable: one seed has no interval"
+    assert standing_of(make_view(seeds=(0,)), claim).text == "not separable: one seed has no interval"
 
 
 def test_a_broken_claim_file_is_one_message(tmp_path: Any) -> None:
