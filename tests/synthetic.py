@@ -242,9 +242,10 @@ def make_record(
     results = {"prep": _prepared(random_weights)}
     cells = []
     for seed in seeds:
-        for arm, kinds in arms.items():
-            last = kinds[-1]
-            results[f"{last}{seed}"] = trained(f"{last}{seed}", f"{arm}/{last}@{seed}", seed, last)
+        for arm, kind in ((arm, kind) for arm, kinds in arms.items() for kind in kinds):
+            digest = f"{kind}{seed}"
+            if digest not in results:
+                results[digest] = trained(digest, f"{arm}/{kind}@{seed}", seed, kind)
         for arm, kinds in arms.items():
             scored = f"ev-{arm}{seed}"
             results[scored] = _evaluated(scored, f"{arm}/evaluate@{seed}", full=full)

@@ -1,0 +1,96 @@
+"""Records of version 1 load and give the figures that the code of their time gave.
+
+`embedded_v1.json.gz` is the embedded comparison as version 1 recorded it (three arms, three seeds, the first
+40 items of each score), with the figures of the report that was made of it then.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.evidence.documents.comparison import build_report
+from harness.evidence.view import ComparisonView
+from harness.pipeline.claims import load_claims
+from harness.records import ComparisonRecord
+from harness.tables import Report
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+BY_DEFINITION = {
+    "sftAlpacaEvalWinRate": 0.5,
+    "sftAlpacaEvalLengthDifference": 0.0,
+    "sftDpoAlpacaEvalWinRateVsSftDpo": 0.5,
+    "sftDpoAlpacaEvalLengthDifferenceVsSftDpo": 0.0,
+}
+"""Macros that were absent then and are a rival's score against itself now, as in the tables of both."""
+
+
+@pytest.fixture(scope="module")
+def old() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(gzip.decompress((FIXTURES / "embedded_v1.json.gz").read_bytes()))
+    return data
+
+
+@pytest.fixture(scope="module")
+def report(old: dict[str, Any]) -> Report:
+    record = ComparisonRecord.model_validate(old["record"])
+    return build_report(ComparisonView(record, old["items"], old["series"]), load_claims())
+
+
+def number(value: Any) -> Any:
+    return value if isinstance(value, int | float) else None
+
+
+def test_every_table_has_the_figures_that_it_had(old: dict[str, Any], report: Report) -> None:
+    tables = {
+        table.name: [[[number(c.value), c.low, c.high] for c in row] for row in table.rows]
+        for table in report.tables()
+    }
+    assert set(tables) == set(old["report"]["tables"])
+    for name, rows in old["report"]["tables"].items():
+        assert tables[name] == _close(rows), name
+
+
+def _close(rows: list[list[list[float | None]]]) -> Any:
+    return [[[v if v is None else pytest.approx(v, rel=1e-9) for v in cell] for cell in row] for row in rows]
+
+
+def test_every_figure_has_the_points_that_it_had(old: dict[str, Any], report: Report) -> None:
+    figures = {
+        figure.name: [
+            [s.label, list(s.x), list(s.y), list(s.low), list(s.high)]
+            for p in figure.panels
+            for s in p.series
+        ]
+        for figure in report.figures()
+    }
+    assert figures == old["report"]["figures"]
+
+
+def test_macros_and_verdicts_are_what_they_were(old: dict[str, Any], report: Report) -> None:
+    macros = {macro.name: number(macro.cell.value) for macro in report.macros}
+    assert {name: macros[name] for name in old["report"]["macros"]} == {
+        **old["report"]["macros"],
+        **BY_DEFINITION,
+    }
+    data: Any = report.data
+    assert [question["verdict"] for question in data["questions"]] == old["report"]["verdicts"]
+
+
+def test_titles_and_citations_come_from_the_installed_methods(report: Report) -> None:
+    assert report.title == "ORPO against SFT then DPO: embedded"
+    assert {"ouyang2022", "rafailov2023", "hong2024"} <= {reference.key for reference in report.references}
+
+
+def test_a_record_of_made_stages_renders_too() -> None:
+    text = (FIXTURES / "records_v1" / "record.json").read_text(encoding="utf-8")
+    report = build_report(ComparisonView(ComparisonRecord.model_validate_json(text), {}, {}))
+    main = next(table for table in report.tables() if table.name == "main")
+    assert [row[2].value for row in main.rows] == pytest.approx([10.5, 42.0, 26.25])
+    assert report.summary[1].endswith(
+        "62% of its training time, 54% of its FLOPs and 125% of its peak host memory."
+    )

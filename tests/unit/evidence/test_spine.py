@@ -1,0 +1,383 @@
+"""The report is about the registered arms, whatever they are: foreign methods, variants, no preferences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from synthetic import ABOUT, make_view
+
+from harness.evidence.arms import arm_titles
+from harness.evidence.documents.comparison import build_report
+from harness.evidence.findings import findings
+from harness.evidence.primary import Primary, head_to_head, headline_score, own_score, primary
+from harness.evidence.sections.summary import summary, title
+from harness.evidence.view import ComparisonView
+from harness.records import JudgeFacts, Score, StageUse, TrainFacts
+from harness.tables import Report, Table
+
+ACCURACY = "preference.accuracy"
+SIMPO = {"sft": ["sft"], "sft_dpo": ["sft", "dpo"], "mine": ["simpo"]}
+VARIANTS = {"orpo": ["orpo"], "orpo_whole": ["whole"]}
+AGAINST_DPO = {"sft_simpo": ["sft", "simpo"], "sft_dpo": ["sft", "dpo"]}
+NO_PREFERENCES = {"sft": ["sft"]}
+
+
+def asked(a: str, b: str, quantity: str = ACCURACY, margin: float | None = None) -> dict[str, Any]:
+    return {"quantity": quantity, "a": a, "b": b, "margin": margin}
+
+
+def table(report: Report, name: str) -> Table:
+    return next(table for table in report.tables() if table.name == name)
+
+
+def column(report: Report, name: str, heading: str) -> list[Any]:
+    one = table(report, name)
+    return [row[one.columns.index(heading)].value for row in one.rows]
+
+
+def text(report: Report) -> str:
+    """Everything that a reader of the first page and of the methods sees, and all headings."""
+    told = [report.title, *report.summary, *(s.text for s in report.methods)]
+    for one in report.tables():
+        told += [one.title, *one.columns, *one.notes]
+    return " ".join(told)
+
+
+@pytest.mark.parametrize(
+    ("arms", "spec", "pair", "heading"),
+    [
+        (SIMPO, {}, ("mine", "sft_dpo"), "SimPO against SFT then DPO: made"),
+        (SIMPO, {"cost_reference": "sft"}, ("sft_dpo", "sft"), "SFT then DPO against SFT: made"),
+        (
+            VARIANTS,
+            {"baseline": "orpo", "cost_reference": "orpo"},
+            ("orpo_whole", "orpo"),
+            "ORPO (orpo_whole) against ORPO (orpo): made",
+        ),
+        (
+            AGAINST_DPO,
+            {"baseline": "sft_dpo"},
+            ("sft_simpo", "sft_dpo"),
+            "SFT then SimPO against SFT then DPO: made",
+        ),
+        (
+            {"sft": ["sft"], "sft_dpo": ["sft", "dpo"]},
+            {},
+            ("sft_dpo", "sft"),
+            "SFT then DPO against SFT: made",
+        ),
+        (NO_PREFERENCES, {"cost_reference": "sft"}, None, "SFT: made"),
+    ],
+)
+def test_without_questions_the_title_follows_from_the_arms(
+    arms: Any, spec: dict[str, Any], pair: tuple[str, str] | None, heading: str
+) -> None:
+    view = make_view(arms=arms, **spec)
+    assert primary(view) == (Primary(*pair) if pair else None)
+    assert title(findings(view)) == heading
+
+
+def test_the_first_question_that_can_be_asked_decides() -> None:
+    view = make_view(
+        arms=SIMPO, questions=[asked("gone", "sft"), asked("sft", "mine"), asked("mine", "sft_dpo")]
+    )
+    assert primary(view) == Primary("sft", "mine")
+    assert title(findings(view)) == "SFT against SimPO: made"
+
+
+def test_every_section_renders_for_arms_that_nobody_foresaw() -> None:
+    for arms in (SIMPO, VARIANTS, AGAINST_DPO, NO_PREFERENCES):
+        first, *_ = arms
+        last = list(arms)[-1]
+        spec = {"baseline": first, "cost_reference": first, "questions": [asked(last, first, margin=0.05)]}
+        report = build_report(make_view(arms=arms, seeds=(0, 1, 2), **spec))
+        assert {"main", "questions", "evidence", "ledger", "hyperparameters"} <= {
+            t.name for t in report.tables()
+        }
+        assert len(report.summary) == 3
+
+
+def test_a_foreign_method_has_title_citation_and_ratios() -> None:
+    report = build_report(make_view(arms=SIMPO, questions=[asked("mine", "sft_dpo")]))
+    assert [r.key for r in report.references][:3] == ["ouyang2022", "rafailov2023", "meng2024"]
+    assert "mine (SimPO)" in report.methods[1].text
+    assert column(report, "ratios", "ratio") == [
+        "(simpo of mine) / (sft + dpo of sft_dpo)",
+        "(simpo of mine) / (dpo of sft_dpo)",
+    ]
+    exact = column(report, "ratios", "body FLOPs at equal lengths and epochs")
+    assert exact == pytest.approx([12 / 22, 12 / 16])
+    assert column(report, "ratios", "FLOPs") == pytest.approx([2 / 3.67, 2 / 2.67])
+    assert "ORPO" not in text(report)
+    assert "mine against sft_dpo" in table(report, "equal_cost").columns
+    assert report.summary[1].startswith("Against SFT then DPO (100%), SimPO took 50% of its training time")
+
+
+def test_two_stages_against_two_compare_the_last_ones() -> None:
+    view = make_view(arms=AGAINST_DPO, baseline="sft_dpo", questions=[asked("sft_simpo", "sft_dpo")])
+    report = build_report(view)
+    assert column(report, "ratios", "ratio") == [
+        "(sft + simpo of sft_simpo) / (sft + dpo of sft_dpo)",
+        "(simpo of sft_simpo) / (dpo of sft_dpo)",
+    ]
+    exact = column(report, "ratios", "body FLOPs at equal lengths and epochs")
+    assert exact == pytest.approx([18 / 22, 12 / 16])
+    assert table(report, "sharing").columns[-1] == "SFT split over"
+
+
+def test_two_variants_of_one_method_differ_by_their_arms() -> None:
+    view = make_view(
+        arms=VARIANTS, baseline="orpo", cost_reference="orpo", questions=[asked("orpo_whole", "orpo")]
+    )
+    report = build_report(view)
+    assert arm_titles(view) == {"orpo": "ORPO (orpo)", "orpo_whole": "ORPO (orpo_whole)"}
+    assert "ORPO (orpo_whole) and ORPO (orpo) are not separable here" in report.summary[0]
+    assert "The NLL covers the response (ORPO of orpo); prompt and response (ORPO of orpo_whole)." in text(
+        report
+    )
+    assert [r.key for r in report.references].count("hong2024") == 1
+    assert column(report, "ratios", "ratio") == ["(orpo of orpo_whole) / orpo"]
+    assert column(report, "ratios", "body FLOPs at equal lengths and epochs") == [1.0]
+
+
+def test_one_arm_alone_has_nothing_to_be_held_against() -> None:
+    report = build_report(make_view(arms=NO_PREFERENCES, cost_reference="sft"))
+    assert report.summary[0] == "This comparison holds one arm, SFT, so there is nothing to compare it with."
+    assert report.summary[1] == "With one arm there are no relative costs."
+    names = {t.name for t in report.tables()}
+    assert not {"ratios", "attribution", "sharing", "questions"} & names
+    assert "DPO" not in text(report)
+
+
+def test_costs_are_told_of_both_arms_where_the_reference_is_a_third() -> None:
+    view = make_view(arms=SIMPO, cost_reference="sft", questions=[asked("mine", "sft_dpo")])
+    cost = summary(findings(view))[1]
+    assert cost.startswith("Against SFT (100%), SimPO took 200% of its training time")
+    assert ", and SFT then DPO took 400% of its training time" in cost
+    gone = summary(findings(make_view(arms=SIMPO, cost_reference="gone")))[1]
+    assert gone == "Relative costs are not measured: gone is not in this comparison."
+
+
+def known_by(view: ComparisonView, about: Any) -> ComparisonView:
+    """The view with what every stage recorded of its method replaced."""
+    results = {
+        digest: stage.model_copy(update={"facts": stage.facts.model_copy(update={"about": about})})
+        if isinstance(stage.facts, TrainFacts)
+        else stage
+        for digest, stage in view.record.results.items()
+    }
+    return replace(view, record=view.record.model_copy(update={"results": results}))
+
+
+def test_a_record_without_abouts_is_read_with_what_is_installed() -> None:
+    view = known_by(make_view(), None)
+    assert arm_titles(view) == {"sft": "SFT", "sft_dpo": "SFT then DPO", "orpo": "ORPO"}
+    exact = column(build_report(view), "ratios", "body FLOPs at equal lengths and epochs")
+    assert exact == pytest.approx([6 / 11, 0.75])
+
+
+def test_a_method_that_is_gone_keeps_its_name_and_no_ratio() -> None:
+    view = known_by(make_view(arms=SIMPO), None)
+    report = build_report(view)
+    assert arm_titles(view)["mine"] == "simpo"
+    assert column(report, "ratios", "body FLOPs at equal lengths and epochs") == [None, None]
+    assert column(report, "ratios", "FLOPs") == pytest.approx([2 / 3.67, 2 / 2.67])
+
+
+def test_what_the_run_recorded_wins_over_what_is_installed() -> None:
+    renamed = ABOUT["orpo"].model_copy(update={"title": "Odds", "sequences_per_pair": 3})
+    view = known_by(make_view(), renamed)
+    assert arm_titles(view) == {
+        "sft": "Odds (sft)",
+        "sft_dpo": "Odds then Odds",
+        "orpo": "Odds (orpo)",
+    }
+
+
+# The first page's sentence about quality, by what was asked and found.
+
+BETTER = {"mine": [0.80, 0.82, 0.81], "sft_dpo": [0.70, 0.71, 0.705]}
+CLOSE = {"mine": [0.70, 0.715, 0.699], "sft_dpo": [0.71, 0.70, 0.705]}
+
+
+def scored(
+    means: dict[str, list[float]], *questions: dict[str, Any], metric: str = ACCURACY
+) -> ComparisonView:
+    view = make_view(arms=SIMPO, seeds=(0, 1, 2), questions=list(questions))
+    items = {
+        f"{arm}@{seed}": {metric: {f"i{i}": mean + 0.001 * i for i in range(20)}}
+        for arm, of_seeds in means.items()
+        for seed, mean in enumerate(of_seeds)
+    }
+    return ComparisonView(view.record, items, view.series)
+
+
+def quality(view: ComparisonView) -> str:
+    return summary(findings(view))[0]
+
+
+@pytest.mark.parametrize(
+    ("means", "margin", "opening"),
+    [
+        (BETTER, None, "SimPO is better than SFT then DPO here: preference.accuracy differs by +0.105"),
+        (
+            {"mine": BETTER["sft_dpo"], "sft_dpo": BETTER["mine"]},
+            None,
+            "SimPO is worse than SFT then DPO here: preference.accuracy differs by -0.105",
+        ),
+        (CLOSE, None, "SimPO and SFT then DPO are not separable here: preference.accuracy differs by"),
+        (
+            CLOSE,
+            0.05,
+            "SimPO is not worse than SFT then DPO here within the margin of 0.05, and the same within it",
+        ),
+        (
+            {"mine": [0.5] * 3, "sft_dpo": [0.5] * 3},
+            None,
+            "SimPO and SFT then DPO give identical results here",
+        ),
+    ],
+)
+def test_the_first_sentence_is_the_registered_answer(means: Any, margin: float | None, opening: str) -> None:
+    sentence = quality(scored(means, asked("mine", "sft_dpo", margin=margin)))
+    assert sentence.startswith(opening)
+    assert "exploratory" not in sentence
+
+
+def test_the_first_sentence_uses_the_adjusted_p() -> None:
+    one = asked("mine", "sft_dpo")
+    close = {"mine": [0.74, 0.76, 0.75], "sft_dpo": [0.70, 0.74, 0.70]}
+    alone = quality(scored(close, one))
+    family = quality(
+        scored(close, one, *[asked("mine", "sft")] * 20, asked("mine", "sft_dpo", "cost.wall_seconds"))
+    )
+    adjusted = [
+        float(text.partition("adjusted p = ")[2].split(";")[0].rstrip(".")) for text in (alone, family)
+    ]
+    assert adjusted[1] > adjusted[0] > 0
+
+
+def test_a_win_of_one_test_is_lost_in_a_family() -> None:
+    one = asked("mine", "sft_dpo")
+    wins = {"mine": [0.80, 0.82, 0.81], "sft_dpo": [0.74, 0.73, 0.75]}
+    assert quality(scored(wins, one)).startswith("SimPO is better")
+    family = [one, *[asked("mine", "sft_dpo", "cost.wall_seconds")] * 30]
+    view = scored(wins, *family)
+    spread = [
+        stage.model_copy(
+            update={
+                "ledger": [
+                    m.model_copy(update={"value": m.value * (1 + 0.1 * (stage.seed == 2))})
+                    if m.quantity == "wall_seconds" and stage.digest.startswith("simpo")
+                    else m
+                    for m in stage.ledger
+                ]
+            }
+        )
+        for stage in view.record.results.values()
+    ]
+    results = {stage.digest: stage for stage in spread}
+    view = replace(view, record=view.record.model_copy(update={"results": results}))
+    assert quality(view).startswith("SimPO and SFT then DPO are not separable")
+
+
+def test_other_registered_scores_stand_beside_the_first() -> None:
+    view = scored(BETTER, asked("mine", "sft_dpo"), asked("mine", "sft_dpo", "rubric.grade"))
+    assert quality(view).endswith("; also registered: rubric.grade not measured.")
+
+
+def test_what_was_not_registered_is_called_exploratory() -> None:
+    tail = "; no question about it was registered, so this is exploratory."
+    assert quality(scored(BETTER)).startswith("SimPO is better than SFT then DPO here")
+    assert quality(scored(BETTER)).endswith(tail)
+    only_costs = scored(BETTER, asked("mine", "sft_dpo", "cost.flops"))
+    assert quality(only_costs).endswith(tail)
+
+
+def test_questions_that_came_after_the_scores_are_called_exploratory() -> None:
+    view = scored(BETTER, asked("mine", "sft_dpo"))
+    first = str(view.record.plan.cells[0].evaluate)
+    uses = {**view.record.uses, first: StageUse(digest=first, reused_from="earlier-1")}
+    late = replace(view, record=view.record.model_copy(update={"uses": uses}))
+    assert quality(late).endswith("scores were there before the questions, so this is exploratory.")
+
+
+def test_a_question_that_nothing_answers_says_why() -> None:
+    view = scored(BETTER, asked("mine", "sft_dpo", "rubric.grade"))
+    assert quality(view) == (
+        "Whether SimPO is better than SFT then DPO was not measured: rubric.grade was not scored for both."
+    )
+
+
+def duel(shares: dict[str, float], rival: str, metric: str = "alpaca_eval.win_rate_vs_x") -> ComparisonView:
+    """SimPO's comparison with a judge's win rates against one rival."""
+    view = make_view(arms=SIMPO)
+    benchmark, _, name = metric.rpartition(".")
+    cells: dict[str, list[Score]] = {}
+    items = {cell: dict(tables) for cell, tables in view.items.items()}
+    for cell, share in shares.items():
+        settings = {"rival": f"{rival}@{cell[-1]}"}
+        cells[cell] = [Score(benchmark=benchmark, metric=name, estimate=share, n=100, settings=settings)]
+        items[cell][metric] = {f"p{n}": float(n < round(100 * share)) for n in range(100)}
+    record = view.record
+    judge = record.results["prep"].model_copy(
+        update={"digest": "judge", "kind": "judge", "name": "judge", "facts": JudgeFacts(cells=cells)}
+    )
+    record = record.model_copy(
+        update={
+            "plan": record.plan.model_copy(update={"judge": "judge"}),
+            "results": {**record.results, "judge": judge},
+            "uses": {**record.uses, "judge": StageUse(digest="judge")},
+        }
+    )
+    return ComparisonView(record, items, view.series)
+
+
+def test_a_duel_of_the_two_arms_is_the_headline() -> None:
+    view = duel({"mine@0": 0.60, "mine@1": 0.61}, "sft_dpo")
+    pair = primary(view)
+    assert pair is not None
+    assert head_to_head(view, pair) == headline_score(view, pair) == "alpaca_eval.win_rate_vs_x"
+    assert "mine wins 60.5% of answers against sft_dpo, +0.105 from equal" in quality(view)
+
+
+def test_a_duel_that_the_other_arm_challenged_is_turned() -> None:
+    view = duel({"sft_dpo@0": 0.60, "sft_dpo@1": 0.61}, "mine")
+    assert quality(view).startswith("SimPO is worse than SFT then DPO here: mine wins 39.5% of answers")
+
+
+def test_win_rates_against_a_third_are_no_duel() -> None:
+    view = duel({"mine@0": 0.60, "mine@1": 0.61, "sft_dpo@0": 0.5, "sft_dpo@1": 0.5}, "chosen")
+    pair = primary(view)
+    assert pair is not None
+    assert head_to_head(view, pair) is None
+    assert headline_score(view, pair) == ACCURACY
+    registered = replace(
+        view,
+        record=view.record.model_copy(
+            update={
+                "plan": view.record.plan.model_copy(
+                    update={
+                        "spec": {
+                            **view.record.plan.spec,
+                            "questions": [asked("mine", "sft_dpo", "alpaca_eval.win_rate_vs_x")],
+                        }
+                    }
+                )
+            }
+        ),
+    )
+    assert "alpaca_eval.win_rate_vs_x differs by +0.105" in quality(registered)
+    assert own_score(view) == ACCURACY
+
+
+def test_the_score_beside_costs_is_the_first_registered_one_without_a_rival() -> None:
+    view = make_view(arms=SIMPO)
+    for tables in view.items.values():
+        tables["rubric.grade"] = {"i0": 0.5, "i1": 0.7}
+    assert own_score(view) == ACCURACY
+    asking = make_view(arms=SIMPO, questions=[asked("mine", "sft_dpo", "rubric.grade")])
+    assert own_score(replace(asking, items=view.items)) == "rubric.grade"
+    assert own_score(replace(view, items={})) is None
