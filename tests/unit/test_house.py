@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FLOORS = {
     "records": 0,
+    "quantities": 0,
     "tables": 0,
+    "units": 0,
     "errors": 0,
     "registry": 0,
     "jsonl": 0,
