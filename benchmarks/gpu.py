@@ -19,13 +19,13 @@ from typing import Any
 
 from rich.console import Console
 
-from harness.commands.execute import Execution
-from harness.commands.resolve import is_local, resolve
 from harness.measure.environment import collect
 from harness.measure.utilisation import published_peak, utilisation
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
+from harness.running.execute import Execution
+from harness.running.resolve import is_local, resolve
 from harness.store.run_dir import RunRoot
 
 MODELS: dict[str, dict[str, Any]] = {

@@ -7,9 +7,6 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.commands import report as report_command
-from harness.commands.execute import Execution
-from harness.commands.forecast import forecast
-from harness.commands.ready import audit_now, check_parity, make_ready
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison
@@ -17,6 +14,9 @@ from harness.pipeline.overrides import Overrides
 from harness.pipeline.parity import audit
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
+from harness.running.execute import Execution
+from harness.running.forecast import forecast
+from harness.running.ready import audit_now, check_parity, make_ready
 from harness.store.run_dir import RunRoot
 
 

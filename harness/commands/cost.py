@@ -10,14 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.commands.execute import Execution
-from harness.commands.forecast import check_memory, memory_text, prediction_table
-from harness.commands.ready import audit_now, make_ready, predictions
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison
 from harness.pipeline.overrides import Overrides
 from harness.records import Plan, Prediction
+from harness.running.execute import Execution
+from harness.running.forecast import check_memory, memory_text, prediction_table
+from harness.running.ready import audit_now, make_ready, predictions
 from harness.store.run_dir import RunRoot
 
 MEMORY = ("peak_memory_bytes", "host_growth_bytes")

@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness.commands.execute import Execution
-from harness.commands.forecast import check_memory, prediction_table
-from harness.commands.resolve import resolve
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
+from harness.running.execute import Execution
+from harness.running.forecast import check_memory, prediction_table
+from harness.running.resolve import resolve
 from harness.store.run_dir import RunRoot
 
 

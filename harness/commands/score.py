@@ -11,8 +11,6 @@ from rich.console import Console
 
 from harness import registry
 from harness.commands import report as report_command
-from harness.commands.execute import Execution
-from harness.commands.resolve import is_local, resolve
 from harness.errors import UserError
 from harness.pipeline.load import benchmark_config
 from harness.pipeline.overrides import set_field
@@ -20,6 +18,8 @@ from harness.pipeline.rescore import rescored
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord
+from harness.running.execute import Execution
+from harness.running.resolve import is_local, resolve
 from harness.store.run_dir import RunRoot, read_record, scores_by_cell
 
 

@@ -31,9 +31,10 @@ FLOORS = {
     "stages": 5,
     "evidence": 6,
     "render": 7,
-    "commands": 8,
-    "cli": 9,
-    "__main__": 10,
+    "running": 8,
+    "commands": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "mlflow", "pandas", "lm_eval", "alpaca_eval")
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.commands.execute import Execution
-from harness.commands.resolve import is_local, resolve
 from harness.errors import UserError
 from harness.pipeline.budget import matched, needs_matching
 from harness.pipeline.load import load_comparison
@@ -21,6 +19,8 @@ from harness.pipeline.parity import audit_before, violations
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
 from harness.records import ParityCheck, Plan, Prediction, RehearseFacts
+from harness.running.execute import Execution
+from harness.running.resolve import is_local, resolve
 from harness.store.run_dir import RunRoot
 
 MEMORY_SHARE = 0.97

@@ -1,4 +1,4 @@
-"""What `harness compare` does with what the rehearsal found."""
+"""What is done with what the rehearsals found, before anything is trained."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import pytest
 from rich.console import Console
 from synthetic import foretold
 
-from harness.commands import ready
-from harness.commands.cost import arm_costs
-from harness.commands.forecast import check_memory
 from harness.errors import UserError
 from harness.pipeline.load import find_comparison
 from harness.pipeline.overrides import Overrides
-from harness.records import ParityCheck, Prediction, RehearseFacts
+from harness.records import ParityCheck, RehearseFacts
+from harness.running import ready
+from harness.running.forecast import check_memory
 
 GPU = 24 << 30
 SMALL = {"micro_batch_size": 2, "gradient_checkpointing": True, "lora": None, "quantization": "none"}
 
 
 def facts(peak: int | None = None) -> RehearseFacts:
-    sizes = {} if peak is None else {"peak_memory_bytes": peak, "device_bytes": GPU}
-    return RehearseFacts(prediction=foretold(steps=10, flops=1, seconds=1.0, **sizes))
+    sizes: dict[str, int] = {} if peak is None else {"peak_memory_bytes": peak, "device_bytes": GPU}
+    return RehearseFacts(prediction=foretold(**sizes))
 
 
 @pytest.mark.parametrize(
@@ -46,10 +45,10 @@ class Rehearsals:
         self.peaks = {False: full, True: lora}
         self.specs: list[Any] = []
 
-    def __call__(self, spec: Any, root: Any, console: Console, *, checks: bool) -> Any:
+    def __call__(self, spec: Any, root: Any, console: Console, *, checks: bool, again: Any) -> Any:
         self.specs.append(spec)
         found = facts(peak=self.peaks[spec.fell_back])
-        result = SimpleNamespace(facts_as=lambda kind: found)
+        result = SimpleNamespace(facts=found, facts_as=lambda kind: found)
         stage = SimpleNamespace(config={"stage": "dpo", "arms": ["sft_dpo"], "job": {"config": SMALL}})
         plan = SimpleNamespace(rehearsals=["r"], stages={"r": stage})
         return SimpleNamespace(plan=plan, results={"r": result}, spec=spec)
@@ -92,18 +91,3 @@ def test_unequal_terms_stop_with_the_remedy_unless_allowed() -> None:
     ready.check_parity(
         [check.model_copy(update={"allowed": True}), check.model_copy(update={"stops": False})]
     )
-
-
-def test_an_arm_costs_the_sum_of_its_stages_and_the_largest_memory() -> None:
-    def stage(name: str, arms: list[str]) -> Any:
-        return SimpleNamespace(config={"stage": name, "arms": arms})
-
-    def prediction(seconds: float, half: float, flops: int, growth: int) -> Prediction:
-        return foretold(seconds=seconds, seconds_high=seconds + half, flops=flops, host_growth_bytes=growth)
-
-    plan: Any = SimpleNamespace(stages={"a": stage("sft", ["sft", "both"]), "b": stage("dpo", ["both"])})
-    found = arm_costs(plan, {"a": prediction(10, 3, 5, 7), "b": prediction(30, 4, 15, 6)}, reference="both")
-    assert (found["both"]["seconds"], found["both"]["flops"]) == (40, 20)
-    assert (found["both"]["seconds_low"], found["both"]["seconds_high"]) == (35, 45)
-    assert found["both"]["memory"] == {"host_growth_bytes": 7}
-    assert found["sft"]["relative"] == 0.25

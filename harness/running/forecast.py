@@ -7,10 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.commands.execute import Execution
-from harness.commands.ready import does_not_fit, predictions
 from harness.errors import UserError
 from harness.records import CheckFacts, RehearseFacts
+from harness.running.execute import Execution
+from harness.running.ready import does_not_fit, predictions
 
 CHECKPOINT_ROOM = 1.1
 HEADINGS = ("stage", "arms", "runs", "steps", "FLOPs a run", "seconds a run", "peak memory")

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from harness.commands.progress import StageDisplay
 from harness.pipeline.parity import audit
 from harness.records import (
     ComparisonRecord,
@@ -19,6 +18,7 @@ from harness.records import (
     StageResult,
     StageUse,
 )
+from harness.running.progress import StageDisplay
 from harness.stages.runner import run_stage
 from harness.store.run_dir import RunRoot
 

@@ -1,0 +1,1 @@
+"""From a checked spec to finished stages: what the outside world adds, checks, forecasts, execution."""
