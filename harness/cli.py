@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +17,6 @@ from harness.errors import Interrupted, StageFailed, UserError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="SFT then DPO against single-stage ORPO: same model, same pairs, same GPU; costs measured.",
 )
@@ -33,11 +34,55 @@ Score = Annotated[str | None, typer.Option("--score", help="Benchmarks, separate
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE, such as stages.dpo.beta=0.05; again for more.")
 ]
+Again = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--again",
+        help="Run finished stages again: a stage's name, an arm, train, evaluate or all; again for more.",
+    ),
+]
 RUNS = Path("runs")
+
+
+class PlanFormat(StrEnum):
+    """How a plan is printed."""
+
+    TABLE = "table"
+    JSON = "json"
 
 
 def _words(text: str | None) -> list[str] | None:
     return text.replace(",", " ").split() if text else None
+
+
+def _all_words(texts: list[str] | None) -> tuple[str, ...]:
+    """Names of an option that may be given several times, with several names each."""
+    return tuple(word for text in texts or () for word in text.replace(",", " ").split())
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"orpo-harness {_version()}")
+        raise typer.Exit
+
+
+def _version() -> str:
+    """The installed version, or the one that a checkout says it is."""
+    import harness
+
+    try:
+        return metadata.version("orpo-harness")
+    except metadata.PackageNotFoundError:
+        return str(getattr(harness, "__version__", "of a checkout that is not installed"))
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of `harness` itself."""
 
 
 @app.command()
@@ -50,6 +95,7 @@ def compare(
     score: Score = None,
     set_: Set = None,
     out: Out = RUNS,
+    again: Again = None,
     mlflow: Annotated[bool, typer.Option(help="Write the run to MLflow as well.")] = True,
 ) -> int:
     """Run the arms of a comparison, measure and score them, and write the report."""
@@ -57,7 +103,7 @@ def compare(
     from harness.pipeline.overrides import Overrides
 
     overrides = Overrides(model, data, _words(arms), seeds, _words(score), tuple(set_ or ()))
-    return command.run(comparison, overrides, out=out, mlflow=mlflow)
+    return command.run(comparison, overrides, out=out, mlflow=mlflow, again=_all_words(again))
 
 
 @app.command()
@@ -70,6 +116,13 @@ def plan(
     score: Score = None,
     set_: Set = None,
     out: Out = RUNS,
+    again: Again = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say what changed for every stage that would run.")
+    ] = False,
+    format_: Annotated[
+        PlanFormat, typer.Option("--format", help="json has all that each digest covers.")
+    ] = PlanFormat.TABLE,
     power: Annotated[
         bool, typer.Option("--power", help="Which effects the planned seeds can find, and how many it takes.")
     ] = False,
@@ -86,7 +139,9 @@ def plan(
         from harness.commands import power as power_command
 
         return power_command.run(comparison, overrides, out=out, like=like)
-    return command.run(comparison, overrides, out=out)
+    return command.run(
+        comparison, overrides, out=out, format_name=format_.value, why=why, again=_all_words(again)
+    )
 
 
 @app.command()

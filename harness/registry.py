@@ -36,11 +36,16 @@ def names(group: str) -> list[str]:
 
 def load(group: str, name: str, *, where: str | None = None) -> ModuleType:
     """The plug-in module `name` of `group`; raises UserError for an unknown name."""
+    return importlib.import_module(module_of(group, name, where=where))
+
+
+def module_of(group: str, name: str, *, where: str | None = None) -> str:
+    """The dotted name of a plug-in's module; raises UserError for an unknown name, imports nothing."""
     if name in _shipped(group):
-        return importlib.import_module(f"{GROUPS[group]}.{name}")
+        return f"{GROUPS[group]}.{name}"
     outside = _outside(group)
     if name in outside:
-        return importlib.import_module(outside[name])
+        return outside[name]
     raise unknown_name(_SINGULAR[group], name, names(group), where=where)
 
 

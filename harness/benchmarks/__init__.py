@@ -2,6 +2,9 @@
 
 `Config` and `check(config, context)` always; `prompts` for what each cell must answer;
 `score_model` with the model at hand; `score_answers` of one cell; `score_cells` of all of them.
+`files(config)` names the files, folders and hub repositories that the settings name, so that a change
+of their contents scores again. A judge is named by `judge` with its settings in `judge_config`; its files
+are the judge's own business.
 """
 
 from __future__ import annotations

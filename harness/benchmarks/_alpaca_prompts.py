@@ -12,6 +12,7 @@ from harness.data.schemas import digest
 from harness.errors import UserError
 from harness.generate import Prompt
 from harness.jsonl import read_jsonl
+from harness.pipeline.named import HubRepo, Named
 
 TEST = "test"
 REPOSITORY = "tatsu-lab/alpaca_eval"
@@ -22,6 +23,13 @@ WHERE = "benchmarks.alpaca_eval.prompt_set"
 def set_needs_hub(name: str) -> bool:
     """Whether the prompts may have to be fetched."""
     return name in OFFICIAL
+
+
+def set_files(name: str) -> list[Named]:
+    """Where the prompts of a set come from; none for the test split, which is prepared data."""
+    if name == TEST:
+        return []
+    return [HubRepo(REPOSITORY, "dataset") if name in OFFICIAL else Path(name)]
 
 
 def load_prompts(name: str, prepared: Path, limit: int | None) -> list[Prompt]:

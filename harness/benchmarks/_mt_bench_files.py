@@ -10,8 +10,10 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.jsonl import read_jsonl
+from harness.pipeline.named import Named, path_or_repo
 
 NEEDS_REFERENCE = ("math", "reasoning", "coding")
+JUDGE_PROMPTS = "judge_prompts.jsonl"
 HUB = "HuggingFaceH4/mt_bench_prompts"
 REMEDY = "pip install fschat, or give the path of FastChat's question.jsonl, or a hub data set such as " + HUB
 
@@ -51,10 +53,7 @@ def _question(row: dict[str, Any], known: dict[str, list[str]], where: str) -> Q
 def _located(questions: str) -> Path | None:
     """The file of questions, or None for a hub data set."""
     if questions == "auto":
-        spec = importlib.util.find_spec("fastchat")
-        folders = spec.submodule_search_locations if spec else None
-        found = [Path(f) / "llm_judge" / "data" / "mt_bench" / "question.jsonl" for f in folders or []]
-        path = next((p for p in found if p.is_file()), None)
+        path = _installed("mt_bench/question.jsonl")
         if path is None:
             raise UserError(
                 "MT-Bench's questions are not installed", where="benchmarks.mt_bench.questions", remedy=REMEDY
@@ -68,6 +67,28 @@ def _located(questions: str) -> Path | None:
     if questions.endswith(".jsonl") or questions.startswith((".", "/")):
         raise UserError("no such file", where=questions, remedy=REMEDY)
     return None
+
+
+def _installed(name: str) -> Path | None:
+    """A file of the data that an installed FastChat brings along, or None."""
+    spec = importlib.util.find_spec("fastchat")
+    folders = spec.submodule_search_locations if spec else None
+    paths = (Path(folder) / "llm_judge" / "data" / name for folder in folders or [])
+    return next((path for path in paths if path.is_file()), None)
+
+
+def question_files(questions: str, references: str | None, judge_prompts: str | None) -> list[Named]:
+    """Everything that these settings read, where it is here or on the hub."""
+    if questions == "auto":
+        located: Named | None = _installed("mt_bench/question.jsonl")
+    else:
+        located = path_or_repo(questions, "dataset")
+    found: list[Named | None] = [located, Path(judge_prompts) if judge_prompts else _installed(JUDGE_PROMPTS)]
+    if references is not None:
+        found.append(Path(references))
+    elif isinstance(located, Path):
+        found += _beside(located if located.is_dir() else located.parent)
+    return [one for one in found if one is not None]
 
 
 def _from_hub(name: str) -> list[dict[str, Any]]:
@@ -87,9 +108,7 @@ def _from_hub(name: str) -> list[dict[str, Any]]:
 def _references(questions: Path | None, given: str | None) -> dict[str, list[str]]:
     """Question id -> reference answers by turn; those beside the questions where none are given."""
     if given is None and questions is not None:
-        folder = questions.parent
-        beside = (*folder.glob("reference_answer*.jsonl"), *folder.glob("reference_answer/*.jsonl"))
-        paths = sorted(beside)[:1]
+        paths = _beside(questions.parent)
     else:
         paths = [Path(given)] if given else []
     if given and not paths[0].is_file():
@@ -98,16 +117,16 @@ def _references(questions: Path | None, given: str | None) -> dict[str, list[str
     return {str(row["question_id"]): [str(t) for t in row["choices"][0]["turns"]] for row in rows}
 
 
+def _beside(folder: Path) -> list[Path]:
+    """The reference answers that lie in a folder of questions."""
+    return sorted((*folder.glob("reference_answer*.jsonl"), *folder.glob("reference_answer/*.jsonl")))[:1]
+
+
 def load_judge_prompts(path: str | None) -> dict[str, dict[str, str]] | None:
     """FastChat's single-answer prompts by name, or None where there are none."""
-    file = Path(path) if path else None
+    file = Path(path) if path else _installed(JUDGE_PROMPTS)
     if file is None:
-        spec = importlib.util.find_spec("fastchat")
-        folders = spec.submodule_search_locations if spec else None
-        found = [Path(f) / "llm_judge" / "data" / "judge_prompts.jsonl" for f in folders or []]
-        file = next((p for p in found if p.is_file()), None)
-        if file is None:
-            return None
+        return None
     if not file.is_file():
         raise UserError("no such file", where=str(file), remedy="give FastChat's judge_prompts.jsonl")
     rows = {row["name"]: row for row in read_jsonl(file) if str(row.get("type")) == "single"}

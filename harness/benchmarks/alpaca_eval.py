@@ -14,11 +14,12 @@ from pydantic import Field, PositiveInt
 from harness import registry
 from harness.benchmarks import CheckContext, scores_of_items
 from harness.benchmarks._alpaca_files import arms_in, read_items
-from harness.benchmarks._alpaca_prompts import TEST, load_prompts, set_needs_hub
+from harness.benchmarks._alpaca_prompts import TEST, load_prompts, set_files, set_needs_hub
 from harness.benchmarks._duels import OWN_ANSWERS, both_orders, duel, pairs_of, winrate_of_alpaca_eval
 from harness.errors import UserError, unknown_name
 from harness.generate import Answer, Prompt
 from harness.judges import announce, cache_of, judge_needs_hub
+from harness.pipeline.named import Named
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
@@ -46,6 +47,11 @@ def needs_hub(config: Config) -> bool:
     """Whether the prompts or the judge's own model may have to be fetched."""
     own = judge_needs_hub(registry.load("judges", config.judge), _judge_config(config))
     return own or set_needs_hub(config.prompt_set)
+
+
+def files(config: Config) -> list[Named]:
+    """The prompts, where they do not come from the test split."""
+    return set_files(config.prompt_set)
 
 
 def check(config: Config, context: CheckContext) -> None:

@@ -17,6 +17,7 @@ from harness.benchmarks._embeddings import WORDS, check_embedder, embed, embedde
 from harness.benchmarks._prompts import test_prompts
 from harness.errors import UserError
 from harness.generate import LoadedModel
+from harness.pipeline.named import Named, path_or_repo
 from harness.pipeline.spec import GenerationSpec, Positive, SpecModel
 from harness.records import Score
 
@@ -40,6 +41,11 @@ class Config(SpecModel):
 def needs_hub(config: Config) -> bool:
     """Whether the embedding model may have to be fetched."""
     return embedder_needs_hub(config.embeddings)
+
+
+def files(config: Config) -> list[Named]:
+    """The embedding model."""
+    return [] if config.embeddings == WORDS else [path_or_repo(config.embeddings, "model")]
 
 
 def check(config: Config, context: CheckContext) -> None:

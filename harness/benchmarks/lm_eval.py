@@ -16,6 +16,7 @@ from harness.benchmarks._lm_eval_run import check_backend, check_task, language_
 from harness.benchmarks._suites import Task, load_suite
 from harness.errors import UserError, unknown_name
 from harness.generate import LoadedModel
+from harness.pipeline.named import Named
 from harness.pipeline.spec import SpecModel
 from harness.records import Score
 
@@ -62,6 +63,11 @@ class Config(SpecModel):
 def needs_hub(config: Config) -> bool:
     """Whether a task may have to fetch its data."""
     return any(asked.task != EMBEDDED_TASK for asked in config.asked())
+
+
+def files(config: Config) -> list[Named]:
+    """The folder of task files; a suite's tasks stand in the settings themselves."""
+    return [Path(config.include_path)] if config.include_path is not None else []
 
 
 def check(config: Config, context: CheckContext) -> None:

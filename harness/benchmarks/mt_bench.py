@@ -20,11 +20,13 @@ from harness.benchmarks._mt_bench_files import (
     load_judge_prompts,
     load_questions,
     published,
+    question_files,
 )
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
 from harness.jsonl import read_jsonl
 from harness.judges import cache_of, usage_of
+from harness.pipeline.named import Named
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
@@ -67,6 +69,11 @@ class Config(SpecModel):
 def needs_hub(config: Config) -> bool:
     """Whether questions may have to be fetched."""
     return config.questions != "auto" and not Path(config.questions).exists()
+
+
+def files(config: Config) -> list[Named]:
+    """Questions, reference answers and judge prompts, given or found beside the questions."""
+    return question_files(config.questions, config.references, config.judge_prompts)
 
 
 def check(config: Config, context: CheckContext) -> None:

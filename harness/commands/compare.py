@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,23 +12,33 @@ from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison
 from harness.pipeline.overrides import Overrides
-from harness.pipeline.parity import audit
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
+from harness.running.again import Again
 from harness.running.execute import Execution
 from harness.running.forecast import forecast
 from harness.running.ready import audit_now, check_parity, make_ready
 from harness.store.run_dir import RunRoot
 
 
-def run(comparison: str | None, overrides: Overrides, *, out: Path, mlflow: bool = True) -> int:
-    """Run a comparison; returns 0, raises what the command line turns into exit codes."""
+def run(
+    comparison: str | None,
+    overrides: Overrides,
+    *,
+    out: Path,
+    mlflow: bool = True,
+    again: Sequence[str] = (),
+) -> int:
+    """Run a comparison; returns 0, raises what the command line turns into exit codes.
+
+    `again` names finished stages that run once more, with all that is made from them.
+    """
     console = Console()
     path = find_comparison(comparison, model=overrides.model)
     root = RunRoot(out)
     root.open_for_writing()
-    with root.lock(), GpuLock(device_identity()):
-        execution = make_ready(path, overrides, root, console)
+    with root.lock(), GpuLock(device_identity()), Again(root, again, console) as chosen:
+        execution = make_ready(path, overrides, root, console, again=chosen)
         forecast(execution, console)
         check_parity(audit_now(execution))
         _train_and_score(execution)
@@ -47,5 +58,5 @@ def _train_and_score(execution: Execution) -> None:
     rest = [digest for digest in plan.order if digest not in execution.results]
     training = [digest for digest in rest if plan.stages[digest].kind == "train"]
     execution.run(training)
-    check_parity(audit(plan, execution.results))
+    check_parity(execution.audit())
     execution.run([digest for digest in rest if digest not in training])

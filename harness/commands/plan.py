@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -10,10 +11,73 @@ from rich.table import Table
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
+from harness.pipeline.spec import ComparisonSpec
+from harness.records import Plan
 from harness.running.execute import Execution
 from harness.running.forecast import check_memory, prediction_table
+from harness.running.listing import Listing, grouped_reasons, list_stages
 from harness.running.resolve import resolve
 from harness.store.run_dir import RunRoot
+
+STATES = {"finished": "finished: would be reused", "to run": "would run", "to run again": "would run again"}
+
+
+def run(
+    comparison: str | None,
+    overrides: Overrides,
+    *,
+    out: Path,
+    format_name: Literal["table", "json"] = "table",
+    why: bool = False,
+    again: tuple[str, ...] = (),
+) -> int:
+    """Print the plan; as JSON with all that each stage's digest covers."""
+    spec = load_comparison(find_comparison(comparison, model=overrides.model), overrides)
+    plan = plan_comparison(spec, resolve(spec))
+    root = RunRoot(out)
+    listing = list_stages(plan, root, again=again, why=why)
+    if format_name == "json":
+        print(listing.model_dump_json(indent=1))
+        return 0
+    console = Console()
+    console.print(_table(plan, listing, spec))
+    if why:
+        _print_reasons(listing, console)
+    _print_predictions(Execution(plan, root, console, offline=True), console)
+    sources = {arm.name: arm.sft_data for arm in spec.arms if arm.sft_data is not None}
+    console.print(f"SFT data: {sources or 'the chosen answers of the same pairs'}", highlight=False)
+    return 0
+
+
+def _table(plan: Plan, listing: Listing, spec: ComparisonSpec) -> Table:
+    table = Table(
+        title=f"{plan.id}: model {spec.model}, data {spec.data.source}", box=None, title_justify="left"
+    )
+    for heading in ("#", "stage", "kind", "digest", "needs", "cells", "state"):
+        table.add_column(heading)
+    for number, stage in enumerate(listing.stages, 1):
+        needs = ", ".join(sorted({d[:6] for d in stage.needs.values()}))
+        if len(stage.needs) > 3:
+            needs = f"{len(stage.needs)} stages"
+        cells = sum(stage.digest in cell.stages for cell in plan.cells)
+        table.add_row(
+            str(number),
+            stage.name,
+            stage.kind,
+            stage.digest[:10],
+            needs,
+            str(cells) if cells else "",
+            STATES[stage.state],
+        )
+    return table
+
+
+def _print_reasons(listing: Listing, console: Console) -> None:
+    """Why each stage would run, those with the same reasons together."""
+    for reasons, names in grouped_reasons(listing).items():
+        console.print(f"{', '.join(names)}:", style="bold", highlight=False)
+        for line in reasons:
+            console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _print_predictions(execution: Execution, console: Console) -> None:
@@ -30,31 +94,3 @@ def _print_predictions(execution: Execution, console: Console) -> None:
         return
     check_memory(execution)
     console.print(prediction_table(execution, dict.fromkeys(done, 1), title="Predicted for one run"))
-
-
-def run(comparison: str | None, overrides: Overrides, *, out: Path) -> int:
-    """Print the plan."""
-    console = Console()
-    spec = load_comparison(find_comparison(comparison, model=overrides.model), overrides)
-    plan = plan_comparison(spec, resolve(spec))
-    root = RunRoot(out)
-    table = Table(
-        title=f"{plan.id}: model {spec.model}, data {spec.data.source}", box=None, title_justify="left"
-    )
-    for heading in ("#", "stage", "kind", "digest", "needs", "cells", "state"):
-        table.add_column(heading)
-    for number, digest in enumerate(plan.order, 1):
-        stage = plan.stages[digest]
-        needs = ", ".join(sorted({d[:6] for d in stage.needs.values()}))
-        if len(stage.needs) > 3:
-            needs = f"{len(stage.needs)} stages"
-        cells = sum(digest in cell.stages for cell in plan.cells)
-        state = "finished: would be reused" if root.finished(digest) else "would run"
-        table.add_row(
-            str(number), stage.name, stage.kind, digest[:10], needs, str(cells) if cells else "", state
-        )
-    console.print(table)
-    _print_predictions(Execution(plan, root, console, offline=True), console)
-    sources = {arm.name: arm.sft_data for arm in spec.arms if arm.sft_data is not None}
-    console.print(f"SFT data: {sources or 'the chosen answers of the same pairs'}", highlight=False)
-    return 0

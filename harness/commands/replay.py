@@ -16,7 +16,7 @@ from harness import registry
 from harness.commands import report as report_command
 from harness.errors import UserError
 from harness.measure.environment import collect
-from harness.pipeline.plan import digest_of
+from harness.pipeline.covers import digest_of
 from harness.records import (
     ComparisonRecord,
     Facts,

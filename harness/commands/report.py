@@ -91,7 +91,7 @@ def _fetch(tracking_uri: str, run_id: str, out: Path) -> tuple[ComparisonRecord,
 def write(record: ComparisonRecord, root: RunRoot) -> Path:
     """Render every format beside the record; the old report is replaced as a whole."""
     for digest, result in record.results.items():
-        if "steps" in result.outputs and not (root.stage_folder(digest) / "steps.jsonl").is_file():
+        if "steps" in result.outputs and not (root.folder_of(result) / "steps.jsonl").is_file():
             raise UserError(
                 f"stage {result.name} is gone",
                 where=str(root.stage_folder(digest)),

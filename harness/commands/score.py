@@ -47,6 +47,7 @@ def run(
     label = label or judge or _label(record, benchmarks)
     _check_label(record, benchmarks, label)
     with root.lock():
+        _check_models(record, root)
         longer = rescored(record.plan, spec, resolve(spec), label)
         execution = Execution(longer.plan, root, console, offline=is_local(spec))
         execution.results = dict(record.results)
@@ -76,6 +77,19 @@ def _spec(
     for name in benchmarks:
         benchmark_config(spec, name)
     return spec
+
+
+def _check_models(record: ComparisonRecord, root: RunRoot) -> None:
+    """Raise UserError where a trained model is gone, or is of a later training than the run's."""
+    for digest, result in record.results.items():
+        if result.kind in ("prepare", "train"):
+            now = root.finished(digest)
+            if now is None or now.finished_at != result.finished_at:
+                raise UserError(
+                    f"stage {result.name} {'is gone' if now is None else 'was run again since'}",
+                    where=record.id,
+                    remedy="run the comparison again, then score it",
+                )
 
 
 def _check_label(record: ComparisonRecord, benchmarks: Sequence[str], label: str | None) -> None:

@@ -2,7 +2,8 @@
 
 A judge has `name` and `prefer_all`. It may have `grade_all` (single answers), `complete_all` (free text,
 for benchmarks with prompts of their own), `announce` (what it is going to ask, and what that costs)
-and `usage` (what it asked and what that cost).
+and `usage` (what it asked and what that cost). A module may have `files(config)`: the files, folders and
+hub repositories that its settings name, so that a change of their contents judges again.
 """
 
 from __future__ import annotations

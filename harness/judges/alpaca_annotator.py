@@ -18,6 +18,7 @@ from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
 from harness.judges._api import ApiConfig, ChatClient, Request, check_key, connect
 from harness.judges.openai import usage_of_client
+from harness.pipeline.named import Named
 
 KINDS = ("openai_completions",)
 DEFAULT = "weighted_alpaca_eval_gpt4_turbo"
@@ -92,6 +93,12 @@ def make(config: Config, cache: Path | None = None) -> AlpacaAnnotator:
     annotator, template = _read(config.annotator)
     model = config.model or str(annotator["completions_kwargs"]["model_name"])
     return AlpacaAnnotator(config, connect(_api(config, model), cache), annotator, template)
+
+
+def files(config: Config) -> list[Named]:
+    """The annotator's settings, and its prompt, which may be another annotator's."""
+    annotator, _ = _read(config.annotator)
+    return [_configs() / config.annotator, _configs() / annotator["prompt_template"]]
 
 
 def check(config: Config) -> None:

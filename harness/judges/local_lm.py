@@ -13,6 +13,7 @@ from harness.errors import UserError
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
 from harness.judges.openai import QUESTION
+from harness.pipeline.named import Named, path_or_repo
 from harness.pipeline.spec import SpecModel
 
 SLOTS = ("A", "B")
@@ -96,6 +97,11 @@ def _letters(tokenizer: Any, model: str) -> list[int]:
 def make(config: Config, cache: Path | None = None) -> LocalLM:
     """The judge; the model is loaded when it is first asked."""
     return LocalLM(config)
+
+
+def files(config: Config) -> list[Named]:
+    """The judging model."""
+    return [path_or_repo(config.model, "model", config.revision)]
 
 
 def needs_hub(config: Config) -> bool:

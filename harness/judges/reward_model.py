@@ -12,6 +12,7 @@ from pydantic import PositiveInt
 from harness.errors import UserError
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
+from harness.pipeline.named import Named, path_or_repo
 from harness.pipeline.spec import SpecModel
 
 
@@ -101,6 +102,11 @@ class RewardModel:
 def make(config: Config, cache: Path | None = None) -> RewardModel:
     """The judge; the model is loaded when it is first asked."""
     return RewardModel(config)
+
+
+def files(config: Config) -> list[Named]:
+    """The judging model."""
+    return [path_or_repo(config.model, "model", config.revision)]
 
 
 def needs_hub(config: Config) -> bool:

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,19 +22,30 @@ PACKAGES = (
     "datasets",
     "peft",
     "accelerate",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "triton",
+    "bitsandbytes",
+    "flash-attn",
+    "liger-kernel",
+    "vllm",
     "lm-eval",
     "alpaca-eval",
     "mlflow",
     "pandas",
     "orpo-harness",
 )
+UNKNOWN_DEVICE = "unknown GPU"
+GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What drivers of NVIDIA, AMD and WSL leave where a process may use a GPU."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def versions() -> dict[str, str]:
-    """Installed versions of the packages that make results; imports none of them."""
+def versions(also: Iterable[str] = ()) -> dict[str, str]:
+    """Installed versions of the packages that make results, and of `also`; imports none of them."""
     found = {}
-    for package in PACKAGES:
+    for package in dict.fromkeys((*PACKAGES, *also)):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -53,11 +65,24 @@ def cpu_name() -> str:
 
 
 def device_identity() -> str:
-    """What a cost belongs to: the GPU's UUID, or the CPU's name and count. Imports no torch."""
-    nvml, _ = open_nvml()
-    if nvml is not None and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
-        return f"cuda:{nvml.facts()['uuid']}"
+    """What a cost belongs to: the GPU's UUID, or the CPU's name and count. Imports no torch.
+
+    `UNKNOWN_DEVICE` where there is a GPU that no management library names.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
+        nvml, _ = open_nvml()
+        identity = nvml.facts()["uuid"] if nvml is not None else None
+        if identity is not None:
+            return f"cuda:{identity}"
+        if nvml is not None or any(Path(node).exists() for node in GPU_NODES):
+            return UNKNOWN_DEVICE
     return f"cpu:{cpu_name()}:{os.cpu_count()}"
+
+
+def driver_version() -> str | None:
+    """The NVIDIA driver's version, or None without one."""
+    nvml, _ = open_nvml()
+    return None if nvml is None else nvml.facts()["driver"]
 
 
 def host_memory_bytes() -> int:
@@ -96,8 +121,8 @@ def _git(git: str, folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def collect(device: str) -> Environment:
-    """The environment of this process on `device` (`cpu` or `cuda`)."""
+def collect(device: str, packages: Iterable[str] = ()) -> Environment:
+    """The environment of this process on `device` (`cpu` or `cuda`), with the versions of `packages`."""
     nvml, _ = open_nvml() if device == "cuda" else (None, None)
     gpu: dict[str, Any] = nvml.facts() if nvml else {}
     commit, dirty = git_state()
@@ -114,7 +139,7 @@ def collect(device: str) -> Environment:
         cpu_count=os.cpu_count() or 1,
         host_memory_bytes=host_memory_bytes(),
         python=platform.python_version(),
-        versions=versions(),
+        versions=versions(packages),
         git_commit=commit,
         git_dirty=dirty,
         lock_digest=lock_digest(),

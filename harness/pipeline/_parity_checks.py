@@ -59,15 +59,12 @@ def _head(facts: TrainFacts, _: Environment) -> Any:
 
 
 def _device(_: TrainFacts, environment: Environment) -> Any:
-    return environment.gpu_uuid or environment.device_name
+    """Two GPUs of one name are not one device, so a GPU without a UUID is unknown."""
+    return environment.device_name if environment.device == "cpu" else environment.gpu_uuid
 
 
 def _git_commit(_: TrainFacts, environment: Environment) -> Any:
     return environment.git_commit
-
-
-def _packages(_: TrainFacts, environment: Environment) -> Any:
-    return environment.lock_digest
 
 
 _ONE_SETTING = "set it once under `training`, not by stage or arm"
@@ -148,7 +145,8 @@ CHECKS: dict[str, Check] = {
     "device": Check("run every stage on one device", COSTS, _device),
     "git_commit": Check("run every stage from one commit", (), _git_commit, stops=False),
     "clean_git_tree": Check("commit your changes", (), stops=False),
-    "installed_packages": Check("run every stage with one installation", ALL, _packages),
+    "installed_packages": Check("run every stage with one version of each package (--again train)", ALL),
+    "probed_pairs": Check("probe every arm on the same pairs (--again train)", (), stops=False),
     "test_prompts_in_training": Check("set data.test_overlap: drop, or give another test split", ("scores",)),
     "benchmark_prompts_in_training": Check(
         "take the benchmark's prompts out of the training pairs", ("scores",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from harness.pipeline._parity_packages import installed_packages
 from harness.pipeline._parity_weights import (
     Seen,
     base_weights,
@@ -47,6 +48,7 @@ def special_checks(
         _every(seen, "learning_rate_source", "config"),
         _seeds(plan, results),
         _git_clean(seen),
+        installed_packages(plan, results, trained=trained),
         _test_prompts(prepared),
         _benchmark_prompts(plan, results),
         *([hand_over(plan, results)] if trained else []),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.pipeline._parity_checks import CHECKS, Check
+from harness.pipeline._parity_packages import probed_pairs
 from harness.pipeline._parity_special import special_checks
 from harness.records import Environment, ParityCheck, Plan, RehearseFacts, StageResult, TrainFacts
 
@@ -42,14 +43,19 @@ def audit_before(plan: Plan, results: Mapping[str, StageResult]) -> list[ParityC
     return _audit(plan, results, seen, trained=False)
 
 
-def audit(plan: Plan, results: Mapping[str, StageResult]) -> list[ParityCheck]:
-    """The audit after training, from what the training stages recorded."""
+def audit(
+    plan: Plan, results: Mapping[str, StageResult], probed: Mapping[str, str] | None = None
+) -> list[ParityCheck]:
+    """The audit after training, from what the training stages recorded.
+
+    `probed` maps the training stages to the held-out pairs that their probes read.
+    """
     trained = [d for d in plan.order if plan.stages[d].kind == "train" and d in results]
     seen = [
         _sighting(results[d].name, results[d], results[d].facts_as(TrainFacts), plan.stages[d].config)
         for d in trained
     ]
-    return _audit(plan, results, seen, trained=True)
+    return _audit(plan, results, seen, trained=True, probed=probed)
 
 
 def violations(checks: Iterable[ParityCheck]) -> list[ParityCheck]:
@@ -62,10 +68,17 @@ def _sighting(name: str, result: StageResult, facts: TrainFacts, job: Mapping[st
 
 
 def _audit(
-    plan: Plan, results: Mapping[str, StageResult], seen: Sequence[Sighting], *, trained: bool
+    plan: Plan,
+    results: Mapping[str, StageResult],
+    seen: Sequence[Sighting],
+    *,
+    trained: bool,
+    probed: Mapping[str, str] | None = None,
 ) -> list[ParityCheck]:
     found = {name: _compare(name, check, seen) for name, check in CHECKS.items() if check.read is not None}
     found |= special_checks(plan, results, seen, trained=trained)
+    if probed is not None:
+        found["probed_pairs"] = probed_pairs(plan, results, probed)
     allowed = set(plan.spec.get("allow_unequal") or [])
     return [
         found[name].model_copy(

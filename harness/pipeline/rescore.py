@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.pipeline.plan import PlanBuilder, Resolved
+from harness.pipeline.resolved import Resolved
 from harness.pipeline.spec import ComparisonSpec
+from harness.pipeline.stage_plans import StagePlans
 from harness.records import ComparisonRecord, Plan
 
 
@@ -23,26 +24,26 @@ def rescored(plan: Plan, spec: ComparisonSpec, resolved: Resolved, label: str | 
     `label` names the scores apart from those of the same benchmark that are there already. What an
     earlier stage answered at equal settings is not generated again.
     """
-    builder = PlanBuilder(spec, resolved, label)
-    builder.stages = dict(plan.stages)
-    check = builder.check(plan.prepare)
+    plans = StagePlans(spec, resolved, label)
+    plans.stages = dict(plan.stages)
+    check = plans.check(plan.prepare)
     earlier = [d for d in (plan.base_evaluate, *plan.base_more) if d]
-    base = builder.evaluate("base", 0, plan.prepare, None, earlier)
+    base = plans.evaluate("base", 0, plan.prepare, None, earlier)
     new, cells, scored = [check, base], [], []
     for cell in plan.cells:
         if cell.repeat:
             cells.append(cell)
             continue
         answered = [d for d in (cell.evaluate, *cell.more) if d]
-        digest = builder.evaluate(cell.arm, cell.seed, plan.prepare, cell.stages[-1], answered)
+        digest = plans.evaluate(cell.arm, cell.seed, plan.prepare, cell.stages[-1], answered)
         new.append(digest)
         cells.append(cell.model_copy(update={"more": [*cell.more, digest]}))
         scored.append(cell.model_copy(update={"evaluate": digest}))
-    judge = builder.judge(plan.prepare, base, scored)
+    judge = plans.judge(plan.prepare, base, scored)
     new += [judge] if judge else []
     longer = plan.model_copy(
         update={
-            "stages": builder.stages,
+            "stages": plans.stages,
             "order": list(dict.fromkeys([*plan.order, *new])),
             "cells": cells,
             "base_more": [*plan.base_more, base],
@@ -53,24 +54,44 @@ def rescored(plan: Plan, spec: ComparisonSpec, resolved: Resolved, label: str | 
 
 
 def with_earlier_scores(record: ComparisonRecord, earlier: ComparisonRecord | None) -> ComparisonRecord:
-    """`record` of a comparison that ran again, with what was scored after it had first finished."""
+    """`record` of a comparison that ran again, with what was scored after it had first finished.
+
+    Scores of a stage that has run again since are left out: they are another model's.
+    """
     if earlier is None or earlier.id != record.id:
         return record
+    kept = _still_valid(record, earlier)
     more = {(cell.arm, cell.seed, cell.repeat): cell.more for cell in earlier.plan.cells}
     cells = [
-        cell.model_copy(update={"more": more.get((cell.arm, cell.seed, cell.repeat), [])})
+        cell.model_copy(
+            update={"more": [d for d in more.get((cell.arm, cell.seed, cell.repeat), []) if d in kept]}
+        )
         for cell in record.plan.cells
     ]
-    added = [d for d in earlier.plan.order if d not in record.plan.stages and d in earlier.results]
     plan = record.plan.model_copy(
         update={
             "cells": cells,
-            "base_more": earlier.plan.base_more,
-            "more_judges": earlier.plan.more_judges,
-            "order": [*record.plan.order, *added],
-            "stages": {**record.plan.stages, **{d: earlier.plan.stages[d] for d in added}},
+            "base_more": [d for d in earlier.plan.base_more if d in kept],
+            "more_judges": [d for d in earlier.plan.more_judges if d in kept],
+            "order": [*record.plan.order, *kept],
+            "stages": {**record.plan.stages, **{d: earlier.plan.stages[d] for d in kept}},
         }
     )
-    results = {**record.results, **{d: earlier.results[d] for d in added}}
-    uses = {**record.uses, **{d: earlier.uses[d] for d in added}}
+    results = {**record.results, **{d: earlier.results[d] for d in kept}}
+    uses = {**record.uses, **{d: earlier.uses[d] for d in kept}}
     return record.model_copy(update={"plan": plan, "results": results, "uses": uses})
+
+
+def _still_valid(record: ComparisonRecord, earlier: ComparisonRecord) -> list[str]:
+    """The stages that only `earlier` has and all of whose inputs are what they were, in order."""
+    same = {
+        digest
+        for digest, result in record.results.items()
+        if digest in earlier.results and earlier.results[digest].finished_at == result.finished_at
+    }
+    kept: list[str] = []
+    for digest in earlier.plan.order:
+        added = digest not in record.plan.stages and digest in earlier.results
+        if added and set(earlier.plan.stages[digest].needs.values()) <= same | set(kept):
+            kept.append(digest)
+    return kept

@@ -3,6 +3,7 @@
 from harness.records.base import Environment, Measurement, Record, Score, StageKind, Unit
 from harness.records.citation import Citation
 from harness.records.comparison import ComparisonRecord, ParityCheck, StageUse
+from harness.records.covers import Covers
 from harness.records.method import Method
 from harness.records.plan import Plan, PlannedCell, PlannedStage
 from harness.records.prepared import (
@@ -38,6 +39,7 @@ __all__ = [
     "CheckFacts",
     "Citation",
     "ComparisonRecord",
+    "Covers",
     "DataStatistics",
     "DevicePeak",
     "Environment",

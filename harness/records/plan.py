@@ -7,10 +7,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.records.base import Record, StageKind
+from harness.records.covers import Covers
 
 
 class PlannedStage(Record):
-    """One stage of a plan. `needs` maps a role ("prepared", "model", ...) to a stage digest."""
+    """One stage of a plan. `needs` maps a role ("prepared", "model", ...) to a stage digest.
+
+    `covers` is None in plans that were made before digests were recorded part by part.
+    """
 
     digest: str
     kind: StageKind
@@ -19,6 +23,7 @@ class PlannedStage(Record):
     config: dict[str, Any]
     needs: dict[str, str] = Field(default_factory=dict)
     arm: str | None = None
+    covers: Covers | None = None
 
 
 class PlannedCell(Record):

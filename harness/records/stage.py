@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from harness.records.base import Environment, Measurement, Record, Score, StageKind
+from harness.records.covers import Covers
 from harness.records.prepared import PrepareFacts, ReplayFacts
 from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts
 from harness.records.training import RehearseFacts, TrainFacts
@@ -29,6 +30,7 @@ class StageRequest(Record):
     seed: int
     config: dict[str, Any]
     inputs: dict[str, str] = Field(default_factory=dict)
+    covers: Covers | None = None
 
 
 class StageResult(Record):

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from harness.pipeline.parity import audit
+from harness.pipeline.stage_plans import TEST_PAIRS
 from harness.records import (
     ComparisonRecord,
+    ParityCheck,
     Plan,
     PlannedStage,
     StageRequest,
@@ -60,11 +62,21 @@ class Execution:
             seed=stage.seed,
             config=stage.config,
             inputs=inputs,
+            covers=stage.covers,
         )
         folder = self.root.start_stage(request, owner=self.plan.id).resolve()
         total = len(self.plan.order)
         with StageDisplay(self.console, number=number, total=total, name=stage.name) as display:
             return run_stage(folder, name=stage.name, listen=display.listen, environment=self._environment)
+
+    def audit(self) -> list[ParityCheck]:
+        """The audit after training, with the held-out pairs that each stage's probes read."""
+        requests = {d: self.root.request(d) for d in self.results if self.plan.stages[d].kind == "train"}
+        covers = {d: request.covers for d, request in requests.items() if request is not None}
+        probed = {
+            d: c.beside[TEST_PAIRS] for d, c in covers.items() if c is not None and TEST_PAIRS in c.beside
+        }
+        return audit(self.plan, self.results, probed)
 
     def record(self) -> ComparisonRecord:
         """Everything that a report needs."""
@@ -80,6 +92,6 @@ class Execution:
             plan=self.plan,
             results=self.results,
             uses=uses,
-            parity=audit(self.plan, self.results),
+            parity=self.audit(),
             command=shlex.join(["harness", *sys.argv[1:]]),
         )

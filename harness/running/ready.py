@@ -19,6 +19,7 @@ from harness.pipeline.parity import audit_before, violations
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
 from harness.records import ParityCheck, Plan, Prediction, RehearseFacts
+from harness.running.again import Again
 from harness.running.execute import Execution
 from harness.running.resolve import is_local, resolve
 from harness.store.run_dir import RunRoot
@@ -27,14 +28,21 @@ MEMORY_SHARE = 0.97
 
 
 def make_ready(
-    path: Path, overrides: Overrides, root: RunRoot, console: Console, *, checks: bool = True
+    path: Path,
+    overrides: Overrides,
+    root: RunRoot,
+    console: Console,
+    *,
+    checks: bool = True,
+    again: Again | None = None,
 ) -> Execution:
     """The comparison with data prepared and stages rehearsed, at the settings that will run.
 
-    Falls back to `if_too_large` where a stage does not fit, and turns a budget into steps.
+    Falls back to `if_too_large` where a stage does not fit, and turns a budget into steps. `again` sets
+    aside what each of these plans is to run again.
     """
     spec = load_comparison(path, overrides)
-    execution = _rehearsed(spec, root, console, checks=checks)
+    execution = _rehearsed(spec, root, console, checks=checks, again=again)
     if spec.if_too_large is not None and too_large(execution):
         console.print(
             "This does not fit the GPU: every arm trains by if_too_large instead "
@@ -42,7 +50,7 @@ def make_ready(
             highlight=False,
         )
         spec = load_comparison(path, overrides, too_large=True)
-        execution = _rehearsed(spec, root, console, checks=checks)
+        execution = _rehearsed(spec, root, console, checks=checks, again=again)
     if needs_matching(spec) and not too_large(execution):
         spec = matched(spec, execution.plan, predictions(execution))
         console.print(
@@ -50,7 +58,7 @@ def make_ready(
             "Rehearsing at the steps that follow.",
             highlight=False,
         )
-        execution = _rehearsed(spec, root, console, checks=checks)
+        execution = _rehearsed(spec, root, console, checks=checks, again=again)
     return execution
 
 
@@ -94,9 +102,13 @@ def does_not_fit(facts: RehearseFacts) -> bool:
     return peak is not None and device is not None and peak > MEMORY_SHARE * device
 
 
-def _rehearsed(spec: ComparisonSpec, root: RunRoot, console: Console, *, checks: bool) -> Execution:
+def _rehearsed(
+    spec: ComparisonSpec, root: RunRoot, console: Console, *, checks: bool, again: Again | None
+) -> Execution:
     plan = plan_comparison(spec, resolve(spec))
     console.print(_title(plan, spec, root), highlight=False)
+    if again is not None:
+        again.set_aside(plan)
     execution = Execution(plan, root, console, offline=is_local(spec))
     check = [plan.check] if checks and plan.check else []
     execution.run([plan.prepare, *check, *plan.rehearsals])

@@ -1,37 +1,122 @@
-"""What a plan needs to know of the outside world: which model, which data, which machine."""
+"""What a plan needs to know of the outside world: code, packages, named files, variables, the machine."""
 
 from __future__ import annotations
 
-import hashlib
-import os
+import platform
+import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-import harness
 from harness import registry
 from harness.data import base_model
 from harness.data.load import looks_local
 from harness.errors import UserError
-from harness.measure.environment import device_identity, versions
-from harness.pipeline.load import benchmark_config
-from harness.pipeline.plan import Resolved, digest_of
+from harness.measure.environment import UNKNOWN_DEVICE, device_identity, driver_version
+from harness.pipeline.covers import OPTIONAL, judges_in, sft_source
+from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
+from harness.pipeline.resolved import VARIABLES, VARIABLES_OF_PACKAGES, Reach, Resolved
 from harness.pipeline.spec import ComparisonSpec, DataSpec
+from harness.pipeline.validate import validate
+from harness.running.code import reached
+from harness.running.contents import digest_of_path, digests_of, hub_commit
+from harness.running.packages import Packages
+from harness.running.sources import Sources
+from harness.stages.runner import child_environment
 
-RESULT_ROOMS = ("methods", "data", "generate", "benchmarks", "judges", "measure", "stages")
+KINDS = ("prepare", "check", "rehearse", "train", "evaluate", "judge")
+THIS_PROCESS = uuid.uuid4().hex[:8]
+"""Makes a device that cannot be told apart from others one of this process alone."""
 
 
 def resolve(spec: ComparisonSpec) -> Resolved:
-    """Digests of everything that a stage's result depends on; raises UserError for what is missing."""
-    own_sft = [arm.sft_data for arm in spec.arms if arm.sft_data is not None]
-    sources = [spec.data, *(DataSpec(source=s) if isinstance(s, str) else s for s in own_sft)]
-    judged = {n for n in spec.score if hasattr(registry.load("benchmarks", n), "score_cells")}
+    """Everything that a stage's result depends on; raises UserError for what is missing."""
+    benchmarks = {name: registry.load("benchmarks", name) for name in spec.score}
+    packages = Packages()
+    installed = {name: packages.version(name) for name in OPTIONAL}
+    variables, device = child_environment(), _device()
     return Resolved(
-        model=_model_digest(spec),
-        data=digest_of([_data_digest(source) for source in sources]),
-        code=_code_digest(),
-        device=device_identity(),
-        versions={k: v for k, v in versions().items() if k not in ("mlflow", "orpo-harness")},
-        judged=frozenset(judged),
+        reach=_reach(spec, packages),
+        files={**_files_of_data(spec), **_files_of_stages(spec), **_files_of_benchmarks(spec, benchmarks)},
+        optional={name: found for name, found in installed.items() if found is not None},
+        environment={name: variables[name] for name in _listed_variables() if name in variables},
+        device=device,
+        driver=None if device.startswith("cpu") else driver_version(),
+        judged=frozenset(n for n, m in benchmarks.items() if hasattr(m, "score_cells")),
+        scored=frozenset(
+            n for n, m in benchmarks.items() if hasattr(m, "score_model") or hasattr(m, "score_answers")
+        ),
     )
+
+
+def _listed_variables() -> list[str]:
+    return [*VARIABLES, *(name for names in VARIABLES_OF_PACKAGES.values() for name in names)]
+
+
+def _device() -> str:
+    """The device's identity; one that cannot be known is never the same as in another run."""
+    device = device_identity()
+    return f"{device} of process {THIS_PROCESS}" if device == UNKNOWN_DEVICE else device
+
+
+def _reach(spec: ComparisonSpec, installed: Packages) -> dict[str, Reach]:
+    """What each root of some stage reaches."""
+    sources = Sources()
+    modules = {f"stages.{name}": f"harness.stages.{name}" for name in (*KINDS, "child")}
+    for group, name in dict.fromkeys(_plug_ins(spec)):
+        modules[f"{group}.{name}"] = registry.module_of(group, name)
+    reach = {}
+    for root, module in modules.items():
+        code = reached(module, sources)
+        packages = {**installed.versions_of(code.modules), "python": platform.python_version()}
+        reach[root] = Reach(code.files, packages)
+    return reach
+
+
+def _plug_ins(spec: ComparisonSpec) -> Iterator[tuple[str, str]]:
+    yield from (("methods", stage.method) for arm in spec.arms for stage in arm.stages)
+    for name in spec.score:
+        yield "benchmarks", name
+        yield from (("judges", judge) for judge, _ in judges_in(benchmark_config(spec, name).model_dump()))
+
+
+def _files_of_data(spec: ComparisonSpec) -> dict[str, Mapping[str, str]]:
+    """Model, data, an arm's own SFT data, and the chat template where it is a file."""
+    files = {"model": _model_digest(spec), "data": _data_digest(spec.data)}
+    own = {arm.name: sft_data_of(arm) for arm in spec.arms}
+    files |= {sft_source(arm): _data_digest(data) for arm, data in own.items() if data is not None}
+    return {"prepare": {**files, **digests_of([Path(spec.data.chat_template)])}}
+
+
+def _files_of_stages(spec: ComparisonSpec) -> dict[str, Mapping[str, str]]:
+    return {
+        f"{arm.name}/{stage.stage_name}": _named(
+            registry.load("methods", stage.method), stage_config(spec, stage)
+        )
+        for arm in spec.arms
+        for stage in arm.stages
+    }
+
+
+def _files_of_benchmarks(
+    spec: ComparisonSpec, benchmarks: Mapping[str, ModuleType]
+) -> dict[str, Mapping[str, str]]:
+    files: dict[str, Mapping[str, str]] = {}
+    for name, module in benchmarks.items():
+        config = benchmark_config(spec, name)
+        files[f"benchmarks.{name}"] = _named(module, config)
+        of_judges: dict[str, str] = {}
+        for judge, settings in judges_in(config.model_dump()):
+            asked = registry.load("judges", judge)
+            of_judges |= _named(asked, validate(asked.Config, settings, prefix=("judge_config",)))
+        files[f"judges of {name}"] = of_judges
+    return files
+
+
+def _named(module: ModuleType, config: Any) -> dict[str, str]:
+    """Digests of what the settings name, if the module says what they do."""
+    return digests_of(module.files(config)) if hasattr(module, "files") else {}
 
 
 def is_local(spec: ComparisonSpec) -> bool:
@@ -68,7 +153,7 @@ def _model_digest(spec: ComparisonSpec) -> str:
         return base_model.digest_folder(path)
     if model.startswith((base_model.CONFIG_PREFIX, "/", ".", "~")):
         raise UserError("no such model folder", where=str(path), remedy="check the path of --model")
-    return f"{model}@{_hub_commit(model, spec.model_revision, 'model')}"
+    return f"{model}@{hub_commit(model, spec.model_revision, 'model')}"
 
 
 def _data_digest(data: DataSpec) -> str:
@@ -76,53 +161,7 @@ def _data_digest(data: DataSpec) -> str:
     if data.source == "embedded":
         return "embedded"
     if path.exists():
-        files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
-        total = hashlib.sha256()
-        for file in files:
-            total.update(file.name.encode())
-            with file.open("rb") as source:
-                while block := source.read(1 << 22):
-                    total.update(block)
-        return total.hexdigest()[:16]
+        return digest_of_path(path)
     if looks_local(data.source):
         raise UserError("no such file or folder", where=data.source, remedy="check the path of --data")
-    return f"{data.source}@{_hub_commit(data.source, data.revision, 'dataset')}"
-
-
-def _hub_commit(name: str, revision: str | None, kind: str) -> str:
-    """The commit that a hub name means now; offline, the one in the local cache."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    folder = Path(HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}"
-    cached = folder / "refs" / (revision or "main")
-    if os.environ.get("HF_HUB_OFFLINE") != "1":
-        try:
-            return str(HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=10).sha)
-        except Exception as error:
-            if not cached.is_file():
-                raise _unreachable(name, kind, error) from error
-    if cached.is_file():
-        return cached.read_text().strip()
-    raise _unreachable(name, kind, None)
-
-
-def _unreachable(name: str, kind: str, error: Exception | None) -> UserError:
-    why = f" ({type(error).__name__})" if error else " (HF_HUB_OFFLINE is set)"
-    what = {"model": "model", "dataset": "data set"}[kind]
-    flag = {"model": "--model (make: MODEL=)", "dataset": "--data (make: DATA=)"}[kind]
-    return UserError(
-        f'{what} "{name}" is neither a local path nor cached, and the hub did not give it{why}',
-        remedy=f"check the name, the network and HF_TOKEN for gated ones, or give a local path by {flag}",
-    )
-
-
-def _code_digest() -> str:
-    """A digest of our own sources in the rooms that compute results."""
-    root = Path(harness.__file__).parent
-    total = hashlib.sha256()
-    for room in RESULT_ROOMS:
-        for file in sorted((root / room).rglob("*.py")):
-            total.update(str(file.relative_to(root)).encode())
-            total.update(file.read_bytes())
-    return total.hexdigest()[:16]
+    return f"{data.source}@{hub_commit(data.source, data.revision, 'dataset')}"

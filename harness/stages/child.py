@@ -97,7 +97,7 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
         seed=request.seed,
         started_at=started,
         finished_at=datetime.now(UTC).isoformat(),
-        environment=collect(device),
+        environment=collect(device, request.covers.packages if request.covers else ()),
         ledger=[*ledger, *energy.measurements(_headline_joules(window, request))],
         scores=outcome.scores,
         facts=outcome.facts,

@@ -231,7 +231,7 @@ def _copy_records(record: ComparisonRecord, root: RunRoot, target: Path) -> None
     files |= {(d, s.items_file) for _, d, s in scores_by_cell(record) if s.items_file}
     files |= {(d, "result.json") for d in record.results} | {(d, "request.json") for d in record.results}
     for digest, file in sorted(files):
-        source = root.stage_folder(digest) / file
+        source = root.folder_of(record.results[digest]) / file
         copy = target / "stages" / digest / file
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())

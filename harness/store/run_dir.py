@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,20 +61,27 @@ class RunRoot:
         """Where a stage lives."""
         return self.path / "stages" / digest
 
+    def aside_folder(self, digest: str, finished_at: str) -> Path:
+        """Where a stage that was run again keeps what it was before: named by when that was finished."""
+        return self.path / "stages" / f"{digest}.{re.sub(r'[^0-9]', '', finished_at)[:20]}"
+
+    def folder_of(self, result: StageResult) -> Path:
+        """Where the files of this very result lie, also after its stage was run again."""
+        aside = self.aside_folder(result.digest, result.finished_at)
+        return aside if aside.is_dir() else self.stage_folder(result.digest)
+
     def run_folder(self, run_id: str) -> Path:
         """Where a comparison lives."""
         return self.path / run_id
 
     def finished(self, digest: str) -> StageResult | None:
         """The result of a finished stage whose outputs are all there, else None."""
-        folder = self.stage_folder(digest)
-        try:
-            text = (folder / "result.json").read_text(encoding="utf-8")
-            result = StageResult.model_validate_json(text)
-        except (OSError, ValidationError):
-            return None
-        complete = all((folder / output).exists() for output in result.outputs.values())
-        return result if complete and result.digest == digest else None
+        result = read_whole(self.stage_folder(digest))
+        return result if result is not None and result.digest == digest else None
+
+    def request(self, digest: str) -> StageRequest | None:
+        """What a stage was asked, or None where that is gone or from a version that cannot be read."""
+        return read_request(self.stage_folder(digest))
 
     def start_stage(self, request: StageRequest, *, owner: str) -> Path:
         """An empty folder with the request in it; what a broken run left there is removed."""
@@ -125,7 +133,7 @@ class RunRoot:
     def read_series(self, record: ComparisonRecord) -> dict[str, list[dict[str, Any]]]:
         """Rows of `steps.jsonl` by stage digest."""
         return {
-            digest: read_jsonl(self.stage_folder(digest) / result.outputs["steps"])
+            digest: read_jsonl(self.folder_of(result) / result.outputs["steps"])
             for digest, result in record.results.items()
             if "steps" in result.outputs
         }
@@ -139,7 +147,7 @@ class RunRoot:
             if score.items_file is None:
                 continue
             if last[0] != (digest, score.items_file):
-                last = (digest, score.items_file), self._rows(digest, score.items_file)
+                last = (digest, score.items_file), self._rows(record.results[digest], score.items_file)
             table = items.setdefault(cell, {}).setdefault(f"{score.benchmark}.{score.metric}", {})
             for row in last[1]:
                 value = row["metrics"].get(score.metric)
@@ -161,20 +169,38 @@ class RunRoot:
             if (cell, digest, file) in read:
                 continue
             read.add((cell, digest, file))
-            for row in self._rows(digest, file):
+            for row in self._rows(record.results[digest], file):
                 if "answer" in row:
                     kept = texts.setdefault(cell, {}).setdefault(row["id"], {})
                     kept |= {key: row[key] for key in ("prompt", "answer", "judgment") if key in row}
         return texts
 
-    def _rows(self, digest: str, file: str) -> list[dict[str, Any]]:
-        path = self.stage_folder(digest) / file
+    def _rows(self, result: StageResult, file: str) -> list[dict[str, Any]]:
+        path = self.folder_of(result) / file
         try:
             return read_jsonl(path)
         except FileNotFoundError:
             raise UserError(
                 "items of a score are gone", where=str(path), remedy="run the comparison again"
             ) from None
+
+
+def read_whole(folder: Path) -> StageResult | None:
+    """The result of the stage in `folder` if all its outputs are there, else None."""
+    try:
+        text = (folder / "result.json").read_text(encoding="utf-8")
+        result = StageResult.model_validate_json(text)
+    except (OSError, ValidationError):
+        return None
+    return result if all((folder / output).exists() for output in result.outputs.values()) else None
+
+
+def read_request(folder: Path) -> StageRequest | None:
+    """The request of the stage in `folder`, or None."""
+    try:
+        return StageRequest.model_validate_json((folder / "request.json").read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
 
 
 def read_record(folder: Path) -> ComparisonRecord:

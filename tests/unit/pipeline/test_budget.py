@@ -11,10 +11,11 @@ from harness.errors import UserError
 from harness.pipeline.budget import matched, needs_matching
 from harness.pipeline.load import find_comparison, load_comparison, stage_config
 from harness.pipeline.overrides import Overrides
-from harness.pipeline.plan import Resolved, plan_comparison
+from harness.pipeline.plan import plan_comparison
+from harness.pipeline.resolved import Resolved
 from harness.records import Prediction
 
-RESOLVED = Resolved("m", "d", "c", "cpu", {"torch": "1"}, frozenset())
+RESOLVED = Resolved()
 
 
 def spec_with(*sets: str, arms: list[str] | None = None) -> Any:

@@ -10,9 +10,10 @@ import pytest
 from harness.errors import UserError
 from harness.pipeline.load import find_comparison, load_comparison, stage_config
 from harness.pipeline.overrides import Overrides, parse_seeds
-from harness.pipeline.plan import Resolved, plan_comparison
+from harness.pipeline.plan import plan_comparison
+from harness.pipeline.resolved import Resolved
 
-RESOLVED = Resolved("m", "d", "c", "cpu", {"torch": "1"}, frozenset({"alpaca_eval"}))
+RESOLVED = Resolved(judged=frozenset({"alpaca_eval"}))
 
 
 def embedded(**overrides: Any) -> Any:

@@ -13,7 +13,8 @@ from synthetic import ENVIRONMENT, foretold
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.parity import CHECKS, audit, audit_before, violations
-from harness.pipeline.plan import Resolved, plan_comparison
+from harness.pipeline.plan import plan_comparison
+from harness.pipeline.resolved import Resolved
 from harness.records import (
     ComparisonRecord,
     ParityCheck,
@@ -23,7 +24,7 @@ from harness.records import (
     TrainFacts,
 )
 
-RESOLVED = Resolved("m", "d", "c", "cpu", {"torch": "1"}, frozenset())
+RESOLVED = Resolved()
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "records_v1" / "record.json"
 State = dict[str, Any]
 

@@ -1,0 +1,185 @@
+"""The stages of a plan, one method a kind: settings, inputs, what the digest covers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from harness.pipeline.covers import digest_of_covers, for_training, judges_in
+from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
+from harness.pipeline.resolved import Resolved
+from harness.pipeline.spec import ArmSpec, ComparisonSpec
+from harness.records import Covers, PlannedCell, PlannedStage
+
+JUDGE_KEYS = ("judge", "judge_config")
+RANDOM_WEIGHTS = "config:"
+
+
+class Asked(TypedDict):
+    """Whose code and whose files a stage uses."""
+
+    plug_ins: list[str]
+    names: list[str]
+
+
+class StagePlans:
+    """Makes stages and keeps them by digest; `label` names what is scored again beside old scores."""
+
+    def __init__(self, spec: ComparisonSpec, resolved: Resolved, label: str | None = None) -> None:
+        self.spec = spec
+        self.stages: dict[str, PlannedStage] = {}
+        self._resolved = resolved
+        self._label = {"label": label} if label else {}
+        self._generation = spec.generation.model_dump(mode="json")
+        self._benchmarks: dict[str, Any] = {
+            name: benchmark_config(spec, name).model_dump(mode="json", by_alias=True) for name in spec.score
+        }
+
+    def prepare(self) -> str:
+        """The data, tokenised once for all arms."""
+        spec = self.spec
+        own = {arm.name: sft_data_of(arm) for arm in spec.arms}
+        config = {
+            "model": spec.model,
+            "model_revision": spec.model_revision,
+            "data": spec.data.model_dump(mode="json"),
+            "sft_data": {n: d.model_dump(mode="json") for n, d in own.items() if d is not None},
+        }
+        # Random weights are drawn in the dtype of the device that they are for.
+        on_device = spec.model.startswith(RANDOM_WEIGHTS)
+        covers = self._resolved.covers("prepare", 0, config, {}, names=["prepare"], on_device=on_device)
+        return self._add(covers, "prepare", {})
+
+    def check(self, prepare: str) -> str:
+        """The benchmarks' own checks, and the room on the disk."""
+        config = {
+            "arms": [arm.name for arm in self.spec.arms],
+            "benchmarks": self._benchmarks,
+            "generation": self._generation,
+        }
+        needs = {"prepared": prepare}
+        covers = self._resolved.covers("check", 0, config, needs, **_asked(self._benchmarks))
+        return self._add(covers, "check", needs)
+
+    def job(self, arm: ArmSpec, stage_name: str) -> dict[str, Any]:
+        """What a training stage does: its method with its settings, and whose SFT data it takes."""
+        stage = next(s for s in arm.stages if s.stage_name == stage_name)
+        config = stage_config(self.spec, stage).model_dump(mode="json", by_alias=True)
+        owns_sft_data = stage.method == "sft" and arm.sft_data is not None
+        return {
+            "method": stage.method,
+            "config": config,
+            "sft_data": arm.name if owns_sft_data else None,
+        }
+
+    def rehearse(self, job: dict[str, Any], stage: str, arms: Sequence[str], needs: dict[str, str]) -> str:
+        """A few steps of `job`; `needs` names the rehearsal before it where it goes on from adapters."""
+        config = {"job": job, "steps": self.spec.rehearsal_steps}
+        covers = self._training("rehearse", self.spec.seeds[0], config, job, needs, f"{arms[0]}/{stage}")
+        return self._add(covers, f"rehearse {stage}", needs, apart={"stage": stage, "arms": list(arms)})
+
+    def train(self, arm: ArmSpec, stage: str, seed: int, repeat: int, needs: dict[str, str]) -> str:
+        """One training stage of a cell; a repeat is a stage of its own, for its cost."""
+        config = job = self.job(arm, stage)
+        name = f"{arm.name}/{stage}@{seed}"
+        if repeat:
+            name, config = f"{name}#{repeat}", {**job, "repeat": repeat}
+        own_seed = seed + arm.seed_offset
+        covers = self._training("train", own_seed, config, job, needs, f"{arm.name}/{stage}")
+        return self._add(covers, name, needs, arm.name)
+
+    def _training(
+        self,
+        kind: Literal["train", "rehearse"],
+        seed: int,
+        config: dict[str, Any],
+        job: Mapping[str, Any],
+        needs: Mapping[str, str],
+        who: str,
+    ) -> Covers:
+        """What a training stage, or its rehearsal, covers: of the prepared data what training uses."""
+        prepared = self.stages[needs["prepared"]].covers
+        assert prepared is not None
+        stops_early = job["config"].get("early_stopping") is not None
+        used = for_training(prepared, sft_data=job["sft_data"], reads_test=stops_early)
+        return self._resolved.covers(
+            kind,
+            seed,
+            config,
+            {**needs, "prepared": used},
+            plug_ins=[f"methods.{job['method']}"],
+            names=[who],
+            beside={TEST_PAIRS: for_training(prepared, sft_data=None, reads_test=True)},
+        )
+
+    def evaluate(
+        self, arm: str, seed: int, prepare: str, model: str | None, answers: Sequence[str] = ()
+    ) -> str:
+        """The stage that scores a cell; what the stages `answers` answered is not asked again.
+
+        A benchmark that only compares cells has its prompts answered here, and its judge is not asked.
+        """
+        benchmarks = {n: self._without_idle_judge(n, c) for n, c in self._benchmarks.items()}
+        config = {"benchmarks": benchmarks, "generation": self._generation, **self._label}
+        needs = {"prepared": prepare, **({"model": model} if model else {})}
+        needs |= {f"answers:{number}": digest for number, digest in enumerate(answers)}
+        name = f"{arm}/evaluate@{seed}" if model else "base/evaluate"
+        covers = self._resolved.covers("evaluate", 0, config, needs, **_asked(benchmarks))
+        return self._add(covers, name, needs, arm, apart={"benchmarks": self._benchmarks})
+
+    def judge(self, prepare: str, base: str | None, cells: Sequence[PlannedCell]) -> str | None:
+        """The stage that compares cells, if some benchmark does."""
+        judged = {n: c for n, c in self._benchmarks.items() if n in self._resolved.judged}
+        if not judged:
+            return None
+        needs = {"prepared": prepare}
+        if base:
+            needs["cell:base"] = base
+        for cell in cells:
+            if cell.evaluate is not None:
+                needs[f"cell:{cell.arm}@{cell.seed}"] = cell.evaluate
+        config = {"benchmarks": judged, "baseline": self.spec.baseline, **self._label}
+        covers = self._resolved.covers("judge", 0, config, needs, **_asked(judged))
+        return self._add(covers, "judge", needs)
+
+    def _without_idle_judge(self, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A benchmark's settings, without its judge where it only compares cells."""
+        idle = () if name in self._resolved.scored else JUDGE_KEYS
+        return {key: value for key, value in config.items() if key not in idle}
+
+    def _add(
+        self,
+        covers: Covers,
+        name: str,
+        needs: dict[str, str],
+        arm: str | None = None,
+        apart: Mapping[str, Any] | None = None,
+    ) -> str:
+        """A stage's digest; `apart` is recorded in its config and no part of what it is."""
+        digest = digest_of_covers(covers)
+        if digest not in self.stages:
+            self.stages[digest] = PlannedStage(
+                digest=digest,
+                kind=covers.kind,
+                name=name,
+                seed=covers.seed,
+                config={**covers.config, **(apart or {})},
+                needs=needs,
+                arm=arm,
+                covers=covers,
+            )
+        return digest
+
+
+TEST_PAIRS = "test pairs"
+"""What a training stage's probes read, beside what its digest covers."""
+
+
+def _asked(benchmarks: Mapping[str, Mapping[str, Any]]) -> Asked:
+    """The benchmarks and judges whose code and files a stage with these settings uses."""
+    judges = {name for name, _ in judges_in(benchmarks)}
+    asking = [name for name, config in benchmarks.items() if any(True for _ in judges_in(config))]
+    return {
+        "plug_ins": [*(f"benchmarks.{n}" for n in benchmarks), *(f"judges.{n}" for n in sorted(judges))],
+        "names": [*(f"benchmarks.{n}" for n in benchmarks), *(f"judges of {n}" for n in asking)],
+    }

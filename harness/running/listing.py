@@ -1,0 +1,89 @@
+"""A plan beside what is finished: what would run, what would be reused, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from harness.pipeline.covers import changes
+from harness.records import Covers, Plan, PlannedStage, Record, StageKind
+from harness.running.again import to_run_again
+from harness.store.aside import newest_of
+from harness.store.run_dir import RunRoot
+
+
+class ListedStage(Record):
+    """One stage of a plan, in the order of execution.
+
+    `why` says for a stage that would run what changed since the newest finished stage of its name; it is
+    None where that was not asked.
+    """
+
+    digest: str
+    name: str
+    kind: StageKind
+    seed: int
+    arm: str | None
+    needs: dict[str, str]
+    state: Literal["finished", "to run", "to run again"]
+    why: list[str] | None = None
+    covers: Covers | None = None
+
+
+class Listing(Record):
+    """What `harness plan --format json` prints."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    name: str
+    stages: list[ListedStage]
+
+
+def list_stages(plan: Plan, root: RunRoot, *, again: tuple[str, ...] = (), why: bool = False) -> Listing:
+    """Every stage with its state; raises UserError for an unknown word in `again`."""
+    chosen = to_run_again(plan, again)
+    stages = []
+    for digest in plan.order:
+        stage, finished = plan.stages[digest], root.finished(digest) is not None
+        state: Literal["finished", "to run", "to run again"] = "to run"
+        if finished:
+            state = "to run again" if digest in chosen else "finished"
+        reasons = {"finished": [], "to run again": ["named by --again, or made from what is"]}
+        stages.append(
+            ListedStage(
+                digest=digest,
+                name=stage.name,
+                kind=stage.kind,
+                seed=stage.seed,
+                arm=stage.arm,
+                needs=stage.needs,
+                state=state,
+                why=reasons.get(state, _why(stage, root)) if why else None,
+                covers=stage.covers,
+            )
+        )
+    return Listing(id=plan.id, name=plan.name, stages=stages)
+
+
+def _why(stage: PlannedStage, root: RunRoot) -> list[str]:
+    """What changed since the newest finished stage of the same name."""
+    newest = newest_of(root, stage.name)
+    if newest is None:
+        return ["no finished stage of this name is here"]
+    request, finished_at = newest
+    since = f"since {request.digest[:10]} (finished {finished_at[:19]}Z)"
+    if request.covers is None or stage.covers is None:
+        return [f"{since}: it does not say what its digest covers"]
+    lines = changes(request.covers, stage.covers)
+    if not lines:
+        return [f"{since}: nothing that its digest covers; it was set aside, or its files are gone"]
+    return [f"{since}:", *lines]
+
+
+def grouped_reasons(listing: Listing) -> Mapping[tuple[str, ...], list[str]]:
+    """Reasons -> the names of the stages that would run for them; seeds of one stage share theirs."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for stage in listing.stages:
+        if stage.why:
+            groups.setdefault(tuple(stage.why), []).append(stage.name)
+    return groups
