@@ -9,8 +9,10 @@ from harness.pipeline.covers import digest_of_covers, for_training, judges_in
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
 from harness.pipeline.resolved import Resolved
 from harness.pipeline.spec import ArmSpec, ComparisonSpec
-from harness.records import Covers, PlannedCell, PlannedStage
+from harness.records import Covers, Implementation, PlannedCell, PlannedStage
 
+STOCK = "training.stock"
+"""Where the adapters of stock trainers stand; a stage loads its method's by name."""
 JUDGE_KEYS = ("judge", "judge_config")
 RANDOM_WEIGHTS = "config:"
 
@@ -102,12 +104,13 @@ class StagePlans:
         assert prepared is not None
         stops_early = job["config"].get("early_stopping") is not None
         used = for_training(prepared, sft_data=job["sft_data"], reads_test=stops_early)
+        is_stock = job["config"].get("implementation") == Implementation.STOCK
         return self._resolved.covers(
             kind,
             seed,
             config,
             {**needs, "prepared": used},
-            plug_ins=[f"methods.{job['method']}"],
+            plug_ins=[f"methods.{job['method']}", *([f"{STOCK}.{job['method']}"] if is_stock else [])],
             names=[who],
             beside={TEST_PAIRS: for_training(prepared, sft_data=None, reads_test=True)},
         )

@@ -18,6 +18,7 @@ from harness.pipeline.covers import OPTIONAL, judges_in, sft_source
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
 from harness.pipeline.resolved import VARIABLES, VARIABLES_OF_PACKAGES, Reach, Resolved
 from harness.pipeline.spec import ComparisonSpec, DataSpec
+from harness.pipeline.stage_plans import STOCK
 from harness.pipeline.validate import validate
 from harness.running.code import reached
 from harness.running.contents import digest_of_path, digests_of, hub_commit
@@ -66,6 +67,8 @@ def _reach(spec: ComparisonSpec, installed: Packages) -> dict[str, Reach]:
     modules = {f"stages.{name}": f"harness.stages.{name}" for name in (*KINDS, "child")}
     for group, name in dict.fromkeys(_plug_ins(spec)):
         modules[f"{group}.{name}"] = registry.module_of(group, name)
+        if group == "methods":
+            modules[f"{STOCK}.{name}"] = f"harness.{STOCK}.{name}"
     reach = {}
     for root, module in modules.items():
         code = reached(module, sources)
