@@ -14,9 +14,7 @@ from harness.running.sources import (
     Sources,
     data_files,
     digest_of_bytes,
-    digest_of_tree,
-    effects,
-    imports,
+    has_effects,
     passed_on,
 )
 
@@ -40,7 +38,7 @@ def reached(root: str, sources: Sources) -> Code:
     """
     walk = _Walk(frozenset({OURS, root.partition(".")[0]}), sources)
     walk.ask(root)
-    return Code(dict(sorted(walk.files.items())), frozenset(walk.modules - sys.stdlib_module_names))
+    return Code(dict(sorted(walk.files.items())), frozenset(walk.modules - sys.stdlib_module_names - {OURS}))
 
 
 class _Walk:
@@ -62,7 +60,7 @@ class _Walk:
         if (module, name) in self._asked:
             return
         self._asked.add((module, name))
-        self._pass_through(module)
+        self._pass_through(module if name is None else f"{module}.{name}")
         if name is None:
             self._take(module)
         elif self._sources.find(f"{module}.{name}") is not None:
@@ -72,9 +70,10 @@ class _Walk:
             self.ask(*(giver or (module, None)))
 
     def _take(self, module: str) -> None:
-        """All of a module counts, and all that it imports."""
+        """All of a module counts, and all that it imports; one that has no file by its version."""
         source = self._sources.find(module)
         if source is None:
+            self.modules.add(module.partition(".")[0])
             return
         if source.path.is_file():
             self.files[source.shown()] = source.digest
@@ -83,7 +82,7 @@ class _Walk:
             self.ask(*asked)
 
     def _pass_through(self, module: str) -> None:
-        """The packages around a module count for what they do on import, not for what they define."""
+        """The packages around a module count where they do something on import, not for what they define."""
         parts = module.split(".")
         for package in (".".join(parts[:end]) for end in range(1, len(parts))):
             source = self._sources.find(package)
@@ -91,11 +90,8 @@ class _Walk:
                 continue
             self._passed.add(package)
             self._take_data(source)
-            done = effects(source)
-            if done is not None:
-                self.files.setdefault(source.shown(), digest_of_tree(done))
-                for asked in imports(source, done):
-                    self.ask(*asked)
+            if has_effects(source):
+                self.ask(package)
 
     def _take_data(self, source: Source) -> None:
         """What a package ships beside its code. At the top of harness that is pipelines and claims, which

@@ -40,7 +40,9 @@ class Source:
     @cached_property
     def digest(self) -> str:
         """16 hex digits over what the module says, or over its bytes where it is not Python."""
-        return digest_of_tree(self.tree) if self.tree is not None else digest_of_bytes(self.path)
+        if self.tree is None:
+            return digest_of_bytes(self.path)
+        return _short(ast.dump(self.tree).encode("utf-8", "surrogatepass"))
 
     @cached_property
     def asked(self) -> list[Asked]:
@@ -125,7 +127,7 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def imports(source: Source, tree: ast.Module) -> Iterator[Asked]:
-    """Every import of `tree`, which is `source`'s tree or a part of it."""
+    """Every import of a module's tree."""
     for node in _outside_type_checking(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
@@ -183,11 +185,10 @@ def passed_on(source: Source | None, name: str) -> tuple[str, str] | None:
     return None
 
 
-def effects(source: Source) -> ast.Module | None:
-    """What a package does when it is imported, beyond importing, defining and naming; None for nothing."""
+def has_effects(source: Source) -> bool:
+    """Whether importing a package does anything beyond importing, defining and naming."""
     body = source.tree.body if source.tree is not None else []
-    done = [node for node in body if not isinstance(node, DEFINITIONS) and not _only_names(node)]
-    return ast.Module(done, []) if done else None
+    return any(not isinstance(node, DEFINITIONS) and not _only_names(node) for node in body)
 
 
 def _only_names(node: ast.stmt) -> bool:
@@ -209,11 +210,6 @@ def _data_below(folder: Path) -> Iterator[Path]:
             yield path
         elif path.is_dir() and not any(path.glob("*.py")):
             yield from _data_below(path)
-
-
-def digest_of_tree(tree: ast.Module) -> str:
-    """16 hex digits; where in its file a thing stands is no part of it."""
-    return _short(ast.dump(tree).encode("utf-8", "surrogatepass"))
 
 
 def digest_of_bytes(path: Path) -> str:
