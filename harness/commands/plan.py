@@ -19,7 +19,7 @@ from harness.running.listing import Listing, grouped_reasons, list_stages
 from harness.running.resolve import resolve
 from harness.store.run_dir import RunRoot
 
-STATES = {"finished": "finished: would be reused", "to run": "would run", "to run again": "would run again"}
+STATES = {"finished": "reused", "to run": "would run", "to run again": "would run again"}
 
 
 def run(
@@ -74,6 +74,7 @@ def _table(plan: Plan, listing: Listing, spec: ComparisonSpec) -> Table:
 
 def _print_reasons(listing: Listing, console: Console) -> None:
     """Why each stage would run, those with the same reasons together."""
+    console.print("Changed since the newest finished stage of each name:", highlight=False)
     for reasons, names in grouped_reasons(listing).items():
         console.print(f"{', '.join(names)}:", style="bold", highlight=False)
         for line in reasons:

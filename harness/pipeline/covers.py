@@ -9,6 +9,8 @@ from typing import Any
 
 from harness.records import Covers
 
+TEST_PAIRS = "test pairs"
+"""What a training stage's probes read, beside what its digest covers."""
 TEST_SETTINGS = ("test_limit", "test_overlap")
 OPTIONAL: Mapping[str, tuple[tuple[str, tuple[Any, ...]], ...]] = {
     "bitsandbytes": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from harness.pipeline.covers import digest_of_covers, for_training, judges_in
+from harness.pipeline.covers import TEST_PAIRS, digest_of_covers, for_training, judges_in
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
 from harness.pipeline.resolved import Resolved
 from harness.pipeline.spec import ArmSpec, ComparisonSpec
@@ -172,10 +172,6 @@ class StagePlans:
                 covers=covers,
             )
         return digest
-
-
-TEST_PAIRS = "test pairs"
-"""What a training stage's probes read, beside what its digest covers."""
 
 
 def _asked(benchmarks: Mapping[str, Mapping[str, Any]]) -> Asked:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from harness.pipeline.covers import TEST_PAIRS
 from harness.pipeline.parity import audit
-from harness.pipeline.stage_plans import TEST_PAIRS
 from harness.records import (
     ComparisonRecord,
     ParityCheck,

@@ -11,12 +11,14 @@ from harness.running.again import to_run_again
 from harness.store.aside import newest_of
 from harness.store.run_dir import RunRoot
 
+State = Literal["finished", "to run", "to run again"]
+
 
 class ListedStage(Record):
     """One stage of a plan, in the order of execution.
 
-    `why` says for a stage that would run what changed since the newest finished stage of its name; it is
-    None where that was not asked.
+    `why` says for a stage that would run what changed since `newest`, the newest finished stage of its
+    name; it is None where that was not asked.
     """
 
     digest: str
@@ -25,7 +27,8 @@ class ListedStage(Record):
     seed: int
     arm: str | None
     needs: dict[str, str]
-    state: Literal["finished", "to run", "to run again"]
+    state: State
+    newest: str | None = None
     why: list[str] | None = None
     covers: Covers | None = None
 
@@ -45,10 +48,10 @@ def list_stages(plan: Plan, root: RunRoot, *, again: tuple[str, ...] = (), why: 
     stages = []
     for digest in plan.order:
         stage, finished = plan.stages[digest], root.finished(digest) is not None
-        state: Literal["finished", "to run", "to run again"] = "to run"
+        state: State = "to run"
         if finished:
             state = "to run again" if digest in chosen else "finished"
-        reasons = {"finished": [], "to run again": ["named by --again, or made from what is"]}
+        newest, reasons = _why(stage, root, state) if why else (None, None)
         stages.append(
             ListedStage(
                 digest=digest,
@@ -58,26 +61,27 @@ def list_stages(plan: Plan, root: RunRoot, *, again: tuple[str, ...] = (), why: 
                 arm=stage.arm,
                 needs=stage.needs,
                 state=state,
-                why=reasons.get(state, _why(stage, root)) if why else None,
+                newest=newest,
+                why=reasons,
                 covers=stage.covers,
             )
         )
     return Listing(id=plan.id, name=plan.name, stages=stages)
 
 
-def _why(stage: PlannedStage, root: RunRoot) -> list[str]:
-    """What changed since the newest finished stage of the same name."""
+def _why(stage: PlannedStage, root: RunRoot, state: State) -> tuple[str | None, list[str]]:
+    """The newest finished stage of the same name, and what changed since."""
+    if state == "finished":
+        return None, []
+    if state == "to run again":
+        return stage.digest, ["named by --again, or made from what is"]
     newest = newest_of(root, stage.name)
     if newest is None:
-        return ["no finished stage of this name is here"]
-    request, finished_at = newest
-    since = f"since {request.digest[:10]} (finished {finished_at[:19]}Z)"
-    if request.covers is None or stage.covers is None:
-        return [f"{since}: it does not say what its digest covers"]
-    lines = changes(request.covers, stage.covers)
-    if not lines:
-        return [f"{since}: nothing that its digest covers; it was set aside, or its files are gone"]
-    return [f"{since}:", *lines]
+        return None, ["no finished stage of this name is here"]
+    if newest.covers is None or stage.covers is None:
+        return newest.digest, ["it does not say what its digest covers"]
+    lines = changes(newest.covers, stage.covers)
+    return newest.digest, lines or ["nothing that its digest covers: it was set aside, or its files are gone"]
 
 
 def grouped_reasons(listing: Listing) -> Mapping[tuple[str, ...], list[str]]:

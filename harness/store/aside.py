@@ -41,18 +41,15 @@ def put_back(root: RunRoot, moved: dict[str, Path]) -> list[str]:
     return returned
 
 
-def newest_of(root: RunRoot, name: str) -> tuple[StageRequest, str] | None:
-    """The request of the newest finished stage of this name in the root, and when it was finished."""
+def newest_of(root: RunRoot, name: str) -> StageRequest | None:
+    """What the newest finished stage of this name in the root was asked."""
     found: list[tuple[str, StageRequest]] = []
     for folder in (root.path / "stages").glob("*/"):
         request = read_request(folder)
         if request is not None and request.name == name:
             result = read_whole(folder)
             found += [(result.finished_at, request)] if result is not None else []
-    if not found:
-        return None
-    finished_at, request = max(found, key=lambda one: one[0])
-    return request, finished_at
+    return max(found, key=lambda one: one[0])[1] if found else None
 
 
 def _with_followers(root: RunRoot, digests: Iterable[str]) -> list[str]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from harness.measure.environment import collect, constraints_digest, git_state, versions
+import pytest
+
+from harness.measure import environment
+from harness.measure.environment import UNKNOWN_DEVICE, collect, constraints_digest, git_state, versions
 
 
 def test_a_cpu_has_no_gpu_facts() -> None:
@@ -43,3 +47,37 @@ def test_an_edited_file_makes_the_tree_dirty(tmp_path: Path) -> None:
 
 def test_versions_of_what_makes_results_are_found() -> None:
     assert versions()["torch"]
+
+
+class FakeNvml:
+    def __init__(self, **facts: str | None) -> None:
+        self._facts = {"uuid": None, "driver": None, **facts}
+
+    def facts(self) -> dict[str, str | None]:
+        return self._facts
+
+
+@pytest.mark.parametrize(
+    ("nvml", "nodes", "visible", "identity"),
+    [
+        (FakeNvml(uuid="GPU-1"), True, "0", "cuda:GPU-1"),
+        (FakeNvml(), True, "0", UNKNOWN_DEVICE),
+        (None, True, "0", UNKNOWN_DEVICE),
+        (None, True, "", "cpu"),
+        (FakeNvml(uuid="GPU-1"), True, "-1", "cpu"),
+        (None, False, "0", "cpu"),
+    ],
+)
+def test_a_gpu_that_nobody_names_is_unknown(
+    nvml: Any, nodes: bool, visible: str, identity: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "open_nvml", lambda: (nvml, None if nvml else "no library"))
+    monkeypatch.setattr(environment, "GPU_NODES", (str(tmp_path),) if nodes else ())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = environment.device_identity()
+    assert found == identity or (identity == "cpu" and found.startswith("cpu:"))
+
+
+def test_versions_that_a_digest_covers_are_recorded_beside_the_usual_ones() -> None:
+    assert "jinja2" not in collect("cpu").versions
+    assert collect("cpu", ["jinja2", "python", "not-installed"]).versions["jinja2"]

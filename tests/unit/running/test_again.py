@@ -94,9 +94,9 @@ def test_a_stage_is_set_aside_once_however_many_plans_pass_by(
 def test_an_interruption_puts_back_what_was_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     moves = Moves(monkeypatch)
     root: Any = SimpleNamespace()
-    with pytest.raises(KeyboardInterrupt), Again(root, ["judge", "orpo/evaluate@0"], Console()) as chosen:
-        chosen.set_aside(PLAN)
-        raise KeyboardInterrupt
+    chosen = Again(root, ["judge", "orpo/evaluate@0"], Console())
+    chosen.set_aside(PLAN)
+    chosen.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert [{PLAN.stages[d].name for d in moved} for moved in moves.back] == [{"judge", "orpo/evaluate@0"}]
 
 
