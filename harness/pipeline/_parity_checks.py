@@ -60,7 +60,7 @@ def _head(facts: TrainFacts, _: Environment) -> Any:
 
 def _device(_: TrainFacts, environment: Environment) -> Any:
     """Two GPUs of one name are not one device, so a GPU without a UUID is unknown."""
-    return environment.device_name if environment.device == "cpu" else environment.gpu_uuid
+    return environment.gpu_uuid or (environment.device_name if environment.device == "cpu" else None)
 
 
 def _git_commit(_: TrainFacts, environment: Environment) -> Any:

@@ -77,8 +77,8 @@ def _audit(
 ) -> list[ParityCheck]:
     found = {name: _compare(name, check, seen) for name, check in CHECKS.items() if check.read is not None}
     found |= special_checks(plan, results, seen, trained=trained)
-    if probed is not None:
-        found["probed_pairs"] = probed_pairs(plan, results, probed)
+    if trained:
+        found["probed_pairs"] = probed_pairs(plan, results, probed or {})
     allowed = set(plan.spec.get("allow_unequal") or [])
     return [
         found[name].model_copy(

@@ -72,6 +72,44 @@ def test_a_second_run_reuses_everything(finished: Path) -> None:
 
 
 @pytest.mark.slow
+def test_stages_run_again_and_nothing_is_lost(finished: Path) -> None:
+    scored = ("--score", "preference rubric alpaca_eval", "--no-mlflow")
+    before = {path.parent.name: path.read_bytes() for path in finished.glob("stages/*/result.json")}
+    done = compare(finished, *scored, "--again", "judge")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("reused, finished") == len(before) - 1
+    after = {path.parent.name: path.read_bytes() for path in finished.glob("stages/*/result.json")}
+    assert len(after) == len(before) + 1, "the earlier judgments are kept aside"
+    assert set(before.values()) < set(after.values())
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "harness",
+            "compare",
+            *TINY,
+            *scored,
+            "--out",
+            str(finished),
+            "--again",
+            "all",
+        ],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while any((finished / "stages" / name / "result.json").exists() for name in before):
+        assert time.monotonic() < deadline, "nothing was set aside"
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    back = {path.parent.name: path.read_bytes() for path in finished.glob("stages/*/result.json")}
+    assert back == after, "interrupted before anything ran again, all is as it was"
+
+
+@pytest.mark.slow
 def test_scores_are_added_and_stay(finished: Path) -> None:
     """More scores without training or generating; the comparison run again keeps them."""
     before = json.loads((finished / "latest" / "report" / "comparison.json").read_text())

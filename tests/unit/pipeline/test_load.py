@@ -11,7 +11,7 @@ from harness.errors import UserError
 from harness.pipeline.load import find_comparison, load_comparison, stage_config
 from harness.pipeline.overrides import Overrides, parse_seeds
 from harness.pipeline.plan import plan_comparison
-from harness.pipeline.resolved import Resolved
+from harness.pipeline.resolved import Reach, Resolved
 
 RESOLVED = Resolved(judged=frozenset({"alpaca_eval"}))
 
@@ -144,14 +144,18 @@ def test_what_changes_a_digest_and_what_does_not() -> None:
     assert sft_digest(embedded(sets=("stages.dpo.beta=9",))) == base
     assert sft_digest(embedded(sets=("stages.sft.learning_rate=0.5",))) != base
     assert sft_digest(embedded(sets=("data.limit=10",))) != base
+    train = Reach(code={"harness/stages/train.py": "x"}, packages={"torch": "2"})
     for change in (
-        {"model": "x"},
-        {"data": "x"},
-        {"code": "x"},
+        {"files": {"prepare": {"model": "x"}}},
+        {"reach": {"stages.train": train}},
+        {"reach": {"methods.sft": train}},
+        {"environment": {"OMP_NUM_THREADS": "2"}},
         {"device": "x"},
-        {"versions": {"torch": "2"}},
+        {"driver": "x"},
     ):
         assert sft_digest(embedded(), Resolved(**{**RESOLVED.__dict__, **change})) != base
+    for change in ({"reach": {"methods.dpo": train, "judges.openai": train}}, {"optional": {"vllm": "1"}}):
+        assert sft_digest(embedded(), Resolved(**{**RESOLVED.__dict__, **change})) == base
 
 
 def test_what_is_too_large_falls_back_for_every_arm_and_the_command_line_still_wins() -> None:

@@ -236,6 +236,8 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
         more_code("harness/methods/orpo.py"),
         OF_ORPO,
     ),
+    "code of the matched trainer": (more_code("harness/training/trainer.py"), TRAINING - {"base/evaluate"}),
+    "a stock trainer, which no setting uses": (more_code("harness/training/stock/orpo.py"), NOTHING),
     "code that measures": (more_code("harness/measure/energy.py"), ALL),
     "code of the report": (more_code("harness/render/markdown.py"), NOTHING),
     "code that plans": (more_code("harness/pipeline/plan.py"), NOTHING),
@@ -341,6 +343,14 @@ def test_packages_count_where_a_setting_uses_them(world: World) -> None:
     assert {stage for stage in before if after[stage] != before[stage]} == OF_DPO
     with installed("flash-attn", "2.9")(world):
         after = world.digests(*settings)
+    assert {stage for stage in before if after[stage] != before[stage]} == OF_ORPO
+
+
+def test_a_stock_trainer_counts_where_a_setting_uses_it(world: World) -> None:
+    setting = "stages.orpo.implementation=trl"
+    before = world.digests(setting)
+    with more_code("harness/training/stock/orpo.py")(world):
+        after = world.digests(setting)
     assert {stage for stage in before if after[stage] != before[stage]} == OF_ORPO
 
 
