@@ -37,9 +37,10 @@ def resolve(spec: ComparisonSpec) -> Resolved:
     packages = Packages()
     installed = {name: packages.version(name) for name in OPTIONAL}
     variables, device = child_environment(), _device()
+    files = {**_files_of_benchmarks(spec, benchmarks), **_files_of_stages(spec), **_files_of_data(spec)}
     return Resolved(
         reach=_reach(spec, packages),
-        files={**_files_of_data(spec), **_files_of_stages(spec), **_files_of_benchmarks(spec, benchmarks)},
+        files=files,
         optional={name: found for name, found in installed.items() if found is not None},
         environment={name: variables[name] for name in _listed_variables() if name in variables},
         device=device,
@@ -111,8 +112,9 @@ def _files_of_benchmarks(
         files[f"benchmarks.{name}"] = _named(module, config)
         of_judges: dict[str, str] = {}
         for judge, settings in judges_in(config.model_dump()):
-            asked = registry.load("judges", judge)
-            of_judges |= _named(asked, validate(asked.Config, settings, prefix=("judge_config",)))
+            asked = registry.load("judges", judge, where=f"benchmarks.{name}.judge")
+            place = ("benchmarks", name, "judge_config")
+            of_judges |= _named(asked, validate(asked.Config, settings, prefix=place))
         files[f"judges of {name}"] = of_judges
     return files
 

@@ -162,7 +162,7 @@ def test_names_that_are_put_together_at_run_time_stand_where_roots_are_given() -
     assert found == {"registry.py", "stages/child.py", "training/build.py"}
 
 
-@pytest.mark.parametrize("room", ["running", "commands", "store", "stages"])
+@pytest.mark.parametrize("room", ["running", "commands", "store", "stages", "pipeline"])
 def test_no_circle_in_a_room(room: str) -> None:
     arrows = {path.stem: _asked_in_room(path, room) for path in (HARNESS / room).glob("*.py")}
 
