@@ -88,14 +88,14 @@ lint: $(READY_DEV)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(READY_DEV)
-	$(BIN)/python benchmarks/start.py
-	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python benchmarks/batching.py
-	PYTHONPATH=. $(BIN)/python benchmarks/report.py
+	$(BIN)/python perf/start.py
+	$(BIN)/python perf/overhead.py
+	$(BIN)/python perf/batching.py
+	PYTHONPATH=. $(BIN)/python perf/report.py
 
 # Costs at real sizes on this machine's GPU; TOKENIZER= and DATA= are folders.
 bench-gpu: $(READY)
-	$(BIN)/python benchmarks/gpu.py --tokenizer "$(TOKENIZER)" --data "$(DATA)" $(if $(MODELS),--models $(MODELS))
+	$(BIN)/python perf/gpu.py --tokenizer "$(TOKENIZER)" --data "$(DATA)" $(if $(MODELS),--models $(MODELS))
 
 # The report that stands in the repository, made by the default comparison.
 example: $(READY)

@@ -83,7 +83,7 @@ def test_left_padding_changes_no_log_prob(loaded: Any) -> None:
 @pytest.mark.slow
 def test_batches_of_1_and_32_answer_alike_on_the_embedded_model() -> None:
     """Any difference would have to be a tie: the two likeliest tokens closer than 1e-4."""
-    from benchmarks.batching import compare, embedded_prompts
+    from perf.batching import compare, embedded_prompts
     from harness.data.base_model import EMBEDDED
 
     loaded = load_model(str(EMBEDDED), EMBEDDED, stop_token_ids=[])

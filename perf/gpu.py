@@ -1,6 +1,6 @@
 """Cost of every method at real sizes on this GPU, from random weights: one JSON, resumable.
 
-    python benchmarks/gpu.py --tokenizer FOLDER --data FOLDER [--out runs-gpu] [--minutes 8.5]
+    python perf/gpu.py --tokenizer FOLDER --data FOLDER [--out runs-gpu] [--minutes 8.5]
 
 Each case is one rehearsed stage in a process of its own (a few real steps, the longest batch
 first), so a call that runs out of minutes goes on where it stopped. `gpu.json` holds every case
@@ -214,7 +214,7 @@ def main() -> int:
     import torch
 
     if not torch.cuda.is_available() and not arguments.cpu:
-        print("benchmarks/gpu.py: no CUDA GPU here; run it where one is", file=sys.stderr)
+        print("perf/gpu.py: no CUDA GPU here; run it where one is", file=sys.stderr)
         return 2
     rows: list[dict[str, Any]] = []
     left = 0
