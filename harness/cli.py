@@ -314,10 +314,10 @@ def data(
 def list_() -> int:
     """List arms, comparisons, methods, benchmarks, judges and formats."""
     from harness import registry
-    from harness.pipeline.load import known_pipelines
+    from harness.pipeline.find import known_files
 
     for kind in ("comparison", "arm"):
-        print(f"{kind}s: {' '.join(known_pipelines(kind))}")
+        print(f"{kind}s: {' '.join(known_files(kind))}")
     for group in registry.GROUPS:
         print(f"{group}: {' '.join(registry.names(group))}")
     return 0

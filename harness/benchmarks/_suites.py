@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.errors import UserError, unknown_name
-from harness.pipeline.load import SHIPPED
+from harness.pipeline.find import find_file
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import read
@@ -34,18 +32,5 @@ class Suite(SpecModel):
 
 def load_suite(name: str) -> list[Task]:
     """The tasks of a suite given by name or file; raises UserError for an unknown or malformed one."""
-    document = read(_find(name))
+    document = read(find_file(name, "suite", where=WHERE))
     return validate(Suite, document.data, where=document.where).tasks
-
-
-def _find(name: str) -> Path:
-    if name.endswith((".yaml", ".yml")) or "/" in name:
-        if not Path(name).is_file():
-            raise UserError("no such file", where=name, remedy="give the path of a suite file")
-        return Path(name)
-    folders = (Path("pipelines") / "suites", SHIPPED / "suites")
-    for folder in folders:
-        if (folder / f"{name}.yaml").is_file():
-            return folder / f"{name}.yaml"
-    known = sorted({p.stem for folder in folders for p in folder.glob("*.yaml")})
-    raise unknown_name("suite", name, known, where=WHERE)

@@ -10,7 +10,7 @@ from rich.table import Table
 from harness.commands.view import open_run
 from harness.errors import UserError
 from harness.evidence.standings import Standing, standing_of
-from harness.pipeline.claims import SHIPPED, load_claims
+from harness.pipeline.claims import load_claims
 
 
 def run(run_name: str, claims: Path | None, *, out: Path) -> int:
@@ -25,7 +25,7 @@ def run(run_name: str, claims: Path | None, *, out: Path) -> int:
     for heading in ("claim", "here", "verdict"):
         table.add_column(heading)
     standings = []
-    for claim in load_claims(claims or SHIPPED):
+    for claim in load_claims(claims):
         one = standing_of(view, claim)
         estimate = one.estimate
         here = "not measured" if estimate.value is None else f"{estimate.value:.3g}"

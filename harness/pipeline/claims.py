@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from harness.pipeline.find import folder_of
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import read
 from harness.quantities import COST_NAMES
 
-SHIPPED = Path(__file__).resolve().parents[2] / "reports" / "claims"
 COUNTED = ("sequences_forwarded_per_pair", "reference_sequences_per_pair", "models_in_memory")
 SETTINGS = ("stage_settings", "data_sets")
 RISES = ("logp_chosen_rise", "logp_rejected_rise", "log_odds_margin_late_rise")
@@ -60,9 +60,13 @@ class ClaimFile(SpecModel):
     claims: list[Claim]
 
 
-def load_claims(path: Path = SHIPPED) -> list[Claim]:
-    """All claims of a file, or of a folder's files by name; none where there is no such folder."""
+def load_claims(path: Path | None = None) -> list[Claim]:
+    """All claims of a file, or of a folder's files by name; none where there is no such folder.
+
+    Without a path those of `./reports/claims`, or of the shipped folder where that is missing.
+    """
     found: list[Claim] = []
+    path = folder_of("reports/claims") if path is None else path
     for file in [path] if path.is_file() else sorted(path.glob("*.yaml")):
         document = read(file)
         found += validate(ClaimFile, document.data, where=document.where).claims

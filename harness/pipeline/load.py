@@ -9,13 +9,12 @@ from typing import Any
 from harness import registry
 from harness.errors import UserError, unknown_name
 from harness.pipeline._parity_checks import CHECKS
+from harness.pipeline.find import find_file
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
 from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
 from harness.quantities import COST_NAMES
-
-SHIPPED = Path(__file__).resolve().parents[2] / "pipelines"
 
 
 def find_comparison(name: str | None, *, model: str | None) -> Path:
@@ -26,7 +25,7 @@ def find_comparison(name: str | None, *, model: str | None) -> Path:
     """
     if name is None:
         name = "embedded" if model in (None, "embedded") else "ultrafeedback"
-    return _find(name, "comparison")
+    return find_file(name, "comparison")
 
 
 def load_comparison(
@@ -105,30 +104,6 @@ def benchmark_config(spec: ComparisonSpec, name: str, *, where: Any = lambda key
     return validate(module.Config, spec.benchmarks.get(name, {}), prefix=("benchmarks", name), where=where)
 
 
-def _find(name: str, kind: str) -> Path:
-    if name.endswith((".yaml", ".yml")) or "/" in name:
-        path = Path(name)
-        if not path.is_file():
-            raise UserError("no such file", where=name, remedy=f"give the path of a {kind} file")
-        return path
-    for folder in (Path("pipelines"), SHIPPED):
-        path = folder / f"{name}.yaml"
-        if path.is_file():
-            return path
-    raise unknown_name(kind, name, known_pipelines(kind))
-
-
-def known_pipelines(kind: str) -> list[str]:
-    """Names of the arm or comparison files in ./pipelines and of the shipped ones."""
-    found = set()
-    for folder in (Path("pipelines"), SHIPPED):
-        for path in sorted(folder.glob("*.yaml")):
-            head = path.read_text(encoding="utf-8")
-            if f"\nkind: {kind}\n" in f"\n{head}":
-                found.add(path.stem)
-    return sorted(found)
-
-
 def _require_kind(document: Document, kind: str) -> None:
     given = document.data.get("kind")
     if given != kind:
@@ -153,9 +128,7 @@ def _load_arm(entry: Any, where: str | None) -> dict[str, Any]:
     unknown = set(entry) - {*known}
     if unknown:
         raise unknown_name("key of an arm", sorted(unknown)[0], known, where=where)
-    if entry["pipeline"] not in known_pipelines("arm") and "/" not in entry["pipeline"]:
-        raise unknown_name("arm", entry["pipeline"], known_pipelines("arm"), where=where)
-    document = read(_find(entry["pipeline"], "arm"))
+    document = read(find_file(entry["pipeline"], "arm", where=where))
     _require_kind(document, "arm")
     arm = validate(ArmSpec, document.data, where=document.where)
     for index, stage in enumerate(arm.stages):
