@@ -83,8 +83,8 @@ def test_left_padding_changes_no_log_prob(loaded: Any) -> None:
 @pytest.mark.slow
 def test_batches_of_1_and_32_answer_alike_on_the_embedded_model() -> None:
     """Any difference would have to be a tie: the two likeliest tokens closer than 1e-4."""
-    from perf.batching import compare, embedded_prompts
     from harness.data.base_model import EMBEDDED
+    from perf.batching import compare, embedded_prompts
 
     loaded = load_model(str(EMBEDDED), EMBEDDED, stop_token_ids=[])
     loaded = replace(loaded, stop_token_ids=[loaded.tokenizer.eos_token_id])
