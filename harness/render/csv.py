@@ -11,6 +11,8 @@ from pathlib import Path
 from harness.tables import Cell, Report, Table
 from harness.units import BASE
 
+Value = float | int | str | None
+
 
 def render(report: Report, folder: Path) -> list[Path]:
     """Write `tables/<name>.csv` for every table."""
@@ -20,31 +22,34 @@ def render(report: Report, folder: Path) -> list[Path]:
 
 
 def _table(table: Table, path: Path) -> Path:
+    header, rows = flat(table)
     with path.open("w", encoding="utf-8", newline="") as sink:
         writer = csv.writer(sink)
-        spread = [any(row[i].low is not None for row in table.rows) for i in range(len(table.columns))]
-        writer.writerow(_header(table, spread))
-        for row in table.rows:
-            values: list[str] = []
-            for cell, has_interval in zip(row, spread, strict=True):
-                values.append(_value(cell.value))
-                if has_interval:
-                    values += [_value(cell.low), _value(cell.high)]
-            sources = sorted({s for cell in row for s in cell.sources})
-            writer.writerow([*values, _value(_absent(table, row)), " ".join(sources)])
+        writer.writerow(header)
+        writer.writerows([_text(value) for value in row] for row in rows)
     return path
 
 
-def _header(table: Table, spread: list[bool]) -> list[str]:
-    """Names with their units; a column with intervals has two more."""
+def flat(table: Table) -> tuple[list[str], list[list[Value]]]:
+    """Header with units and rows in base units; a column with intervals has two more.
+
+    The last two columns say why a row's values are absent and which stages are behind them.
+    """
     header: list[str] = []
+    spread = [any(row[i].low is not None for row in table.rows) for i in range(len(table.columns))]
     for index, column in enumerate(table.columns):
         kinds = {BASE[row[index].kind] for row in table.rows if row[index].kind in BASE}
-        unit = f" ({kinds.pop()})" if len(kinds) == 1 else ""
-        header.append(column + unit)
-        if spread[index]:
-            header += [f"{column} low", f"{column} high"]
-    return [*header, "not measured", "stages"]
+        header.append(column + (f" ({kinds.pop()})" if len(kinds) == 1 else ""))
+        header += [f"{column} low", f"{column} high"] if spread[index] else []
+    return [*header, "not measured", "stages"], [_row(table, row, spread) for row in table.rows]
+
+
+def _row(table: Table, row: tuple[Cell, ...], spread: list[bool]) -> list[Value]:
+    values: list[Value] = []
+    for cell, has_interval in zip(row, spread, strict=True):
+        values += [cell.value, cell.low, cell.high] if has_interval else [cell.value]
+    sources = sorted({s for cell in row for s in cell.sources})
+    return [*values, _absent(table, row), " ".join(sources)]
 
 
 def _absent(table: Table, row: tuple[Cell, ...]) -> str:
@@ -52,7 +57,7 @@ def _absent(table: Table, row: tuple[Cell, ...]) -> str:
     return "; ".join(f"{column}: {cell.reason}" for column, cell in pairs if cell.value is None)
 
 
-def _value(value: float | int | str | None) -> str:
+def _text(value: Value) -> str:
     """Numbers in full precision; text that a spreadsheet would run as a formula is quoted."""
     if value is None:
         return ""

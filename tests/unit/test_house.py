@@ -18,7 +18,6 @@ FLOORS = {
     "errors": 0,
     "registry": 0,
     "jsonl": 0,
-    "__init__": 0,
     "pipeline": 1,
     "measure": 1,
     "generate": 2,
@@ -34,6 +33,8 @@ FLOORS = {
     "running": 8,
     "commands": 9,
     "cli": 10,
+    "interface": 10,
+    "__init__": 11,
     "__main__": 11,
 }
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "mlflow", "pandas", "lm_eval", "alpaca_eval")

@@ -1,0 +1,195 @@
+"""The Python interface: a comparison run or opened from a notebook, its figures as pandas DataFrames.
+
+It does what the command line does, by the same code, and raises the same errors: UserError for what
+the user can mend, StageFailed for a stage that crashed, Interrupted after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from harness.commands import compare as compare_command
+from harness.commands import report as report_command
+from harness.commands.view import open_run
+from harness.errors import unknown_name
+from harness.evidence.report import build_report
+from harness.pipeline.claims import load_claims
+from harness.pipeline.overrides import Overrides
+from harness.render.csv import flat
+from harness.store.run_dir import scores_by_cell
+from harness.tables import Report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = Path("runs")
+
+
+def compare(
+    comparison: str | None = None,
+    *,
+    model: str | None = None,
+    data: str | None = None,
+    arms: Sequence[str] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    score: Sequence[str] | None = None,
+    set: Mapping[str, object] | None = None,
+    out: str | Path = RUNS,
+    mlflow: bool = True,
+) -> Run:
+    """Run a comparison as `harness compare` does; every argument means what the flag of its name means.
+
+    `seeds` is how many, or a list of them; `set` maps a field to its value, such as
+    `{"stages.dpo.beta": 0.05}`. Stages that are finished are reused, as on the command line.
+    """
+    sets = tuple(
+        f"{key}={yaml.safe_dump(value, default_flow_style=True)}" for key, value in (set or {}).items()
+    )
+    overrides = Overrides(model, data, arms, _seeds(seeds), score, sets)
+    compare_command.run(comparison, overrides, out=Path(out), mlflow=mlflow)
+    return load_run("latest", out=out)
+
+
+def load_run(name: str | Path = "latest", *, out: str | Path = RUNS) -> Run:
+    """A finished run by its folder, or by its id or `latest` in `out`; raises UserError for none."""
+    return Run(str(name), Path(out))
+
+
+class Run:
+    """A finished comparison. Frames are in base units (seconds, bytes, FLOPs, joules), named in `unit`.
+
+    `digest` and `stages` name the stages behind a figure, each a folder `<out>/stages/<digest>`.
+    """
+
+    def __init__(self, name: str, out: Path) -> None:
+        self._root, self._view = open_run(name, out)
+
+    @property
+    def id(self) -> str:
+        """Digest of the plan."""
+        return self._view.record.id
+
+    @property
+    def folder(self) -> Path:
+        """Where the record and the report lie."""
+        return self._root.run_folder(self.id)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row a metric of a cell; the base model, which has no seed, is the arm `base`.
+
+        Scores are dimensionless: `unit` is 1. Without a value `reason` says why.
+        """
+        rows = []
+        for cell, digest, score in scores_by_cell(self._view.record):
+            arm, _, seed = cell.partition("@")
+            rows.append(
+                {
+                    "arm": arm,
+                    "seed": int(seed) if seed else None,
+                    "benchmark": score.benchmark,
+                    "metric": score.metric,
+                    "value": score.estimate,
+                    "unit": "1",
+                    "n": score.n,
+                    "higher_is_better": score.higher_is_better,
+                    "reason": score.reason,
+                    "digest": digest,
+                }
+            )
+        return _frame(rows, whole=("seed",))
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """One row a measured quantity of a training stage of a cell.
+
+        A stage that two arms share stands under both: each is charged its full cost. Sum seconds, FLOPs
+        and joules over an arm's stages; of bytes take the maximum.
+        """
+        record, rows = self._view.record, []
+        for cell in record.plan.cells:
+            for digest in cell.stages:
+                for measured in record.results[digest].ledger:
+                    rows.append(
+                        {
+                            "arm": cell.arm,
+                            "seed": cell.seed,
+                            "repeat": cell.repeat,
+                            "stage": record.plan.stages[digest].config["stage"],
+                            "quantity": measured.quantity,
+                            "value": measured.value,
+                            "unit": measured.unit,
+                            "reason": measured.reason,
+                            "digest": digest,
+                        }
+                    )
+        return _frame(rows)
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """Arm `a` against arm `b` in every quantity: a `difference` of scores or a `ratio` of costs,
+        with 95% interval, p, the smallest detectable effect and the verdict; `unit` is 1."""
+        rows = self._report.data.get("evidence", [])
+        assert isinstance(rows, list)
+        keep = ("quantity", "a", "b", "kind", "estimate", "low", "high", "n", "p", "detectable", "target")
+        names = (*keep, "verdict", "reason", "stages")
+        return _frame([{**{name: row[name] for name in names}, "unit": "1"} for row in rows])
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of the report's tables."""
+        return [table.name for table in self._report.tables()]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the report; a column with intervals has two more, `low` and `high`.
+
+        Raises UserError for an unknown name, with the names that there are.
+        """
+        import pandas as pd
+
+        for table in self._report.tables():
+            if table.name == name:
+                header, rows = flat(table)
+                return pd.DataFrame(rows, columns=header)
+        raise unknown_name("table", name, self.tables)
+
+    def report(self) -> Path:
+        """The report's page; rendered again where it is missing."""
+        page = self.folder / "report" / "report.html"
+        if not page.is_file():
+            report_command.write(self._view.record, self._root)
+        return page
+
+    @cached_property
+    def _report(self) -> Report:
+        return build_report(self._view, load_claims())
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {self._view.record.name}, {', '.join(self._view.arms)}>"
+
+    def _repr_html_(self) -> str:
+        """Title, answer and where the report is, for notebooks."""
+        text = [html.escape(sentence) for sentence in self._report.summary]
+        title, page = html.escape(self._report.title), html.escape(str(self.report()))
+        return f"<b>{title}</b><p>{' '.join(text)}</p><code>{page}</code>"
+
+
+def _seeds(seeds: int | Sequence[int] | None) -> str | None:
+    """As the flag takes them: `3` is how many, `3,` the seed 3."""
+    if seeds is None or isinstance(seeds, int):
+        return None if seeds is None else str(seeds)
+    return "".join(f"{seed}," for seed in seeds)
+
+
+def _frame(rows: Sequence[Mapping[str, object]], *, whole: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Rows as a frame; `whole` are columns of whole numbers that may be absent."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows)
+    return frame.astype({name: "Int64" for name in whole if name in frame})
