@@ -121,7 +121,7 @@ class Run:
                             "arm": cell.arm,
                             "seed": cell.seed,
                             "repeat": cell.repeat,
-                            "stage": record.plan.stages[digest].config["stage"],
+                            "stage": record.results[digest].name.rpartition("/")[2].partition("@")[0],
                             "quantity": measured.quantity,
                             "value": measured.value,
                             "unit": measured.unit,

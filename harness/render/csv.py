@@ -41,7 +41,7 @@ def flat(table: Table) -> tuple[list[str], list[list[Value]]]:
         kinds = {BASE[row[index].kind] for row in table.rows if row[index].kind in BASE}
         header.append(column + (f" ({kinds.pop()})" if len(kinds) == 1 else ""))
         header += [f"{column} low", f"{column} high"] if spread[index] else []
-    return [*header, "not measured", "stages"], [_row(table, row, spread) for row in table.rows]
+    return [*header, "not measured", "stage digests"], [_row(table, row, spread) for row in table.rows]
 
 
 def _row(table: Table, row: tuple[Cell, ...], spread: list[bool]) -> list[Value]:
