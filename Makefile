@@ -4,6 +4,7 @@ VENV ?= .venv
 OUT ?= runs
 PORT ?= 5000
 RUN ?= latest
+PACKAGE ?= -e .
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
@@ -14,10 +15,11 @@ SELECTION = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call
             $(call flag,SEEDS,seeds) $(SETS) --out "$(OUT)"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
-.PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-all golden lint bench bench-gpu example clean
+.PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-all golden lint wheel \
+        bench bench-gpu example clean
 help:
-	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT=]   run a comparison"
-	@echo "make plan [the same]      what would run; runs nothing"
+	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN=]   run a comparison"
+	@echo "make plan [the same, WHY=1 POWER=1]   what would run, and why; runs nothing"
 	@echo "make cost [the same, PEAK_TFLOPS= MFU=]   what every arm costs, from a few steps of each stage"
 	@echo "make report [RUN=latest]  render a finished run again"
 	@echo "make score [RUN=latest BENCHMARK= JUDGE= AS= SET=]   more scores for a finished run"
@@ -25,7 +27,7 @@ help:
 	@echo "make calibrate            simulate comparisons of known truth: do the statistics hold?"
 	@echo "make ui [PORT=5000]       MLflow on 127.0.0.1"
 	@echo "make doctor | list        what this machine has | what there is to choose from"
-	@echo "make test | test-all | lint | bench | bench-gpu | example"
+	@echo "make test | test-all | lint | wheel | bench | bench-gpu | example"
 
 setup: $(READY)
 
@@ -41,7 +43,7 @@ $(READY): pyproject.toml constraints.txt
 	  if [ -n "$$torch" ]; then echo "using torch $$torch"; \
 	  else grep '^torch==' constraints.txt >> $(VENV)/constraints.txt; \
 	    $(BIN)/python -m pip install -q "$$(grep '^torch==' constraints.txt)"; fi
-	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e .
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt $(PACKAGE)
 	@touch $@
 
 $(READY_DEV): $(READY)
@@ -49,10 +51,10 @@ $(READY_DEV): $(READY)
 	@touch $@
 
 compare: $(READY)
-	@$(BIN)/harness compare $(ARGUMENTS)
+	@$(BIN)/harness compare $(ARGUMENTS) $(call flag,AGAIN,again)
 
 plan: $(READY)
-	@$(BIN)/harness plan $(ARGUMENTS) $(if $(POWER),--power)
+	@$(BIN)/harness plan $(ARGUMENTS) $(call flag,AGAIN,again) $(if $(WHY),--why) $(if $(POWER),--power)
 
 cost: $(READY)
 	@$(BIN)/harness cost $(SELECTION) $(call flag,PEAK_TFLOPS,peak-tflops) $(call flag,MFU,mfu)
@@ -87,10 +89,16 @@ golden: $(READY_DEV)
 lint: $(READY_DEV)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+# Into dist/; `make setup VENV=elsewhere PACKAGE=dist/*.whl` installs it as a user would.
+wheel: $(READY)
+	rm -rf dist
+	$(BIN)/python -m pip wheel -q --no-deps -w dist .
+
 bench: $(READY_DEV)
 	$(BIN)/python perf/start.py
 	$(BIN)/python perf/overhead.py
 	$(BIN)/python perf/batching.py
+	$(BIN)/python perf/training.py
 	PYTHONPATH=. $(BIN)/python perf/report.py
 
 # Costs at real sizes on this machine's GPU; TOKENIZER= and DATA= are folders.
@@ -103,4 +111,4 @@ example: $(READY)
 	rm -rf reports/example && cp -r runs/latest/report reports/example
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs dist
