@@ -24,6 +24,7 @@ from harness.measure.utilisation import published_peak, utilisation
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
+from harness.records import RehearseFacts
 from harness.running.execute import Execution
 from harness.running.resolve import is_local, resolve
 from harness.store.run_dir import RunRoot
@@ -62,6 +63,15 @@ MODELS[TRIAL] = {
     "tie_word_embeddings": True,
 }
 ARMS = ("sft_dpo", "sft_dpo_precomputed", "orpo")
+FORETOLD = (
+    "flops",
+    "reference_flops",
+    "seconds",
+    "seconds_low",
+    "seconds_high",
+    "peak_memory_bytes",
+    "steps",
+)
 LORA = ("training.lora.r=16", "training.lora.alpha=32")
 
 
@@ -136,25 +146,17 @@ def row_of(execution: Execution, digest: str, case: dict[str, Any]) -> dict[str,
     tags = {k: v for k, v in case.items() if k not in ("settings", "arms")}
     row: dict[str, Any] = {**tags, "stage": stage.config["stage"], "digest": digest}
     row |= {"reference": stage.config["job"]["config"].get("reference"), "arms": stage.config["arms"]}
-    if result.facts.get("out_of_memory"):
+    facts = result.facts_as(RehearseFacts)
+    found = facts.prediction
+    if found is None or facts.stage is None:
         return {**row, "out_of_memory": True}
-    found = result.facts["prediction"]
-    names = (
-        "flops",
-        "reference_flops",
-        "seconds",
-        "seconds_low",
-        "seconds_high",
-        "peak_memory_bytes",
-        "steps",
-    )
-    row |= {name: found.get(name) for name in names}
+    row |= {name: getattr(found, name) for name in FORETOLD}
     reserved, joules = result.measured("peak_reserved_bytes"), result.measured("energy_joules")
     row["peak_reserved_bytes"] = reserved.value if reserved else None
     row["energy_joules_of_rehearsal"] = joules.value if joules else None
-    peak = published_peak(result.environment.device_name, result.facts["dtype"])
+    peak = published_peak(result.environment.device_name, facts.stage.dtype or "")
     if peak is not None:
-        row["mfu"], row["hfu"] = utilisation(found["useful_flops"], found["flops"], found["seconds"], peak)
+        row["mfu"], row["hfu"] = utilisation(found.useful_flops, found.flops, found.seconds, peak)
     return row
 
 

@@ -15,38 +15,43 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.methods._engine import run_trainer
-from harness.methods._load import load_pairs
 from scipy import stats
 from transformers import TrainerCallback
 
 from harness.data.prepare import PrepareConfig, prepare
 from harness.measure.conditions import ConditionsMeter, GpuReading
 from harness.measure.window import Window
-from harness.methods import TrainJob, _orpo_trainer, orpo
+from harness.methods import orpo
 from harness.pipeline.spec import DataSpec
+from harness.training.job import TrainJob
+from harness.training.run import run_trainer
 
 PAIRS, STEPS, BATCH = 24, 8, 32
 MOST_SLOW_DOWN, MOST_CPU = 0.03, 0.01
 READING_SECONDS = 0.001
 
 
-class NoWindow(Window):
-    """A window that measures nothing."""
+class SwitchedWindow(Window):
+    """A window that measures only while it is on."""
+
+    on = True
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        yield
+        if not self.on:
+            yield
+            return
+        with super().phase(name):
+            yield
 
     def so_far(self) -> float:
-        return 0.0
+        return super().so_far() if self.on else 0.0
 
-    def joules_so_far(self) -> None:
-        return None
+    def joules_so_far(self) -> float | None:
+        return super().joules_so_far() if self.on else None
 
 
 class BusyGpu:
@@ -62,23 +67,19 @@ class BusyGpu:
 class Blocks(TrainerCallback):
     """Switches measuring on and off from block to block, and times each."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: SwitchedWindow) -> None:
         self.seconds: list[dict[bool, float]] = []
         self.sampler = 0.0
         order = random.Random(0)
         self._order = [on for _ in range(PAIRS + 1) for on in order.sample([True, False], 2)]
-        self._trainer: Any = None
+        self._window = window
         self._meter: ConditionsMeter | None = None
-
-    def watch(self, trainer: Any) -> None:
-        """The trainer whose job's window is switched."""
-        self._trainer, self._job = trainer, trainer.job
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step % STEPS:
             return
         measured = self._order[state.global_step // STEPS]
-        self._trainer.job = self._job if measured else replace(self._job, window=NoWindow())
+        self._window.on = measured
         self._began = time.perf_counter()
         if measured:
             self._meter = ConditionsMeter(gpu=BusyGpu())
@@ -124,26 +125,22 @@ def _run(folder: Path) -> Blocks:
     facts = prepare(PrepareConfig(model="embedded", data=data), folder, lambda *_: None)
     steps = 2 * STEPS * (PAIRS + 1)
     settings = {"learning_rate": 1e-5, "lambda": 0.25, "batch_size": BATCH, "micro_batch_size": 16}
-    config = orpo.Config.model_validate({**settings, "max_steps": steps})
+    window = SwitchedWindow()
     job = TrainJob(
-        config=config,
+        method="orpo",
+        config=orpo.Config.model_validate({**settings, "max_steps": steps}),
         seed=0,
         prepared=folder,
-        model=facts["model_path"],
+        facts=facts,
+        model=facts.model_path,
         revision=None,
         out=folder,
-        window=Window(),
+        window=window,
         report=lambda *_: None,
         rows=tuple(range(STEPS * BATCH)),
     )
-    blocks = Blocks()
-
-    def build(*arguments: Any) -> Any:
-        trainer = _orpo_trainer.build(*arguments)
-        blocks.watch(trainer)
-        return trainer
-
-    run_trainer(job, build, load_pairs(folder / "train.parquet"), callbacks=[blocks], probes=False)
+    blocks = Blocks(window)
+    run_trainer(job, callbacks=[blocks], probes=False)
     return blocks
 
 

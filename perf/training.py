@@ -33,7 +33,7 @@ from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
-from harness.records import PlannedStage
+from harness.records import PlannedStage, PrepareFacts
 from harness.store.run_dir import RunRoot
 
 STOCK = Path(__file__).parent / "stock"
@@ -127,7 +127,11 @@ class Duel:
         """A folder with the weights that the stage starts from and the prepared tokenizer."""
         prepared = self.execution.results[self.plan.prepare]
         before = stage.needs.get("model")
-        weights = self.root.stage_folder(before) / "model" if before else Path(prepared.facts["model_path"])
+        weights = (
+            self.root.stage_folder(before) / "model"
+            if before
+            else Path(prepared.facts_as(PrepareFacts).model_path)
+        )
         shutil.copytree(weights, temporary / "model")
         tokenizer = self.root.stage_folder(self.plan.prepare) / "tokenizer"
         shutil.copytree(tokenizer, temporary / "model", dirs_exist_ok=True)
