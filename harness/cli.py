@@ -312,14 +312,15 @@ def data(
 
 @app.command("list")
 def list_() -> int:
-    """List arms, comparisons, methods, benchmarks, judges and formats."""
+    """List arms, comparisons, methods, benchmarks, judges and formats, and where templates are."""
     from harness import registry
-    from harness.pipeline.find import known_files
+    from harness.pipeline.find import known_files, shipped
 
     for kind in ("comparison", "arm"):
         print(f"{kind}s: {' '.join(known_files(kind))}")
     for group in registry.GROUPS:
         print(f"{group}: {' '.join(registry.names(group))}")
+    print(f"templates: {' '.join(str(path) for path in sorted(shipped('reports/templates').iterdir()))}")
     return 0
 
 
