@@ -18,7 +18,7 @@ from harness.commands import compare as compare_command
 from harness.commands import report as report_command
 from harness.commands.view import open_run
 from harness.errors import unknown_name
-from harness.evidence.report import build_report
+from harness.evidence.documents.comparison import build_report
 from harness.pipeline.claims import load_claims
 from harness.pipeline.overrides import Overrides
 from harness.render.csv import flat

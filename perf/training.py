@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet
+from harness.commands.execute import Execution
+from harness.commands.resolve import is_local, resolve
 from rich.console import Console
 from scipy import stats
 
-from harness.commands.execute import Execution
-from harness.commands.resolve import is_local, resolve
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison, load_comparison
