@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet
-from harness.commands.execute import Execution
-from harness.commands.resolve import is_local, resolve
 from rich.console import Console
 from scipy import stats
 
@@ -34,6 +32,8 @@ from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
 from harness.records import PlannedStage, PrepareFacts
+from harness.running.execute import Execution
+from harness.running.resolve import is_local, resolve
 from harness.store.run_dir import RunRoot
 
 STOCK = Path(__file__).parent / "stock"
