@@ -7,6 +7,7 @@ by name at run time (a stage's kind, a plug-in) is no import: it has to be a roo
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from harness.running.sources import (
@@ -30,13 +31,13 @@ class Code:
     modules: frozenset[str] = frozenset()
 
 
-def reached(root: str, sources: Sources) -> Code:
+def reached(root: str, sources: Sources, beside: Iterable[str] = ()) -> Code:
     """Everything that importing and calling module `root` can run.
 
-    Modules of harness and of `root`'s own top-level package are followed; others are named in `modules`,
-    the standard library's left out.
+    Modules of harness, of `root`'s own top-level package and of those `beside` it in its distribution are
+    followed; others are named in `modules`, the standard library's left out.
     """
-    walk = _Walk(frozenset({OURS, root.partition(".")[0]}), sources)
+    walk = _Walk(frozenset({OURS, root.partition(".")[0], *beside}), sources)
     walk.ask(root)
     return Code(dict(sorted(walk.files.items())), frozenset(walk.modules - sys.stdlib_module_names - {OURS}))
 

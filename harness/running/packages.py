@@ -70,10 +70,18 @@ class Packages:
         name = _normal(module)
         if self.version(name) is not None:
             return name
+        owners = self._all_owners().get(module)
+        return _normal(owners[0]) if owners else None
+
+    def modules_beside(self, module: str) -> list[str]:
+        """The top-level modules of the distributions that `module` comes from."""
+        owners = set(self._all_owners().get(module, ()))
+        return [name for name, others in self._all_owners().items() if owners & set(others)]
+
+    def _all_owners(self) -> Mapping[str, list[str]]:
         if self._owners is None:
             self._owners = metadata.packages_distributions()
-        owners = self._owners.get(module)
-        return _normal(owners[0]) if owners else None
+        return self._owners
 
     def _computing_below(self, distribution: str) -> set[str]:
         """Everything that `distribution` requires, however far down, and that computes."""

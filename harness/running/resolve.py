@@ -20,7 +20,7 @@ from harness.pipeline.resolved import VARIABLES, VARIABLES_OF_PACKAGES, Reach, R
 from harness.pipeline.spec import ComparisonSpec, DataSpec
 from harness.pipeline.stage_plans import STOCK
 from harness.pipeline.validate import validate
-from harness.running.code import reached
+from harness.running.code import OURS, reached
 from harness.running.contents import digest_of_path, digests_of, hub_commit
 from harness.running.packages import Packages
 from harness.running.sources import Sources
@@ -72,7 +72,8 @@ def _reach(spec: ComparisonSpec, installed: Packages) -> dict[str, Reach]:
             modules[f"{STOCK}.{name}"] = f"harness.{STOCK}.{name}"
     reach = {}
     for root, module in modules.items():
-        code = reached(module, sources)
+        top = module.partition(".")[0]
+        code = reached(module, sources, [] if top == OURS else installed.modules_beside(top))
         packages = {**installed.versions_of(code.modules), "python": platform.python_version()}
         reach[root] = Reach(code.files, packages)
     return reach

@@ -145,6 +145,14 @@ def test_a_package_without_init_and_a_module_alone(site: Path) -> None:
     assert files_of("alone") == {"alone.py"}
 
 
+def test_packages_of_the_same_distribution_are_followed(site: Path) -> None:
+    package(site, {"front.py": "import core_of_front.part\n", "core_of_front/__init__.py": ""})
+    package(site, {"core_of_front/part.py": ""})
+    assert files_of("front") == {"front.py"}
+    code = reached("front", Sources(), ["front", "core_of_front"])
+    assert set(code.files) == {"front.py", "core_of_front/part.py"}
+
+
 def test_a_plug_in_brings_what_it_uses_of_the_harness(site: Path) -> None:
     package(site, {"outside.py": "from harness.pipeline.spec import TrainConfig\n"})
     assert {"outside.py", "harness/pipeline/spec.py"} <= files_of("outside")

@@ -41,7 +41,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, list[str]
 
         @staticmethod
         def packages_distributions() -> dict[str, list[str]]:
-            return {"skimage": ["scikit_image"]}
+            return {"skimage": ["scikit_image"], "plug": ["plug-in"], "plug_core": ["plug-in", "other"]}
 
     monkeypatch.setattr(packages, "metadata", Metadata)
     return found
@@ -72,3 +72,8 @@ def test_what_a_setting_decides_over_is_left_to_it_and_what_is_missing_is_absent
 
 def test_a_module_of_another_name_is_found_by_its_distribution(installed: Any) -> None:
     assert Packages().versions_of({"skimage"}) == {"scikit-image": "0.2"}
+
+
+def test_modules_of_one_distribution(installed: Any) -> None:
+    assert Packages().modules_beside("plug") == ["plug", "plug_core"]
+    assert Packages().modules_beside("nowhere") == []
