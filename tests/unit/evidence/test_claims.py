@@ -141,3 +141,10 @@ def test_every_shipped_claim_stands_in_the_table() -> None:
     assert "1 claim(s) about arms that are not in this comparison are left out" in table.notes[1]
     told = " ".join(str(row[1].value) for row in table.rows)
     assert "which contradicts its hours" in told
+
+
+@pytest.mark.parametrize(("arm", "models"), [("orpo", 1.0), ("sft_dpo", 2.0), ("sft_dpo_precomputed", 1.0)])
+def test_a_reference_that_was_computed_before_holds_no_second_model(arm: str, models: float) -> None:
+    one = standing_of(make_view(full=True), claim(quantity="models_in_memory", a=arm, expected=[1, 1]))
+    assert one.estimate.value == models
+    assert one.standing == ("supported" if models == 1 else "contradicted")

@@ -104,12 +104,46 @@ def test_families_adjust_and_absent_ones_say_why() -> None:
     assert len(table.rows) == 3
 
 
-def test_counted_costs_are_values_and_timed_ones_are_tested() -> None:
-    view = asked(make_view(), {"quantity": "cost.flops"}, {"quantity": "cost.wall_seconds", "margin": 0.05})
-    flops, seconds = answers(view)
-    assert (flops.verdict.text, flops.p) == ("better", None)
-    assert seconds.verdict.text.startswith(("better", "not worse", "not separable"))
-    assert seconds.estimate.value is not None
+def with_seconds(**of_arms: list[float]) -> ComparisonView:
+    """The made comparison with each arm's last stage taking these seconds, one a seed."""
+    view = make_view(seeds=tuple(range(len(next(iter(of_arms.values()))))))
+    results = dict(view.record.results)
+    for arm, seconds in of_arms.items():
+        for cell, value in zip(view.cells_of(arm), seconds, strict=True):
+            stage = results[cell.stages[-1]]
+            ledger = [
+                m.model_copy(update={"value": value}) if m.quantity == "wall_seconds" else m
+                for m in stage.ledger
+            ]
+            results[stage.digest] = stage.model_copy(update={"ledger": ledger})
+    return ComparisonView(view.record.model_copy(update={"results": results}), view.items, view.series)
+
+
+@pytest.mark.parametrize(("a", "b", "said"), [("orpo", "sft", "worse"), ("sft", "orpo", "better")])
+def test_less_time_is_better(a: str, b: str, said: str) -> None:
+    view = with_seconds(orpo=[25.0, 26.0, 24.5, 25.5], sft=[10.0, 10.2, 9.9, 10.1])
+    (one,) = answers(asked(view, {"quantity": "cost.wall_seconds", "a": a, "b": b, "margin": 0.05}))
+    assert (one.verdict.outcome, one.is_cost) == (said, True)
+    assert one.estimate.value == pytest.approx(2.5 if a == "orpo" else 0.4, rel=0.02)
+
+
+def test_counted_costs_are_values_and_not_tested() -> None:
+    (flops,) = answers(asked(make_view(), {"quantity": "cost.flops"}))
+    assert (flops.verdict.text, flops.p, flops.p_not_worse) == ("better", None, None)
+    (memory,) = answers(asked(make_view(), {"quantity": "cost.peak_memory_bytes"}))
+    assert (memory.verdict.text, memory.p) == ("not judged on CPU", None)
+
+
+def test_margins_are_adjusted_over_the_family() -> None:
+    orpo, sft_dpo, margin, _ = CASES["not worse"]
+    view, question = with_scores(orpo, sft_dpo), {"quantity": "preference.accuracy", "margin": margin}
+    (alone,) = answers(asked(view, question))
+    assert alone.verdict.outcome == "not worse"
+    assert alone.p_not_worse is not None
+    count = int(0.025 / alone.p_not_worse) + 1
+    several = answers(asked(view, *[question] * count))
+    assert {one.verdict.outcome for one in several} == {"not separable"}
+    assert several[0].p_not_worse == pytest.approx(count * alone.p_not_worse)
 
 
 def test_results_that_were_there_first_spoil_a_registration() -> None:

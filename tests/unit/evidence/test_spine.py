@@ -12,6 +12,10 @@ from harness.evidence.arms import arm_titles
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.findings import findings
 from harness.evidence.primary import Primary, head_to_head, headline_score, own_score, primary
+from harness.evidence.sections.attribution import split_of
+from harness.evidence.sections.frontier import equal_cost_table
+from harness.evidence.sections.limits import limits
+from harness.evidence.sections.results import main_win_rate
 from harness.evidence.sections.summary import summary, title
 from harness.evidence.view import ComparisonView
 from harness.records import JudgeFacts, Score, StageUse, TrainFacts
@@ -381,3 +385,64 @@ def test_the_score_beside_costs_is_the_first_registered_one_without_a_rival() ->
     asking = make_view(arms=SIMPO, questions=[asked("mine", "sft_dpo", "rubric.grade")])
     assert own_score(replace(asking, items=view.items)) == "rubric.grade"
     assert own_score(replace(view, items={})) is None
+
+
+def test_a_registered_duel_is_the_headline_wherever_it_stands() -> None:
+    duelled = duel({"mine@0": 0.60, "mine@1": 0.61}, "sft_dpo")
+    metric = "alpaca_eval.win_rate_vs_x"
+    questions = [asked("mine", "sft_dpo"), asked("mine", "sft_dpo", metric), asked("sft_dpo", "sft")]
+    plan = duelled.record.plan
+    plan = plan.model_copy(update={"spec": {**plan.spec, "questions": questions}})
+    view = replace(duelled, record=duelled.record.model_copy(update={"plan": plan}))
+    assert "mine wins 60.5% of answers" in quality(view)
+    assert quality(view).endswith("; also registered: preference.accuracy not separable.")
+
+
+def test_a_turned_contrast_turns_its_interval() -> None:
+    view = duel({"sft_dpo@0": 0.60, "sft_dpo@1": 0.62}, "mine")
+    # Seeds 0.10 and 0.12 above one half: mean 0.11, half width 12.7062 * 0.0141421 / sqrt(2) = 0.127.
+    assert "-0.110 from equal (95% -0.237 to +0.017)" in quality(view)
+
+
+def test_the_main_win_rate_is_no_duel() -> None:
+    view = duel({"mine@0": 0.60, "mine@1": 0.61}, "sft_dpo")
+    assert main_win_rate(view) is None
+    everyone = duel({"mine@0": 0.60, "mine@1": 0.61}, "sft", "other.win_rate")
+    assert main_win_rate(everyone) == "other.win_rate"
+
+
+def test_only_methods_on_chosen_answers_are_said_to_train_on_them() -> None:
+    assert "SFT trained on the chosen answers of the same pairs." in limits(make_view(arms=SIMPO))
+    alone = limits(make_view(arms={"mine": ["simpo"]}))
+    assert not any("chosen answers" in sentence for sentence in alone)
+
+
+def test_the_verdict_at_equal_cost_is_on_the_first_arm() -> None:
+    view = make_view(seeds=(0, 1, 2))
+    varied = {
+        digest: [
+            {**row, "metrics": {**row["metrics"], "probe_preference_accuracy": accuracy + 0.0002 * n * n}}
+            for row in rows
+            for accuracy in [row["metrics"]["probe_preference_accuracy"]]
+        ]
+        for n, (digest, rows) in enumerate(view.series.items())
+    }
+    view = replace(view, series=varied)
+    verdicts = {
+        pair: {row[0].value: row[-1].value for row in equal_cost_table(view, Primary(*pair)).rows}
+        for pair in (("orpo", "sft_dpo"), ("sft_dpo", "orpo"))
+    }
+    assert verdicts["orpo", "sft_dpo"]["FLOPs of sft_dpo"] == "better"
+    assert verdicts["sft_dpo", "orpo"]["FLOPs of sft_dpo"] == "worse"
+
+
+def test_the_split_needs_the_right_arms() -> None:
+    view = make_view(full=True)
+    split = split_of(view, Primary("orpo", "sft_dpo"))
+    assert split == split_of(view, Primary("sft_dpo", "orpo"))
+    assert split is not None
+    assert (split.longer, split.single, split.control) == ("sft_dpo", "orpo", "sft_dpo_precomputed")
+    for pair in (Primary("sft_dpo", "sft"), Primary("orpo", "sft_dpo_precomputed"), Primary("orpo", "sft")):
+        assert split_of(view, pair) is None, pair
+    short = make_view(arms={"sft_dpo": ["sft", "dpo"], "orpo": ["orpo"], "pre_alone": ["pre"]})
+    assert split_of(short, Primary("orpo", "sft_dpo")) is None

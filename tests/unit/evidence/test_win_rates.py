@@ -113,6 +113,18 @@ def test_bold_goes_to_an_arm_that_beats_every_other() -> None:
     assert [c.bold for c in next(r for r in rows if r[1].value == "win_rate")[3:]] == [False, False, True]
 
 
+def test_an_arm_that_beats_only_some_is_not_bold() -> None:
+    values = {"orpo": (0.80, 0.801), "sft_dpo": (0.80, 0.802), "sft": (0.50, 0.503)}
+    view = make_view()
+    for arm, means in values.items():
+        for seed, mean in enumerate(means):
+            view.items[f"{arm}@{seed}"]["preference.accuracy"] = {f"i{i}": mean + i / 1000 for i in range(20)}
+    (row,) = score_table(view, all_contrasts(view)).rows
+    verdicts = {(one.a, one.b): one.verdict.outcome for one in all_contrasts(view)}
+    assert verdicts["orpo", "sft"] == "better"
+    assert [cell.bold for cell in row[3:]] == [False, False, False]
+
+
 def test_every_arm_names_the_stages_behind_its_figures() -> None:
     rows = {str(row[0].value): row for row in sources_table(judged(SHARES)).rows}
     assert rows["orpo"][1].value == "orpo0 orpo1"
