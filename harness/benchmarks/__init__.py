@@ -9,12 +9,16 @@ are the judge's own business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
 
+from harness import registry
+from harness.generate import Answer, LoadedModel, Prompt
 from harness.jsonl import write_jsonl
+from harness.pipeline.spec import SpecModel
 from harness.records import Score
 
 UNREADABLE = "the judge's answers could not be read"
@@ -28,6 +32,68 @@ class CheckContext:
     model: str
     random_weights: bool
     arms: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """What every benchmark's module has; `check` raises UserError for what would fail later."""
+
+    Config: type[SpecModel]
+
+    def check(self, config: SpecModel, context: CheckContext) -> None: ...
+
+
+@runtime_checkable
+class AsksPrompts(Protocol):
+    """A benchmark whose prompts each cell answers."""
+
+    def prompts(self, config: SpecModel, prepared: Path) -> list[Prompt]: ...
+
+
+@runtime_checkable
+class ScoresModel(Protocol):
+    """A benchmark that needs the model at hand."""
+
+    def score_model(
+        self, config: SpecModel, model: LoadedModel, prepared: Path, out: Path
+    ) -> list[Score]: ...
+
+
+@runtime_checkable
+class ScoresAnswers(Protocol):
+    """A benchmark that scores one cell's answers by themselves."""
+
+    def score_answers(
+        self, config: SpecModel, answers: list[Answer], prepared: Path, out: Path
+    ) -> list[Score]: ...
+
+
+@runtime_checkable
+class ComparesCells(Protocol):
+    """A benchmark that scores cells against each other; `cells` by cell key (`arm@seed`, `base`)."""
+
+    def score_cells(
+        self,
+        config: SpecModel,
+        cells: Mapping[str, list[Answer]],
+        prepared: Path,
+        out: Path,
+        *,
+        baseline: str,
+        progress: Callable[[int, int, dict[str, float]], None],
+    ) -> Mapping[str, list[Score]]: ...
+
+
+@runtime_checkable
+class ReadsResults(Protocol):
+    """A benchmark that scores published results: scores by arm or cell of what lies in a folder."""
+
+    def replay(self, folder: Path, out: Path) -> Mapping[str, list[Score]]: ...
+
+
+def load_benchmark(name: str, *, where: str | None = None) -> Benchmark:
+    """The benchmark called `name`; raises UserError for an unknown one."""
+    return cast(Benchmark, registry.load("benchmarks", name, where=where))
 
 
 def scores_of_items(
@@ -74,3 +140,18 @@ def read_prepared_test(prepared: Path, limit: int | None = None) -> list[dict[st
 
     rows: list[dict[str, Any]] = pyarrow.parquet.read_table(prepared / "test.parquet").to_pylist()
     return rows if limit is None else rows[:limit]
+
+
+def test_prompts(prepared: Path, benchmark: str, limit: int | None) -> list[Prompt]:
+    """One prompt for each distinct conversation of the test split, in its order."""
+    found: dict[str, Prompt] = {}
+    for row in read_prepared_test(prepared):
+        if row["prompt"] not in found:
+            found[row["prompt"]] = Prompt(
+                id=row["id"],
+                benchmark=benchmark,
+                messages=json.loads(row["prompt"]),
+                reference=row["chosen"],
+            )
+    prompts = list(found.values())
+    return prompts if limit is None else prompts[:limit]

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarks._prompts import test_prompts
+from harness.benchmarks import test_prompts
 from harness.data.schemas import digest
 from harness.errors import UserError
 from harness.generate import Prompt

@@ -11,14 +11,13 @@ from typing import Any
 
 from pydantic import Field, PositiveInt
 
-from harness import registry
 from harness.benchmarks import CheckContext, scores_of_items
 from harness.benchmarks._alpaca_files import arms_in, read_items
 from harness.benchmarks._alpaca_prompts import TEST, load_prompts, set_files, set_needs_hub
 from harness.benchmarks._duels import OWN_ANSWERS, both_orders, duel, pairs_of, winrate_of_alpaca_eval
 from harness.errors import UserError, unknown_name
 from harness.generate import Answer, Prompt
-from harness.judges import announce, cache_of, judge_needs_hub
+from harness.judges import announce, cache_of, judge_needs_hub, load_judge
 from harness.pipeline.named import Named
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
@@ -45,7 +44,7 @@ class Config(SpecModel):
 
 def needs_hub(config: Config) -> bool:
     """Whether the prompts or the judge's own model may have to be fetched."""
-    own = judge_needs_hub(registry.load("judges", config.judge), _judge_config(config))
+    own = judge_needs_hub(load_judge(config.judge), _judge_config(config))
     return own or set_needs_hub(config.prompt_set)
 
 
@@ -56,7 +55,7 @@ def files(config: Config) -> list[Named]:
 
 def check(config: Config, context: CheckContext) -> None:
     """Raise UserError for an unknown judge, a missing key, or an unknown reference arm."""
-    module = registry.load("judges", config.judge, where="benchmarks.alpaca_eval.judge")
+    module = load_judge(config.judge, where="benchmarks.alpaca_eval.judge")
     module.check(_judge_config(config))
     asked = load_prompts(config.prompt_set, context.prepared, config.limit)
     if not asked:
@@ -93,7 +92,7 @@ def score_cells(
 ) -> dict[str, list[Score]]:
     """Win rate of each cell against the reference, and of the head-to-head pairs."""
     reference = _reference(config, baseline)
-    judge = registry.load("judges", config.judge).make(_judge_config(config), cache_of(out))
+    judge = load_judge(config.judge).make(_judge_config(config), cache_of(out))
     duels = _duels(cells, reference, config.head_to_head)
     matched = [pairs_of(cells, cell, rival) for cell, rival, _ in duels]
     announce(judge, [d for pairs in matched for d in both_orders(pairs)])
@@ -132,7 +131,7 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
 
 
 def _judge_config(config: Config) -> Any:
-    module = registry.load("judges", config.judge)
+    module = load_judge(config.judge)
     return validate(module.Config, config.judge_config, prefix=("benchmarks", "alpaca_eval", "judge_config"))
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import PositiveInt
 
-from harness.benchmarks import CheckContext, scores_of_items
-from harness.benchmarks._prompts import test_prompts
+from harness.benchmarks import CheckContext, scores_of_items, test_prompts
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
 from harness.pipeline.spec import SpecModel

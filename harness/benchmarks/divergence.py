@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import PositiveInt
 
-from harness.benchmarks import CheckContext, read_prepared_test, scores_of_items
-from harness.benchmarks._prompts import test_prompts
+from harness.benchmarks import CheckContext, read_prepared_test, scores_of_items, test_prompts
 from harness.errors import UserError
 from harness.generate import LoadedModel
 from harness.pipeline.spec import GenerationSpec, SpecModel

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from pydantic import PositiveInt
 
-from harness.benchmarks import CheckContext, scores_of_items
+from harness.benchmarks import CheckContext, scores_of_items, test_prompts
 from harness.benchmarks._embeddings import WORDS, check_embedder, embed, embedder_needs_hub
-from harness.benchmarks._prompts import test_prompts
 from harness.errors import UserError
 from harness.generate import LoadedModel
 from harness.pipeline.named import Named, path_or_repo

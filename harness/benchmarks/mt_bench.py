@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import Field, PositiveInt
 
-from harness import registry
 from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items
 from harness.benchmarks._mt_bench_files import (
     NEEDS_REFERENCE,
@@ -25,7 +24,7 @@ from harness.benchmarks._mt_bench_files import (
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
 from harness.jsonl import read_jsonl
-from harness.judges import cache_of, usage_of
+from harness.judges import WritingJudge, cache_of, load_judge, usage_of
 from harness.pipeline.named import Named
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
@@ -82,7 +81,7 @@ def check(config: Config, context: CheckContext) -> None:
     load_judge_prompts(config.judge_prompts)
     module, own = _judge(config)
     module.check(own)
-    if not hasattr(module.make(own), "complete_all"):
+    if not isinstance(module.make(own), WritingJudge):
         raise UserError(
             f"judge {config.judge} cannot grade by MT-Bench's prompts",
             where="benchmarks.mt_bench.judge",
@@ -213,6 +212,6 @@ def _questions(config: Config) -> list[Question]:
 
 
 def _judge(config: Config) -> tuple[Any, Any]:
-    module = registry.load("judges", config.judge, where="benchmarks.mt_bench.judge")
+    module = load_judge(config.judge, where="benchmarks.mt_bench.judge")
     place = ("benchmarks", "mt_bench", "judge_config")
     return module, validate(module.Config, config.judge_config, prefix=place)

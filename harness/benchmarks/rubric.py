@@ -7,12 +7,10 @@ from typing import Any
 
 from pydantic import Field, PositiveInt
 
-from harness import registry
-from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items
-from harness.benchmarks._prompts import test_prompts
+from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items, test_prompts
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
-from harness.judges import cache_of, usage_of
+from harness.judges import GradingJudge, cache_of, load_judge, usage_of
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
@@ -28,10 +26,7 @@ class Config(SpecModel):
 
 def check(config: Config, context: CheckContext) -> None:
     """Raise UserError for an unknown judge or one that only compares."""
-    if not hasattr(_judge(config, None), "grade_all"):
-        raise UserError(
-            f"judge {config.judge} cannot grade a single answer", remedy="use alpaca_eval with it"
-        )
+    _judge(config, None)
 
 
 def prompts(config: Config, prepared: Path) -> list[Prompt]:
@@ -67,6 +62,11 @@ def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Pa
     )
 
 
-def _judge(config: Config, cache: Path | None) -> Any:
-    module = registry.load("judges", config.judge)
-    return module.make(validate(module.Config, config.judge_config, prefix=("judge_config",)), cache)
+def _judge(config: Config, cache: Path | None) -> GradingJudge:
+    module = load_judge(config.judge)
+    judge = module.make(validate(module.Config, config.judge_config, prefix=("judge_config",)), cache)
+    if not isinstance(judge, GradingJudge):
+        raise UserError(
+            f"judge {config.judge} cannot grade a single answer", remedy="use alpaca_eval with it"
+        )
+    return judge

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from harness import registry
+from harness.benchmarks import ReadsResults, load_benchmark
 from harness.commands import report as report_command
 from harness.errors import UserError
 from harness.measure.environment import collect
@@ -89,8 +90,8 @@ def _scores(folder: Path, out: Path) -> dict[str, list[Score]]:
     found: dict[str, list[Score]] = {}
     asked = []
     for name in registry.names("benchmarks"):
-        module = registry.load("benchmarks", name)
-        if hasattr(module, "replay"):
+        module = load_benchmark(name)
+        if isinstance(module, ReadsResults):
             asked.append(name)
             for arm, scores in module.replay(folder, out).items():
                 cell = arm if "@" in arm else f"{arm}@0"

@@ -22,6 +22,7 @@ from harness.evidence.documents.mixing import forbidden
 from harness.pipeline.claims import load_claims
 from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
+from harness.render import load_format
 from harness.store.run_dir import RunRoot, read_record
 from harness.tables import Report
 
@@ -111,7 +112,7 @@ def render(report: Report, folder: Path) -> Path:
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     for name in registry.names("formats"):
-        registry.load("formats", name).render(report, building)
+        load_format(name).render(report, building)
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
     return folder

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, runtime_checkable
+
+from harness import registry
+from harness.pipeline.named import NeedsHub
+from harness.pipeline.spec import SpecModel
 
 Progress = Callable[[int, int], None]
 Duel = tuple[str, str, str]
@@ -20,6 +24,7 @@ Duel = tuple[str, str, str]
 COUNTED = ("calls", "cache_hits", "retries", "input_tokens", "output_tokens", "money")
 
 
+@runtime_checkable
 class Judge(Protocol):
     """Says which of two answers is better."""
 
@@ -29,6 +34,7 @@ class Judge(Protocol):
         """1 where the first answer is better, 0 the second, 0.5 a tie, None where it could not tell."""
 
 
+@runtime_checkable
 class GradingJudge(Judge, Protocol):
     """A judge that can also grade single answers."""
 
@@ -36,6 +42,7 @@ class GradingJudge(Judge, Protocol):
         """A score in [0, 1] of each (prompt, answer), None where it could not tell."""
 
 
+@runtime_checkable
 class WritingJudge(Judge, Protocol):
     """A judge that answers prompts of a benchmark's own."""
 
@@ -45,18 +52,48 @@ class WritingJudge(Judge, Protocol):
         """The reply to each conversation of (role, text) messages."""
 
 
+@runtime_checkable
+class CostlyJudge(Protocol):
+    """A judge that says what it will ask and what that costs, and afterwards what it did."""
+
+    def announce(self, duels: Sequence[Duel]) -> None: ...
+
+
+@runtime_checkable
+class CountingJudge(Protocol):
+    """A judge that says what it asked and what that cost."""
+
+    def usage(self) -> dict[str, Any]: ...
+
+
+class JudgeModule(Protocol):
+    """What every judge's module has; `check` raises UserError for what it lacks."""
+
+    Config: type[SpecModel]
+
+    def check(self, config: SpecModel) -> None: ...
+
+    def make(self, config: SpecModel, cache: Path | None = None) -> Judge:
+        """The judge; `cache` is where one that costs something keeps its replies."""
+
+
+def load_judge(name: str, *, where: str | None = None) -> JudgeModule:
+    """The judge called `name`; raises UserError for an unknown one."""
+    return cast(JudgeModule, registry.load("judges", name, where=where))
+
+
 def quiet(done: int, total: int) -> None:
     """No progress shown."""
 
 
-def judge_needs_hub(module: Any, config: Any) -> bool:
+def judge_needs_hub(module: JudgeModule, config: SpecModel) -> bool:
     """Whether a judge's own model may have to be fetched from a hub."""
-    return hasattr(module, "needs_hub") and bool(module.needs_hub(config))
+    return isinstance(module, NeedsHub) and module.needs_hub(config)
 
 
-def announce(judge: Any, duels: Sequence[Duel]) -> None:
+def announce(judge: Judge, duels: Sequence[Duel]) -> None:
     """Let a judge that costs something say, before the first call, what all duels will cost."""
-    if hasattr(judge, "announce"):
+    if isinstance(judge, CostlyJudge):
         judge.announce(duels)
 
 
@@ -65,9 +102,9 @@ def cache_of(out: Path) -> Path:
     return out.parent.parent / "cache" / "judges"
 
 
-def usage_of(judge: Any, before: dict[str, Any] | None = None) -> dict[str, Any]:
+def usage_of(judge: Judge, before: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a judge says it asked, less what it had asked `before`; nothing for one that asks nobody."""
-    if not hasattr(judge, "usage"):
+    if not isinstance(judge, CountingJudge):
         return {}
     now: dict[str, Any] = judge.usage()
     earlier = before or {}

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from harness import registry
 from harness.errors import UserError
-from harness.judges import Duel, Progress, announce, judge_needs_hub, quiet, usage_of
+from harness.judges import Duel, JudgeModule, Progress, announce, judge_needs_hub, load_judge, quiet, usage_of
 from harness.judges._agreement import krippendorff_alpha
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
@@ -83,13 +82,13 @@ def check(config: Config) -> None:
         module.check(own)
 
 
-def _members(config: Config) -> list[tuple[Any, Any]]:
+def _members(config: Config) -> list[tuple[JudgeModule, SpecModel]]:
     found = []
     for number, member in enumerate(config.judges):
         place = ("judge_config", "judges", str(number))
         if member.judge == "jury":
             raise UserError("a jury cannot sit on a jury", where=".".join(place), remedy="list its judges")
-        module = registry.load("judges", member.judge, where=".".join(place))
+        module = load_judge(member.judge, where=".".join(place))
         own = validate(module.Config, member.judge_config, prefix=(*place, "judge_config"))
         found.append((module, own))
     return found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
+
+from harness.pipeline.spec import SpecModel
 
 RepoKind = Literal["model", "dataset"]
 
@@ -19,6 +21,20 @@ class HubRepo:
 
 
 Named = Path | HubRepo
+
+
+@runtime_checkable
+class NamesFiles(Protocol):
+    """A plug-in whose settings name files, folders or hub repositories."""
+
+    def files(self, config: SpecModel) -> list[Named]: ...
+
+
+@runtime_checkable
+class NeedsHub(Protocol):
+    """A plug-in that may have to fetch something from a hub."""
+
+    def needs_hub(self, config: SpecModel) -> bool: ...
 
 
 def path_or_repo(name: str, kind: RepoKind, revision: str | None = None) -> Named:

@@ -6,16 +6,19 @@ import platform
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from harness import registry
+from harness.benchmarks import Benchmark, ComparesCells, ScoresAnswers, ScoresModel, load_benchmark
 from harness.data import base_model
 from harness.data.load import looks_local
 from harness.errors import UserError
+from harness.judges import load_judge
 from harness.measure.environment import UNKNOWN_DEVICE, device_identity, driver_version
+from harness.methods import load_method
 from harness.pipeline.covers import OPTIONAL, judges_in, sft_source
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
+from harness.pipeline.named import NamesFiles, NeedsHub
 from harness.pipeline.resolved import VARIABLES, VARIABLES_OF_PACKAGES, Reach, Resolved
 from harness.pipeline.spec import ComparisonSpec, DataSpec
 from harness.pipeline.stage_plans import STOCK
@@ -33,7 +36,7 @@ THIS_PROCESS = uuid.uuid4().hex[:8]
 
 def resolve(spec: ComparisonSpec) -> Resolved:
     """Everything that a stage's result depends on; raises UserError for what is missing."""
-    benchmarks = {name: registry.load("benchmarks", name) for name in spec.score}
+    benchmarks = {name: load_benchmark(name) for name in spec.score}
     packages = Packages()
     installed = {name: packages.version(name) for name in OPTIONAL}
     variables, device = child_environment(), _device()
@@ -45,10 +48,8 @@ def resolve(spec: ComparisonSpec) -> Resolved:
         environment={name: variables[name] for name in _listed_variables() if name in variables},
         device=device,
         driver=None if device.startswith("cpu") else driver_version(),
-        judged=frozenset(n for n, m in benchmarks.items() if hasattr(m, "score_cells")),
-        scored=frozenset(
-            n for n, m in benchmarks.items() if hasattr(m, "score_model") or hasattr(m, "score_answers")
-        ),
+        judged=frozenset(n for n, m in benchmarks.items() if isinstance(m, ComparesCells)),
+        scored=frozenset(n for n, m in benchmarks.items() if isinstance(m, ScoresModel | ScoresAnswers)),
     )
 
 
@@ -96,16 +97,14 @@ def _files_of_data(spec: ComparisonSpec) -> dict[str, Mapping[str, str]]:
 
 def _files_of_stages(spec: ComparisonSpec) -> dict[str, Mapping[str, str]]:
     return {
-        f"{arm.name}/{stage.stage_name}": _named(
-            registry.load("methods", stage.method), stage_config(spec, stage)
-        )
+        f"{arm.name}/{stage.stage_name}": _named(load_method(stage.method), stage_config(spec, stage))
         for arm in spec.arms
         for stage in arm.stages
     }
 
 
 def _files_of_benchmarks(
-    spec: ComparisonSpec, benchmarks: Mapping[str, ModuleType]
+    spec: ComparisonSpec, benchmarks: Mapping[str, Benchmark]
 ) -> dict[str, Mapping[str, str]]:
     files: dict[str, Mapping[str, str]] = {}
     for name, module in benchmarks.items():
@@ -113,16 +112,16 @@ def _files_of_benchmarks(
         files[f"benchmarks.{name}"] = _named(module, config)
         of_judges: dict[str, str] = {}
         for judge, settings in judges_in(config.model_dump()):
-            asked = registry.load("judges", judge, where=f"benchmarks.{name}.judge")
+            asked = load_judge(judge, where=f"benchmarks.{name}.judge")
             place = ("benchmarks", name, "judge_config")
             of_judges |= _named(asked, validate(asked.Config, settings, prefix=place))
         files[f"judges of {name}"] = of_judges
     return files
 
 
-def _named(module: ModuleType, config: Any) -> dict[str, str]:
+def _named(module: object, config: Any) -> dict[str, str]:
     """Digests of what the settings name, if the module says what they do."""
-    return digests_of(module.files(config)) if hasattr(module, "files") else {}
+    return digests_of(module.files(config)) if isinstance(module, NamesFiles) else {}
 
 
 def is_local(spec: ComparisonSpec) -> bool:
@@ -140,8 +139,8 @@ def is_local(spec: ComparisonSpec) -> bool:
 
 def _scores_need_hub(spec: ComparisonSpec) -> bool:
     for name in spec.score:
-        module = registry.load("benchmarks", name)
-        if hasattr(module, "needs_hub") and module.needs_hub(benchmark_config(spec, name)):
+        module = load_benchmark(name)
+        if isinstance(module, NeedsHub) and module.needs_hub(benchmark_config(spec, name)):
             return True
     return False
 

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from harness.benchmarks import CheckContext
+from harness.benchmarks import AsksPrompts, CheckContext
 from harness.records import CheckFacts, StageRequest
 from harness.stages.context import Context, Outcome
 from harness.stages.evaluate import benchmarks_of
@@ -26,7 +26,7 @@ def run(context: Context) -> Outcome:
     overlap = {}
     for name, module, config in benchmarks_of(context):
         module.check(config, checks)
-        if hasattr(module, "prompts"):
+        if isinstance(module, AsksPrompts):
             asked = module.prompts(config, context.prepared)
             overlap[name] = sum(json.dumps(prompt.messages) in known for prompt in asked)
     return Outcome(

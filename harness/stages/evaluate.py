@@ -7,12 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness import registry
+from harness.benchmarks import (
+    AsksPrompts,
+    Benchmark,
+    ScoresAnswers,
+    ScoresModel,
+    load_benchmark,
+)
 from harness.generate import Answer, LoadedModel, Prompt
 from harness.generate.kept import KeptAnswers
 from harness.generate.turns import all_known, answer_turns
 from harness.jsonl import read_jsonl, write_jsonl
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.spec import GenerationSpec, SpecModel
 from harness.records import EvaluateFacts, Measurement, Score, StageRequest, Unit
 from harness.stages.context import Context, Outcome, read_result
 
@@ -61,7 +67,7 @@ def _model(context: Context) -> LoadedModel:
 
 
 def _needs_model(context: Context) -> bool:
-    return any(hasattr(module, "score_model") for _, module, _ in benchmarks_of(context))
+    return any(isinstance(module, ScoresModel) for _, module, _ in benchmarks_of(context))
 
 
 @contextlib.contextmanager
@@ -88,11 +94,11 @@ def _passes(context: Context, model: Any, phase: str) -> Iterator[list[Measureme
     ]
 
 
-def benchmarks_of(context: Context) -> list[tuple[str, Any, Any]]:
+def benchmarks_of(context: Context) -> list[tuple[str, Benchmark, SpecModel]]:
     """Name, module and checked config of each benchmark asked for."""
     found = []
     for name, config in context.request.config["benchmarks"].items():
-        module = registry.load("benchmarks", name)
+        module = load_benchmark(name)
         found.append((name, module, module.Config.model_validate(config)))
     return found
 
@@ -101,7 +107,7 @@ def _prompts(context: Context) -> list[Prompt]:
     """What all benchmarks ask; prompts that they share are answered once."""
     asked: list[Prompt] = []
     for _, module, config in benchmarks_of(context):
-        if hasattr(module, "prompts"):
+        if isinstance(module, AsksPrompts):
             asked += module.prompts(config, context.prepared)
     return asked
 
@@ -156,9 +162,9 @@ def labelled(context: Context, scores: list[Score]) -> list[Score]:
 def _scores(context: Context, model: Any, answers: list[Answer]) -> list[Score]:
     scores: list[Score] = []
     for name, module, config in benchmarks_of(context):
-        if hasattr(module, "score_model"):
+        if isinstance(module, ScoresModel):
             scores += labelled(context, module.score_model(config, model, context.prepared, context.folder))
-        if hasattr(module, "score_answers"):
+        if isinstance(module, ScoresAnswers):
             own = [a for a in answers if a.benchmark == name]
             scores += labelled(context, module.score_answers(config, own, context.prepared, context.folder))
     return scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.benchmarks import ComparesCells
 from harness.generate import Answer
 from harness.jsonl import read_jsonl
 from harness.records import JudgeFacts, Score, StageRequest
@@ -22,6 +23,7 @@ def run(context: Context) -> Outcome:
     found: dict[str, list[Score]] = {}
     with context.window.phase("evaluation"):
         for name, module, config in benchmarks_of(context):
+            assert isinstance(module, ComparesCells), f"{name} compares no cells"
             own = {cell: [a for a in answers if a.benchmark == name] for cell, answers in cells.items()}
             scored = module.score_cells(
                 config,
