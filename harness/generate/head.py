@@ -12,132 +12,13 @@ from typing import Any
 
 import torch
 
+from harness.generate.token_log_probs import Transform, logits_of_states, token_log_probs
+
 CPU_CHUNK_BYTES = 1 << 26
 GPU_SHARE = 1 / 256
 CHECKED_POSITIONS = 64
 TOLERANCE = {torch.float32: 1e-4}
 LOW_PRECISION_TOLERANCE = 5e-2
-
-
-@dataclass(frozen=True)
-class Transform:
-    """What a model does to its logits: z -> cap * tanh(scale * z / cap); no cap leaves scale * z.
-
-    Gemma 2 caps (arXiv 2408.00118, section 2), Cohere multiplies, Granite divides.
-    """
-
-    scale: float = 1.0
-    cap: float | None = None
-
-    @classmethod
-    def of_config(cls, config: Any) -> Transform:
-        """The transform that a transformers configuration names."""
-        scale = float(getattr(config, "logit_scale", None) or 1.0)
-        scale /= float(getattr(config, "logits_scaling", None) or 1.0)
-        return cls(scale, getattr(config, "final_logit_softcapping", None))
-
-    def apply_(self, logits: torch.Tensor) -> torch.Tensor:
-        """Transform in place."""
-        if self.scale != 1.0:
-            logits.mul_(self.scale)
-        if self.cap is not None:
-            logits.div_(self.cap).tanh_().mul_(self.cap)
-        return logits
-
-    def chain_(self, gradient: torch.Tensor, transformed: torch.Tensor) -> torch.Tensor:
-        """Turn the gradient of the transformed logits into that of the plain ones, in place."""
-        if self.cap is not None:
-            gradient.mul_(1 - (transformed / self.cap) ** 2)
-        return gradient.mul_(self.scale) if self.scale != 1.0 else gradient
-
-
-class _TokenLogProbs(torch.autograd.Function):
-    """log softmax(transform(hidden @ weight.T + bias))[target], a chunk of positions at a time."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
-        targets: torch.Tensor,
-        chunk: int,
-        transform: Transform,
-    ) -> torch.Tensor:
-        # Autocast does not reach a backward pass, so the products' dtype is settled here for both.
-        kind = hidden.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-        log_probs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
-        normalizer = torch.empty_like(log_probs)
-        with torch.autocast(kind, enabled=False):
-            cast = weight.to(dtype)
-            for rows in _chunks(len(targets), chunk):
-                logits = _logits(hidden[rows].to(dtype), cast, bias, transform)
-                normalizer[rows] = torch.logsumexp(logits, dim=1)
-                log_probs[rows] = logits.gather(1, targets[rows, None]).squeeze(1) - normalizer[rows]
-        ctx.save_for_backward(hidden, weight, bias, targets, normalizer)
-        ctx.chunk, ctx.transform, ctx.dtype = chunk, transform, dtype
-        return log_probs
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        hidden, weight, bias, targets, normalizer = ctx.saved_tensors
-        wants_hidden, wants_weight, wants_bias, *_ = ctx.needs_input_grad
-        upstream, cast = gradients[0], weight.to(ctx.dtype)
-        of_hidden = torch.empty_like(hidden) if wants_hidden else None
-        of_weight = torch.zeros_like(weight) if wants_weight else None
-        of_bias = torch.zeros_like(bias) if bias is not None and wants_bias else None
-        for rows in _chunks(len(targets), ctx.chunk):
-            states = hidden[rows].to(ctx.dtype)
-            logits = _logits(states, cast, bias, ctx.transform)
-            # d log p / d z = onehot - softmax(z).
-            slope = (logits - normalizer[rows, None]).exp_().mul_(-upstream[rows, None])
-            slope.scatter_add_(1, targets[rows, None], upstream[rows, None])
-            slope = ctx.transform.chain_(slope, logits).to(ctx.dtype)
-            if of_hidden is not None:
-                of_hidden[rows] = (slope @ cast).to(hidden.dtype)
-            if of_weight is not None:
-                _accumulate(of_weight, slope, states)
-            if of_bias is not None:
-                of_bias.add_(slope.sum(dim=0))
-        return of_hidden, of_weight, of_bias, None, None, None
-
-
-def _accumulate(total: torch.Tensor, slope: torch.Tensor, states: torch.Tensor) -> None:
-    """Add slope.T @ states to the weight's gradient, in its own precision."""
-    if total.dtype == states.dtype:
-        total.addmm_(slope.t(), states)
-    else:
-        total.add_(slope.t() @ states)
-
-
-def _chunks(count: int, size: int) -> list[slice]:
-    return [slice(start, start + size) for start in range(0, count, size)]
-
-
-def _logits(
-    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, transform: Transform
-) -> torch.Tensor:
-    """float32 logits of some positions: (positions, vocabulary)."""
-    bias = None if bias is None else bias.to(weight.dtype)
-    return transform.apply_(torch.nn.functional.linear(hidden, weight, bias).float())
-
-
-def token_log_probs(
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    targets: torch.Tensor,
-    *,
-    chunk: int,
-    transform: Transform,
-) -> torch.Tensor:
-    """Log-probs of `targets` (positions,) after hidden states (positions, width): float32 (positions,).
-
-    `weight` is (vocabulary, width). At most `chunk` positions' logits exist at a time.
-    """
-    result: torch.Tensor = _TokenLogProbs.apply(hidden, weight, bias, targets, chunk, transform)
-    return result
 
 
 @dataclass(frozen=True)
@@ -218,7 +99,7 @@ def logits_of(inner: Any, head: Head, states: torch.Tensor) -> torch.Tensor:
         return states.float()
     output = inner.get_output_embeddings()
     bias = getattr(output, "bias", None)
-    return _logits(states.to(output.weight.dtype), output.weight, bias, head.transform)
+    return logits_of_states(states.to(output.weight.dtype), output.weight, bias, head.transform)
 
 
 def _own_logits(inner: Any, ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch
 
 from harness.generate.batch import Ids, pad, positions_of
 from harness.measure.flops import Bucket
-from harness.training.job import Shape, Side
+from harness.training.shape import Shape, Side
 
 
 class Row(TypedDict):

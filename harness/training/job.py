@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.measure.flops import Bucket
 from harness.pipeline.spec import TrainConfig
 from harness.records import HeadFacts, Implementation, Measurement, PrepareFacts, ReferenceFacts, TrainFacts
+from harness.training.shape import Shape, Side
 from harness.training.trace import Trace
 
 if TYPE_CHECKING:
-    import torch
-
     from harness.measure.theory import HeadCost
     from harness.measure.window import Window
 
@@ -55,26 +54,6 @@ class TrainOutcome:
     facts: TrainFacts
     ledger: list[Measurement] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Side:
-    """Chosen or rejected sequences of a batch, (sequences, length) each: token ids, which are no
-    padding, and which are scored."""
-
-    ids: torch.Tensor
-    real: torch.Tensor
-    scored: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A micro-batch in numbers: its bucket, pairs, real tokens, and tokens that the NLL counts."""
-
-    bucket: Bucket
-    pairs: int
-    tokens_real: int
-    nll_tokens: int
 
 
 class StageTrainer(Protocol):

@@ -9,8 +9,9 @@ import transformers
 from harness.measure.flops import Bucket
 from harness.measure.theory import HeadCost
 from harness.records import HeadFacts, Implementation, ReferenceFacts
-from harness.training.job import Shape, Side, TrainJob
+from harness.training.job import TrainJob
 from harness.training.order import EpochOrder, FixedOrder
+from harness.training.shape import Shape, Side
 from harness.training.trace import Totals, Trace, watch_sequences
 
 KEPT = ("loss", "grad_norm", "learning_rate")

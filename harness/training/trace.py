@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from harness.measure.flops import Bucket
-    from harness.training.job import Shape
+    from harness.training.shape import Shape
 
 
 @dataclass

@@ -19,10 +19,11 @@ from harness.methods import MethodModule, Objective, PairLogProbs, SideLogProbs,
 from harness.records import HeadFacts, HeadKind, Implementation, ReferenceFacts, ReferenceMode
 from harness.training.arguments import arguments
 from harness.training.collate import Collator, Rows
-from harness.training.job import Shape, Side, TrainJob
+from harness.training.job import TrainJob
 from harness.training.load import Policy
 from harness.training.observed import ObservedTrainer
 from harness.training.reference import make_reference
+from harness.training.shape import Shape, Side
 from harness.training.trace import Totals
 
 

@@ -13,7 +13,8 @@ import torch
 from harness.measure.flops import Bucket
 from harness.pipeline.spec import TrainConfig
 from harness.records import BatchFacts
-from harness.training.job import Side, StageTrainer
+from harness.training.job import StageTrainer
+from harness.training.shape import Side
 
 
 @dataclass

@@ -14,9 +14,10 @@ from harness.records import HeadFacts, HeadKind, ReferenceFacts, ReferenceHolder
 from harness.training.arguments import arguments
 from harness.training.collate import Rows
 from harness.training.fingerprint import fingerprint_weights
-from harness.training.job import Shape, Side, TrainJob
+from harness.training.job import TrainJob
 from harness.training.load import FRESH, Policy, load_base, lora_config
 from harness.training.reference import fingerprint_beside
+from harness.training.shape import Shape, Side
 from harness.training.stock.observed import StockTrainer, fused_head_cost, made_sequences
 from harness.training.stock.texts import preference_texts
 

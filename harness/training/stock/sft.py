@@ -12,8 +12,9 @@ from harness.measure.flops import Bucket
 from harness.records import HeadFacts, HeadKind
 from harness.training.arguments import arguments
 from harness.training.collate import Rows
-from harness.training.job import Shape, Side, TrainJob
+from harness.training.job import TrainJob
 from harness.training.load import Policy
+from harness.training.shape import Shape, Side
 from harness.training.stock.observed import StockTrainer, fused_head_cost, made_sequences
 from harness.training.stock.texts import completion_texts
 

@@ -11,9 +11,10 @@ import torch
 
 from harness.generate import Prompt
 from harness.generate.answer import answer
-from harness.generate.head import Head, Transform, checked_head, log_probs_at
+from harness.generate.head import Head, checked_head, log_probs_at
 from harness.generate.load import load_model
 from harness.generate.logprobs import pair_log_probs
+from harness.generate.token_log_probs import Transform
 from harness.pipeline.spec import GenerationSpec
 
 ROWS = [
@@ -67,7 +68,7 @@ def test_log_probs_are_the_models_own(family: str) -> None:
 def test_a_head_that_differs_from_the_model_takes_full_logits_and_says_why(monkeypatch: Any) -> None:
     """A family that scales its logits by a name that nobody told the head."""
     model = tiny("granite")
-    monkeypatch.setattr("harness.generate.head.Transform.of_config", lambda config: Transform())
+    monkeypatch.setattr("harness.generate.token_log_probs.Transform.of_config", lambda config: Transform())
     head = checked_head(model, torch.tensor([[1, 4, 5, 6]]))
     assert head.chunk is None
     assert head.reason is not None
