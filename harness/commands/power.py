@@ -28,8 +28,8 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path, like: str) -
             remedy="write `questions:` into it; docs/evidence.md says how",
         )
     earlier = _earlier(out, like)
-    found = plan_power(spec.questions, len(spec.seeds), earlier)
-    console.print(_table(found, len(spec.seeds)))
+    powers = plan_power(spec.questions, len(spec.seeds), earlier)
+    console.print(_table(powers, len(spec.seeds)))
     console.print(_source(earlier), highlight=False)
     return 0
 
@@ -44,7 +44,7 @@ def _earlier(out: Path, like: str) -> ComparisonView | None:
         return None
 
 
-def _table(found: list[Power], seeds: int) -> Table:
+def _table(powers: list[Power], seeds: int) -> Table:
     table = Table(title=f"What {seeds} seed(s) can find", box=None, title_justify="left")
     for heading in (
         "question",
@@ -56,7 +56,7 @@ def _table(found: list[Power], seeds: int) -> Table:
         "seeds needed",
     ):
         table.add_column(heading)
-    for one in found:
+    for one in powers:
         is_cost = cost_of(one.quantity) is not None
         unit = " of the cost" if is_cost and one.sd is not None else ""
         effect = "one seed tests nothing"

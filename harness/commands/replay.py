@@ -87,7 +87,7 @@ def _replay(folder: Path, root: RunRoot, name: str, baseline: str | None) -> Com
 
 def _scores(folder: Path, out: Path) -> dict[str, list[Score]]:
     """Scores by cell (`arm@seed`); raises UserError where no benchmark knows the files."""
-    found: dict[str, list[Score]] = {}
+    by_cell: dict[str, list[Score]] = {}
     asked = []
     for name in registry.names("benchmarks"):
         module = load_benchmark(name)
@@ -95,15 +95,15 @@ def _scores(folder: Path, out: Path) -> dict[str, list[Score]]:
             asked.append(name)
             for arm, scores in module.replay(folder, out).items():
                 cell = arm if "@" in arm else f"{arm}@0"
-                found.setdefault(cell, []).extend(scores)
-    if not found:
+                by_cell.setdefault(cell, []).extend(scores)
+    if not by_cell:
         raise UserError(
             "holds nothing to replay",
             where=str(folder),
             remedy="give <arm>.annotations.json of AlpacaEval, judgments of MT-Bench, or a folder that "
             f"lm-eval wrote with --log_samples (asked: {', '.join(asked)})",
         )
-    return found
+    return by_cell
 
 
 def _plan(

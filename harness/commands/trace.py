@@ -24,14 +24,14 @@ def run(run_name: str, cell: str, *, out: Path) -> int:
     if name not in tables:
         raise unknown_name("table", name, list(tables))
     console = Console()
-    found = _cells(tables[name], words)
-    if not found:
+    matches = _cells(tables[name], words)
+    if not matches:
         raise UserError(
             f'no cell of table {name} answers to "{" ".join(words)}"',
             remedy=f"columns: {', '.join(tables[name].columns)}; rows begin with "
             f"{', '.join(dict.fromkeys(plain(row[0]) for row in tables[name].rows))}",
         )
-    for place, one in found:
+    for place, one in matches:
         console.print(f"{place}: {plain(one)}", highlight=False, soft_wrap=True)
         for line in _origin(view, one):
             console.print(f"  {line}", highlight=False, soft_wrap=True)
@@ -44,17 +44,17 @@ def _cells(table: Table, words: list[str]) -> list[tuple[str, Cell]]:
     columns = [c for c in table.columns if text.endswith(c.lower())]
     column = max(columns, key=len, default=None)
     rest = text.removesuffix(column.lower() if column else "").split()
-    found = []
+    matches = []
     for row in table.rows:
-        said = {part for cell in row if cell.kind == "text" for part in plain(cell).lower().split()}
-        if all(word in said for word in rest):
+        words_of_row = {part for cell in row if cell.kind == "text" for part in plain(cell).lower().split()}
+        if all(word in words_of_row for word in rest):
             label = " ".join(plain(cell) for cell in row if cell.kind == "text" and cell.value)[:80]
-            found += [
+            matches += [
                 (f"{table.name}, {label}, {name}", cell)
                 for name, cell in zip(table.columns, row, strict=True)
                 if column in (None, name) and (cell.sources or column)
             ]
-    return found
+    return matches
 
 
 def _origin(view: ComparisonView, cell: Cell) -> list[str]:

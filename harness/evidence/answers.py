@@ -46,21 +46,21 @@ class Answer:
 
 def answers(view: ComparisonView) -> list[Answer]:
     """One answer a question, in the comparison file's order."""
-    found = [(question, _contrast(view, question)) for question in view.questions]
-    tests = [_tests(view, question, one) for question, one in found]
-    ps = _adjusted(found, [one.estimate.p if isinstance(one, Contrast) else None for _, one in found])
-    margins = _adjusted(found, [test.not_worse for test in tests])
+    contrasts = [(question, _contrast(view, question)) for question in view.questions]
+    tests = [_tests(view, question, one) for question, one in contrasts]
+    ps = _adjusted(contrasts, [one.estimate.p if isinstance(one, Contrast) else None for _, one in contrasts])
+    margins = _adjusted(contrasts, [test.not_worse for test in tests])
     return [
         _answer(view, question, one, test, next(ps), next(margins))
-        for (question, one), test in zip(found, tests, strict=True)
+        for (question, one), test in zip(contrasts, tests, strict=True)
     ]
 
 
 def _adjusted(
-    found: Sequence[tuple[QuestionSpec, Contrast | str]], ps: Sequence[float | None]
+    contrasts: Sequence[tuple[QuestionSpec, Contrast | str]], ps: Sequence[float | None]
 ) -> Iterator[float | None]:
     """Holm's p values over the questions that are tested, in order; None for counted costs."""
-    tested = [not _is_counted(question) for question, _ in found]
+    tested = [not _is_counted(question) for question, _ in contrasts]
     adjusted = iter(holm([p for p, is_tested in zip(ps, tested, strict=True) if is_tested]))
     return (next(adjusted) if is_tested else None for is_tested in tested)
 
@@ -82,9 +82,9 @@ def _answer(
     estimate = one.estimate if isinstance(one, Contrast) else Estimate.absent(one)
     if isinstance(one, Contrast) and _is_counted(question):
         outcome = COUNTED.get(one.verdict.outcome)
-        told = Verdict.plain(outcome) if outcome else one.verdict
+        conclusion = Verdict.plain(outcome) if outcome else one.verdict
     else:
-        told = _verdict(view, question, estimate, tests, p, p_not_worse)
+        conclusion = _verdict(view, question, estimate, tests, p, p_not_worse)
     sources = one.sources if isinstance(one, Contrast) else ()
     return Answer(
         question.quantity,
@@ -95,7 +95,7 @@ def _answer(
         tests,
         p,
         p_not_worse,
-        told,
+        conclusion,
         sources,
     )
 

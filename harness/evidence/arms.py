@@ -52,9 +52,9 @@ def training_stages(view: ComparisonView, arm: str) -> list[StageResult]:
 
 def arm_titles(view: ComparisonView) -> dict[str, str]:
     """A title by arm: its methods one after the other, with its name where arms share them."""
-    made = {arm: _methods_in_words(view, arm) for arm in view.arms}
-    shared = Counter(made.values())
-    return {arm: title if shared[title] == 1 else f"{title} ({arm})" for arm, title in made.items()}
+    titles = {arm: _methods_in_words(view, arm) for arm in view.arms}
+    shared = Counter(titles.values())
+    return {arm: title if shared[title] == 1 else f"{title} ({arm})" for arm, title in titles.items()}
 
 
 def _methods_in_words(view: ComparisonView, arm: str) -> str:

@@ -41,8 +41,8 @@ class Contrast:
             high=None if value.low is None else -value.low,
         )
         outcome = OPPOSITE.get(self.verdict.outcome)
-        told = Verdict.plain(outcome) if outcome else self.verdict
-        return replace(self, a=self.b, b=self.a, estimate=estimate, verdict=told, both=None)
+        opposite = Verdict.plain(outcome) if outcome else self.verdict
+        return replace(self, a=self.b, b=self.a, estimate=estimate, verdict=opposite, both=None)
 
 
 def arm_pairs(view: ComparisonView) -> list[tuple[str, str]]:
@@ -54,16 +54,16 @@ def arm_pairs(view: ComparisonView) -> list[tuple[str, str]]:
 
 def all_contrasts(view: ComparisonView) -> list[Contrast]:
     """Costs first, then scores; quality is left out where weights were random."""
-    found = []
+    contrasts = []
     for a, b in arm_pairs(view):
         if b != BASE and not view.replayed:
-            found += [cost_contrast(view, quantity, a, b) for quantity in COSTS]
+            contrasts += [cost_contrast(view, quantity, a, b) for quantity in COSTS]
         if not view.random_weights:
             for metric in view.metrics():
                 one = score_contrast(view, metric, a, b) or score_contrast(view, metric, b, a)
                 if one is not None:
-                    found.append(one)
-    return found
+                    contrasts.append(one)
+    return contrasts
 
 
 def score_contrast(view: ComparisonView, metric: str, a: str, b: str) -> Contrast | None:
@@ -85,8 +85,8 @@ def score_contrast(view: ComparisonView, metric: str, a: str, b: str) -> Contras
         estimate = paired_items(left[shared[0]], right[shared[0]])
     sources = (*view.score_sources(a, metric), *view.score_sources(b, metric))
     above, below = directions(view, metric)
-    told = verdict(estimate, above=above, below=below)
-    return Contrast(metric, a, b, "difference", estimate, told, tuple(dict.fromkeys(sources)), both)
+    conclusion = verdict(estimate, above=above, below=below)
+    return Contrast(metric, a, b, "difference", estimate, conclusion, tuple(dict.fromkeys(sources)), both)
 
 
 def directions(view: ComparisonView, metric: str) -> tuple[Outcome, Outcome]:
@@ -112,12 +112,12 @@ def cost_contrast(view: ComparisonView, quantity: Quantity, a: str, b: str) -> C
     estimate, sources = cost_ratio(view, a, b, quantity), (*left.sources, *right.sources)
     ratio = estimate.value
     if ratio is None or quantity.timed:
-        told = verdict(estimate, neutral=1.0, above=Outcome.WORSE, below=Outcome.BETTER)
+        conclusion = verdict(estimate, neutral=1.0, above=Outcome.WORSE, below=Outcome.BETTER)
     elif quantity == PEAK_MEMORY and memory_kind(view) == MemoryKind.HOST:
-        told, estimate = NOT_JUDGED, replace(estimate, reason=HOST_MEMORY)
+        conclusion, estimate = NOT_JUDGED, replace(estimate, reason=HOST_MEMORY)
     else:
-        told = Verdict.plain(_counted(ratio))
-    return Contrast(quantity.cost_name, a, b, "ratio", estimate, told, sources)
+        conclusion = Verdict.plain(_counted(ratio))
+    return Contrast(quantity.cost_name, a, b, "ratio", estimate, conclusion, sources)
 
 
 def _counted(ratio: float) -> Outcome:

@@ -148,8 +148,8 @@ def _cost_ratio(view: ComparisonView, claim: Claim, name: str) -> Estimate:
         return _nothing(HOST_MEMORY)
     if claim.b is not None:
         return cost_ratio(view, claim.a, claim.b, quantity)
-    own = arm_cost(view, claim.a, quantity)
-    return Estimate(own.value, None, None, len(own.per_block), None, RUNS_TARGET, reason=own.reason)
+    cost = arm_cost(view, claim.a, quantity)
+    return Estimate(cost.value, None, None, len(cost.per_block), None, RUNS_TARGET, reason=cost.reason)
 
 
 def _counted(view: ComparisonView, claim: Claim, quantity: str) -> Estimate:

@@ -62,9 +62,9 @@ class ComparisonView:
     @property
     def source(self) -> str:
         """Where the pairs, or the replayed results, came from."""
-        found = self.record.results[self.record.plan.prepare].facts
-        assert isinstance(found, PrepareFacts | ReplayFacts)
-        return found.source
+        facts = self.record.results[self.record.plan.prepare].facts
+        assert isinstance(facts, PrepareFacts | ReplayFacts)
+        return facts.source
 
     @property
     def replayed(self) -> bool:
@@ -117,10 +117,10 @@ class ComparisonView:
 
     def metrics(self) -> list[str]:
         """Every `benchmark.metric` that some cell has, in order of appearance."""
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         for table in self.items.values():
-            found.update(dict.fromkeys(table))
-        return list(found)
+            names.update(dict.fromkeys(table))
+        return list(names)
 
     @cached_property
     def written(self) -> dict[tuple[str, str], tuple[str, Score]]:
@@ -132,8 +132,8 @@ class ComparisonView:
 
     def higher_is_better(self, metric: str) -> bool | None:
         """Which direction of a metric is good, as its benchmark recorded it; None for neither."""
-        said = {s.higher_is_better for (_, m), (_, s) in self.written.items() if m == metric}
-        return None if None in said else False not in said
+        directions = {s.higher_is_better for (_, m), (_, s) in self.written.items() if m == metric}
+        return None if None in directions else False not in directions
 
     def rival_of(self, metric: str) -> str | None:
         """Whose answers a win rate is against: an arm, `chosen`, or None for other metrics."""
@@ -160,8 +160,8 @@ class ComparisonView:
         cells = {BASE: plan.base_evaluate}
         if arm != BASE:
             cells = {f"{arm}@{cell.seed}": cell.evaluate for cell in self.cells_of(arm)}
-        found = [self.written[c, metric][0] if (c, metric) in self.written else d for c, d in cells.items()]
-        return tuple(dict.fromkeys(digest for digest in found if digest))
+        digests = [self.written[c, metric][0] if (c, metric) in self.written else d for c, d in cells.items()]
+        return tuple(dict.fromkeys(digest for digest in digests if digest))
 
     def item_means(self, arm: str, metric: str) -> list[float]:
         """The arm's score at each seed that has it: (num_seeds,)."""

@@ -23,14 +23,16 @@ def with_roles(data: Any) -> Any:
         return data
     baseline = data.get("baseline") or names[0]
     reference = data.get("cost_reference") or baseline
-    made = {**data, "baseline": baseline, "cost_reference": reference}
+    complete = {**data, "baseline": baseline, "cost_reference": reference}
     budget, questions = data.get("budget") or {}, data.get("questions") or []
     if isinstance(budget, Mapping):
-        made["budget"] = {**budget, "of": budget.get("of") or reference}
+        complete["budget"] = {**budget, "of": budget.get("of") or reference}
     if isinstance(questions, list):
         pair = _pair(names, baseline, reference)
-        made["questions"] = [_with_sides(one, number, pair, names) for number, one in enumerate(questions)]
-    return made
+        complete["questions"] = [
+            _with_sides(one, number, pair, names) for number, one in enumerate(questions)
+        ]
+    return complete
 
 
 def _arm_names(data: Any) -> list[str]:

@@ -125,9 +125,9 @@ if (form) {
   };
   const item = (one) => {
     const details = make("details"), replies = make("div", undefined, "replies");
-    const said = outcomeOf(one);
+    const outcome = outcomeOf(one);
     const summary = make("summary", one.prompt.slice(0, 300));
-    if (said) summary.prepend(make("strong", `${said} `, said));
+    if (outcome) summary.prepend(make("strong", `${outcome} `, outcome));
     for (const reply of one.replies) {
       const box = make("div", undefined, "reply");
       box.append(make("h4", reply.arm), make("pre", reply.text || "(empty)"));
@@ -144,12 +144,12 @@ if (form) {
     return line;
   };
   const draw = () => {
-    const found = chosen();
-    const pages = Math.max(1, Math.ceil(found.length / SIZE));
+    const kept = chosen();
+    const pages = Math.max(1, Math.ceil(kept.length / SIZE));
     page = Math.max(0, Math.min(page, pages - 1));
-    document.getElementById("answers").replaceChildren(...found.slice(page * SIZE, (page + 1) * SIZE).map(item));
+    document.getElementById("answers").replaceChildren(...kept.slice(page * SIZE, (page + 1) * SIZE).map(item));
     document.getElementById("place").textContent = `page ${page + 1} of ${pages}`;
-    form.elements.count.textContent = `${found.length} of ${items.length} prompts`;
+    form.elements.count.textContent = `${kept.length} of ${items.length} prompts`;
   };
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const kind of ["input", "change"]) form.addEventListener(kind, () => { page = 0; draw(); });

@@ -152,9 +152,9 @@ def _band(series: Series, across: Scale, up: Scale, number: int) -> str:
 
 
 def _point(x: float, y: float, number: int, tip: str) -> str:
-    said = escape(tip)
+    label = escape(tip)
     mark = _mark(x, y, number)
-    return f'<g class="point" tabindex="0" role="img" aria-label="{said}" data-tip="{said}">{mark}</g>'
+    return f'<g class="point" tabindex="0" role="img" aria-label="{label}" data-tip="{label}">{mark}</g>'
 
 
 def _mark(x: float, y: float, number: int) -> str:

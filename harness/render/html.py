@@ -176,12 +176,12 @@ def _exchanges(exchanges: Sequence[Exchange]) -> dict[str, Any]:
 def _reply(reply: Reply, metrics: Sequence[str]) -> dict[str, Any]:
     marks = dict(reply.marks)
     kept = [None if (value := marks.get(name)) is None else round(value, 4) for name in metrics]
-    told = {"judge": reply.judge, "judgment": reply.judgment}
+    judged = {"judge": reply.judge, "judgment": reply.judgment}
     return {
         "arm": reply.arm,
         "text": reply.text,
         "marks": kept,
-        **{name: text for name, text in told.items() if text is not None},
+        **{name: text for name, text in judged.items() if text is not None},
     }
 
 

@@ -89,9 +89,9 @@ def escape(text: str) -> str:
 
 def _cell(cell: Cell) -> str:
     """Numbers and units in siunitx's words; bold where the cell is."""
-    said = plain(cell)
+    shown = plain(cell)
     numeric = isinstance(cell.value, int | float)
-    text = _NUMBER.sub(_quantity, said).replace("[", "{[}").replace("]", "{]}") if numeric else escape(said)
+    text = _NUMBER.sub(_quantity, shown).replace("[", "{[}").replace("]", "{]}") if numeric else escape(shown)
     text = rf"\textbf{{{text}}}" if cell.bold else text
     return text
 

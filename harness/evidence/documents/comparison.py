@@ -57,17 +57,17 @@ def build_report(
 
     `warnings` are what only the outside knows, such as a comparison file that changed after the run.
     """
-    found = findings(view, published, warnings)
+    everything = findings(view, published, warnings)
     if view.replayed:
-        return replay_report(found)
-    made = (section(found) for section in SECTIONS)
-    how, cited = methods(found)
+        return replay_report(everything)
+    sections = (section(everything) for section in SECTIONS)
+    how, cited = methods(everything)
     return Report(
-        summary.title(found),
-        summary.summary(found),
-        tuple(section for section in made if section is not None),
-        comparison_data(found),
-        macros=macros(found),
+        summary.title(everything),
+        summary.summary(everything),
+        tuple(section for section in sections if section is not None),
+        comparison_data(everything),
+        macros=macros(everything),
         methods=how,
         references=cited,
     )

@@ -62,12 +62,12 @@ def _cost(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str, 
     """Each cost with its seeds and the unequal terms that touch it; why one is absent goes to `missing`."""
     cost: dict[str, Any] = {"per_seed": {}, "unequal": {}, "memory_kind": memory_kind(view).value}
     for quantity in COSTS:
-        own = arm_cost(view, arm, quantity)
-        cost[quantity.name] = own.value
-        cost["per_seed"][quantity.name] = list(own.per_seed)
+        of_arm = arm_cost(view, arm, quantity)
+        cost[quantity.name] = of_arm.value
+        cost["per_seed"][quantity.name] = list(of_arm.per_seed)
         cost["unequal"][quantity.name] = [check.check for check in unequal(view, quantity.name)]
-        if own.value is None:
-            missing[quantity.name] = own.reason or "unknown"
+        if of_arm.value is None:
+            missing[quantity.name] = of_arm.reason or "unknown"
     cost |= {"relative": None, "relative_low": None, "relative_high": None}
     if view.cost_reference in view.arms:
         ratio = cost_ratio(view, arm, view.cost_reference, WALL_SECONDS)

@@ -43,10 +43,10 @@ def differences(a: ComparisonView, b: ComparisonView) -> list[Difference]:
 def _flat(value: Any, prefix: str = "") -> dict[str, str]:
     """Leaves of nested settings by dotted name; arms stand under their own names."""
     if isinstance(value, Mapping):
-        found: dict[str, str] = {}
+        flat: dict[str, str] = {}
         for key, inner in value.items():
-            found |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-        return found
+            flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+        return flat
     if isinstance(value, list) and value and all(isinstance(v, Mapping) and "name" in v for v in value):
         return _flat({str(v["name"]): v for v in value}, prefix)
     return {prefix: str(value)}
@@ -66,15 +66,15 @@ def _surroundings(view: ComparisonView) -> dict[str, str]:
 
 
 def _results(view: ComparisonView) -> dict[str, str]:
-    found = {}
+    results = {}
     for arm in view.arms:
         for quantity in COSTS if not view.replayed else ():
             cost = arm_cost(view, arm, quantity)
-            found[f"{arm}: {quantity.name}"] = ABSENT if cost.value is None else f"{cost.value:.5g}"
+            results[f"{arm}: {quantity.name}"] = ABSENT if cost.value is None else f"{cost.value:.5g}"
         for metric in view.metrics():
             score = arm_score(view, arm, metric)
             text = ABSENT if score.value is None else f"{score.value:.4g}"
             if score.low is not None and score.high is not None:
                 text += f" [{score.low:.4g}, {score.high:.4g}]"
-            found[f"{arm}: {metric}"] = text
-    return found
+            results[f"{arm}: {metric}"] = text
+    return results

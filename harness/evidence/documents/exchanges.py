@@ -20,7 +20,7 @@ def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
     cells = {BASE: BASE, **{arm: f"{arm}@{seed}" for arm in view.arms}}
     order = dict.fromkeys(item for cell in cells.values() for item in texts.get(cell, {}))
     judges, contests, pairs = _judges(view), _contests(view), arm_pairs(view)
-    made = []
+    shown = []
     for item in list(order)[:MOST]:
         rows = {arm: texts.get(cell, {}).get(item) for arm, cell in cells.items()}
         known = {arm: row for arm, row in rows.items() if row is not None}
@@ -29,17 +29,17 @@ def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
             _reply(arm, view.items.get(cells[arm], {}), judges.get(cells[arm], {}), item, row)
             for arm, row in known.items()
         )
-        made.append(Exchange(item, prompt, replies, _outcomes(view, contests, pairs, cells, item)))
-    return tuple(made)
+        shown.append(Exchange(item, prompt, replies, _outcomes(view, contests, pairs, cells, item)))
+    return tuple(shown)
 
 
 def _judges(view: ComparisonView) -> dict[str, dict[str, str]]:
     """Cell key -> metric -> who judged."""
-    found: dict[str, dict[str, str]] = {}
+    by_cell: dict[str, dict[str, str]] = {}
     for (cell, metric), (_, score) in view.written.items():
         if "judge" in score.settings:
-            found.setdefault(cell, {})[metric] = str(score.settings["judge"])
-    return found
+            by_cell.setdefault(cell, {})[metric] = str(score.settings["judge"])
+    return by_cell
 
 
 def _contests(view: ComparisonView) -> list[tuple[str, bool, str | None]]:
@@ -75,7 +75,7 @@ def _outcomes(
     item: str,
 ) -> tuple[tuple[str, str], ...]:
     """`a against b by metric` -> won, lost or tied."""
-    found = {}
+    outcomes = {}
     for metric, higher, rival in contests:
         for a, b in pairs:
             left = view.items.get(cells[a], {}).get(metric, {}).get(item)
@@ -85,5 +85,5 @@ def _outcomes(
             if left is not None and right is not None:
                 ahead = left > right if higher else left < right
                 word = "tied" if left == right else "won" if ahead else "lost"
-                found[f"{a} against {b} by {metric}"] = word
-    return tuple(found.items())
+                outcomes[f"{a} against {b} by {metric}"] = word
+    return tuple(outcomes.items())

@@ -18,44 +18,44 @@ _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight
 def macros(findings: Findings) -> tuple[Macro, ...]:
     """The run itself, costs, ratios and scores of every arm, verdicts on registered questions."""
     view = findings.view
-    made = _run(findings)
+    listed = _run(findings)
     for arm in view.arms:
         if not view.replayed:
-            made += _costs(view, arm)
-        made += [Macro(name_of(arm, metric), score_cell(view, arm, metric)) for metric in view.metrics()]
+            listed += _costs(view, arm)
+        listed += [Macro(name_of(arm, metric), score_cell(view, arm, metric)) for metric in view.metrics()]
     for one in findings.answers:
-        made += _answer(one)
-    return tuple({macro.name: macro for macro in made}.values())
+        listed += _answer(one)
+    return tuple({macro.name: macro for macro in listed}.values())
 
 
 def _run(findings: Findings) -> list[Macro]:
     """Run id and counts, and the two arms that the comparison is about, by their titles."""
     view, pair = findings.view, findings.primary
-    made = [Macro("runId", Cell(view.record.id)), Macro("seedCount", Cell(len(view.seeds), "count"))]
+    listed = [Macro("runId", Cell(view.record.id)), Macro("seedCount", Cell(len(view.seeds), "count"))]
     if not view.replayed:
-        made += [
+        listed += [
             Macro("trainPairs", Cell(view.prepared.train_pairs, "count")),
             Macro("testPairs", Cell(view.prepared.test_pairs, "count")),
         ]
     if pair is not None:
-        made += [
+        listed += [
             Macro("primaryArm", Cell(findings.titles[pair.a])),
             Macro("primaryRival", Cell(findings.titles[pair.b])),
         ]
-    return made
+    return listed
 
 
 def _costs(view: ComparisonView, arm: str) -> list[Macro]:
-    made = []
+    listed = []
     for quantity in COSTS:
-        own, word = cost_cell(view, arm, quantity), quantity.word.capitalize()
-        made.append(Macro(name_of(arm, word), own))
+        cost, word = cost_cell(view, arm, quantity), quantity.word.capitalize()
+        listed.append(Macro(name_of(arm, word), cost))
         if view.cost_reference in view.arms:
-            whole = cost_cell(view, view.cost_reference, quantity)
+            reference = cost_cell(view, view.cost_reference, quantity)
             ratio = cost_ratio(view, arm, view.cost_reference, quantity)
-            sources = tuple(dict.fromkeys((*own.sources, *whole.sources)))
-            made.append(Macro(name_of(arm, f"{word}Ratio"), estimate_cell(ratio, sources, digits=2)))
-    return made
+            sources = tuple(dict.fromkeys((*cost.sources, *reference.sources)))
+            listed.append(Macro(name_of(arm, f"{word}Ratio"), estimate_cell(ratio, sources, digits=2)))
+    return listed
 
 
 def _answer(one: Answer) -> list[Macro]:

@@ -58,7 +58,7 @@ def _label(view: ComparisonView) -> tuple[Cell, ...]:
 
 def _costs(views: Sequence[ComparisonView], arms: Sequence[str]) -> list[Table]:
     """Ratios of time and FLOPs, then the figures; times of different devices are left out."""
-    made = [_ratios(views, arms, quantity) for quantity in (WALL_SECONDS, FLOPS)]
+    tables = [_ratios(views, arms, quantity) for quantity in (WALL_SECONDS, FLOPS)]
     alike = same_device(views)
     for quantity in (WALL_SECONDS, PEAK_MEMORY, FLOPS):
         comparable = alike or quantity == FLOPS
@@ -67,8 +67,8 @@ def _costs(views: Sequence[ComparisonView], arms: Sequence[str]) -> list[Table]:
             for view in views
         )
         title = quantity.title[0].upper() + quantity.title[1:]
-        made.append(Table(f"runs_{quantity.name}", title, (*LABELS, *arms), rows))
-    return made
+        tables.append(Table(f"runs_{quantity.name}", title, (*LABELS, *arms), rows))
+    return tables
 
 
 def _cost(view: ComparisonView, arm: str, quantity: Quantity, *, comparable: bool) -> Cell:

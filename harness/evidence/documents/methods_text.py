@@ -98,15 +98,15 @@ def _stages(view: ComparisonView) -> list[StageResult]:
 def _implementations(view: ComparisonView) -> Passage:
     """Trainer, head and scored tokens of each method; only what was recorded."""
     trainers = _grouped(view, lambda facts: facts.implementation)
-    told = [TRAINERS[one].format(_listed(titles)) for one, titles in trainers.items()]
+    sentences = [TRAINERS[one].format(_listed(titles)) for one, titles in trainers.items()]
     if len(trainers.get(Implementation.MATCHED, [])) > 1:
-        told.append("Between matched methods the code differs in the loss alone.")
+        sentences.append("Between matched methods the code differs in the loss alone.")
     heads = _grouped(view, lambda facts: HEADS[facts.head.kind] if facts.head else None)
-    told += _sentence("Log-probs are computed", heads)
+    sentences += _sentence("Log-probs are computed", heads)
     scopes = _grouped(view, lambda facts: facts.nll_scope.replace("+", " and ") if facts.nll_scope else None)
-    told += _sentence("The NLL covers the", scopes)
+    sentences += _sentence("The NLL covers the", scopes)
     cites = (bibliography.VON_WERRA_2020,) if Implementation.STOCK in trainers else ()
-    return Passage(" ".join(told), cites)
+    return Passage(" ".join(sentences), cites)
 
 
 def _references(view: ComparisonView) -> Passage:

@@ -17,37 +17,39 @@ def forbidden(views: Sequence[ComparisonView]) -> list[str]:
     Models, data, seeds and learning rates may differ: they are what rows are about. What an arm's name
     means, the budget, and how a score was made may not.
     """
-    found = []
-    for what, told in (
+    reasons = []
+    for what, descriptions in (
         *((f"arm {arm}", [_arm(v, arm) for v in views]) for arm in _arms(views)),
         ("the budget's axis", [_budget(v) for v in views]),
         *((f"how {name} scores", [_benchmark(v, name) for v in views]) for name in _benchmarks(views)),
         ("the answers' settings", [_generation(v) for v in views]),
     ):
-        known = {text: view.record.id for text, view in zip(told, views, strict=True) if text is not None}
+        known = {
+            text: view.record.id for text, view in zip(descriptions, views, strict=True) if text is not None
+        }
         if len(known) > 1:
-            said = "; ".join(f"{run}: {text}" for text, run in known.items())
-            found.append(f"{what} differs ({said})")
+            listed = "; ".join(f"{run}: {text}" for text, run in known.items())
+            reasons.append(f"{what} differs ({listed})")
     seen: dict[str, str] = {}
     for view in views:
         digest = None if view.replayed else view.prepared.train_ids_digest
         facts = [view.source, digest]
         row = json.dumps([view.record.plan.spec.get("model"), facts, view.seeds])
         if row in seen:
-            found.append(f"{seen[row]} and {view.record.id} are the same model, data and seeds")
+            reasons.append(f"{seen[row]} and {view.record.id} are the same model, data and seeds")
         seen[row] = view.record.id
-    return found
+    return reasons
 
 
 def same_device(views: Sequence[ComparisonView]) -> bool:
     """Whether times may stand side by side: one device and one installation."""
-    told = set()
+    surroundings = set()
     for view in views:
         for cell in view.record.plan.cells:
             for stage in view.stages_of(cell):
                 environment = stage.environment
-                told.add((environment.device_name, environment.gpu_uuid, environment.lock_digest))
-    return len(told) <= 1
+                surroundings.add((environment.device_name, environment.gpu_uuid, environment.lock_digest))
+    return len(surroundings) <= 1
 
 
 def _arms(views: Sequence[ComparisonView]) -> list[str]:

@@ -37,9 +37,9 @@ def _summary(findings: Findings) -> tuple[str, ...]:
     """What was replayed, how each pair of arms compares on the first metric that all have."""
     view = findings.view
     first = next((one.quantity for one in findings.contrasts if one.estimate.value is not None), None)
-    told = [_sentence(one) for one in findings.contrasts if one.quantity == first]
+    sentences = [_sentence(one) for one in findings.contrasts if one.quantity == first]
     what = f"{len(view.arms)} arm(s) with {', '.join(view.metrics())} were replayed from {view.source}."
-    return (what, *told, "Nothing was trained or generated, so costs are not measured.")
+    return (what, *sentences, "Nothing was trained or generated, so costs are not measured.")
 
 
 def _sentence(one: Contrast) -> str:

@@ -133,8 +133,8 @@ def _mean(view: ComparisonView, arm: str, figure: Callable[[PlannedCell], float 
 
 def _without_pass(stage: StageResult, quantity: Quantity) -> float | None:
     """A stage's figure less its reference's pass before training; of bytes the figure itself."""
-    own = measured_value(stage, quantity)
-    if own is None or quantity not in APART:
-        return own
+    figure = measured_value(stage, quantity)
+    if figure is None or quantity not in APART:
+        return figure
     before = measured_value(stage, APART[quantity])
-    return None if before is None else own - before
+    return None if before is None else figure - before

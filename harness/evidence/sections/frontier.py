@@ -59,8 +59,8 @@ def equal_cost_table(view: ComparisonView, pair: Primary | None) -> Table:
     rows = []
     for axis in AXES:
         of_arms = _curves(view, axis)
-        for payer, own in of_arms.items():
-            budget = sum(curve.total for curve in own) / len(own)
+        for payer, of_seeds in of_arms.items():
+            budget = sum(curve.total for curve in of_seeds) / len(of_seeds)
             reached = {arm: [curve.within(budget) for curve in cs] for arm, cs in of_arms.items()}
             rows.append(
                 (

@@ -64,8 +64,8 @@ def _judge_row(cell: str, metric: str, digest: str, score: Score) -> tuple[Cell,
 
 def length_table(view: ComparisonView) -> Table | None:
     """Raw and length-controlled win rates of every arm; None where no judged score kept lengths."""
-    made = (_length_row(view, arm, metric) for metric in view.metrics() for arm in view.arms)
-    rows = tuple(row for row in made if row is not None)
+    candidates = (_length_row(view, arm, metric) for metric in view.metrics() for arm in view.arms)
+    rows = tuple(row for row in candidates if row is not None)
     if not rows:
         return None
     note = (

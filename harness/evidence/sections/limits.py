@@ -18,7 +18,7 @@ def section(findings: Findings) -> Section:
 
 def limits(view: ComparisonView) -> tuple[str, ...]:
     """One sentence for each limit that this run has."""
-    told = [
+    sentences = [
         _seeds(view),
         _random_weights(view),
         _memory(view),
@@ -29,7 +29,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
         _tuning(view),
         _sft_data(view),
     ]
-    return tuple(sentence for sentence in told if sentence)
+    return tuple(sentence for sentence in sentences if sentence)
 
 
 def _seeds(view: ComparisonView) -> str:
@@ -109,9 +109,9 @@ def _sft_data(view: ComparisonView) -> str:
     stages = [stage for cell in view.record.plan.cells for stage in view.stages_of(cell)]
     known = {method_title(view, stage): method_of(view, stage) for stage in stages}
     titles = [title for title, about in known.items() if about is not None and about.data == "chosen"]
-    own = view.prepared.sft_data
-    if own:
-        of_its_own = ", ".join(f"{arm} on {source}" for arm, source in own.items())
+    external = view.prepared.sft_data
+    if external:
+        of_its_own = ", ".join(f"{arm} on {source}" for arm, source in external.items())
         return f"{' and '.join(titles) or 'A first stage'} trained on external data: {of_its_own}."
     if not titles:
         return ""

@@ -22,7 +22,7 @@ def sources_table(view: ComparisonView) -> Table:
         trained = [d for c in view.cells_of(arm) for d in c.stages]
         scored = [d for m in view.metrics() if view.rival_of(m) is None for d in view.score_sources(arm, m)]
         judged = [d for m in view.metrics() if view.rival_of(m) for d in view.score_sources(arm, m)]
-        rows.append((Cell(arm), *(_digests(found) for found in (trained, scored, judged))))
+        rows.append((Cell(arm), *(_digests(digests) for digests in (trained, scored, judged))))
     return Table(
         "sources",
         "Where the figures of an arm come from",
@@ -32,8 +32,8 @@ def sources_table(view: ComparisonView) -> Table:
     )
 
 
-def _digests(found: Iterable[str]) -> Cell:
-    distinct = tuple(dict.fromkeys(found))
+def _digests(digests: Iterable[str]) -> Cell:
+    distinct = tuple(dict.fromkeys(digests))
     return Cell(" ".join(distinct) or None, reason="no stage of this kind", sources=distinct)
 
 

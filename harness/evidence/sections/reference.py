@@ -61,10 +61,10 @@ def _reference(stage: StageResult) -> tuple[Cell, Cell, Cell]:
     """The reference's FLOPs, their share of the stage's, and its seconds where it ran apart."""
     if stage.facts_as(TrainFacts).reference is None:
         return Cell("none", "flops"), Cell("none", "percent"), Cell("none", "seconds")
-    own, whole = measured_value(stage, REFERENCE_FLOPS), measured_value(stage, FLOPS)
+    flops, of_stage = measured_value(stage, REFERENCE_FLOPS), measured_value(stage, FLOPS)
     share = Cell(None, "percent", reason="FLOPs were not counted")
-    if own is not None and whole:
-        share = Cell(own / whole, "percent", digits=1, sources=(stage.digest,))
+    if flops is not None and of_stage:
+        share = Cell(flops / of_stage, "percent", digits=1, sources=(stage.digest,))
     before = stage.measured(REFERENCE_SECONDS.name)
     seconds = Cell(before.value if before else "within the steps", "seconds", sources=(stage.digest,))
     return stage_cell(stage, REFERENCE_FLOPS), share, seconds

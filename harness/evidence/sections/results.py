@@ -90,6 +90,6 @@ def _helpfulness(view: ComparisonView, arm: str) -> Cell:
 def _relative(view: ComparisonView, arm: str) -> Cell:
     if view.cost_reference not in view.arms:
         return Cell(None, reason=f"{view.cost_reference} is not in this comparison")
-    own, whole = (arm_cost(view, one, WALL_SECONDS) for one in (arm, view.cost_reference))
-    sources = tuple(dict.fromkeys((*own.sources, *whole.sources)))
+    cost, reference = (arm_cost(view, one, WALL_SECONDS) for one in (arm, view.cost_reference))
+    sources = tuple(dict.fromkeys((*cost.sources, *reference.sources)))
     return estimate_cell(cost_ratio(view, arm, view.cost_reference, WALL_SECONDS), sources, "percent", 1)

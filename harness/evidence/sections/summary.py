@@ -128,8 +128,8 @@ def _cost(findings: Findings) -> str:
         return "With one arm there are no relative costs."
     imports = share_of_imports(view) if memory_kind(view) == MemoryKind.HOST else None
     caveat = f" ({imports:.0%} or more of it imports)" if imports is not None else ""
-    told = ", and ".join(f"{findings.titles[arm]} took {_shares(view, arm)}{caveat}" for arm in compared)
-    return f"Against {findings.titles[reference]} (100%), {told}."
+    shares = ", and ".join(f"{findings.titles[arm]} took {_shares(view, arm)}{caveat}" for arm in compared)
+    return f"Against {findings.titles[reference]} (100%), {shares}."
 
 
 def _shares(view: ComparisonView, arm: str) -> str:

@@ -38,13 +38,13 @@ def ranked(prompts: Sequence[Mapping[Triple, int]], anchor: str) -> dict[str, Ch
     times = rng.multinomial(len(prompts), np.full(len(prompts), 1 / len(prompts)), RESAMPLES)
     drawn = [_chances(triples, row @ counts, anchor) for row in times]
     known = [one for one in drawn if one is not None]
-    made = {}
+    chances = {}
     for arm in sorted(whole, key=lambda name: -whole[name]):
         low = high = None
         if len(known) == RESAMPLES and arm != anchor:
             low, high = (float(end) for end in np.quantile([one[arm] for one in known], [0.025, 0.975]))
-        made[arm] = Chance(whole[arm], low, high)
-    return made
+        chances[arm] = Chance(whole[arm], low, high)
+    return chances
 
 
 def _chances(triples: Sequence[Triple], weights: Array, anchor: str) -> dict[str, float] | None:
@@ -60,7 +60,7 @@ def _chances(triples: Sequence[Triple], weights: Array, anchor: str) -> dict[str
         limit=10_000,
     )
     strengths = {str(name): float(value) for name, value in fit.scores.items()}
-    own = strengths[anchor]
+    of_anchor = strengths[anchor]
     if fit.iterations >= fit.limit or not all(np.isfinite(v) and v > 0 for v in strengths.values()):
         return None
-    return {name: value / (value + own) for name, value in strengths.items()}
+    return {name: value / (value + of_anchor) for name, value in strengths.items()}

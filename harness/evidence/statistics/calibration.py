@@ -52,11 +52,11 @@ def calibrate(
 ) -> list[Case]:
     """Every cell of the grid; each has random numbers of its own, so cells can be run apart."""
     grid = [(seeds, ratio) for seeds in SEEDS for ratio in RATIOS]
-    found = []
+    cases = []
     for number, (seeds, ratio) in enumerate(grid):
-        found += _cell(seeds, ratio, simulations)
+        cases += _cell(seeds, ratio, simulations)
         progress(number + 1, len(grid))
-    return found
+    return cases
 
 
 def _cell(seeds: int, ratio: float, simulations: int) -> list[Case]:
@@ -68,12 +68,12 @@ def _cell(seeds: int, ratio: float, simulations: int) -> list[Case]:
         fixed, drawn = t_intervals(table.mean(axis=-1)), two_level(table)
         shifted = t_intervals(table.mean(axis=-1) - items_mean[:, None] + effect)
         nothing = np.zeros(len(table))
-        for target, found, null, truth in (
+        for target, intervals, null, truth in (
             (THESE_ITEMS, fixed, t_intervals(same.mean(axis=-1)), items_mean),
             (ALL_ITEMS, drawn, two_level(same), nothing),
         ):
             counts[target][0] += int((null.p < LEVEL).sum())
-            counts[target][1] += int(((found.low <= truth) & (truth <= found.high)).sum())
+            counts[target][1] += int(((intervals.low <= truth) & (truth <= intervals.high)).sum())
         counts[THESE_ITEMS][2] += int((shifted.low > 0).sum())
     return [
         Case(

@@ -37,9 +37,9 @@ class Curve:
         return self.at(min(cost, self.total))
 
 
-def mean_within(found: Sequence[Curve], cost: float) -> float | None:
+def mean_within(of_seeds: Sequence[Curve], cost: float) -> float | None:
     """Mean over seeds of the quality reached by `cost`; None where some seed has no probe by then."""
-    values = [curve.within(cost) for curve in found]
+    values = [curve.within(cost) for curve in of_seeds]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
@@ -57,16 +57,16 @@ def crossings(a: Sequence[Curve], b: Sequence[Curve]) -> list[tuple[float, bool]
         left, right = mean_within(a, cost), mean_within(b, cost)
         if left is not None and right is not None:
             gaps.append((cost, left - right))
-    found: list[tuple[float, bool]] = []
+    crossed: list[tuple[float, bool]] = []
     last: tuple[float, float] | None = None
     for cost, gap in gaps:
         if gap == 0:
             continue
         if last is not None and (gap > 0) != (last[1] > 0):
             where = last[0] + (cost - last[0]) * abs(last[1]) / (abs(last[1]) + abs(gap))
-            found.append((where, gap > 0))
+            crossed.append((where, gap > 0))
         last = (cost, gap)
-    return found
+    return crossed
 
 
 def pareto(points: Mapping[str, tuple[float, float]]) -> dict[str, list[str]]:

@@ -65,11 +65,11 @@ def paired_seeds(a: Mapping[int, Items], b: Mapping[int, Items]) -> Estimate:
         if shared:
             differences.append(math.fsum(a[seed][i] - b[seed][i] for i in sorted(shared)) / len(shared))
             same_items = same_items and all(a[seed][i] == b[seed][i] for i in shared)
-    found = mean_interval(differences, ITEMS_TARGET)
-    if found.identical and not same_items:
+    estimate = mean_interval(differences, ITEMS_TARGET)
+    if estimate.identical and not same_items:
         reason = "the means are equal at every seed, the items are not"
-        return replace(found, low=None, high=None, identical=False, reason=reason)
-    return found
+        return replace(estimate, low=None, high=None, identical=False, reason=reason)
+    return estimate
 
 
 def paired_both(a: Mapping[int, Items], b: Mapping[int, Items]) -> Estimate:
@@ -92,10 +92,12 @@ def paired_both(a: Mapping[int, Items], b: Mapping[int, Items]) -> Estimate:
         return Estimate.absent("some values are not finite", n=len(seeds), target=BOTH_TARGET)
     if not table.any():
         return Estimate(0.0, 0.0, 0.0, len(seeds), 1.0, BOTH_TARGET, identical=True)
-    found = two_level(table)
-    if float(found.error) <= TINY:
+    intervals = two_level(table)
+    if float(intervals.error) <= TINY:
         reason = "no spread to judge it by"
-        return Estimate(float(found.mean), None, None, len(seeds), None, BOTH_TARGET, reason=reason)
-    low, high, p = float(found.low), float(found.high), float(found.p)
-    error, freedom = float(found.error), float(found.freedom)
-    return Estimate(float(found.mean), low, high, len(seeds), p, BOTH_TARGET, error=error, freedom=freedom)
+        return Estimate(float(intervals.mean), None, None, len(seeds), None, BOTH_TARGET, reason=reason)
+    low, high, p = float(intervals.low), float(intervals.high), float(intervals.p)
+    error, freedom = float(intervals.error), float(intervals.freedom)
+    return Estimate(
+        float(intervals.mean), low, high, len(seeds), p, BOTH_TARGET, error=error, freedom=freedom
+    )
