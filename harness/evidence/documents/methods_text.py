@@ -144,7 +144,8 @@ def _costs(view: ComparisonView) -> Passage:
     stages = _stages(view)
     devices = dict.fromkeys(stage.environment.device_name for stage in stages)
     environment = stages[0].environment
-    named = [name for name in ("torch", "transformers", "trl") if name in environment.versions]
+    libraries = ("torch", "transformers", *(["trl"] if any(map(_ran_on_trl, stages)) else []))
+    named = [name for name in libraries if name in environment.versions]
     versions = ", ".join(f"{name} {environment.versions[name]}" for name in named)
     memory = (
         "peak memory is the host's resident peak, reset after imports"
@@ -158,6 +159,13 @@ def _costs(view: ComparisonView) -> Passage:
         f"real steps and checked against their formula; {memory}.",
         (*cites, bibliography.KAPLAN_2020),
     )
+
+
+def _ran_on_trl(stage: StageResult) -> bool:
+    """Whether TRL's code trained the stage: its trainers, or its fused head, as in records of version 1."""
+    facts = stage.facts_as(TrainFacts)
+    fused = facts.head is not None and facts.head.kind == HeadKind.FUSED
+    return fused or facts.implementation in (Implementation.STOCK, None)
 
 
 def _scores(view: ComparisonView) -> Passage:

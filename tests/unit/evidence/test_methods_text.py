@@ -135,6 +135,26 @@ def test_judges_are_told_with_the_orders_that_they_saw() -> None:
     assert "Judges: j-1; orders of a pair: both, averaged." in paragraph(view)
 
 
+def with_trl(view: ComparisonView) -> ComparisonView:
+    """The view with TRL installed where its stages ran."""
+    results = {
+        digest: stage.model_copy(
+            update={"environment": stage.environment.model_copy(update={"versions": {"trl": "1.16.0"}})}
+        )
+        for digest, stage in view.record.results.items()
+    }
+    return replace(view, record=view.record.model_copy(update={"results": results}))
+
+
+def test_trl_is_named_and_cited_where_it_trained() -> None:
+    assert "trl 1.16.0" not in paragraph(with_trl(make_view()))
+    assert "vonwerra2020" not in keys(with_trl(make_view()))
+    for facts in ({"head": HeadFacts(kind=HeadKind.FUSED)}, {"implementation": Implementation.STOCK}):
+        view = with_trl(recorded(make_view(), **facts))
+        assert "(trl 1.16.0)" in paragraph(view)
+        assert keys(view).count("vonwerra2020") == 1
+
+
 def test_every_device_is_named() -> None:
     view = make_view()
     other = view.record.results["orpo0"]
