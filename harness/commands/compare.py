@@ -10,7 +10,7 @@ from rich.console import Console
 from harness.commands import report as report_command
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
-from harness.pipeline.load import find_comparison
+from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
@@ -18,6 +18,7 @@ from harness.running.again import Again
 from harness.running.execute import Execution
 from harness.running.forecast import forecast
 from harness.running.ready import audit_now, check_parity, make_ready
+from harness.running.resolve import resolve
 from harness.store.run_dir import RunRoot
 
 
@@ -35,6 +36,8 @@ def run(
     """
     console = Console()
     path = find_comparison(comparison, model=overrides.model)
+    # Mistakes in the settings are told at once, also while another comparison holds the device.
+    resolve(load_comparison(path, overrides))
     root = RunRoot(out)
     root.open_for_writing()
     with root.lock(), GpuLock(device_identity()), Again(root, again, console) as chosen:
