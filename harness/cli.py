@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness import __version__
 from harness.errors import Interrupted, StageFailed, UserError
 
 app = typer.Typer(
@@ -62,18 +62,8 @@ def _all_words(texts: list[str] | None) -> tuple[str, ...]:
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"orpo-harness {_version()}")
+        print(f"orpo-harness {__version__}")
         raise typer.Exit
-
-
-def _version() -> str:
-    """The installed version, or the one that a checkout says it is."""
-    import harness
-
-    try:
-        return metadata.version("orpo-harness")
-    except metadata.PackageNotFoundError:
-        return str(getattr(harness, "__version__", "of a checkout that is not installed"))
 
 
 @app.callback()

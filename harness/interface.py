@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
+from rich.console import Console
 
 from harness.commands import compare as compare_command
 from harness.commands import report as report_command
@@ -21,6 +22,7 @@ from harness.errors import unknown_name
 from harness.evidence.documents.comparison import build_report
 from harness.pipeline.claims import load_claims
 from harness.pipeline.overrides import Overrides
+from harness.quantities import is_share
 from harness.render.csv import flat
 from harness.store.run_dir import scores_by_cell
 from harness.tables import Report
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = Path("runs")
+SCORES = ("arm", "seed", "benchmark", "metric", "value", "unit", "n", "higher_is_better", "reason", "digest")
+COSTS = ("arm", "seed", "repeat", "stage", "quantity", "value", "unit", "reason", "digest")
+EVIDENCE = (
+    *("quantity", "a", "b", "kind", "estimate", "low", "high", "unit", "n", "p"),
+    *("detectable", "target", "verdict", "reason", "stages"),
+)
 
 
 def compare(
@@ -41,6 +49,7 @@ def compare(
     score: Sequence[str] | None = None,
     set: Mapping[str, object] | None = None,
     out: str | Path = RUNS,
+    again: Sequence[str] = (),
     mlflow: bool = True,
 ) -> Run:
     """Run a comparison as `harness compare` does; every argument means what the flag of its name means.
@@ -48,12 +57,18 @@ def compare(
     `seeds` is how many, or a list of them; `set` maps a field to its value, such as
     `{"stages.dpo.beta": 0.05}`. Stages that are finished are reused, as on the command line.
     """
-    sets = tuple(
-        f"{key}={yaml.safe_dump(value, default_flow_style=True)}" for key, value in (set or {}).items()
+    given = {"model": model, "data": data, "arms": arms, "seeds": seeds, "score": score, "set": set}
+    call = [repr(comparison), *(f"{name}={value!r}" for name, value in given.items() if value is not None)]
+    record = compare_command.run_comparison(
+        comparison,
+        Overrides(model, data, arms, _seeds(seeds), score, _settings(set or {})),
+        out=Path(out),
+        console=Console(),
+        mlflow=mlflow,
+        again=again,
+        command=f"harness.compare({', '.join(call)})",
     )
-    overrides = Overrides(model, data, arms, _seeds(seeds), score, sets)
-    compare_command.run(comparison, overrides, out=Path(out), mlflow=mlflow)
-    return load_run("latest", out=out)
+    return load_run(record.id, out=out)
 
 
 def load_run(name: str | Path = "latest", *, out: str | Path = RUNS) -> Run:
@@ -84,26 +99,16 @@ class Run:
     def scores(self) -> pd.DataFrame:
         """One row a metric of a cell; the base model, which has no seed, is the arm `base`.
 
-        Scores are dimensionless: `unit` is 1. Without a value `reason` says why.
+        `unit` is 1 for a share of items, and None where a benchmark counts in a unit of its own.
+        Without a value `reason` says why.
         """
         rows = []
         for cell, digest, score in scores_by_cell(self._view.record):
             arm, _, seed = cell.partition("@")
-            rows.append(
-                {
-                    "arm": arm,
-                    "seed": int(seed) if seed else None,
-                    "benchmark": score.benchmark,
-                    "metric": score.metric,
-                    "value": score.estimate,
-                    "unit": "1",
-                    "n": score.n,
-                    "higher_is_better": score.higher_is_better,
-                    "reason": score.reason,
-                    "digest": digest,
-                }
-            )
-        return _frame(rows, whole=("seed",))
+            unit = _unit(f"{score.benchmark}.{score.metric}")
+            row = (arm, int(seed) if seed else None, score.benchmark, score.metric, score.estimate, unit)
+            rows.append((*row, score.n, score.higher_is_better, score.reason, digest))
+        return _frame(rows, SCORES).astype({"seed": "Int64"})
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -115,31 +120,21 @@ class Run:
         record, rows = self._view.record, []
         for cell in record.plan.cells:
             for digest in cell.stages:
-                for measured in record.results[digest].ledger:
-                    rows.append(
-                        {
-                            "arm": cell.arm,
-                            "seed": cell.seed,
-                            "repeat": cell.repeat,
-                            "stage": record.results[digest].name.rpartition("/")[2].partition("@")[0],
-                            "quantity": measured.quantity,
-                            "value": measured.value,
-                            "unit": measured.unit,
-                            "reason": measured.reason,
-                            "digest": digest,
-                        }
-                    )
-        return _frame(rows)
+                result = record.results[digest]
+                stage = (cell.arm, cell.seed, cell.repeat, result.name.rpartition("/")[2].partition("@")[0])
+                rows += [(*stage, m.quantity, m.value, m.unit, m.reason, digest) for m in result.ledger]
+        return _frame(rows, COSTS)
 
     @cached_property
     def evidence(self) -> pd.DataFrame:
         """Arm `a` against arm `b` in every quantity: a `difference` of scores or a `ratio` of costs,
-        with 95% interval, p, the smallest detectable effect and the verdict; `unit` is 1."""
-        rows = self._report.data.get("evidence", [])
-        assert isinstance(rows, list)
-        keep = ("quantity", "a", "b", "kind", "estimate", "low", "high", "n", "p", "detectable", "target")
-        names = (*keep, "verdict", "reason", "stages")
-        return _frame([{**{name: row[name] for name in names}, "unit": "1"} for row in rows])
+        with 95% interval, p, the smallest detectable effect and the verdict. `unit` as in `scores`; a
+        ratio's is 1."""
+        found = self._report.data.get("evidence", [])
+        assert isinstance(found, list)
+        units = ["1" if row["kind"] == "ratio" else _unit(row["quantity"]) for row in found]
+        rows = [{**row, "unit": unit} for row, unit in zip(found, units, strict=True)]
+        return _frame([tuple(row[name] for name in EVIDENCE) for row in rows], EVIDENCE)
 
     @property
     def tables(self) -> list[str]:
@@ -151,12 +146,10 @@ class Run:
 
         Raises UserError for an unknown name, with the names that there are.
         """
-        import pandas as pd
-
         for table in self._report.tables():
             if table.name == name:
                 header, rows = flat(table)
-                return pd.DataFrame(rows, columns=header)
+                return _frame(rows, header)
         raise unknown_name("table", name, self.tables)
 
     def report(self) -> Path:
@@ -180,6 +173,10 @@ class Run:
         return f"<b>{title}</b><p>{' '.join(text)}</p><code>{page}</code>"
 
 
+def _unit(score: str) -> str | None:
+    return "1" if is_share(score) else None
+
+
 def _seeds(seeds: int | Sequence[int] | None) -> str | None:
     """As the flag takes them: `3` is how many, `3,` the seed 3."""
     if seeds is None or isinstance(seeds, int):
@@ -187,9 +184,12 @@ def _seeds(seeds: int | Sequence[int] | None) -> str | None:
     return "".join(f"{seed}," for seed in seeds)
 
 
-def _frame(rows: Sequence[Mapping[str, object]], *, whole: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Rows as a frame; `whole` are columns of whole numbers that may be absent."""
+def _settings(fields: Mapping[str, object]) -> tuple[str, ...]:
+    """As the flag takes them: KEY=VALUE, the value in YAML."""
+    return tuple(f"{key}={yaml.safe_dump(value, default_flow_style=True)}" for key, value in fields.items())
+
+
+def _frame(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.DataFrame(rows)
-    return frame.astype({name: "Int64" for name in whole if name in frame})
+    return pd.DataFrame(rows, columns=list(columns))

@@ -14,6 +14,7 @@ from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
+from harness.records import ComparisonRecord
 from harness.running.again import Again
 from harness.running.execute import Execution
 from harness.running.forecast import forecast
@@ -30,11 +31,28 @@ def run(
     mlflow: bool = True,
     again: Sequence[str] = (),
 ) -> int:
-    """Run a comparison; returns 0, raises what the command line turns into exit codes.
-
-    `again` names finished stages that run once more, with all that is made from them.
-    """
+    """Run a comparison and print the report's first page; returns 0, raises what becomes an exit code."""
     console = Console()
+    record = run_comparison(comparison, overrides, out=out, console=console, mlflow=mlflow, again=again)
+    report_command.print_summary(RunRoot(out).run_folder(record.id) / "report", console)
+    return 0
+
+
+def run_comparison(
+    comparison: str | None,
+    overrides: Overrides,
+    *,
+    out: Path,
+    console: Console,
+    mlflow: bool = True,
+    again: Sequence[str] = (),
+    command: str | None = None,
+) -> ComparisonRecord:
+    """Run a comparison and write its record and report; `console` hears how far it is.
+
+    `again` names finished stages that run once more, with all that is made from them. `command` is what
+    asked for it, where that was not the command line.
+    """
     path = find_comparison(comparison, model=overrides.model)
     # Mistakes in the settings are told at once, also while another comparison holds the device.
     resolve(load_comparison(path, overrides))
@@ -46,13 +64,13 @@ def run(
         check_parity(audit_now(execution))
         _train_and_score(execution)
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
-        record = record.model_copy(update={"file": str(path.resolve()), "file_digest": file_digest(path)})
+        asked = {"file": str(path.resolve()), "file_digest": file_digest(path)}
+        record = record.model_copy(update=asked | ({"command": command} if command else {}))
         root.write_record(record)
         folder = report_command.write(record, root)
         if mlflow:
             report_command.project(record, root, folder, console)
-    report_command.print_summary(folder, console)
-    return 0
+    return record
 
 
 def _train_and_score(execution: Execution) -> None:

@@ -11,12 +11,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from unit.commands.test_replay import published
+from unit.commands.test_replay import run as replay
 
 import harness
 from harness.commands import compare as compare_command
 from harness.commands import report as report_command
 from harness.errors import UserError
 from harness.pipeline.overrides import parse_seeds, parse_setting
+from harness.store.run_dir import read_record
 from perf.report import make_store
 
 SEEDS = 2
@@ -58,6 +61,8 @@ def test_scores_are_those_of_the_record(run: harness.Run, out: Path) -> None:
         result = json.loads((out / "latest" / "record.json").read_text())["results"][row.digest]
         (score,) = [s for s in result["scores"] if s["metric"] == row.metric]
         assert (row.value, row.n, row.benchmark) == (score["estimate"], score["n"], "preference")
+    assert set(scores[scores.metric == "accuracy"].unit) == {"1"}
+    assert scores[scores.metric == "margin"].unit.isna().all()
 
 
 def test_costs_charge_a_shared_stage_to_every_arm(run: harness.Run) -> None:
@@ -118,20 +123,36 @@ def test_a_run_is_opened_by_its_folder_and_shows_itself(run: harness.Run, out: P
 def test_arguments_mean_what_the_flags_mean(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
     """`compare` hands on what the command line would have parsed, and opens the run that it made."""
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(compare_command, "run", lambda *args, **kwargs: calls.append((*args, kwargs)))
+    made_before = read_record(out / "latest")
+
+    def run_comparison(*arguments: Any, **more: Any) -> Any:
+        calls.append((*arguments, more))
+        return made_before
+
+    monkeypatch.setattr(compare_command, "run_comparison", run_comparison)
     settings = {"stages.dpo.beta": 0.05, "training.lora": {"r": 4}, "data.limit": None, "x": [1e-5]}
-    made = harness.compare("embedded", arms=["orpo"], seeds=[3], set=settings, out=out, mlflow=False)
-    assert made.id == harness.load_run(out=out).id
-    ((name, overrides, rest),) = calls
-    assert (name, overrides.arms, rest) == ("embedded", ["orpo"], {"out": out, "mlflow": False})
+    made = harness.compare("embedded", arms=["orpo"], seeds=[3], set=settings, out=out, again=["sft"])
+    assert made.id == made_before.id
+    ((name, overrides, more),) = calls
+    assert (name, overrides.arms, more["again"], more["out"]) == ("embedded", ["orpo"], ["sft"], out)
     assert parse_seeds(overrides.seeds) == [3]
     assert {".".join(k): v for k, v in map(parse_setting, overrides.sets)} == settings
+    assert more["command"].startswith("harness.compare('embedded', arms=['orpo'], seeds=[3], set={")
     harness.compare(seeds=2, out=out)
     assert parse_seeds(calls[-1][1].seeds) == [0, 1]
 
 
-def test_frames_are_pandas(run: harness.Run) -> None:
+def test_frames_are_pandas_with_the_stages_behind_them(run: harness.Run) -> None:
     for frame in (run.scores, run.costs, run.evidence, run.table("ledger")):
         assert isinstance(frame, pd.DataFrame)
         assert len(frame) > 0
         assert {"stages", "digest", "stage digests"} & set(frame)
+
+
+def test_a_replayed_run_has_scores_and_no_costs(tmp_path: Path) -> None:
+    replay(published(tmp_path / "results"), tmp_path / "runs", baseline="sft")
+    run = harness.load_run(out=tmp_path / "runs")
+    assert set(run.scores.arm) == {"sft", "dpo"}
+    assert len(run.costs) == 0
+    assert "quantity" in run.costs
+    assert set(run.evidence[run.evidence.quantity == "alpaca_eval.win_rate"].unit) == {"1"}
