@@ -57,6 +57,7 @@ class MatchedTrainer(ObservedTrainer):
             eval_dataset=held_out if job.config.early_stopping is not None else None,
             processing_class=tokenizer,
             data_collator=self._collator,
+            compute_loss_func=_divided_here,
         )
         wants_reference = method.ABOUT.reference
         self.reference = make_reference(job, policy, sample, self.watch) if wants_reference else None
@@ -166,6 +167,12 @@ class MatchedTrainer(ObservedTrainer):
     def reference_once(self, bucket: Bucket) -> None:
         assert self.reference is not None
         self.reference.scorer(self.made(bucket))
+
+
+def _divided_here(*_: Any, **__: Any) -> None:
+    """Never called: `compute_loss` is ours. A loss function of the caller's own is how transformers before
+    `loss_is_scaled_for_ga` knows that it must not divide by the number of micro-batches again."""
+    raise AssertionError("MatchedTrainer.compute_loss does not ask transformers for a loss")
 
 
 def _sides_of(
