@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.quantities import COST_NAMES as COSTS
 from harness.records import BatchFacts, Environment, TrainFacts
 
-COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
 ALL = (*COSTS, "scores")
 Read = Callable[[TrainFacts, Environment], Any]
 
@@ -111,7 +111,11 @@ CHECKS: dict[str, Check] = {
     "padding": Check("pad on one side", COSTS, _padding),
     "tokens_real": Check(_ONE_DATA, COSTS, _batch("tokens_real"), "rejected", True),
     "tokens_padded": Check(
-        "use one micro_batch_size and one order of pairs", COSTS, _batch("tokens_padded"), "rejected", True
+        "use one micro_batch_size and one order of pairs",
+        COSTS,
+        _batch("tokens_padded"),
+        "rejected",
+        True,
     ),
     "dropped_and_truncated": Check(_ONE_DATA, ALL),
     "effective_batch": Check(f"{_ONE_SETTING} (training.batch_size)", ALL, _fact("effective_batch_pairs")),
@@ -127,7 +131,9 @@ CHECKS: dict[str, Check] = {
         _fact("nll_scope"),
         may_lack=True,
     ),
-    "head": Check("use stages.orpo.implementation: matched, which shares the fused head", COSTS, _head),
+    "head": Check(
+        "use stages.orpo.implementation: matched, which shares the head of SFT and DPO", COSTS, _head
+    ),
     "implementation": Check("use stages.orpo.implementation: matched", ALL, _fact("implementation")),
     "sft_source": Check("leave sft_data out, so that SFT clones the pairs' chosen answers", ALL),
     "reference_mode": Check(

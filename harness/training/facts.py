@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from harness.data.template import digests_of
 from harness.measure.flops import Bucket
@@ -17,14 +17,19 @@ from harness.records import (
 )
 from harness.training.collate import Rows
 from harness.training.fingerprint import digest_rows, fingerprint_weights
-from harness.training.job import StageTrainer
+from harness.training.job import StageTrainer, TrainJob
 from harness.training.order import epoch_order
 from harness.training.walk import Walk
 
 
-def stage_facts(trainer: StageTrainer, data: Rows, started_from: str, course: Walk) -> TrainFacts:
-    """Settings as the trainer has them, data as its loader yields it, weights as they are."""
-    job, arguments = trainer.job, trainer.args
+def stage_facts(
+    trainer: StageTrainer, job: TrainJob, data: Rows, started_from: str, course: Walk
+) -> TrainFacts:
+    """Settings of `job` as the trainer has them, data as its loader yields it, weights as they are.
+
+    A rehearsal trains by a shortened job and records the whole one.
+    """
+    arguments = trainer.args
     config, parameters = job.config, list(trainer.model.parameters())
     digests = digests_of(trainer.processing_class)
     ids = [row["id"] for row in data]
@@ -43,7 +48,7 @@ def stage_facts(trainer: StageTrainer, data: Rows, started_from: str, course: Wa
         effective_batch_pairs=config.batch_size,
         micro_batch_pairs=arguments.per_device_train_batch_size,
         gradient_checkpointing=bool(arguments.gradient_checkpointing),
-        tuning=_tuning(trainer),
+        tuning="lora" if config.lora else "full",
         lora=LoraFacts(**config.lora.model_dump()) if config.lora else None,
         quantization=config.quantization,
         max_length=job.facts.max_length,
@@ -60,10 +65,6 @@ def stage_facts(trainer: StageTrainer, data: Rows, started_from: str, course: Wa
         weights_at_end=fingerprint_weights(trainer.model),
         seed=arguments.seed,
     )
-
-
-def _tuning(trainer: StageTrainer) -> Literal["full", "lora"]:
-    return "lora" if trainer.job.config.lora else "full"
 
 
 def _optimizer(arguments: Any) -> str:

@@ -45,8 +45,7 @@ def rehearse(job: TrainJob, steps: int) -> RehearseFacts:
     _answer_once(run.trainer, run.data)
     job.trained()
     course = walk(run.trainer, config, stop_token_ids=job.facts.stop_token_ids)
-    run.trainer.job = job
-    facts = stage_facts(run.trainer, run.data, run.started_from, course)
+    facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
     return RehearseFacts(stage=facts, prediction=_prediction(trial, run, timer, course))
 
 

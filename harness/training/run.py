@@ -42,7 +42,7 @@ def train(job: TrainJob) -> TrainOutcome:
     flops = count(trainer, trainer.trace.in_order(), trainer.reference_buckets(whole=False))
     _write_steps(job.out / "steps.jsonl", trainer.trace, flops)
     course = walk(trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
-    facts = stage_facts(trainer, run.data, run.started_from, course)
+    facts = stage_facts(trainer, job, run.data, run.started_from, course)
     return TrainOutcome(
         facts=with_run(facts, trainer, list(flops.unknown_ops), flops.how),
         ledger=[*flops.ledger(), *token_ledger(trainer)],
