@@ -144,14 +144,14 @@ def read_prepared_test(prepared: Path, limit: int | None = None) -> list[dict[st
 
 def test_prompts(prepared: Path, benchmark: str, limit: int | None) -> list[Prompt]:
     """One prompt for each distinct conversation of the test split, in its order."""
-    found: dict[str, Prompt] = {}
+    prompt_by_conversation: dict[str, Prompt] = {}
     for row in read_prepared_test(prepared):
-        if row["prompt"] not in found:
-            found[row["prompt"]] = Prompt(
+        if row["prompt"] not in prompt_by_conversation:
+            prompt_by_conversation[row["prompt"]] = Prompt(
                 id=row["id"],
                 benchmark=benchmark,
                 messages=json.loads(row["prompt"]),
                 reference=row["chosen"],
             )
-    prompts = list(found.values())
+    prompts = list(prompt_by_conversation.values())
     return prompts if limit is None else prompts[:limit]

@@ -19,20 +19,20 @@ def arms_in(folder: Path) -> dict[str, Path]:
 
     AlpacaEval's results lie in `<arm>/<annotator>/annotations.json`.
     """
-    found = {p.name.removesuffix(f".{ANNOTATIONS}"): p for p in sorted(folder.glob(f"*.{ANNOTATIONS}"))}
+    path_by_arm = {p.name.removesuffix(f".{ANNOTATIONS}"): p for p in sorted(folder.glob(f"*.{ANNOTATIONS}"))}
     nested = sorted([*folder.glob(f"*/{ANNOTATIONS}"), *folder.glob(f"*/*/{ANNOTATIONS}")])
     for path in nested:
         arm = path.relative_to(folder).parts[0]
-        if arm in found:
+        if arm in path_by_arm:
             raise UserError(
-                f"arm {arm} has two files of annotations ({found[arm]} and {path})",
+                f"arm {arm} has two files of annotations ({path_by_arm[arm]} and {path})",
                 where=str(folder),
                 remedy="replay one annotator at a time",
             )
-        found[arm] = path
-    if (folder / ANNOTATIONS).is_file() and not found:
-        found[folder.name] = folder / ANNOTATIONS
-    return found
+        path_by_arm[arm] = path
+    if (folder / ANNOTATIONS).is_file() and not path_by_arm:
+        path_by_arm[folder.name] = folder / ANNOTATIONS
+    return path_by_arm
 
 
 def read_items(path: Path, arm: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -40,11 +40,11 @@ def load_prompts(name: str, prepared: Path, limit: int | None) -> list[Prompt]:
     """
     if name == TEST:
         return test_prompts(prepared, "alpaca_eval", limit)
-    rows, seen, found = _rows(name), Counter[str](), []
+    rows, seen, prompts = _rows(name), Counter[str](), []
     for place, row in enumerate(rows[:limit]):
         text = str(row["instruction"])
         seen[text] += 1
-        found.append(
+        prompts.append(
             Prompt(
                 id=f"{digest(text)}-{seen[text]}",
                 benchmark="alpaca_eval",
@@ -53,7 +53,7 @@ def load_prompts(name: str, prepared: Path, limit: int | None) -> list[Prompt]:
                 meta={"place": place, "generator": row.get("generator"), "dataset": row.get("dataset")},
             )
         )
-    return found
+    return prompts
 
 
 def _rows(name: str) -> list[dict[str, Any]]:

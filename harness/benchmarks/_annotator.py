@@ -66,6 +66,6 @@ def annotate(
     first = [{"instruction": prompt, "output": a} for prompt, a, _ in rows]
     second = [{"instruction": prompt, "output": b} for prompt, _, b in rows]
     annotated = annotator.annotate_head2head(first, second, is_ordered=True)
-    found = {(r["instruction"], r["output_1"], r["output_2"]): r["preference"] for r in annotated}
-    preferences = (found.get(row) for row in rows)
+    preference_by_row = {(r["instruction"], r["output_1"], r["output_2"]): r["preference"] for r in annotated}
+    preferences = (preference_by_row.get(row) for row in rows)
     return [None if p is None or p != p else float(p) for p in preferences]

@@ -46,8 +46,8 @@ def duel(
     """The win rate of `pairs`' first answers and their difference in length, an item a prompt."""
     get_winrate = winrate_of_alpaca_eval()
     before = usage_of(judge)
-    said = _annotate(judge, both_orders(pairs), out, progress)
-    forward, backward = said[: len(pairs)], [_turned(p) for p in said[len(pairs) :]]
+    raw_preferences = _annotate(judge, both_orders(pairs), out, progress)
+    forward, backward = raw_preferences[: len(pairs)], [_turned(p) for p in raw_preferences[len(pairs) :]]
     means = [_mean(one, two) for one, two in zip(forward, backward, strict=True)]
     preferences = [{"preference": mean} for mean in means if mean is not None]
     length = f"length_difference{metric.removeprefix('win_rate')}"

@@ -41,9 +41,9 @@ def check_embedder(name: str, *, where: str) -> None:
 
 def embed(name: str, texts: Sequence[str]) -> np.ndarray[Any, Any]:
     """(len(texts), width), rows of length 1; an answer without words is a zero row."""
-    found = _word_counts(texts) if name == WORDS else _by_model(name, [well_formed(t) for t in texts])
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    result: np.ndarray[Any, Any] = found / np.where(lengths == 0, 1.0, lengths)
+    vectors = _word_counts(texts) if name == WORDS else _by_model(name, [well_formed(t) for t in texts])
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    result: np.ndarray[Any, Any] = vectors / np.where(lengths == 0, 1.0, lengths)
     return result
 
 

@@ -15,14 +15,14 @@ SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<when>\d{4}-\d\d-\d\dT[\d.\-]+)\.
 
 def arms_in(folder: Path) -> dict[str, Path]:
     """Arm -> the folder with its samples: lm-eval's output path, with a model's folder in it or not."""
-    found = {}
+    folder_by_arm = {}
     for child in sorted(p for p in folder.iterdir() if p.is_dir()):
         holder = next((p.parent for p in sorted(child.rglob("samples_*.jsonl"))), None)
         if holder is not None:
-            found[child.name] = holder
-    if not found and any(folder.glob("samples_*.jsonl")):
-        found[folder.name] = folder
-    return found
+            folder_by_arm[child.name] = holder
+    if not folder_by_arm and any(folder.glob("samples_*.jsonl")):
+        folder_by_arm[folder.name] = folder
+    return folder_by_arm
 
 
 def read_samples(folder: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:

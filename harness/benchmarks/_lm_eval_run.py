@@ -24,9 +24,9 @@ def run_tasks(
 
     whole: dict[str, Any] = {key: {} for key in MERGED}
     for shots in dict.fromkeys(shots for _, shots in tasks):
-        found = simple_evaluate(
+        results = simple_evaluate(
             model=lm,
-            tasks=[task for task, own in tasks if own == shots],
+            tasks=[task for task, task_shots in tasks if task_shots == shots],
             task_manager=manager,
             num_fewshot=shots,
             log_samples=True,
@@ -34,7 +34,7 @@ def run_tasks(
             **settings,
         )
         for key in MERGED:
-            whole[key] |= found.get(key) or {}
+            whole[key] |= results.get(key) or {}
     return whole
 
 
@@ -51,14 +51,14 @@ def language_model(model: LoadedModel, backend: str, batch_size: int) -> Iterato
     model.model.to("cpu")
     _free()
     adapter = Path(model.path) / "adapter_config.json"
-    own: dict[str, Any] = {"pretrained": model.path}
+    model_args: dict[str, Any] = {"pretrained": model.path}
     if adapter.is_file():
         import json
 
         config = json.loads(adapter.read_text(encoding="utf-8"))
-        own = {"pretrained": config["base_model_name_or_path"], "lora_local_path": model.path}
-        own["max_lora_rank"] = max(16, int(config.get("r", 16)))
-    lm = VLLM(tokenizer=str(model.tokenizer_path), batch_size="auto", **own)
+        model_args = {"pretrained": config["base_model_name_or_path"], "lora_local_path": model.path}
+        model_args["max_lora_rank"] = max(16, int(config.get("r", 16)))
+    lm = VLLM(tokenizer=str(model.tokenizer_path), batch_size="auto", **model_args)
     try:
         yield lm
     finally:
@@ -112,8 +112,8 @@ def _data_set(task: str, manager: Any) -> str:
     path = getattr(entry, "yaml_path", None)
     if path is None or not Path(path).is_file():
         return ""
-    found = re.search(r"^dataset_path:\s*(\S+)", Path(path).read_text(encoding="utf-8"), re.MULTILINE)
-    return f" (data set {found[1]})" if found else ""
+    match = re.search(r"^dataset_path:\s*(\S+)", Path(path).read_text(encoding="utf-8"), re.MULTILINE)
+    return f" (data set {match[1]})" if match else ""
 
 
 def _check_nltk(task: str, package: str) -> None:

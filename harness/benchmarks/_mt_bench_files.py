@@ -46,8 +46,10 @@ def _question(row: dict[str, Any], known: dict[str, list[str]], where: str) -> Q
     name = str(row.get("question_id", row.get("prompt_id", "")))
     if not isinstance(turns, list) or not turns or not name:
         raise UserError("has a row without question_id or turns", where=where, remedy=REMEDY)
-    own = row.get("reference") or []
-    return Question(name, str(row.get("category", "none")), [str(t) for t in turns], known.get(name) or own)
+    row_references = row.get("reference") or []
+    return Question(
+        name, str(row.get("category", "none")), [str(t) for t in turns], known.get(name) or row_references
+    )
 
 
 def _located(questions: str) -> Path | None:
@@ -83,12 +85,15 @@ def question_files(questions: str, references: str | None, judge_prompts: str | 
         located: Named | None = _installed("mt_bench/question.jsonl")
     else:
         located = path_or_repo(questions, "dataset")
-    found: list[Named | None] = [located, Path(judge_prompts) if judge_prompts else _installed(JUDGE_PROMPTS)]
+    named_files: list[Named | None] = [
+        located,
+        Path(judge_prompts) if judge_prompts else _installed(JUDGE_PROMPTS),
+    ]
     if references is not None:
-        found.append(Path(references))
+        named_files.append(Path(references))
     elif isinstance(located, Path):
-        found += _beside(located if located.is_dir() else located.parent)
-    return [one for one in found if one is not None]
+        named_files += _beside(located if located.is_dir() else located.parent)
+    return [one for one in named_files if one is not None]
 
 
 def _from_hub(name: str) -> list[dict[str, Any]]:
@@ -143,10 +148,10 @@ PROMPT_NAMES = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-m
 
 def published(folder: Path) -> dict[str, Path]:
     """Arm -> its single-answer judgments: FastChat's `model_judgment/*_single.jsonl`, one arm a `model`."""
-    found: dict[str, Path] = {}
+    path_by_arm: dict[str, Path] = {}
     for path in sorted(folder.rglob("*_single.jsonl")):
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 if line.strip():
-                    found.setdefault(str(json.loads(line).get("model")), path)
-    return found
+                    path_by_arm.setdefault(str(json.loads(line).get("model")), path)
+    return path_by_arm

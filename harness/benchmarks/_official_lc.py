@@ -26,10 +26,10 @@ def official_lc(rows: Sequence[dict[str, Any]]) -> tuple[float | None, str | Non
             warnings.simplefilter("ignore")
             from alpaca_eval.metrics import get_length_controlled_winrate
 
-            found = get_length_controlled_winrate(
+            result = get_length_controlled_winrate(
                 frame.set_index("index"), save_weights_dir=None, is_add_glm_preference_inplace=False
             )
     except Exception as error:
         # The file of difficulties may be out of reach, and the fit may fail: neither spoils the raw rate.
         return None, f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
-    return float(found["length_controlled_winrate"]) / 100, None
+    return float(result["length_controlled_winrate"]) / 100, None

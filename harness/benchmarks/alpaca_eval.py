@@ -44,8 +44,8 @@ class Config(SpecModel):
 
 def needs_hub(config: Config) -> bool:
     """Whether the prompts or the judge's own model may have to be fetched."""
-    own = judge_needs_hub(load_judge(config.judge), _judge_config(config))
-    return own or set_needs_hub(config.prompt_set)
+    judge_fetches = judge_needs_hub(load_judge(config.judge), _judge_config(config))
+    return judge_fetches or set_needs_hub(config.prompt_set)
 
 
 def files(config: Config) -> list[Named]:
@@ -111,7 +111,7 @@ def score_cells(
 def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     """Scores of the arms whose published annotations lie in `folder`; win rates are alpaca_eval's own."""
     get_winrate = winrate_of_alpaca_eval()
-    found = {}
+    scores_by_arm = {}
     for arm, path in arms_in(folder).items():
         items, settings = read_items(path, arm.partition("@")[0])
         scores = scores_of_items(
@@ -124,10 +124,10 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
         )
         known = [{"preference": 1 + w} for i in items if (w := i["metrics"]["win_rate"]) is not None]
         rate = float(get_winrate(known)["win_rate"]) / 100 if known else None
-        found[arm] = [
+        scores_by_arm[arm] = [
             s.model_copy(update={"estimate": rate}) if s.metric == "win_rate" else s for s in scores
         ]
-    return found
+    return scores_by_arm
 
 
 def _judge_config(config: Config) -> Any:

@@ -66,8 +66,8 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
     settings = GenerationSpec(
         max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, temperature=config.temperature
     )
-    made = answer(model, [prompt for prompt in asked for _ in range(config.samples)], settings)
-    texts = [a.text for a in made]
+    answers = answer(model, [prompt for prompt in asked for _ in range(config.samples)], settings)
+    texts = [a.text for a in answers]
     vectors = embed(config.embeddings, texts).reshape(len(asked), config.samples, -1)
     across = across_input(vectors[:, 0])
     items = [

@@ -52,8 +52,8 @@ class Config(SpecModel):
     def asked(self) -> list[Task]:
         """Every task with its few-shot number."""
         named = self.tasks if self.tasks or self.suite_tasks else [EMBEDDED_TASK]
-        own = [Task(task=t) if isinstance(t, str) else t for t in named or []]
-        everything = [*(self.suite_tasks or []), *own]
+        named_tasks = [Task(task=t) if isinstance(t, str) else t for t in named or []]
+        everything = [*(self.suite_tasks or []), *named_tasks]
         return [
             t if t.num_fewshot is not None else t.model_copy(update={"num_fewshot": self.num_fewshot})
             for t in everything
@@ -73,14 +73,14 @@ def files(config: Config) -> list[Named]:
 def check(config: Config, context: CheckContext) -> None:
     """Raise UserError for unknown tasks, and for tasks whose data cannot be had."""
     check_backend(config.backend)
-    own = [asked.task for asked in config.asked() if asked.task != EMBEDDED_TASK]
-    if not own:
+    task_names = [asked.task for asked in config.asked() if asked.task != EMBEDDED_TASK]
+    if not task_names:
         return
     manager = _manager(config)
-    for task in own:
+    for task in task_names:
         if task not in manager.all_tasks:
             raise unknown_task(task, manager.all_tasks)
-    for task in own:
+    for task in task_names:
         check_task(task, manager)
 
 
@@ -102,8 +102,8 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
     if config.apply_chat_template:
         how["fewshot_as_multiturn"] = config.fewshot_as_multiturn
     with language_model(model, config.backend, config.batch_size) as lm:
-        found = run_tasks(tasks, lm, _manager(config), how)
-    return scores_of_results(found, out, {**how, "backend": config.backend, "suite": config.suite})
+        results = run_tasks(tasks, lm, _manager(config), how)
+    return scores_of_results(results, out, {**how, "backend": config.backend, "suite": config.suite})
 
 
 def scores_of_results(
@@ -112,14 +112,14 @@ def scores_of_results(
     """Scores of lm-eval's results: a benchmark `lm_eval/<task>` each, and one of every group with figures."""
     scores: list[Score] = []
     for task, samples in found["samples"].items():
-        own = {
+        task_settings = {
             **settings,
             "num_fewshot": found.get("n-shot", {}).get(task),
             "version": found.get("versions", {}).get(task),
         }
         better = found.get("higher_is_better", {}).get(task, {})
         results = found.get("results", {}).get(task, {})
-        scores += _scores(task, items_of(samples), results, own, better, out, ending)
+        scores += _scores(task, items_of(samples), results, task_settings, better, out, ending)
     for group, results in (found.get("groups") or {}).items():
         members = [t for t in _members(group, found.get("group_subtasks", {})) if t in found["samples"]]
         items = [
@@ -128,27 +128,29 @@ def scores_of_results(
             for item in items_of(found["samples"][task])
         ]
         better = found.get("higher_is_better", {}).get(group, {})
-        own = {**settings, "members": members}
-        scores += _scores(group, items, results, own, better, out, ending) if items else []
+        group_settings = {**settings, "members": members}
+        scores += _scores(group, items, results, group_settings, better, out, ending) if items else []
     return scores
 
 
 def _members(group: str, subtasks: dict[str, list[str]]) -> list[str]:
     """The tasks below a group, groups in it opened."""
-    found: list[str] = []
+    members: list[str] = []
     for name in subtasks.get(group, []):
-        found += _members(name, subtasks) if subtasks.get(name) else [name]
-    return found
+        members += _members(name, subtasks) if subtasks.get(name) else [name]
+    return members
 
 
 def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     """Scores of the arms whose `--log_samples` folders lie in `folder`; estimates are lm-eval's own."""
-    found: dict[str, list[Score]] = {}
+    scores_by_arm: dict[str, list[Score]] = {}
     for arm, holder in arms_in(folder).items():
         samples, whole = read_samples(holder)
         results = {**whole, "samples": samples}
-        found.setdefault(arm, []).extend(scores_of_results(results, out, {"replayed": True}, f".{arm}"))
-    return found
+        scores_by_arm.setdefault(arm, []).extend(
+            scores_of_results(results, out, {"replayed": True}, f".{arm}")
+        )
+    return scores_by_arm
 
 
 def items_of(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -183,17 +185,17 @@ def _scores(
     ending: str,
 ) -> list[Score]:
     """Scores named `<metric>` or `<metric>,<filter>`; directions are the task's own."""
-    own = {key: value for key, value in results.items() if isinstance(value, float)}
-    plain = {key.partition(",")[0]: value for key, value in own.items()}
-    made = scores_of_items(f"lm_eval/{task}", items, out, file=f"lm_eval.{task}{ending}", settings=settings)
+    estimates = {key: value for key, value in results.items() if isinstance(value, float)}
+    plain = {key.partition(",")[0]: value for key, value in estimates.items()}
+    scores = scores_of_items(f"lm_eval/{task}", items, out, file=f"lm_eval.{task}{ending}", settings=settings)
     return [
         s.model_copy(
             update={
-                "estimate": own.get(s.metric, plain.get(s.metric, s.estimate)),
+                "estimate": estimates.get(s.metric, plain.get(s.metric, s.estimate)),
                 "higher_is_better": higher_is_better.get(s.metric.partition(",")[0]) is not False,
             }
         )
-        for s in made
+        for s in scores
     ]
 
 

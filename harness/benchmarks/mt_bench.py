@@ -79,9 +79,9 @@ def check(config: Config, context: CheckContext) -> None:
     """Raise UserError for missing questions or prompts, or a judge that cannot write."""
     _questions(config)
     load_judge_prompts(config.judge_prompts)
-    module, own = _judge(config)
-    module.check(own)
-    if not isinstance(module.make(own), WritingJudge):
+    module, judge_config = _judge(config)
+    module.check(judge_config)
+    if not isinstance(module.make(judge_config), WritingJudge):
         raise UserError(
             f"judge {config.judge} cannot grade by MT-Bench's prompts",
             where="benchmarks.mt_bench.judge",
@@ -105,8 +105,8 @@ def prompts(config: Config, prepared: Path) -> list[Prompt]:
 
 def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Path) -> list[Score]:
     """Grades over all turns, by turn and by category, and as helpfulness on five points."""
-    module, own = _judge(config)
-    judge = module.make(own, cache_of(out))
+    module, judge_config = _judge(config)
+    judge = module.make(judge_config, cache_of(out))
     questions = {q.id: q for q in _questions(config)}
     official = load_judge_prompts(config.judge_prompts)
     asked = [_conversation(a, questions[a.meta["question"]], official) for a in answers]
@@ -126,7 +126,7 @@ def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Pa
 
 def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     """Scores of FastChat's `*_single.jsonl` judgments in `folder`; categories where questions lie beside."""
-    found = {}
+    scores_by_arm = {}
     beside = sorted(folder.rglob("question.jsonl"))
     categories = {q.id: q.category for q in load_questions(str(beside[0]), None)} if beside else {}
     for arm, path in published(folder).items():
@@ -146,10 +146,10 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
             "parse_failures": failures,
             "replayed": True,
         }
-        found[arm] = scores_of_items(
+        scores_by_arm[arm] = scores_of_items(
             "mt_bench", items, out, file=f"mt_bench.{arm}", settings=settings, absent=UNREADABLE
         )
-    return found
+    return scores_by_arm
 
 
 def rating(text: str) -> float | None:
@@ -207,8 +207,8 @@ def _metrics(grade: float | None, turn: int, category: str | None) -> dict[str, 
 
 
 def _questions(config: Config) -> list[Question]:
-    found = load_questions(config.questions, config.references)
-    return found[: config.limit] if config.limit else found
+    questions = load_questions(config.questions, config.references)
+    return questions[: config.limit] if config.limit else questions
 
 
 def _judge(config: Config) -> tuple[Any, Any]:

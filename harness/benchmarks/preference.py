@@ -37,10 +37,10 @@ def score_model(
     from harness.generate.logprobs import pair_log_probs
 
     rows = read_prepared_test(prepared, config.limit)
-    found = pair_log_probs(model.model, rows, model.tokenizer.pad_token_id, config.batch_size)
+    log_probs = pair_log_probs(model.model, rows, model.tokenizer.pad_token_id, config.batch_size)
     items = [
         {"id": row["id"], "metrics": _metrics(float(chosen), float(rejected))}
-        for row, chosen, rejected in zip(rows, found.chosen_mean, found.rejected_mean, strict=True)
+        for row, chosen, rejected in zip(rows, log_probs.chosen_mean, log_probs.rejected_mean, strict=True)
     ]
     settings = {"log_prob": "mean per response token", "ties": "count half"}
     return scores_of_items(

@@ -104,9 +104,9 @@ def _write(execution: Execution, arms: Mapping[str, Any]) -> Path:
         digest: {
             "stage": execution.plan.stages[digest].config["stage"],
             "arms": execution.plan.stages[digest].config["arms"],
-            "prediction": found.model_dump(mode="json"),
+            "prediction": prediction.model_dump(mode="json"),
         }
-        for digest, found in predictions(execution).items()
+        for digest, prediction in predictions(execution).items()
     }
     path.write_text(json.dumps({"arms": arms, "stages": stages}, indent=1), encoding="utf-8")
     return path

@@ -35,7 +35,7 @@ def machine_report() -> dict[str, Any]:
     nvml, why = open_nvml()
     gpu = nvml.facts() if nvml else {}
     disk = shutil.disk_usage(Path.cwd())
-    found = versions()
+    packages = versions()
     return {
         "GPU": f"{gpu['name']}, {gpu['memory_bytes'] / 2**30:.0f} GiB" if gpu else f"none ({why})",
         "driver": gpu.get("driver") or "none",
@@ -43,7 +43,7 @@ def machine_report() -> dict[str, Any]:
         "memory": f"{host_memory_bytes() / 2**30:.1f} GiB",
         "disk here": f"{disk.free / 2**30:.1f} GiB free of {disk.total / 2**30:.1f}",
         "python": platform.python_version(),
-        "packages": ", ".join(f"{k} {v}" for k, v in found.items()),
+        "packages": ", ".join(f"{k} {v}" for k, v in packages.items()),
         "bitsandbytes": "installed" if importlib.util.find_spec("bitsandbytes") else "not installed",
         "hub": "reachable" if hub_reachable() else "not reachable",
         "judge keys": ", ".join(f"{k} {'set' if os.environ.get(k) else 'not set'}" for k in JUDGE_KEYS),

@@ -48,8 +48,8 @@ def prepare(config: PrepareConfig, out: Path, progress: Progress) -> PrepareFact
     write_pairs(train, out / "train.parquet")
     write_pairs(test, out / "test.parquet")
     own_sft = {
-        arm: _prepare_sft(own, tokenizer, template, spec.max_length, out / f"sft_{arm}.parquet", raw)
-        for arm, own in config.sft_data.items()
+        arm: _prepare_sft(arm_data, tokenizer, template, spec.max_length, out / f"sft_{arm}.parquet", raw)
+        for arm, arm_data in config.sft_data.items()
     }
     tokenizer.save_pretrained(out / "tokenizer")
     statistics = describe(raw, train, test, own_sft)
@@ -59,7 +59,7 @@ def prepare(config: PrepareConfig, out: Path, progress: Progress) -> PrepareFact
         max_length=spec.max_length,
         statistics=statistics,
         source=spec.source,
-        sft_data={arm: own.source for arm, own in config.sft_data.items()},
+        sft_data={arm: arm_data.source for arm, arm_data in config.sft_data.items()},
     )
 
 
@@ -91,16 +91,16 @@ def _prepare_sft(
     spec: DataSpec, tokenizer: Any, template: Template, max_length: int, path: Path, pairs: RawPairs
 ) -> SftStatistics:
     """Tokenise an arm's own SFT data like the pairs; how much there is, and what the test knows."""
-    own = load_conversations(spec)
-    if not own.train:
+    conversations = load_conversations(spec)
+    if not conversations.train:
         raise UserError("has no conversations", where=spec.source, remedy="give SFT data with rows")
-    rows = tokenise(own.train, tokenizer, template, max_length=max_length, needs_rejected=False)
+    rows = tokenise(conversations.train, tokenizer, template, max_length=max_length, needs_rejected=False)
     check_tokenised(rows, spec.source, max_length=max_length, unknown_token_limit=spec.unknown_token_limit)
     write_pairs(rows, path)
     prompts = {row.pair.group for row in rows.kept}
     return SftStatistics(
         source=spec.source,
-        available=own.train_available,
+        available=conversations.train_available,
         kept=len(rows.kept),
         dropped=dict(rows.dropped),
         truncated=sum(row.truncated for row in rows.kept),

@@ -121,8 +121,8 @@ def _markers(tokenizer: Any) -> set[int]:
     """Tokens that may end a turn: special and added ones, without blanks, BOS, pad and unknown."""
     added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
     others = {tokenizer.unk_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
-    found: set[int] = ((added | set(tokenizer.all_special_ids)) - others) | {tokenizer.eos_token_id}
-    return found
+    markers: set[int] = ((added | set(tokenizer.all_special_ids)) - others) | {tokenizer.eos_token_id}
+    return markers
 
 
 def last_turn_end(tokenizer: Any, ids: list[int], stops: list[int]) -> list[int]:

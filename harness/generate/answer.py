@@ -25,9 +25,9 @@ def answer(
     """One answer to each prompt, in the prompts' order; `keep` gets every batch as it is finished."""
     answers: dict[int, Answer] = {}
     for batch in token_ids(loaded, [prompt_ids(loaded, prompt) for prompt in prompts], settings):
-        made = {index: _as_answer(loaded, prompts[index], ids) for index, ids in batch.items()}
-        keep(list(made.values()))
-        answers |= made
+        batch_answers = {index: _as_answer(loaded, prompts[index], ids) for index, ids in batch.items()}
+        keep(list(batch_answers.values()))
+        answers |= batch_answers
         progress(len(answers), len(prompts))
     return [answers[i] for i in range(len(prompts))]
 

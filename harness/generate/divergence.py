@@ -34,8 +34,8 @@ def divergence(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         with torch.no_grad():
-            found = _sums(models, [sequences[i] for i in rows], pad_token_id)
-        for i, value in zip(rows, found, strict=True):
+            row_sums = _sums(models, [sequences[i] for i in rows], pad_token_id)
+        for i, value in zip(rows, row_sums, strict=True):
             sums[i] = value
         progress(min(start + batch_size, len(order)), len(order))
     return sums
@@ -56,8 +56,8 @@ def _sums(
     for start in range(0, len(positions), chunk):
         rows = slice(start, start + chunk)
         ours, theirs = (
-            logits_of(model, head, found[rows]).log_softmax(dim=1)
-            for (model, head), found in zip(models, states, strict=True)
+            logits_of(model, head, hidden[rows]).log_softmax(dim=1)
+            for (model, head), hidden in zip(models, states, strict=True)
         )
         divergences = (ours.exp() * (ours - theirs)).sum(dim=1)
         sums.index_add_(0, positions[rows] // ids.shape[1], divergences.double())

@@ -132,9 +132,9 @@ def _difference(inner: Any, ids: torch.Tensor, transform: Transform, chunk: int)
     was_training = inner.training
     inner.eval()
     with torch.no_grad():
-        own, chunked = (
+        whole, chunked = (
             log_probs_at(inner, Head(size, transform, None, 0.0), ids, torch.ones_like(ids), positions)
             for size in (None, chunk)
         )
     inner.train(was_training)
-    return float((own - chunked).abs().max())
+    return float((whole - chunked).abs().max())

@@ -18,14 +18,14 @@ class KeptAnswers:
         """Answers by the digest of what was asked."""
         if not self._path.is_file():
             return {}
-        found = {}
+        by_digest = {}
         for line in self._path.read_text(encoding="ascii").splitlines():
             try:
                 row = json.loads(line)
             except ValueError:
                 continue
-            found[row["asked"]] = Answer(**row)
-        return found
+            by_digest[row["asked"]] = Answer(**row)
+        return by_digest
 
     def add(self, answers: list[Answer]) -> None:
         """Write a batch; it survives a kill of the process."""

@@ -24,17 +24,19 @@ def answer_turns(
     the digest of their messages) not at all: where it has all, no model is needed. `meta` of an
     answer to a follow-up holds `earlier`: the messages before its question.
     """
-    found = dict(known or {})
+    by_digest = dict(known or {})
     total = sum(1 + len(prompt.follow_ups) for prompt in prompts)
     answers: list[Answer] = []
     while prompts:
-        fresh = {d: p for p in prompts if (d := digest_of_messages(p)) not in found}
+        fresh = {d: p for p in prompts if (d := digest_of_messages(p)) not in by_digest}
         done = len(answers)
         if fresh:
             assert loaded is not None, "see all_known"
-            made = answer(loaded, list(fresh.values()), settings, _after(progress, done, total), keep)
-            found |= dict(zip(fresh, made, strict=True))
-        turn = [_for(prompt, found[digest_of_messages(prompt)]) for prompt in prompts]
+            fresh_answers = answer(
+                loaded, list(fresh.values()), settings, _after(progress, done, total), keep
+            )
+            by_digest |= dict(zip(fresh, fresh_answers, strict=True))
+        turn = [_for(prompt, by_digest[digest_of_messages(prompt)]) for prompt in prompts]
         prompts = [_next(p, a) for p, a in zip(prompts, turn, strict=True) if p.follow_ups]
         answers += turn
     return answers
@@ -55,10 +57,10 @@ def _after(progress: Progress, before: int, total: int) -> Progress:
     return lambda done, _: progress(before + done, total)
 
 
-def _for(prompt: Prompt, made: Answer) -> Answer:
+def _for(prompt: Prompt, answered: Answer) -> Answer:
     """The answer under this prompt's own name."""
     return replace(
-        made,
+        answered,
         id=prompt.id,
         benchmark=prompt.benchmark,
         reference=prompt.reference,
@@ -67,14 +69,14 @@ def _for(prompt: Prompt, made: Answer) -> Answer:
     )
 
 
-def _next(prompt: Prompt, made: Answer) -> Prompt:
+def _next(prompt: Prompt, answered: Answer) -> Prompt:
     """The next question of a conversation."""
     (name, text), *rest = prompt.follow_ups
-    said = [*prompt.messages, {"role": "assistant", "content": made.text}]
+    conversation = [*prompt.messages, {"role": "assistant", "content": answered.text}]
     return replace(
         prompt,
         id=name,
-        messages=[*said, {"role": "user", "content": text}],
-        meta={**prompt.meta, "earlier": said},
+        messages=[*conversation, {"role": "user", "content": text}],
+        meta={**prompt.meta, "earlier": conversation},
         follow_ups=rest,
     )

@@ -121,17 +121,17 @@ class ChatClient:
         """
         distinct = list(dict.fromkeys(requests))
         self.announce(distinct)
-        found: dict[Request, dict[str, Any]] = {}
+        choice_by_request: dict[Request, dict[str, Any]] = {}
         with ThreadPoolExecutor(self.config.concurrency) as pool:
             futures = [pool.submit(self._one, request) for request in distinct]
             try:
                 for number, (request, future) in enumerate(zip(distinct, futures, strict=True)):
-                    found[request] = future.result()
+                    choice_by_request[request] = future.result()
                     progress(number + 1, len(distinct))
             except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise self._explained(error) from error
-        return [found[request] for request in requests]
+        return [choice_by_request[request] for request in requests]
 
     def announce(self, requests: Sequence[Request]) -> None:
         """Say before the first call what is to be asked, and what it costs at most; each request once."""

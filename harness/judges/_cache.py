@@ -26,10 +26,10 @@ class ReplyCache:
         if self._folder is None:
             return None
         try:
-            found = json.loads((self._folder / key[:2] / f"{key}.json").read_text(encoding="utf-8"))
+            entry = json.loads((self._folder / key[:2] / f"{key}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        reply: dict[str, Any] | None = found.get("reply") if isinstance(found, dict) else None
+        reply: dict[str, Any] | None = entry.get("reply") if isinstance(entry, dict) else None
         return reply
 
     def put(self, key: str, request: dict[str, Any], reply: dict[str, Any]) -> None:

@@ -41,9 +41,9 @@ class AlpacaAnnotator:
     """Formats, asks and parses as alpaca_eval does."""
 
     def __init__(self, config: Config, client: ChatClient, annotator: dict[str, Any], template: str) -> None:
-        own = annotator["completions_kwargs"]["model_name"]
+        default_model = annotator["completions_kwargs"]["model_name"]
         asked = client.config.model
-        self.name = config.annotator if asked == own else f"{config.annotator} asking {asked}"
+        self.name = config.annotator if asked == default_model else f"{config.annotator} asking {asked}"
         self._client, self._annotator, self._template = client, annotator, template
 
     def prefer_all(self, duels: Sequence[Duel], progress: Progress = quiet) -> list[float | None]:
@@ -66,9 +66,11 @@ class AlpacaAnnotator:
             (role, well_formed(_FIELD.sub(lambda match: fields[match[1]], body.strip())))
             for role, body in _TURN.findall(self._template)
         )
-        own = self._annotator["completions_kwargs"]
+        completion_kwargs = self._annotator["completions_kwargs"]
         kept = tuple(
-            (k, own[k]) for k in ("max_tokens", "temperature", "logprobs", "top_logprobs") if k in own
+            (k, completion_kwargs[k])
+            for k in ("max_tokens", "temperature", "logprobs", "top_logprobs")
+            if k in completion_kwargs
         )
         return Request(turns, kept)
 
@@ -76,10 +78,10 @@ class AlpacaAnnotator:
         wants_all = self._annotator.get("completion_key") == "completions_all"
         completion = {**reply, "text": ""} if wants_all else reply["message"].get("content") or ""
         try:
-            (found,) = self._parse(completion, **self._annotator.get("completion_parser_kwargs", {}))
+            (preference,) = self._parse(completion, **self._annotator.get("completion_parser_kwargs", {}))
         except (ValueError, AssertionError, TypeError, KeyError):
             return None
-        return None if found is None or math.isnan(float(found)) else 2 - float(found)
+        return None if preference is None or math.isnan(float(preference)) else 2 - float(preference)
 
     @cached_property
     def _parse(self) -> Any:
@@ -121,14 +123,16 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
     if not path.is_file():
         known = sorted(p.parent.name for p in folder.glob("*/configs.yaml"))
         raise unknown_name("annotator", name, known, where="judge_config.annotator")
-    (found,) = yaml.safe_load(path.read_text(encoding="utf-8")).values()
-    if found.get("fn_completions") not in KINDS or "model_name" not in found.get("completions_kwargs", {}):
+    (settings,) = yaml.safe_load(path.read_text(encoding="utf-8")).values()
+    if settings.get("fn_completions") not in KINDS or "model_name" not in settings.get(
+        "completions_kwargs", {}
+    ):
         raise UserError(
-            f"annotator {name} asks by {found.get('fn_completions')}, which is not supported",
+            f"annotator {name} asks by {settings.get('fn_completions')}, which is not supported",
             where="judge_config.annotator",
             remedy=f"use {DEFAULT} or alpaca_eval_gpt4",
         )
-    return found, (folder / found["prompt_template"]).read_text(encoding="utf-8")
+    return settings, (folder / settings["prompt_template"]).read_text(encoding="utf-8")
 
 
 def _configs() -> Path:

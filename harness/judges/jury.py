@@ -58,7 +58,11 @@ class Jury:
     def usage(self) -> dict[str, Any]:
         """Each judge's own, the agreement over all duels so far, and the money of all."""
         members = {judge.name: usage_of(judge) for judge in self._judges}
-        prices = [found["money"] for found in members.values() if found.get("money") is not None]
+        prices = [
+            member_usage["money"]
+            for member_usage in members.values()
+            if member_usage.get("money") is not None
+        ]
         return {
             "members": members,
             "krippendorff_alpha": krippendorff_alpha(self._votes),
@@ -68,27 +72,27 @@ class Jury:
 
 def make(config: Config, cache: Path | None = None) -> Jury:
     """The jury with all its judges."""
-    return Jury([module.make(own, cache) for module, own in _members(config)])
+    return Jury([module.make(member_config, cache) for module, member_config in _members(config)])
 
 
 def needs_hub(config: Config) -> bool:
     """Whether some judge's model may have to be fetched."""
-    return any(judge_needs_hub(module, own) for module, own in _members(config))
+    return any(judge_needs_hub(module, member_config) for module, member_config in _members(config))
 
 
 def check(config: Config) -> None:
     """Raise UserError where some judge of it lacks something."""
-    for module, own in _members(config):
-        module.check(own)
+    for module, member_config in _members(config):
+        module.check(member_config)
 
 
 def _members(config: Config) -> list[tuple[JudgeModule, SpecModel]]:
-    found = []
+    members = []
     for number, member in enumerate(config.judges):
         place = ("judge_config", "judges", str(number))
         if member.judge == "jury":
             raise UserError("a jury cannot sit on a jury", where=".".join(place), remedy="list its judges")
         module = load_judge(member.judge, where=".".join(place))
-        own = validate(module.Config, member.judge_config, prefix=(*place, "judge_config"))
-        found.append((module, own))
-    return found
+        member_config = validate(module.Config, member.judge_config, prefix=(*place, "judge_config"))
+        members.append((module, member_config))
+    return members

@@ -38,12 +38,12 @@ class LocalLM:
     def prefer_all(self, duels: Sequence[Duel], progress: Progress = quiet) -> list[float | None]:
         """P(A) / (P(A) + P(B)), or which is larger."""
         texts = [QUESTION.format(prompt=p, first=a, second=b) for p, a, b in duels]
-        found: list[float | None] = []
+        preferences: list[float | None] = []
         size = self._config.batch_size
         for start in range(0, len(texts), size):
-            found += self._shares(texts[start : start + size])
+            preferences += self._shares(texts[start : start + size])
             progress(min(start + size, len(texts)), len(texts))
-        return found
+        return preferences
 
     def _shares(self, texts: Sequence[str]) -> list[float]:
         import torch

@@ -101,15 +101,15 @@ def usage_of_client(client: ChatClient) -> dict[str, Any]:
 
 
 def _letter(text: str) -> float | None:
-    found = re.match(r"\W*(?:answer\s+)?([ABT])\b", text.strip(), flags=re.IGNORECASE)
-    return {"A": 1.0, "B": 0.0, "T": 0.5}[found[1].upper()] if found else None
+    match = re.match(r"\W*(?:answer\s+)?([ABT])\b", text.strip(), flags=re.IGNORECASE)
+    return {"A": 1.0, "B": 0.0, "T": 0.5}[match[1].upper()] if match else None
 
 
 def _grade(text: str) -> float | None:
-    found = re.match(r"\W*(\d+(?:\.\d+)?)", text.strip())
-    if found is None or not 1 <= float(found[1]) <= 10:
+    match = re.match(r"\W*(\d+(?:\.\d+)?)", text.strip())
+    if match is None or not 1 <= float(match[1]) <= 10:
         return None
-    return (float(found[1]) - 1) / 9
+    return (float(match[1]) - 1) / 9
 
 
 def make(config: Config, cache: Path | None = None) -> OpenAIJudge:

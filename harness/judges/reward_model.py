@@ -47,7 +47,7 @@ class RewardModel:
         model, tokenizer = self._loaded
         texts = [self._text(tokenizer, prompt, answer) for prompt, answer in answers]
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        found = [0.0] * len(texts)
+        reward_values = [0.0] * len(texts)
         size = self._config.batch_size
         for start in range(0, len(order), size):
             rows = order[start : start + size]
@@ -63,9 +63,9 @@ class RewardModel:
             with torch.no_grad():
                 logits = model(**batch).logits.float()[:, 0]
             for i, value in zip(rows, logits.tolist(), strict=True):
-                found[i] = value
+                reward_values[i] = value
             progress(min(start + size, len(order)), len(order))
-        return found
+        return reward_values
 
     def _text(self, tokenizer: Any, prompt: str, answer: str) -> str:
         prompt, answer = well_formed(prompt), well_formed(answer)
@@ -119,16 +119,16 @@ def check(config: Config) -> None:
     from transformers import AutoConfig
 
     try:
-        found = AutoConfig.from_pretrained(config.model, revision=config.revision)
+        model_config = AutoConfig.from_pretrained(config.model, revision=config.revision)
     except (OSError, ValueError) as error:
         raise UserError(
             f'reward model "{config.model}" cannot be loaded ({str(error).splitlines()[0][:120]})',
             where="judge_config.model",
             remedy="give a folder or a hub name; check the network and HF_TOKEN",
         ) from error
-    if getattr(found, "num_labels", 1) != 1:
+    if getattr(model_config, "num_labels", 1) != 1:
         raise UserError(
-            f"has {found.num_labels} outputs and a reward model has one",
+            f"has {model_config.num_labels} outputs and a reward model has one",
             where=config.model,
             remedy="give a model that was trained to reward answers",
         )

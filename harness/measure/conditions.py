@@ -72,20 +72,20 @@ class Conditions:
     def throttled(self) -> dict[str, float]:
         """Reason -> share of the samples that gave it."""
         given = [r.throttle_reasons for r in self.readings if r.throttle_reasons is not None]
-        found = {name: sum(bool(g & bit) for g in given) for bit, name in THROTTLE_REASONS.items()}
-        return {name: count / len(given) for name, count in found.items() if count}
+        counts = {name: sum(bool(g & bit) for g in given) for bit, name in THROTTLE_REASONS.items()}
+        return {name: count / len(given) for name, count in counts.items() if count}
 
     def spoilers(self) -> list[str]:
         """Sentences that say what spoils the stage's seconds and joules; none on a quiet machine."""
-        said = []
+        sentences = []
         if self.steal_share is not None and self.steal_share > STEAL:
-            said.append(f"the hypervisor took {self.steal_share:.1%} of the CPU time")
+            sentences.append(f"the hypervisor took {self.steal_share:.1%} of the CPU time")
         if self.others_share is not None and self.others_share > OTHERS:
-            said.append(f"other processes used {self.others_share:.1%} of the CPU time")
+            sentences.append(f"other processes used {self.others_share:.1%} of the CPU time")
         if self.swapped_bytes:
-            said.append(f"{self.swapped_bytes / 2**20:.1f} MiB were swapped")
-        said += [f"{r} in {s:.0%} of the samples" for r, s in self.throttled().items() if s > THROTTLED]
-        return said + self._clock() + self._limit() + self._neighbours()
+            sentences.append(f"{self.swapped_bytes / 2**20:.1f} MiB were swapped")
+        sentences += [f"{r} in {s:.0%} of the samples" for r, s in self.throttled().items() if s > THROTTLED]
+        return sentences + self._clock() + self._limit() + self._neighbours()
 
     def measurements(self) -> list[Measurement]:
         """The ledger's entries."""
@@ -181,8 +181,8 @@ class ConditionsMeter:
                 busy = (
                     total - (after.idle_ticks - before.idle_ticks) - (after.steal_ticks - before.steal_ticks)
                 )
-                own = (after.own_cpu_seconds - before.own_cpu_seconds) * os.sysconf("SC_CLK_TCK")
-                others = max(0.0, (busy - own) / total)
+                own_ticks = (after.own_cpu_seconds - before.own_cpu_seconds) * os.sysconf("SC_CLK_TCK")
+                others = max(0.0, (busy - own_ticks) / total)
         return Conditions(seconds, steal, others, swapped, tuple(self._readings), self._cpu_seconds)
 
 

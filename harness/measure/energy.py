@@ -49,10 +49,12 @@ class EnergyMeter:
         if phases is not None:
             value = sum(phases.values()) if phases and value is not None else None
             source += ": " + " + ".join(phases)
-        found = [self._entry("energy_joules", value, source)]
+        entries = [self._entry("energy_joules", value, source)]
         if phases and "reference" in phases and value is not None:
-            found.append(self._entry("reference_joules", phases["reference"], "NVML total energy of the GPU"))
-        return found
+            entries.append(
+                self._entry("reference_joules", phases["reference"], "NVML total energy of the GPU")
+            )
+        return entries
 
     def _entry(self, quantity: str, value: float | None, source: str) -> Measurement:
         reason = None if value is not None else self._reason or "the counter was not read"

@@ -44,13 +44,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def versions(also: Iterable[str] = ()) -> dict[str, str]:
     """Installed versions of the packages that make results, and of `also`; imports none of them."""
-    found = {}
+    by_package = {}
     for package in dict.fromkeys((*PACKAGES, *also)):
         try:
-            found[package] = metadata.version(package)
+            by_package[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return by_package
 
 
 def cpu_name() -> str:

@@ -102,9 +102,9 @@ class FlopModel:
 
     def of(self, bucket: Bucket) -> int:
         """FLOPs of one run of `bucket`."""
-        found = self._each(bucket)
-        assert found == int(found), "a count is whole"
-        return int(found)
+        flops = self._each(bucket)
+        assert flops == int(flops), "a count is whole"
+        return int(flops)
 
     def total(self, buckets: Mapping[Bucket, int]) -> FlopTotal:
         """FLOPs of all runs."""

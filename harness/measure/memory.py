@@ -126,8 +126,8 @@ class MemoryMeter:
         self._cuda = (cuda or TorchCudaMemory()) if device == "cuda" else None
         self._driver, self._no_driver = driver, NO_GPU
         if self._cuda is not None and driver is None:
-            found, why = open_nvml()
-            self._driver, self._no_driver = found, why or ""
+            nvml, why = open_nvml()
+            self._driver, self._no_driver = nvml, why or ""
         self._no_reset: str | None = None
         self._after_imports: int | None = None
         self._events_before = (0, 0)

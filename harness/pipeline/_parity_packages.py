@@ -27,8 +27,8 @@ def installed_packages(plan: Plan, results: Mapping[str, StageResult], *, traine
             ran_with.setdefault(package, {}).setdefault(recorded[package], []).append(stage.name)
         if not covered or any(package not in recorded for package in covered):
             unknown.append(stage.name)
-    values = {package: ", ".join(sorted(found)) for package, found in sorted(ran_with.items())}
-    unequal = [package for package, found in ran_with.items() if len(found) > 1]
+    values = {package: ", ".join(sorted(by_version)) for package, by_version in sorted(ran_with.items())}
+    unequal = [package for package, by_version in ran_with.items() if len(by_version) > 1]
     if unequal:
         detail = "; ".join(
             f"{package} {version}: {', '.join(dict.fromkeys(n.partition('@')[0] for n in names))}"

@@ -81,7 +81,9 @@ def _template(facts: PrepareFacts, seen: Sequence[Seen]) -> ParityCheck:
 def _shares(seen: Sequence[Seen], name: str, fact: str, *, good: float) -> ParityCheck:
     """Every stage has the good value of a figure of its batches."""
     batches = {one.name: one.facts.batches for one in seen}
-    return _all_good(name, {stage: found and getattr(found, fact) for stage, found in batches.items()}, good)
+    return _all_good(
+        name, {stage: figures and getattr(figures, fact) for stage, figures in batches.items()}, good
+    )
 
 
 def _every(seen: Sequence[Seen], name: str, good: str) -> ParityCheck:
@@ -115,11 +117,11 @@ def _dropped(facts: PrepareFacts, seen: Sequence[Seen]) -> ParityCheck:
 
 
 def _sft_source(facts: PrepareFacts) -> ParityCheck:
-    own = facts.sft_data
-    if not own:
+    sources = facts.sft_data
+    if not sources:
         return check_of("sft_source", True, "the chosen answers of the same pairs")
-    detail = "external SFT data for " + "; ".join(f"{arm}: {source}" for arm, source in own.items())
-    return check_of("sft_source", False, detail, own)
+    detail = "external SFT data for " + "; ".join(f"{arm}: {source}" for arm, source in sources.items())
+    return check_of("sft_source", False, detail, sources)
 
 
 def _budget(
@@ -185,23 +187,23 @@ def _totals(
 
 
 def _value(result: StageResult, quantity: str) -> float | None:
-    found = result.measured(quantity)
-    return float(found.value) if found is not None and found.value is not None else None
+    measurement = result.measured(quantity)
+    return float(measurement.value) if measurement is not None and measurement.value is not None else None
 
 
 def _stated(plan: Plan, name: str, key: str, of: Callable[[Any], int] = int, unit: str = "") -> ParityCheck:
     """One number per arm of the plan, stated in the comparison under `key`."""
     stated = plan.spec.get(key) or {}
     arms = list(dict.fromkeys(cell.arm for cell in plan.cells))
-    found = {arm: of(stated[arm]) for arm in arms if arm in stated}
-    values = {arm: str(number) for arm, number in found.items()}
-    detail = ", ".join(f"{arm} {number}{unit}" for arm, number in found.items())
-    missing = [arm for arm in arms if arm not in found]
-    if len(set(found.values())) > 1:
+    numbers = {arm: of(stated[arm]) for arm in arms if arm in stated}
+    values = {arm: str(number) for arm, number in numbers.items()}
+    detail = ", ".join(f"{arm} {number}{unit}" for arm, number in numbers.items())
+    missing = [arm for arm in arms if arm not in numbers]
+    if len(set(numbers.values())) > 1:
         return check_of(name, False, detail, values)
     if missing:
-        said = f"{detail}; " if detail else ""
-        return check_of(name, None, f"{said}not stated for {', '.join(missing)} ({key})", values)
+        prefix = f"{detail}; " if detail else ""
+        return check_of(name, None, f"{prefix}not stated for {', '.join(missing)} ({key})", values)
     return check_of(name, True, detail, values)
 
 
@@ -222,8 +224,11 @@ def _seeds(plan: Plan, results: Mapping[str, StageResult]) -> ParityCheck:
             by_arm.setdefault(cell.arm, []).append(cell.seed)
         for digest in cell.stages:
             result = results.get(digest)
-            said = [plan.stages[digest].seed, *([result.seed, training_facts(result).seed] if result else [])]
-            if any(seed is not None and seed != cell.seed for seed in said):
+            recorded_seeds = [
+                plan.stages[digest].seed,
+                *([result.seed, training_facts(result).seed] if result else []),
+            ]
+            if any(seed is not None and seed != cell.seed for seed in recorded_seeds):
                 broken.append(plan.stages[digest].name)
     values = {arm: ", ".join(map(str, sorted(seeds))) for arm, seeds in by_arm.items()}
     if broken:
@@ -242,8 +247,8 @@ def _git_clean(seen: Sequence[Seen]) -> ParityCheck:
 
 def _test_prompts(facts: PrepareFacts) -> ParityCheck:
     overlap = facts.statistics.test_pairs_whose_prompt_is_in_train
-    own = facts.statistics.sft_data
-    known = {arm: data.test_pairs_whose_prompt_is_in_it for arm, data in own.items()}
+    sft_statistics = facts.statistics.sft_data
+    known = {arm: data.test_pairs_whose_prompt_is_in_it for arm, data in sft_statistics.items()}
     detail = f"{overlap} test pairs share a prompt with training"
     if any(known.values()):
         detail += "; of SFT data: " + ", ".join(f"{arm} {count}" for arm, count in known.items())
@@ -252,9 +257,9 @@ def _test_prompts(facts: PrepareFacts) -> ParityCheck:
 
 def _benchmark_prompts(plan: Plan, results: Mapping[str, StageResult]) -> ParityCheck:
     checked = results.get(plan.check) if plan.check else None
-    found = checked.facts_as(CheckFacts).benchmark_prompts_in_train if checked else None
-    if found is None:
+    counts = checked.facts_as(CheckFacts).benchmark_prompts_in_train if checked else None
+    if counts is None:
         return check_of("benchmark_prompts_in_training", None, "no benchmark's prompts were compared")
-    detail = ", ".join(f"{name}: {count}" for name, count in found.items()) or "no benchmark asks prompts"
-    values = {name: str(count) for name, count in found.items()}
-    return check_of("benchmark_prompts_in_training", not any(found.values()), detail, values)
+    detail = ", ".join(f"{name}: {count}" for name, count in counts.items()) or "no benchmark asks prompts"
+    values = {name: str(count) for name, count in counts.items()}
+    return check_of("benchmark_prompts_in_training", not any(counts.values()), detail, values)

@@ -47,7 +47,7 @@ def base_weights(plan: Plan, results: Mapping[str, StageResult], *, trained: boo
     for result, facts in first:
         key = (result.seed, *_form(facts))
         groups.setdefault(key, set()).add(str(facts.weights_at_start))
-    if any(len(found - {"None"}) > 1 for found in groups.values()):
+    if any(len(fingerprints - {"None"}) > 1 for fingerprints in groups.values()):
         detail = "; ".join(f"{name}: {value}" for name, value in values.items())
         return check_of("base_weights", False, detail, values)
     if not first or "None" in values.values():

@@ -36,12 +36,12 @@ def matched(spec: ComparisonSpec, plan: Plan, predictions: Mapping[str, Predicti
 
 def _by_stage(plan: Plan, predictions: Mapping[str, Prediction]) -> dict[str, dict[str, Prediction]]:
     """Arm -> stage -> what its rehearsal foretold."""
-    found: dict[str, dict[str, Prediction]] = {}
+    by_arm: dict[str, dict[str, Prediction]] = {}
     for digest in plan.rehearsals:
         config = plan.stages[digest].config
         for arm in config["arms"]:
-            found.setdefault(arm, {})[config["stage"]] = predictions[digest]
-    return found
+            by_arm.setdefault(arm, {})[config["stage"]] = predictions[digest]
+    return by_arm
 
 
 def _fitted(arm: ArmSpec, stages: Mapping[str, Prediction], axis: str, budget: float) -> ArmSpec:
@@ -54,11 +54,11 @@ def _fitted(arm: ArmSpec, stages: Mapping[str, Prediction], axis: str, budget: f
             remedy="give another axis, or another arm by budget.of",
         )
     factor = (budget - fixed) / variable
-    made = []
+    fitted_stages = []
     for stage in arm.stages:
         steps = max(1, round(stages[stage.stage_name].steps * factor))
-        made.append(stage.model_copy(update={"config": {**stage.config, "max_steps": steps}}))
-    return arm.model_copy(update={"stages": made})
+        fitted_stages.append(stage.model_copy(update={"config": {**stage.config, "max_steps": steps}}))
+    return arm.model_copy(update={"stages": fitted_stages})
 
 
 def _total(prediction: Prediction, axis: str) -> float:

@@ -65,9 +65,9 @@ def load_claims(path: Path | None = None) -> list[Claim]:
 
     Without a path those of `./reports/claims`, or of the shipped folder where that is missing.
     """
-    found: list[Claim] = []
+    claims: list[Claim] = []
     path = folder_of("reports/claims") if path is None else path
     for file in [path] if path.is_file() else sorted(path.glob("*.yaml")):
         document = read(file)
-        found += validate(ClaimFile, document.data, where=document.where).claims
-    return found
+        claims += validate(ClaimFile, document.data, where=document.where).claims
+    return claims

@@ -46,12 +46,12 @@ def for_training(prepare: Covers, *, sft_data: str | None, reads_test: bool) -> 
     data = dict(prepare.config["data"])
     if not reads_test:
         data = {key: value for key, value in data.items() if key not in TEST_SETTINGS}
-    own = {arm: spec for arm, spec in prepare.config["sft_data"].items() if arm == sft_data}
+    sft_of_arm = {arm: spec for arm, spec in prepare.config["sft_data"].items() if arm == sft_data}
     others = {sft_source(arm) for arm in prepare.config["sft_data"] if arm != sft_data}
     return digest_of_covers(
         prepare.model_copy(
             update={
-                "config": {**prepare.config, "data": data, "sft_data": own},
+                "config": {**prepare.config, "data": data, "sft_data": sft_of_arm},
                 "files": {name: value for name, value in prepare.files.items() if name not in others},
             }
         )
@@ -66,9 +66,9 @@ def sft_source(arm: str) -> str:
 def judges_in(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every judge that settings name, with its own settings: `judge` and `judge_config`, at any depth."""
     if isinstance(config, Mapping):
-        own = config.get("judge_config") or {}
+        judge_config = config.get("judge_config") or {}
         if isinstance(config.get("judge"), str):
-            yield config["judge"], dict(own)
+            yield config["judge"], dict(judge_config)
         for value in config.values():
             yield from judges_in(value)
     elif isinstance(config, list | tuple):

@@ -209,9 +209,9 @@ def _check_quantity(quantity: str, where: str | None) -> None:
 def _check_reach(spec: ComparisonSpec, where: Any) -> None:
     """Raise UserError for a stage's setting that every arm with this stage overrides."""
     for name, settings in spec.stages.items():
-        own = [s.config for arm in spec.arms for s in arm.stages if s.stage_name == name]
+        arm_configs = [s.config for arm in spec.arms for s in arm.stages if s.stage_name == name]
         for key in settings:
-            if own and all(key in config for config in own):
+            if arm_configs and all(key in config for config in arm_configs):
                 raise UserError(
                     f"stages.{name}.{key} has no effect: every arm here with a stage {name} sets its own",
                     where=where(("stages", name, key)),

@@ -75,22 +75,22 @@ def _audit(
     trained: bool,
     probed: Mapping[str, str] | None = None,
 ) -> list[ParityCheck]:
-    found = {name: _compare(name, check, seen) for name, check in CHECKS.items() if check.read is not None}
-    found |= special_checks(plan, results, seen, trained=trained)
+    checks = {name: _compare(name, check, seen) for name, check in CHECKS.items() if check.read is not None}
+    checks |= special_checks(plan, results, seen, trained=trained)
     if trained:
-        found["probed_pairs"] = probed_pairs(plan, results, probed or {})
+        checks["probed_pairs"] = probed_pairs(plan, results, probed or {})
     allowed = set(plan.spec.get("allow_unequal") or [])
     return [
-        found[name].model_copy(
+        checks[name].model_copy(
             update={
-                "remedy": check.remedy if found[name].equal is False else None,
+                "remedy": check.remedy if checks[name].equal is False else None,
                 "touches": list(check.touches),
                 "stops": check.stops,
-                "allowed": name in allowed and found[name].equal is False,
+                "allowed": name in allowed and checks[name].equal is False,
             }
         )
         for name, check in CHECKS.items()
-        if name in found
+        if name in checks
     ]
 
 

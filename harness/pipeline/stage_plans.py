@@ -40,12 +40,12 @@ class StagePlans:
     def prepare(self) -> str:
         """The data, tokenised once for all arms."""
         spec = self.spec
-        own = {arm.name: sft_data_of(arm) for arm in spec.arms}
+        sft_by_arm = {arm.name: sft_data_of(arm) for arm in spec.arms}
         config = {
             "model": spec.model,
             "model_revision": spec.model_revision,
             "data": spec.data.model_dump(mode="json"),
-            "sft_data": {n: d.model_dump(mode="json") for n, d in own.items() if d is not None},
+            "sft_data": {n: d.model_dump(mode="json") for n, d in sft_by_arm.items() if d is not None},
         }
         # Random weights are drawn in the dtype of the device that they are for.
         on_device = spec.model.startswith(RANDOM_WEIGHTS)

@@ -17,15 +17,15 @@ BLOCK = 1 << 22
 def digests_of(named: Iterable[Named]) -> dict[str, str]:
     """Digest by path or name. What is not there is left out, and so is a repository whose commit is not
     known here: whoever reads it says so, in the check stage."""
-    found = {}
+    digests = {}
     for one in named:
         if isinstance(one, HubRepo):
             digest = commit_if_known(one)
         else:
             digest = digest_of_path(one) if one.exists() else None
         if digest is not None:
-            found[one.name if isinstance(one, HubRepo) else str(one)] = digest
-    return found
+            digests[one.name if isinstance(one, HubRepo) else str(one)] = digest
+    return digests
 
 
 def digest_of_path(path: Path) -> str:

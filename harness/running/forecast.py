@@ -37,17 +37,17 @@ def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) 
     table = Table(title=title, title_justify="left", box=None)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in ("stage", "arms") else "right")
-    for digest, found in predictions(execution).items():
+    for digest, prediction in predictions(execution).items():
         config = execution.plan.stages[digest].config
-        low, high = found.seconds_low, found.seconds_high
+        low, high = prediction.seconds_low, prediction.seconds_high
         table.add_row(
             config["stage"],
             ", ".join(config["arms"]),
             str(runs[digest]),
-            f"{found.steps:,}",
-            f"{found.flops / 1e12:,.4g} TFLOP",
-            f"{found.seconds:,.4g} [{low:,.4g}, {high:,.4g}]",
-            memory_text(found.peak_memory_bytes, found.host_growth_bytes),
+            f"{prediction.steps:,}",
+            f"{prediction.flops / 1e12:,.4g} TFLOP",
+            f"{prediction.seconds:,.4g} [{low:,.4g}, {high:,.4g}]",
+            memory_text(prediction.peak_memory_bytes, prediction.host_growth_bytes),
         )
     return table
 

@@ -50,8 +50,8 @@ class Packages:
         wanted = {name for name in imported if name is not None}
         for name in sorted(wanted):
             wanted |= self._computing_below(name)
-        found = {name: self.version(name) for name in sorted(wanted)}
-        return {name: installed for name, installed in found.items() if installed is not None}
+        versions = {name: self.version(name) for name in sorted(wanted)}
+        return {name: installed for name, installed in versions.items() if installed is not None}
 
     def version(self, distribution: str) -> str | None:
         """The installed version, or None."""

@@ -85,8 +85,10 @@ def audit_now(execution: Execution) -> list[ParityCheck]:
 
 def predictions(execution: Execution) -> dict[str, Prediction]:
     """What each rehearsal foretold, by its digest; those that did not fit are missing."""
-    found = {d: execution.results[d].facts_as(RehearseFacts).prediction for d in execution.plan.rehearsals}
-    return {digest: prediction for digest, prediction in found.items() if prediction is not None}
+    by_digest = {
+        d: execution.results[d].facts_as(RehearseFacts).prediction for d in execution.plan.rehearsals
+    }
+    return {digest: prediction for digest, prediction in by_digest.items() if prediction is not None}
 
 
 def too_large(execution: Execution) -> bool:

@@ -44,7 +44,7 @@ def resolve(spec: ComparisonSpec) -> Resolved:
     return Resolved(
         reach=_reach(spec, packages),
         files=files,
-        optional={name: found for name, found in installed.items() if found is not None},
+        optional={name: version for name, version in installed.items() if version is not None},
         environment={name: variables[name] for name in _listed_variables() if name in variables},
         device=device,
         driver=None if device.startswith("cpu") else driver_version(),
@@ -90,8 +90,8 @@ def _plug_ins(spec: ComparisonSpec) -> Iterator[tuple[str, str]]:
 def _files_of_data(spec: ComparisonSpec) -> dict[str, Mapping[str, str]]:
     """Model, data, an arm's own SFT data, and the chat template where it is a file."""
     files = {"model": _model_digest(spec), "data": _data_digest(spec.data)}
-    own = {arm.name: sft_data_of(arm) for arm in spec.arms}
-    files |= {sft_source(arm): _data_digest(data) for arm, data in own.items() if data is not None}
+    sft_by_arm = {arm.name: sft_data_of(arm) for arm in spec.arms}
+    files |= {sft_source(arm): _data_digest(data) for arm, data in sft_by_arm.items() if data is not None}
     return {"prepare": {**files, **digests_of([Path(spec.data.chat_template)])}}
 
 

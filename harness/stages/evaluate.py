@@ -96,11 +96,11 @@ def _passes(context: Context, model: Any, phase: str) -> Iterator[list[Measureme
 
 def benchmarks_of(context: Context) -> list[tuple[str, Benchmark, SpecModel]]:
     """Name, module and checked config of each benchmark asked for."""
-    found = []
+    benchmarks = []
     for name, config in context.request.config["benchmarks"].items():
         module = load_benchmark(name)
-        found.append((name, module, module.Config.model_validate(config)))
-    return found
+        benchmarks.append((name, module, module.Config.model_validate(config)))
+    return benchmarks
 
 
 def _prompts(context: Context) -> list[Prompt]:
@@ -140,15 +140,15 @@ def _begun(context: Context, kept: KeptAnswers) -> dict[str, Answer]:
 
 def _known(context: Context) -> dict[str, Answer]:
     """Answers that earlier stages of this cell gave at equal settings, by what was asked."""
-    found: dict[str, Answer] = {}
+    by_digest: dict[str, Answer] = {}
     for role, folder in context.request.inputs.items():
         if not role.startswith("answers:"):
             continue
         facts = read_result(Path(folder)).facts_as(EvaluateFacts)
         if facts.generation == context.request.config["generation"] and facts.answers:
             rows = read_jsonl(Path(folder) / "answers.jsonl")
-            found |= {row["asked"]: Answer(**row) for row in rows if row.get("asked")}
-    return found
+            by_digest |= {row["asked"]: Answer(**row) for row in rows if row.get("asked")}
+    return by_digest
 
 
 def labelled(context: Context, scores: list[Score]) -> list[Score]:
@@ -165,6 +165,8 @@ def _scores(context: Context, model: Any, answers: list[Answer]) -> list[Score]:
         if isinstance(module, ScoresModel):
             scores += labelled(context, module.score_model(config, model, context.prepared, context.folder))
         if isinstance(module, ScoresAnswers):
-            own = [a for a in answers if a.benchmark == name]
-            scores += labelled(context, module.score_answers(config, own, context.prepared, context.folder))
+            benchmark_answers = [a for a in answers if a.benchmark == name]
+            scores += labelled(
+                context, module.score_answers(config, benchmark_answers, context.prepared, context.folder)
+            )
     return scores

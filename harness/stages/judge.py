@@ -20,22 +20,24 @@ def warm_up(request: StageRequest) -> str:
 def run(context: Context) -> Outcome:
     """Score every cell against its reference, and arms against each other."""
     cells = _cells(context)
-    found: dict[str, list[Score]] = {}
+    by_cell: dict[str, list[Score]] = {}
     with context.window.phase("evaluation"):
         for name, module, config in benchmarks_of(context):
             assert isinstance(module, ComparesCells), f"{name} compares no cells"
-            own = {cell: [a for a in answers if a.benchmark == name] for cell, answers in cells.items()}
+            answers_by_cell = {
+                cell: [a for a in answers if a.benchmark == name] for cell, answers in cells.items()
+            }
             scored = module.score_cells(
                 config,
-                own,
+                answers_by_cell,
                 context.prepared,
                 context.folder,
                 baseline=context.request.config["baseline"],
                 progress=context.report,
             )
             for cell, scores in scored.items():
-                found.setdefault(cell, []).extend(labelled(context, scores))
-    return Outcome(facts=JudgeFacts(cells=found))
+                by_cell.setdefault(cell, []).extend(labelled(context, scores))
+    return Outcome(facts=JudgeFacts(cells=by_cell))
 
 
 def _cells(context: Context) -> dict[str, list[Answer]]:

@@ -48,8 +48,8 @@ def _peak(dtype: str) -> DevicePeak:
 
 
 def _value(memory: dict[str, Measurement], quantity: str) -> float | None:
-    found = memory.get(quantity)
-    return None if found is None else found.value
+    measurement = memory.get(quantity)
+    return None if measurement is None else measurement.value
 
 
 def _device_bytes() -> int | None:

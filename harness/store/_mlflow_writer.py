@@ -68,12 +68,12 @@ class Writer:
 
     def _run(self, name: str, parent: str | None, stages: list[StageResult], tags: dict[str, str]) -> str:
         """A run that began when the first of `stages` did."""
-        own = {"mlflow.runName": name, RUN_TAG: self.record.id, **tags}
+        run_tags = {"mlflow.runName": name, RUN_TAG: self.record.id, **tags}
         if parent:
-            own["mlflow.parentRunId"] = parent
+            run_tags["mlflow.parentRunId"] = parent
         began = min(_milliseconds(stage.started_at) for stage in stages)
         created = self.client.create_run(
-            self.experiment, start_time=began, tags={k: str(v) for k, v in own.items()}
+            self.experiment, start_time=began, tags={k: str(v) for k, v in run_tags.items()}
         )
         return str(created.info.run_id)
 
@@ -101,14 +101,14 @@ class Writer:
 
     def _arm_means(self) -> list[tuple[str, float, int]]:
         """`<arm>.<metric>`: means over seeds of what every cell of the arm has; bytes the maximum."""
-        found: dict[str, list[float]] = {}
+        values_by_metric: dict[str, list[float]] = {}
         scored = Counter(cell.arm for cell in self.record.plan.cells if not cell.repeat)
         for cell in self.record.plan.cells:
             for name, value, _ in self._cell_metrics(cell):
-                found.setdefault(f"{cell.arm}.{name}", []).append(value)
+                values_by_metric.setdefault(f"{cell.arm}.{name}", []).append(value)
         return [
             (name, max(values) if name.endswith("_bytes") else sum(values) / len(values), 0)
-            for name, values in found.items()
+            for name, values in values_by_metric.items()
             if len(values) >= scored[name.partition(".")[0]]
         ]
 

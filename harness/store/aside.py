@@ -43,13 +43,13 @@ def put_back(root: RunRoot, moved: dict[str, Path]) -> list[str]:
 
 def newest_of(root: RunRoot, name: str) -> StageRequest | None:
     """What the newest finished stage of this name in the root was asked."""
-    found: list[tuple[str, StageRequest]] = []
+    requests: list[tuple[str, StageRequest]] = []
     for folder in (root.path / "stages").glob("*/"):
         request = read_request(folder)
         if request is not None and request.name == name:
             result = read_whole(folder)
-            found += [(result.finished_at, request)] if result is not None else []
-    return max(found, key=lambda one: one[0])[1] if found else None
+            requests += [(result.finished_at, request)] if result is not None else []
+    return max(requests, key=lambda one: one[0])[1] if requests else None
 
 
 def _with_followers(root: RunRoot, digests: Iterable[str]) -> list[str]:

@@ -29,14 +29,14 @@ def project(
     """
     client = _client(root, tracking_uri)
     experiment = _experiment(client, record.name, root, tracking_uri)
-    own = f"tags.`{RUN_TAG}` = '{record.id}'"
-    found = client.search_runs([experiment], f"{own} and tags.`harness.kind` = 'comparison'")
-    if found and found[0].data.tags.get(STAGES_TAG) == stages_of(record):
-        parent = str(found[0].info.run_id)
+    same_record = f"tags.`{RUN_TAG}` = '{record.id}'"
+    parents = client.search_runs([experiment], f"{same_record} and tags.`harness.kind` = 'comparison'")
+    if parents and parents[0].data.tags.get(STAGES_TAG) == stages_of(record):
+        parent = str(parents[0].info.run_id)
         if report_folder is not None:
             client.log_artifacts(parent, str(report_folder), "report")
         return parent
-    for run in client.search_runs([experiment], own, max_results=MOST_RUNS) if found else ():
+    for run in client.search_runs([experiment], same_record, max_results=MOST_RUNS) if parents else ():
         client.delete_run(run.info.run_id)
     writer = Writer(client, experiment, record, root)
     return writer.write(report_folder)

@@ -218,19 +218,19 @@ def read_record(folder: Path) -> ComparisonRecord:
 
 def scores_by_cell(record: ComparisonRecord) -> list[tuple[str, str, Score]]:
     """(cell key, stage digest, score) of every score of a comparison."""
-    found: list[tuple[str, str, Score]] = []
+    cell_scores: list[tuple[str, str, Score]] = []
     plan = record.plan
     evaluates = {f"{c.arm}@{c.seed}": [c.evaluate, *c.more] for c in plan.cells if not c.repeat}
     evaluates["base"] = [plan.base_evaluate, *plan.base_more]
     for cell, digests in evaluates.items():
         for digest in digests:
             if digest is not None and digest in record.results:
-                found += [(cell, digest, score) for score in record.results[digest].scores]
+                cell_scores += [(cell, digest, score) for score in record.results[digest].scores]
     for judge in (plan.judge, *plan.more_judges):
         if judge is not None and judge in record.results:
             for cell, scores in record.results[judge].facts_as(JudgeFacts).cells.items():
-                found += [(cell, judge, score) for score in scores]
-    return found
+                cell_scores += [(cell, judge, score) for score in scores]
+    return cell_scores
 
 
 def _replace(path: Path, text: str) -> None:

@@ -10,8 +10,8 @@ from harness.training.job import TrainJob
 from harness.training.load import resolve_dtype
 
 
-def arguments(kind: Any, job: TrainJob, **own: Any) -> Any:
-    """An instance of transformers' or a TRL config class for `job`; `own` are the trainer's arguments."""
+def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
+    """An instance of transformers' or a TRL config class for `job`; `settings` are the trainer's own."""
     config = job.config
     on_gpu = torch.cuda.is_available()
     checkpoints: dict[str, Any] = {"save_strategy": "no"}
@@ -58,5 +58,5 @@ def arguments(kind: Any, job: TrainJob, **own: Any) -> Any:
         disable_tqdm=True,
         report_to="none",
         **checkpoints,
-        **own,
+        **settings,
     )

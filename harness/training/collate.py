@@ -73,17 +73,17 @@ def read_rows(path: Path) -> Rows:
 
 def _rejected(columns: dict[str, list[np.ndarray[Any, Any]]], index: int) -> Ids | None:
     """SFT data of an arm's own have no rejected answers, or empty ones."""
-    found = columns.get("rejected_ids")
-    return found[index] if found is not None and len(found[index]) else None
+    rejected = columns.get("rejected_ids")
+    return rejected[index] if rejected is not None and len(rejected[index]) else None
 
 
 def _arrays(column: Any) -> list[np.ndarray[Any, Any]]:
     """One array a row, without copying the values."""
-    found: list[np.ndarray[Any, Any]] = []
+    arrays: list[np.ndarray[Any, Any]] = []
     for chunk in column.chunks:
         offsets, values = chunk.offsets.to_numpy(), chunk.values.to_numpy()
-        found += [values[start:end] for start, end in itertools.pairwise(offsets)]
-    return found
+        arrays += [values[start:end] for start, end in itertools.pairwise(offsets)]
+    return arrays
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Collator:
         sides = [slice(0, pairs), *([slice(pairs, None)] if self.pairs else [])]
         return [Side(*(part[side] for part in parts)) for side in sides]
 
-    def made(self, bucket: Bucket, vocabulary: int) -> dict[str, Any]:
+    def synthetic_batch(self, bucket: Bucket, vocabulary: int) -> dict[str, Any]:
         """A batch of random tokens with the bucket's shape and number of scored positions."""
         generator = torch.Generator().manual_seed(0)
         shape = (bucket.batch, bucket.length)

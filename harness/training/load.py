@@ -121,11 +121,11 @@ def lora_config(spec: LoraSpec | None) -> peft.LoraConfig | None:
     )
 
 
-def _check_same_adapter(found: Any, wanted: LoraSpec | None) -> None:
+def _check_same_adapter(adapter: Any, wanted: LoraSpec | None) -> None:
     assert wanted is not None
-    if (found.r, float(found.lora_alpha)) != (wanted.r, float(wanted.alpha)):
+    if (adapter.r, float(adapter.lora_alpha)) != (wanted.r, float(wanted.alpha)):
         raise UserError(
-            f"the earlier stage trained LoRA with r={found.r}, alpha={found.lora_alpha} and this "
+            f"the earlier stage trained LoRA with r={adapter.r}, alpha={adapter.lora_alpha} and this "
             f"one wants r={wanted.r}, alpha={wanted.alpha}",
             remedy="give all stages of an arm the same lora",
         )

@@ -20,8 +20,8 @@ KEPT = ("loss", "grad_norm", "learning_rate")
 class ObservedTrainer(transformers.Trainer):
     """Put before a trainer class (or alone, on transformers'), it leaves a trace of the run.
 
-    Subclasses say what a batch holds (`shape_of`, `sides`), how to make one up (`made`), and what their
-    head and reference are.
+    Subclasses say what a batch holds (`shape_of`, `sides`), how to make one up (`synthetic_batch`),
+    and what their head and reference are.
     """
 
     implementation: Implementation
@@ -46,7 +46,7 @@ class ObservedTrainer(transformers.Trainer):
         """Chosen and, where there are any, rejected sequences of a batch."""
         raise NotImplementedError
 
-    def made(self, bucket: Bucket) -> dict[str, Any]:
+    def synthetic_batch(self, bucket: Bucket) -> dict[str, Any]:
         """A batch of random tokens of a bucket's shape, on the device."""
         raise NotImplementedError
 
@@ -79,7 +79,7 @@ class ObservedTrainer(transformers.Trainer):
 
     def step_once(self, bucket: Bucket) -> None:
         """Forward and backward of one made micro-batch, for counting."""
-        inputs = self.made(bucket)
+        inputs = self.synthetic_batch(bucket)
         shape = self.shape_of(inputs)
         self.totals = Totals(shape.pairs, shape.nll_tokens)
         loss = self.compute_loss(self.model, inputs, num_items_in_batch=shape.nll_tokens)

@@ -38,14 +38,14 @@ class Probe(TrainerCallback):
     def _measure(self, step: int) -> None:
         trainer = self._trainer
         with trainer.job.window.phase("evaluation"):
-            found = pair_log_probs(
+            log_probs = pair_log_probs(
                 trainer.model,
                 self._pairs,
                 trainer.processing_class.pad_token_id,
                 self._batch_size,
                 head=self._head,
             )
-            chosen, rejected = (torch.tensor(m) for m in (found.chosen_mean, found.rejected_mean))
+            chosen, rejected = (torch.tensor(m) for m in (log_probs.chosen_mean, log_probs.rejected_mean))
             odds = log_odds(chosen, rejected)
         metrics = {
             "probe_logp_chosen": float(chosen.mean()),

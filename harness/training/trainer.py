@@ -114,10 +114,10 @@ class MatchedTrainer(ObservedTrainer):
     def sides(self, batch: Any) -> list[Side]:
         return self._collator.sides(batch)
 
-    def made(self, bucket: Bucket) -> dict[str, Any]:
+    def synthetic_batch(self, bucket: Bucket) -> dict[str, Any]:
         vocabulary = int(self.model.get_output_embeddings().weight.shape[0])
-        made: dict[str, Any] = self._prepare_inputs(self._collator.made(bucket, vocabulary))
-        return made
+        prepared: dict[str, Any] = self._prepare_inputs(self._collator.synthetic_batch(bucket, vocabulary))
+        return prepared
 
     def head_facts(self) -> HeadFacts:
         head = self.head
@@ -166,7 +166,7 @@ class MatchedTrainer(ObservedTrainer):
 
     def reference_once(self, bucket: Bucket) -> None:
         assert self.reference is not None
-        self.reference.scorer(self.made(bucket))
+        self.reference.scorer(self.synthetic_batch(bucket))
 
 
 def _divided_here(*_: Any, **__: Any) -> None:

@@ -144,9 +144,9 @@ def _batch(tokenizer: Any, rows: list[tuple[str, str]], prompt_weight: float) ->
     ids, weights = [], []
     for prompt, answer in rows:
         asked = tokenizer(f"{BOS} question: {prompt} answer:", add_special_tokens=False).input_ids
-        said = tokenizer(f"{answer} {EOS}", add_special_tokens=False).input_ids
-        ids.append(asked + said)
-        weights.append([prompt_weight] * len(asked) + [1.0] * len(said))
+        answer_ids = tokenizer(f"{answer} {EOS}", add_special_tokens=False).input_ids
+        ids.append(asked + answer_ids)
+        weights.append([prompt_weight] * len(asked) + [1.0] * len(answer_ids))
     length = max(map(len, ids))
     padded = [row + [tokenizer.pad_token_id] * (length - len(row)) for row in ids]
     return {

@@ -31,15 +31,15 @@ def split_of(prompt: str) -> Split:
 def prompts(split: Split, count: int, seed: int = 0) -> list[str]:
     """`count` different prompts of a split, tasks in equal shares as long as they have any left."""
     rng = np.random.default_rng([seed, ("train", "test", "dev").index(split)])
-    found: dict[str, None] = {}
+    drawn_prompts: dict[str, None] = {}
     for turn in itertools.count():
         for _ in range(TRIES):
             prompt = TASKS[turn % len(TASKS)].ask(rng)
-            if split_of(prompt) == split and prompt not in found:
-                found[prompt] = None
+            if split_of(prompt) == split and prompt not in drawn_prompts:
+                drawn_prompts[prompt] = None
                 break
-        if len(found) == count:
-            return list(found)
+        if len(drawn_prompts) == count:
+            return list(drawn_prompts)
     raise AssertionError("unreachable")
 
 

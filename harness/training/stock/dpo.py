@@ -18,7 +18,7 @@ from harness.training.job import TrainJob
 from harness.training.load import FRESH, Policy, load_base, lora_config
 from harness.training.reference import fingerprint_beside
 from harness.training.shape import Shape, Side
-from harness.training.stock.observed import StockTrainer, fused_head_cost, made_sequences
+from harness.training.stock.observed import StockTrainer, fused_head_cost, random_sequences
 from harness.training.stock.texts import preference_texts
 
 
@@ -40,9 +40,9 @@ class StockDPO(StockTrainer, trl.DPOTrainer):
         parts = (batch["input_ids"], batch["attention_mask"] == 1, batch["completion_mask"] == 1)
         return [Side(*(part.chunk(2)[side] for part in parts)) for side in (0, 1)]
 
-    def made(self, bucket: Bucket) -> dict[str, torch.Tensor]:
-        made: dict[str, torch.Tensor] = self._prepare_inputs(made_sequences(bucket, self.vocabulary))
-        return made
+    def synthetic_batch(self, bucket: Bucket) -> dict[str, torch.Tensor]:
+        prepared: dict[str, torch.Tensor] = self._prepare_inputs(random_sequences(bucket, self.vocabulary))
+        return prepared
 
     def head_facts(self) -> HeadFacts:
         return HeadFacts(kind=HeadKind.FUSED)
@@ -70,7 +70,7 @@ class StockDPO(StockTrainer, trl.DPOTrainer):
         return self.ref_model is None and self._holds_copy()
 
     def reference_once(self, bucket: Bucket) -> None:
-        self.compute_ref_log_probs(self.ref_model or self.model, self.made(bucket))
+        self.compute_ref_log_probs(self.ref_model or self.model, self.synthetic_batch(bucket))
 
 
 def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, held_out: Rows) -> StockDPO:

@@ -44,7 +44,7 @@ def fused_head_cost() -> HeadCost:
     return HeadCost(recomputes=True, positions="scored" if torch.cuda.is_available() else "next")
 
 
-def made_sequences(bucket: Bucket, vocabulary: int) -> dict[str, torch.Tensor]:
+def random_sequences(bucket: Bucket, vocabulary: int) -> dict[str, torch.Tensor]:
     """Random tokens of the bucket's shape with its number of scored positions, on the CPU."""
     shape = (bucket.batch, bucket.length)
     ids = torch.randint(0, vocabulary, shape, generator=torch.Generator().manual_seed(0))

@@ -21,7 +21,7 @@ from harness.training.collate import Rows
 from harness.training.job import TrainJob
 from harness.training.load import Policy
 from harness.training.shape import Shape, Side
-from harness.training.stock.observed import StockTrainer, made_sequences
+from harness.training.stock.observed import StockTrainer, random_sequences
 from harness.training.stock.texts import preference_texts
 
 
@@ -59,8 +59,8 @@ class StockORPO(StockTrainer, ORPOTrainer):
             Side(batch["rejected_input_ids"], real[1], batch["rejected_labels"] != -100),
         ]
 
-    def made(self, bucket: Bucket) -> dict[str, torch.Tensor]:
-        ids, half = made_sequences(bucket, self.vocabulary)["input_ids"], bucket.batch // 2
+    def synthetic_batch(self, bucket: Bucket) -> dict[str, torch.Tensor]:
+        ids, half = random_sequences(bucket, self.vocabulary)["input_ids"], bucket.batch // 2
         batch: dict[str, torch.Tensor] = {}
         for name, rows in (("chosen", slice(0, half)), ("rejected", slice(half, None))):
             batch |= {
@@ -70,8 +70,8 @@ class StockORPO(StockTrainer, ORPOTrainer):
             }
         batch["prompt_input_ids"] = ids[:half, :1]
         batch["prompt_attention_mask"] = torch.ones_like(ids[:half, :1])
-        made: dict[str, torch.Tensor] = self._prepare_inputs(batch)
-        return made
+        prepared: dict[str, torch.Tensor] = self._prepare_inputs(batch)
+        return prepared
 
     def head_facts(self) -> HeadFacts:
         return HeadFacts(kind=HeadKind.FULL_LOGITS)

@@ -15,7 +15,7 @@ from harness.training.collate import Rows
 from harness.training.job import TrainJob
 from harness.training.load import Policy
 from harness.training.shape import Shape, Side
-from harness.training.stock.observed import StockTrainer, fused_head_cost, made_sequences
+from harness.training.stock.observed import StockTrainer, fused_head_cost, random_sequences
 from harness.training.stock.texts import completion_texts
 
 
@@ -32,11 +32,11 @@ class StockSFT(StockTrainer, trl.SFTTrainer):
     def sides(self, batch: Any) -> list[Side]:
         return [Side(batch["input_ids"], batch["attention_mask"] == 1, batch["labels"] != -100)]
 
-    def made(self, bucket: Bucket) -> dict[str, torch.Tensor]:
-        batch = made_sequences(bucket, self.vocabulary)
+    def synthetic_batch(self, bucket: Bucket) -> dict[str, torch.Tensor]:
+        batch = random_sequences(bucket, self.vocabulary)
         labels = batch["input_ids"].masked_fill(batch.pop("completion_mask") == 0, -100)
-        made: dict[str, torch.Tensor] = self._prepare_inputs({**batch, "labels": labels})
-        return made
+        prepared: dict[str, torch.Tensor] = self._prepare_inputs({**batch, "labels": labels})
+        return prepared
 
     def head_facts(self) -> HeadFacts:
         return HeadFacts(kind=HeadKind.FUSED)
