@@ -46,6 +46,11 @@ class TrainJob:
     trained: Callable[[], None] = _nothing
     rows: tuple[int, ...] | None = None
 
+    @property
+    def train_file(self) -> Path:
+        """The pairs to train on, or the arm's own SFT data."""
+        return self.sft_data or self.prepared / "train.parquet"
+
 
 @dataclass(frozen=True)
 class TrainOutcome:

@@ -31,7 +31,8 @@ def rehearse(job: TrainJob, steps: int) -> RehearseFacts:
     """
     config = job.config
     per_step = min(MICRO_BATCHES, config.batch_size // config.micro_batch_size)
-    lengths = _lengths(job)
+    data = read_rows(job.train_file)
+    lengths = [length_of(row) for row in data]
     rows = spread_of_batches(lengths, config.micro_batch_size, job.seed, steps, per_step)
     changes = {
         "max_steps": steps,
@@ -41,16 +42,12 @@ def rehearse(job: TrainJob, steps: int) -> RehearseFacts:
     }
     trial = replace(job, config=config.model_copy(update=changes), rows=tuple(rows))
     timer = StepTimer()
-    run = run_trainer(trial, callbacks=[timer], probes=False)
+    run = run_trainer(trial, data, callbacks=[timer], probes=False)
     _answer_once(run.trainer, run.data)
     job.trained()
     course = walk(run.trainer, config, stop_token_ids=job.facts.stop_token_ids)
     facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
     return RehearseFacts(stage=facts, prediction=_prediction(trial, run, timer, course))
-
-
-def _lengths(job: TrainJob) -> list[int]:
-    return [length_of(row) for row in read_rows(job.sft_data or job.prepared / "train.parquet")]
 
 
 def _prediction(trial: TrainJob, run: Run, timer: StepTimer, course: Walk) -> Prediction:

@@ -36,7 +36,7 @@ class Run:
 
 def train(job: TrainJob) -> TrainOutcome:
     """Run `job`; leaves `model/` and `steps.jsonl` in its folder."""
-    run = run_trainer(job)
+    run = run_trainer(job, read_rows(job.train_file))
     job.trained()
     trainer = run.trainer
     flops = count(trainer, trainer.trace.in_order(), trainer.reference_buckets(whole=False))
@@ -49,11 +49,10 @@ def train(job: TrainJob) -> TrainOutcome:
     )
 
 
-def run_trainer(job: TrainJob, *, callbacks: Sequence[Any] = (), probes: bool = True) -> Run:
+def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), probes: bool = True) -> Run:
     """Load, train and save, each on the clock in a phase of its own."""
     transformers.utils.logging.disable_progress_bar()
     window = job.window
-    data = read_rows(job.sft_data or job.prepared / "train.parquet")
     held_out = read_rows(job.prepared / "test.parquet")
     tokenizer = load_tokenizer(job.prepared)
     with window.phase("model_load"):

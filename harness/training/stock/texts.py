@@ -37,8 +37,7 @@ def _answer(text: str) -> list[dict[str, str]]:
 
 
 def _rows(job: TrainJob) -> list[dict[str, Any]]:
-    path = job.sft_data or job.prepared / "train.parquet"
     rows: list[dict[str, Any]] = pyarrow.parquet.read_table(
-        path, columns=["prompt", "chosen", "rejected"]
+        job.train_file, columns=["prompt", "chosen", "rejected"]
     ).to_pylist()
     return rows
