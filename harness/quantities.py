@@ -82,6 +82,7 @@ PHASES = (
     TRAIN_SECONDS,
     _seconds("save_seconds", "save"),
     _seconds("evaluation_seconds", "evaluation"),
+    _seconds("audit_seconds", "audit"),
 )
 """What a training stage's time is made of; training time is that of load, reference, train and save."""
 

@@ -1,17 +1,22 @@
 """Peak memory: what CUDA's allocator handed out, or the host's VmHWM on a CPU.
 
 `ru_maxrss` is not used: it inherits the parent's peak. On a CPU most of the peak is imports, so
-the growth above the level after imports is reported beside it.
+the growth above the level after imports is reported beside it. Peaks are kept by phase, since
+neither counter can be paused: a training stage's peak is that of its headline phases.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from harness.measure.nvml import open_nvml
+from harness.measure.window import HEADLINE_PHASES, OBSERVING_PHASES
 from harness.records import Measurement, Unit
 
 NO_GPU = "no CUDA device"
@@ -47,6 +52,31 @@ class HostMemory:
         except OSError:
             return None
 
+    def release(self) -> None:
+        """Give freed heap back to the system, so that it is not taken for the next phase's."""
+        with contextlib.suppress(OSError, AttributeError):  # A libc without malloc_trim keeps it.
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Bytes at their peak; None where the system does not tell."""
+
+    host: int | None = None
+    allocated: int | None = None
+    reserved: int | None = None
+
+    def or_higher(self, other: Peak) -> Peak:
+        """The higher of each."""
+        return Peak(*(_higher(a, b) for a, b in zip(self._all(), other._all(), strict=True)))
+
+    def _all(self) -> tuple[int | None, ...]:
+        return self.host, self.allocated, self.reserved
+
+
+def _higher(a: int | None, b: int | None) -> int | None:
+    return max((n for n in (a, b) if n is not None), default=None)
+
 
 class CudaMemory(Protocol):
     """What CUDA's caching allocator reports of the current device."""
@@ -59,6 +89,9 @@ class CudaMemory(Protocol):
 
     def peak_reserved(self) -> int:
         """Bytes taken from the device at their peak."""
+
+    def release(self) -> None:
+        """Give cached blocks back to the device."""
 
     def retries(self) -> int:
         """Allocations of this process that had to empty the cache first."""
@@ -89,6 +122,11 @@ class TorchCudaMemory:
         import torch
 
         return int(torch.cuda.max_memory_reserved())
+
+    def release(self) -> None:
+        import torch
+
+        torch.cuda.empty_cache()
 
     def retries(self) -> int:
         import torch
@@ -131,6 +169,7 @@ class MemoryMeter:
         self._no_reset: str | None = None
         self._after_imports: int | None = None
         self._events_before = (0, 0)
+        self._by_phase: dict[str, Peak] = {}
         self._frozen: list[Measurement] | None = None
 
     def start(self) -> None:
@@ -141,6 +180,22 @@ class MemoryMeter:
             self._cuda.reset_peaks()
             self._events_before = (self._cuda.retries(), self._cuda.ooms())
 
+    def book(self, phase: str | None) -> None:
+        """Take the peak since the last call as that of `phase`; None is between phases.
+
+        What an observing phase leaves in caches is given back, since it would be counted as the
+        next phase's.
+        """
+        if phase is not None:
+            self._by_phase[phase] = self._now().or_higher(self._by_phase.get(phase, Peak()))
+        if phase in OBSERVING_PHASES:
+            self._host.release()
+            if self._cuda is not None:
+                self._cuda.release()
+        self._host.reset()
+        if self._cuda is not None:
+            self._cuda.reset_peaks()
+
     def freeze(self) -> None:
         """Keep the figures of this moment: what runs after is not part of the stage's cost."""
         self._frozen = self._read()
@@ -149,35 +204,54 @@ class MemoryMeter:
         """The ledger's memory entries; `peak_memory_bytes` is the headline."""
         return self._frozen if self._frozen is not None else self._read()
 
+    def _now(self) -> Peak:
+        if self._cuda is None:
+            return Peak(self._host.peak())
+        return Peak(self._host.peak(), self._cuda.peak_allocated(), self._cuda.peak_reserved())
+
+    def _charged(self) -> tuple[Peak, str]:
+        """The stage's peak, and of which phases: the headline's where it trained, else all work."""
+        trained = "train" in self._by_phase
+        phases = [p for p in self._by_phase if p not in OBSERVING_PHASES]
+        if trained:
+            phases = [p for p in phases if p in HEADLINE_PHASES]
+        if not phases:
+            return self._now(), "whole stage"
+        peak = Peak()
+        for phase in phases:
+            peak = peak.or_higher(self._by_phase[phase])
+        return peak, " + ".join(phases)
+
     def _read(self) -> list[Measurement]:
+        peak, phases = self._charged()
         if self._cuda is not None:
-            return [*self._of_cuda(self._cuda), *self._of_driver(), *self._of_host()]
-        peak = self._host.peak()
+            of_device = [*self._of_cuda(self._cuda, peak, phases), *self._of_driver()]
+            return [*of_device, *self._of_host(peak, phases)]
+        unreadable = "the kernel does not report VmHWM"
         return [
-            _measured("peak_memory_bytes", peak, "host memory: VmHWM", "the kernel does not report VmHWM"),
+            _measured("peak_memory_bytes", peak.host, f"host memory: VmHWM in {phases}", unreadable),
             _measured("peak_allocated_bytes", None, "torch.cuda", NO_GPU),
             _measured("peak_reserved_bytes", None, "torch.cuda", NO_GPU),
-            *self._of_host(),
+            *self._of_host(peak, phases),
         ]
 
-    def _of_host(self) -> list[Measurement]:
-        peak, unreadable = self._host.peak(), "the kernel does not report VmHWM"
-        known = peak is not None and self._after_imports is not None and self._no_reset is None
-        growth = peak - self._after_imports if known else None  # type: ignore[operator]
-        above = "VmHWM above its value after imports"
+    def _of_host(self, peak: Peak, phases: str) -> list[Measurement]:
+        unreadable = "the kernel does not report VmHWM"
+        known = peak.host is not None and self._after_imports is not None and self._no_reset is None
+        growth = peak.host - self._after_imports if known else None  # type: ignore[operator]
+        above = f"VmHWM in {phases} above its value after imports"
         return [
-            _measured("host_peak_rss_bytes", peak, "VmHWM", unreadable),
+            _measured("host_peak_rss_bytes", peak.host, f"VmHWM in {phases}", unreadable),
             _measured("host_growth_bytes", growth, above, self._no_reset or unreadable),
         ]
 
-    def _of_cuda(self, cuda: CudaMemory) -> list[Measurement]:
-        settings = f"allocator settings: {allocator_settings()}"
-        allocated, reserved = cuda.peak_allocated(), cuda.peak_reserved()
+    def _of_cuda(self, cuda: CudaMemory, peak: Peak, phases: str) -> list[Measurement]:
+        settings = f"torch.cuda in {phases}; allocator settings: {allocator_settings()}"
         retries, ooms = cuda.retries() - self._events_before[0], cuda.ooms() - self._events_before[1]
         return [
-            _measured("peak_memory_bytes", allocated, "torch.cuda.max_memory_allocated"),
-            _measured("peak_allocated_bytes", allocated, f"torch.cuda; {settings}"),
-            _measured("peak_reserved_bytes", reserved, f"torch.cuda; {settings}"),
+            _measured("peak_memory_bytes", peak.allocated, f"torch.cuda.max_memory_allocated in {phases}"),
+            _measured("peak_allocated_bytes", peak.allocated, settings),
+            _measured("peak_reserved_bytes", peak.reserved, settings),
             _measured("alloc_retries", retries, "torch.cuda.memory_stats", unit="1"),
             _measured("ooms", ooms, "torch.cuda.memory_stats", unit="1"),
         ]

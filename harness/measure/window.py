@@ -1,4 +1,8 @@
-"""Seconds and joules of named phases, synchronised with the device at both ends."""
+"""Seconds, joules and peak bytes of named phases, synchronised with the device at both ends.
+
+A phase holds all and only its own work. What looks at a stage from outside (fingerprints, probes,
+the audit) runs in a phase of its own that no headline contains.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 HEADLINE_PHASES = ("model_load", "reference", "train", "save")
+AUDIT, EVALUATION = "audit", "evaluation"
+OBSERVING_PHASES = (AUDIT, EVALUATION)
+"""What a stage does to be observed, and would not do otherwise."""
 
 
 class Clock(Protocol):
@@ -19,6 +26,13 @@ class Clock(Protocol):
 
     def synchronize(self) -> None:
         """Return when the device has done all work it was given."""
+
+
+class Peaks(Protocol):
+    """Peak memory that can be told apart by phases."""
+
+    def book(self, phase: str | None) -> None:
+        """Take the peak since the last call as that of `phase`; None is between phases."""
 
 
 class SystemClock:
@@ -36,13 +50,19 @@ class SystemClock:
 class Window:
     """Exclusive figures of each phase: what a nested phase takes counts for the nested one alone.
 
-    `energy` reads a counter of joules, or gives None where there is none.
+    `energy` reads a counter of joules, or gives None where there is none; `peaks` is told of every
+    change of phase.
     """
 
     def __init__(
-        self, *, clock: Clock | None = None, energy: Callable[[], float | None] | None = None
+        self,
+        *,
+        clock: Clock | None = None,
+        energy: Callable[[], float | None] | None = None,
+        peaks: Peaks | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
+        self._peaks = peaks
         self._energy = energy or (lambda: None)
         self._open: list[str] = []
         self._since = 0.0
@@ -87,12 +107,18 @@ class Window:
         return sum(self.joules.get(phase, 0.0) for phase in HEADLINE_PHASES) + running
 
     def _switch(self) -> None:
-        """Book what was taken since the last switch to the phase that was open."""
+        """Book what was taken since the last switch to the phase that was open.
+
+        The booking itself is on nobody's clock.
+        """
         self._clock.synchronize()
         now, joules = self._clock.now(), self._energy()
-        if self._open:
-            current = self._open[-1]
+        current = self.current
+        if current is not None:
             self.seconds[current] = self.seconds.get(current, 0.0) + now - self._since
             if joules is not None and self._joules_at is not None:
                 self.joules[current] = self.joules.get(current, 0.0) + joules - self._joules_at
+        if self._peaks is not None:
+            self._peaks.book(current)
+            now, joules = self._clock.now(), self._energy()
         self._since, self._joules_at = now, joules

@@ -35,6 +35,7 @@ PHASE_QUANTITIES = {
     "train": "train_seconds",
     "save": "save_seconds",
     "evaluation": "evaluation_seconds",
+    "audit": "audit_seconds",
     "generation": "generation_seconds",
     "scoring": "scoring_seconds",
 }
@@ -78,7 +79,7 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
     module = importlib.import_module(f"harness.stages.{request.kind}")
     device = module.warm_up(request)
     memory, energy = MemoryMeter(device=device), EnergyMeter(device=device)
-    window = Window(energy=energy.read)
+    window = Window(energy=energy.read, peaks=memory)
     conditions = ConditionsMeter(gpu=open_nvml()[0] if device == "cuda" else None)
     start_up = time.monotonic() - spawned
     started = datetime.now(UTC).isoformat()
