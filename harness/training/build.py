@@ -20,7 +20,9 @@ def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, held_out: R
     method = load_method(job.method)
     if getattr(job.config, "implementation", None) == Implementation.STOCK:
         adapter = importlib.import_module(f"{STOCK_ROOM}.{job.method}")
-        trainer: StageTrainer = adapter.build(job, policy, tokenizer, data, held_out)
+        apart = importlib.import_module(f"{STOCK_ROOM}.clock").preparing_data_apart
+        with apart(job.window):
+            trainer: StageTrainer = adapter.build(job, policy, tokenizer, data, held_out)
     elif hasattr(method, "build"):
         trainer = method.build(job, policy, tokenizer, data, held_out)
     else:
