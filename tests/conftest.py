@@ -111,7 +111,7 @@ def make_job(prepared: Path, tiny_model: Path, tmp_path: Path) -> Any:
     from harness.training.job import TrainJob
 
     def make(method: str, *, model: str | None = None, name: str = "out", **settings: Any) -> TrainJob:
-        defaults = {"learning_rate": 1e-2, "batch_size": 4, "micro_batch_size": 2, "dtype": "float32"}
+        defaults = {"learning_rate": 1e-2, "batch_size": 4, "micro_batch_size": 2, "precision": "float32"}
         return TrainJob(
             method=method,
             config=load_method(method).Config.model_validate({**defaults, **settings}),

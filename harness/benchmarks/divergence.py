@@ -38,7 +38,13 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
         return []
     from harness.generate.load import load_model
 
-    other = load_model(base[0], model.tokenizer_path, stop_token_ids=model.stop_token_ids, revision=base[1])
+    other = load_model(
+        base[0],
+        model.tokenizer_path,
+        stop_token_ids=model.stop_token_ids,
+        revision=base[1],
+        form=model.form,
+    )
     return [*_kl(config, model, other, prepared, out), *_log_ratios(config, model, other, prepared, out)]
 
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.pipeline.spec import ModelForm
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -55,3 +57,4 @@ class LoadedModel:
     device: str
     path: str
     tokenizer_path: Path
+    form: ModelForm = field(default_factory=ModelForm)

@@ -47,9 +47,9 @@ def _sums(
     """The sum of each sequence, two models' logits of a chunk of positions at a time."""
     batch = pad(sequences, pad_token_id)
     device = next(models[0][0].parameters()).device
-    ids, attention = batch.ids.to(device), batch.attention.to(device)
+    ids = batch.ids.to(device)
     positions = positions_of(batch.response).to(device)
-    states = [states_at(model, head, ids, attention, positions) for model, head in models]
+    states = [states_at(model, head, ids, positions) for model, head in models]
     sums = torch.zeros(len(sequences), dtype=torch.float64, device=device)
     vocabulary = models[0][0].get_output_embeddings().weight.shape[0]
     chunk = max(1, chunk_positions(vocabulary, device) // 2)

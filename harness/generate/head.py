@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from peft.utils.other import ModulesToSaveWrapper
 
+from harness.generate.precision import computing
 from harness.generate.token_log_probs import Transform, logits_of_states, token_log_probs
 
 CPU_CHUNK_BYTES = 1 << 26
 GPU_SHARE = 1 / 256
 CHECKED_POSITIONS = 64
-TOLERANCE = {torch.float32: 1e-4}
+TOLERANCE = 1e-4
 LOW_PRECISION_TOLERANCE = 5e-2
 
 
@@ -34,7 +36,7 @@ class Head:
 
 
 def attach(model: Any, sample: torch.Tensor) -> Head:
-    """Let `model(input_ids=, attention_mask=, positions=)` return log-probs at flat positions.
+    """Let `model(input_ids=, positions=)` return log-probs at flat positions.
 
     `model` is a transformers causal LM or a peft wrapper of one. `positions` index (batch * length)
     and hold those from which a next token is predicted. `sample` (1, length) are token ids on which
@@ -48,7 +50,7 @@ def attach(model: Any, sample: torch.Tensor) -> Head:
     def forward(*args: Any, positions: torch.Tensor | None = None, **kwargs: Any) -> Any:
         if positions is None:
             return own_forward(*args, **kwargs)
-        return log_probs_at(inner, head, kwargs["input_ids"], kwargs["attention_mask"], positions)
+        return log_probs_at(inner, head, kwargs["input_ids"], positions)
 
     inner.forward = forward
     return head
@@ -69,27 +71,31 @@ def chunk_positions(vocabulary: int, device: torch.device) -> int:
     return max(1, int(room // (4 * vocabulary)))
 
 
-def log_probs_at(
-    inner: Any, head: Head, ids: torch.Tensor, attention: torch.Tensor, positions: torch.Tensor
-) -> torch.Tensor:
+def log_probs_at(inner: Any, head: Head, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Log-probs of the tokens after flat `positions`, by a causal LM and its head: (positions,)."""
     targets = ids.reshape(-1).index_select(0, positions + 1)
-    states = states_at(inner, head, ids, attention, positions)
+    states = states_at(inner, head, ids, positions)
     if head.chunk is None:
         return states.float().log_softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
-    output = inner.get_output_embeddings()
-    bias = getattr(output, "bias", None)
-    return token_log_probs(states, output.weight, bias, targets, chunk=head.chunk, transform=head.transform)
+    output = output_layer(inner)
+    with computing(inner):
+        return token_log_probs(
+            states, output.weight, output.bias, targets, chunk=head.chunk, transform=head.transform
+        )
 
 
-def states_at(
-    inner: Any, head: Head, ids: torch.Tensor, attention: torch.Tensor, positions: torch.Tensor
-) -> torch.Tensor:
-    """What `logits_of` makes logits of, at flat `positions` of (batch * length): (positions, width)."""
+def states_at(inner: Any, head: Head, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """What `logits_of` makes logits of, at flat `positions` of (batch * length): (positions, width).
+
+    No mask is given: sequences are padded on the right, where nothing that is scored looks, and
+    causal attention without a mask has the faster kernels.
+    """
     if head.chunk is None:
-        rows = _own_logits(inner, ids, attention)
+        rows = _own_logits(inner, ids)
     else:
-        rows = inner.base_model(input_ids=ids, attention_mask=attention, use_cache=False).last_hidden_state
+        with computing(inner):
+            output = inner.base_model(input_ids=ids, use_cache=False)
+        rows = output.last_hidden_state
     return rows.reshape(-1, rows.shape[-1]).index_select(0, positions)
 
 
@@ -97,14 +103,24 @@ def logits_of(inner: Any, head: Head, states: torch.Tensor) -> torch.Tensor:
     """float32 logits of `states`: (positions, vocabulary)."""
     if head.chunk is None:
         return states.float()
+    output = output_layer(inner)
+    with computing(inner):
+        return logits_of_states(states.to(output.weight.dtype), output.weight, output.bias, head.transform)
+
+
+def output_layer(inner: Any) -> Any:
+    """The layer that makes logits now: of one that is trained beside adapters, the active copy."""
     output = inner.get_output_embeddings()
-    bias = getattr(output, "bias", None)
-    return logits_of_states(states.to(output.weight.dtype), output.weight, bias, head.transform)
+    if isinstance(output, ModulesToSaveWrapper):
+        plain = output.disable_adapters or not output.active_adapters
+        return output.original_module if plain else output.modules_to_save[output.active_adapters[0]]
+    return output
 
 
-def _own_logits(inner: Any, ids: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+def _own_logits(inner: Any, ids: torch.Tensor) -> torch.Tensor:
     """The class's own forward, which nothing has been attached to: (batch, length, vocabulary)."""
-    output = type(inner).forward(inner, input_ids=ids, attention_mask=attention, use_cache=False)
+    with computing(inner):
+        output = type(inner).forward(inner, input_ids=ids, use_cache=False)
     logits: torch.Tensor = output.logits
     return logits
 
@@ -112,10 +128,12 @@ def _own_logits(inner: Any, ids: torch.Tensor, attention: torch.Tensor) -> torch
 def checked_head(model: Any, sample: torch.Tensor) -> Head:
     """The chunked head, or full logits where it does not give the model's own log-probs."""
     inner = causal_lm(model)
-    output, config = inner.get_output_embeddings(), inner.config.get_text_config()
+    output, config = output_layer(inner), inner.config.get_text_config()
     transform = Transform.of_config(config)
-    device, dtype = output.weight.device, output.weight.dtype
-    tolerance = TOLERANCE.get(dtype, LOW_PRECISION_TOLERANCE)
+    device = output.weight.device
+    with computing(inner):
+        exact = output.weight.dtype == torch.float32 and not torch.is_autocast_enabled(device.type)
+    tolerance = TOLERANCE if exact else LOW_PRECISION_TOLERANCE
     if type(output) is not torch.nn.Linear:
         return Head(None, transform, None, tolerance, f"the output layer is a {type(output).__name__}")
     chunk = chunk_positions(output.weight.shape[0], device)
@@ -133,8 +151,7 @@ def _difference(inner: Any, ids: torch.Tensor, transform: Transform, chunk: int)
     inner.eval()
     with torch.no_grad():
         whole, chunked = (
-            log_probs_at(inner, Head(size, transform, None, 0.0), ids, torch.ones_like(ids), positions)
-            for size in (None, chunk)
+            log_probs_at(inner, Head(size, transform, None, 0.0), ids, positions) for size in (None, chunk)
         )
     inner.train(was_training)
     return float((whole - chunked).abs().max())

@@ -1,11 +1,21 @@
-"""Load a trained or a base model for generation and scoring."""
+"""Load a base model, in the form in which it is trained or scored."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+import peft
+import torch
+import transformers
+
+from harness.errors import UserError
 from harness.generate import LoadedModel
+from harness.generate.precision import Precision, compute_in, resolve_precision, round_as_autocast_does
+from harness.pipeline.spec import ModelForm, Quantization
+
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 def load_model(
@@ -14,32 +24,95 @@ def load_model(
     *,
     stop_token_ids: list[int],
     revision: str | None = None,
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    form: ModelForm | None = None,
 ) -> LoadedModel:
     """The model at `path` (full weights, an adapter folder or a hub name), ready to answer.
 
-    `auto` is bfloat16 on a GPU that has it, float32 elsewhere. transformers loads adapter folders
-    itself. The generation settings that a model brings along (a repetition penalty, sampling)
-    are put aside: only `GenerationSpec` says how answers are made.
+    It computes as it did in training: by `form.precision`, adapters on the base that they were trained
+    on, in its revision and quantised as it was. The generation settings that a model brings along (a
+    repetition penalty, sampling) are put aside: only `GenerationSpec` says how answers are made.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    on_gpu = torch.cuda.is_available()
-    bf16 = dtype == "bfloat16" or (dtype == "auto" and on_gpu and torch.cuda.is_bf16_supported())
-    model = AutoModelForCausalLM.from_pretrained(
-        path, revision=revision, dtype=torch.bfloat16 if bf16 else torch.float32
-    )
-    model.generation_config = GenerationConfig()
-    device = "cuda" if on_gpu else "cpu"
-    model.to(device).eval()
+    transformers.utils.logging.disable_progress_bar()
+    form = form or ModelForm()
+    precision = resolve_precision(form.precision)
+    model = _with_weights(path, revision, form, precision)
+    model.generation_config = transformers.GenerationConfig()
+    model.eval()
     return LoadedModel(
         model=model,
-        tokenizer=AutoTokenizer.from_pretrained(tokenizer),
+        tokenizer=transformers.AutoTokenizer.from_pretrained(tokenizer),
         stop_token_ids=stop_token_ids,
-        device=device,
+        device=precision.device,
         path=path,
         tokenizer_path=tokenizer,
+        form=form,
     )
+
+
+def _with_weights(path: str, revision: str | None, form: ModelForm, precision: Precision) -> Any:
+    adapters = base_of_adapters(path)
+    frozen = adapters is not None or form.adapters
+    dtype = precision.below_adapters if frozen else precision.trained
+    source = adapters or (path, revision)
+    model = load_weights(*source, dtype, quantization=form.quantization)
+    compute_in(model, precision)
+    if adapters is not None:
+        whole = precision.trained is torch.float32
+        return peft.PeftModel.from_pretrained(model, path, autocast_adapter_dtype=whole).get_base_model()
+    if precision.autocasts and not frozen:
+        round_as_autocast_does(model)
+    return model
+
+
+def load_weights(
+    path: str,
+    revision: str | None,
+    dtype: torch.dtype,
+    *,
+    quantization: Quantization = "none",
+    attention: str | None = None,
+    checkpointing: bool = False,
+    on_device: bool = True,
+) -> Any:
+    """A causal LM from a folder or the hub, on the device or on the host."""
+    settings: dict[str, Any] = {"revision": revision, "dtype": dtype}
+    if attention is not None:
+        settings["attn_implementation"] = attention
+    if quantization != "none":
+        check_quantization(f"quantization: {quantization}")
+        settings["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_4bit=quantization == "4bit",
+            load_in_8bit=quantization == "8bit",
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    model = transformers.AutoModelForCausalLM.from_pretrained(path, **settings)
+    if quantization != "none":
+        # What is not quantised is held in float32, in training and in scoring alike.
+        return peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointing)
+    if on_device and torch.cuda.is_available():
+        model.to("cuda")
+    return model
+
+
+def base_of_adapters(path: str) -> tuple[str, str | None] | None:
+    """The model that the adapters in a folder were trained on, and its revision; None for full weights."""
+    described = Path(path) / ADAPTER_CONFIG
+    if not described.is_file():
+        return None
+    config = json.loads(described.read_text(encoding="utf-8"))
+    return config["base_model_name_or_path"], config.get("revision")
+
+
+def check_quantization(wish: str) -> None:
+    """Raise UserError where bitsandbytes or a CUDA GPU for it is missing."""
+    if not torch.cuda.is_available():
+        raise UserError(f"{wish} needs a CUDA GPU and this machine has none", remedy="remove it")
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"{wish} needs bitsandbytes, which is not installed",
+            remedy="pip install 'orpo-harness[quantization]'",
+        ) from error

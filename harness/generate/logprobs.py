@@ -89,9 +89,7 @@ def _sums(
     batch = pad(sequences, pad_token_id)
     device = next(model.parameters()).device
     positions = positions_of(batch.response)
-    values = log_probs_at(
-        causal_lm(model), head, batch.ids.to(device), batch.attention.to(device), positions.to(device)
-    )
+    values = log_probs_at(causal_lm(model), head, batch.ids.to(device), positions.to(device))
     sums = torch.zeros(len(sequences), dtype=torch.float64)
     sums.index_add_(0, positions // batch.ids.shape[1], values.double().cpu())
     result: np.ndarray[Any, Any] = sums.numpy()

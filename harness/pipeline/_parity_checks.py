@@ -46,6 +46,11 @@ def _tuning(facts: TrainFacts, _: Environment) -> Any:
     return {"tuning": facts.tuning, "lora": facts.lora.model_dump()}
 
 
+def _precision(facts: TrainFacts, _: Environment) -> Any:
+    """What weights are held in besides its name: records of version 1 have the former alone."""
+    return facts.precision or facts.dtype
+
+
 def _reference_mode(facts: TrainFacts, _: Environment) -> Any:
     return facts.reference and f"{facts.reference.mode}, {facts.reference.holder}"
 
@@ -75,7 +80,12 @@ CHECKS: dict[str, Check] = {
     "hand_over": Check("let the stage start from the stage before it", ALL),
     "reference_is_start": Check("let DPO's reference be the model that DPO starts from", ALL),
     "tokenizer_and_template": Check(_ONE_DATA, ALL),
-    "dtype": Check(f"{_ONE_SETTING} (training.dtype)", ALL, _fact("dtype")),
+    "precision": Check(f"{_ONE_SETTING} (training.precision)", ALL, _precision),
+    "weights_moved": Check(
+        "use training.precision: mixed, or bfloat16_stochastic where float32 weights do not fit",
+        ALL,
+        stops=False,
+    ),
     "quantization": Check(f"{_ONE_SETTING} (training.quantization)", ALL, _fact("quantization")),
     "attention": Check(f"{_ONE_SETTING} (training.attention)", COSTS, _fact("attention")),
     "tuning": Check(f"{_ONE_SETTING} (training.lora)", ALL, _tuning),

@@ -13,6 +13,7 @@ from harness.pipeline._parity_weights import (
     hand_over,
     reference_is_start,
     training_facts,
+    weights_moved,
 )
 from harness.records import (
     CheckFacts,
@@ -51,7 +52,7 @@ def special_checks(
         installed_packages(plan, results, trained=trained),
         _test_prompts(prepared),
         _benchmark_prompts(plan, results),
-        *([hand_over(plan, results)] if trained else []),
+        *([hand_over(plan, results), weights_moved(seen)] if trained else []),
     ]
     return {check.check: check for check in checks}
 

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from harness.records import Environment, ParityCheck, Plan, RehearseFacts, StageResult, TrainFacts
 
+HALF = 0.5
+
 
 class Seen(Protocol):
     """One stage as it was seen."""
@@ -101,6 +103,23 @@ def reference_is_start(seen: Sequence[Seen]) -> ParityCheck:
         return check_of("reference_is_start", None, f"{', '.join(unknown)} did not record it", values)
     detail = "the same weights" if values else "no stage has a reference"
     return check_of("reference_is_start", True, detail, values)
+
+
+def weights_moved(seen: Sequence[Seen]) -> ParityCheck:
+    """In no stage did fewer than half as many weights change as in another.
+
+    In float32 nearly all change in every stage; in bfloat16 rounding freezes those whose updates are
+    small, which depends on the learning rate and so on the method.
+    """
+    name = "weights_moved"
+    updates = {one.name: one.facts.updates for one in seen}
+    known = {stage: update.moved_share for stage, update in updates.items() if update is not None}
+    values = {stage: f"{share:.2%}" for stage, share in known.items()}
+    if not known or len(known) < len(updates):
+        return check_of(name, None, "not every stage recorded it", values)
+    least, most = min(known, key=lambda s: known[s]), max(known, key=lambda s: known[s])
+    detail = f"{values[least]} of the weights changed in {least}, {values[most]} in {most}"
+    return check_of(name, known[least] >= HALF * known[most], detail, values)
 
 
 def _starts_from_base(plan: Plan, config: Mapping[str, Any], needs: Mapping[str, str], trained: bool) -> bool:

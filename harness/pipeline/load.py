@@ -11,7 +11,7 @@ from harness.errors import UserError, unknown_name
 from harness.pipeline._parity_checks import CHECKS
 from harness.pipeline.find import find_file
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
-from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
+from harness.pipeline.spec import RENAMED, ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
 from harness.quantities import COST_NAMES
@@ -168,6 +168,9 @@ def _check_names(spec: ComparisonSpec, where: Any) -> None:
             raise unknown_name("stage", name, known, where=where(("stages", name)))
     common = {field.alias or key for key, field in TrainConfig.model_fields.items()}
     for key in spec.training:
+        if key in RENAMED:
+            fact, _, remedy = RENAMED[key].partition("; ")
+            raise UserError(fact, remedy=remedy, where=where(("training", key)))
         if key not in common:
             raise unknown_name("key of training", key, common, where=where(("training", key)))
     _check_reach(spec, where)

@@ -17,6 +17,12 @@ NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+Quantization = Literal["none", "4bit", "8bit"]
+PrecisionName = Literal["auto", "mixed", "float32", "bfloat16_stochastic", "bfloat16"]
+"""How trained weights are held and products made; `auto` is mixed on an accelerator whose bfloat16 is
+native, float32 elsewhere. docs/costs.md says what each one costs and loses."""
+
+
 class SpecModel(BaseModel):
     """Base of everything read from YAML: unknown keys are errors."""
 
@@ -24,12 +30,24 @@ class SpecModel(BaseModel):
 
 
 class LoraSpec(SpecModel):
-    """LoRA adapters (Hu et al. 2021, arXiv 2106.09685); `target_modules` as in peft."""
+    """LoRA adapters (Hu et al. 2021, arXiv 2106.09685); `target_modules` as in peft.
+
+    `modules_to_save` are trained whole beside the adapters: embed_tokens and lm_head, where a chat
+    template brings tokens that the model has not learned. `dropout` acts in every method alike.
+    """
 
     r: PositiveInt = 16
     alpha: Positive = 32
     dropout: Share = 0.0
     target_modules: str | list[str] = "all-linear"
+    modules_to_save: list[str] = Field(default_factory=list)
+
+
+RENAMED = {
+    "dtype": "dtype is called precision now; give precision: float32, mixed (float32 weights, bfloat16 "
+    "products) or bfloat16 (bfloat16 weights, as dtype: auto was on a GPU)"
+}
+STOCHASTIC_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_8bit")
 
 
 class EarlyStopping(SpecModel):
@@ -60,14 +78,21 @@ class TrainConfig(SpecModel):
     adam_beta1: Share = 0.9
     adam_beta2: Share = 0.999
     max_grad_norm: Positive = 1.0
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: PrecisionName = "auto"
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     gradient_checkpointing: bool = False
-    quantization: Literal["none", "4bit", "8bit"] = "none"
+    quantization: Quantization = "none"
     lora: LoraSpec | None = None
     early_stopping: EarlyStopping | None = None
     keep_checkpoints: bool = False
     checkpoint_every_steps: PositiveInt | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dtype_is_precision_now(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "dtype" in data:
+            raise ValueError(RENAMED["dtype"])
+        return data
 
     @model_validator(mode="after")
     def _micro_batches_fill_the_batch(self) -> TrainConfig:
@@ -77,6 +102,11 @@ class TrainConfig(SpecModel):
             )
         if self.quantization != "none" and self.lora is None:
             raise ValueError("quantization needs lora: quantised weights cannot be trained")
+        if self.precision == "bfloat16_stochastic" and self.optimizer not in STOCHASTIC_OPTIMIZERS:
+            raise ValueError(
+                f"optimizer {self.optimizer} does not round stochastically; give one of "
+                f"{', '.join(STOCHASTIC_OPTIMIZERS)}, or another precision"
+            )
         return self
 
 
@@ -95,6 +125,14 @@ class ReferenceConfig(TrainConfig):
     """
 
     reference: Literal["in_loop", "precomputed", "adapter_off"] = "in_loop"
+
+
+class ModelForm(SpecModel):
+    """The form in which a model was trained and is therefore scored; `adapters`: on a frozen model."""
+
+    precision: PrecisionName = "auto"
+    adapters: bool = False
+    quantization: Quantization = "none"
 
 
 class DataSpec(SpecModel):

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 from harness.pipeline.covers import TEST_PAIRS, digest_of_covers, for_training, judges_in
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
 from harness.pipeline.resolved import Resolved
-from harness.pipeline.spec import ArmSpec, ComparisonSpec
+from harness.pipeline.spec import ArmSpec, ComparisonSpec, ModelForm
 from harness.records import Covers, Implementation, PlannedCell, PlannedStage
 
 STOCK = "training.stock"
@@ -123,12 +123,28 @@ class StagePlans:
         A benchmark that only compares cells has its prompts answered here, and its judge is not asked.
         """
         benchmarks = {n: self._without_idle_judge(n, c) for n, c in self._benchmarks.items()}
-        config = {"benchmarks": benchmarks, "generation": self._generation, **self._label}
+        config = {
+            "benchmarks": benchmarks,
+            "generation": self._generation,
+            "form": self._form(arm).model_dump(mode="json"),
+            **self._label,
+        }
         needs = {"prepared": prepare, **({"model": model} if model else {})}
         needs |= {f"answers:{number}": digest for number, digest in enumerate(answers)}
         name = f"{arm}/evaluate@{seed}" if model else "base/evaluate"
         covers = self._resolved.covers("evaluate", 0, config, needs, **_asked(benchmarks))
         return self._add(covers, name, needs, arm, apart={"benchmarks": self._benchmarks})
+
+    def _form(self, arm: str) -> ModelForm:
+        """How an arm's last stage held its weights; the base model is scored as the first arm's first was."""
+        named = next((one for one in self.spec.arms if one.name == arm), None)
+        stage = named.stages[-1] if named else self.spec.arms[0].stages[0]
+        config = stage_config(self.spec, stage)
+        return ModelForm(
+            precision=config.precision,
+            adapters=config.lora is not None,
+            quantization=config.quantization,
+        )
 
     def judge(self, prepare: str, base: str | None, cells: Sequence[PlannedCell]) -> str | None:
         """The stage that compares cells, if some benchmark does."""

@@ -32,6 +32,7 @@ from harness.records.training import (
     SequenceFacts,
     TimedSteps,
     TrainFacts,
+    UpdateFacts,
 )
 
 __all__ = [
@@ -78,4 +79,5 @@ __all__ = [
     "TimedSteps",
     "TrainFacts",
     "Unit",
+    "UpdateFacts",
 ]

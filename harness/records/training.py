@@ -93,12 +93,29 @@ class BatchFacts(Record):
 
 
 class LoraFacts(Record):
-    """The adapters that were trained."""
+    """The adapters that were trained; `dropout` is what acted on them."""
 
     r: int
     alpha: float
     dropout: float
     target_modules: str | list[str]
+    modules_to_save: list[str] = Field(default_factory=list)
+
+
+class UpdateFacts(Record):
+    """How far the trained weights moved from start to end.
+
+    `moved_share` of them changed at all; `relative_norm` is the norm of the change over that of the
+    weights at the start. `lost_to_bfloat16` is the share of single updates that a weight held in
+    bfloat16 would have rounded away, over `sampled_weights` weights at `sampled_steps` steps; None
+    where weights are held in bfloat16, since what was lost is then not there to be counted.
+    """
+
+    moved_share: float
+    relative_norm: float | None
+    lost_to_bfloat16: float | None = None
+    sampled_steps: int = 0
+    sampled_weights: int = 0
 
 
 class SequenceFacts(Record):
@@ -116,6 +133,7 @@ class TrainFacts(Record):
     about: Method | None = None
     implementation: Implementation | None = None
     dtype: str | None = None
+    precision: str | None = None
     attention: str | None = None
     optimizer: str | None = None
     schedule: str | None = None
@@ -146,6 +164,7 @@ class TrainFacts(Record):
     probe_first: dict[str, float] | None = None
     probe_last: dict[str, float] | None = None
     sequences: SequenceFacts | None = None
+    updates: UpdateFacts | None = None
     flops_unknown_ops: list[str] = Field(default_factory=list)
     flops_counted_by: str | None = None
 

@@ -18,7 +18,7 @@ from harness.generate import Answer, LoadedModel, Prompt
 from harness.generate.kept import KeptAnswers
 from harness.generate.turns import all_known, answer_turns
 from harness.jsonl import read_jsonl, write_jsonl
-from harness.pipeline.spec import GenerationSpec, SpecModel
+from harness.pipeline.spec import GenerationSpec, ModelForm, SpecModel
 from harness.records import EvaluateFacts, Measurement, Score, StageRequest, Unit
 from harness.stages.context import Context, Outcome, read_result
 
@@ -63,6 +63,7 @@ def _model(context: Context) -> LoadedModel:
             context.prepared / "tokenizer",
             stop_token_ids=facts.stop_token_ids,
             revision=None if adapter_or_base else facts.model_revision,
+            form=ModelForm.model_validate(context.request.config["form"]),
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from harness.training.job import TrainJob
-from harness.training.load import resolve_dtype
+from harness.training.load import precision_of
 
 
 def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
@@ -46,7 +46,7 @@ def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
         adam_beta1=config.adam_beta1,
         adam_beta2=config.adam_beta2,
         max_grad_norm=config.max_grad_norm,
-        bf16=on_gpu and resolve_dtype(config) is torch.bfloat16,
+        bf16=precision_of(config).autocasts,
         gradient_checkpointing=config.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False} if config.gradient_checkpointing else None,
         use_cpu=not on_gpu,

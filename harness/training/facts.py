@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import torch
 
 from harness.data.template import digests_of
 from harness.measure.flops import Bucket
 from harness.methods import load_method
+from harness.pipeline.spec import LoraSpec
 from harness.records import (
     LearningRateSource,
     LoraFacts,
@@ -14,10 +18,12 @@ from harness.records import (
     SequenceFacts,
     TrainFacts,
     Unit,
+    UpdateFacts,
 )
 from harness.training.collate import Rows
 from harness.training.fingerprint import digest_rows, fingerprint_weights
 from harness.training.job import StageTrainer, TrainJob
+from harness.training.load import adapters_dropout, precision_of
 from harness.training.order import epoch_order
 from harness.training.walk import Walk
 
@@ -37,7 +43,8 @@ def stage_facts(
     return TrainFacts(
         about=load_method(job.method).ABOUT,
         implementation=trainer.implementation,
-        dtype=str(parameters[0].dtype).removeprefix("torch."),
+        dtype=_dtype(parameters),
+        precision=precision_of(config).kind,
         attention=trainer.model.config._attn_implementation,
         optimizer=_optimizer(arguments),
         schedule=f"{config.schedule}, warm-up {config.warmup_ratio}",
@@ -49,7 +56,7 @@ def stage_facts(
         micro_batch_pairs=arguments.per_device_train_batch_size,
         gradient_checkpointing=bool(arguments.gradient_checkpointing),
         tuning="lora" if config.lora else "full",
-        lora=LoraFacts(**config.lora.model_dump()) if config.lora else None,
+        lora=_adapters(trainer, config.lora),
         quantization=config.quantization,
         max_length=job.facts.max_length,
         tokenizer_digest=digests["tokenizer_digest"],
@@ -67,6 +74,19 @@ def stage_facts(
     )
 
 
+def _dtype(parameters: Sequence[torch.Tensor]) -> str:
+    """What the trained weights are held in."""
+    trained = next((p for p in parameters if p.requires_grad), parameters[0])
+    return str(trained.dtype).removeprefix("torch.")
+
+
+def _adapters(trainer: StageTrainer, spec: LoraSpec | None) -> LoraFacts | None:
+    """The adapters, with the dropout that acts on them, which a trainer may have switched off."""
+    if spec is None:
+        return None
+    return LoraFacts(**{**spec.model_dump(), "dropout": adapters_dropout(trainer.model)})
+
+
 def _optimizer(arguments: Any) -> str:
     name = getattr(arguments.optim, "value", arguments.optim)
     return (
@@ -75,8 +95,10 @@ def _optimizer(arguments: Any) -> str:
     )
 
 
-def with_run(facts: TrainFacts, trainer: StageTrainer, unknown_ops: list[str], counted_by: str) -> TrainFacts:
-    """`facts` with what happened: first loss, probes, sequences by the models' own hooks."""
+def with_run(
+    facts: TrainFacts, trainer: StageTrainer, updates: UpdateFacts, unknown_ops: list[str], counted_by: str
+) -> TrainFacts:
+    """`facts` with what happened: first loss, probes, updates, sequences by the models' own hooks."""
     metrics = [row["metrics"] for row in trainer.trace.rows]
     probes = [row for row in metrics if "probe_logp_chosen" in row]
     return facts.model_copy(
@@ -85,6 +107,7 @@ def with_run(facts: TrainFacts, trainer: StageTrainer, unknown_ops: list[str], c
             "probe_first": probes[0] if probes else None,
             "probe_last": probes[-1] if probes else None,
             "sequences": _sequences(trainer),
+            "updates": updates,
             "flops_unknown_ops": unknown_ops,
             "flops_counted_by": counted_by,
         }

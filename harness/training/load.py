@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,12 @@ import torch
 import transformers
 
 from harness.errors import UserError
+from harness.generate.load import base_of_adapters, check_quantization, load_weights
+from harness.generate.precision import Precision, PrecisionKind, compute_in, resolve_precision
 from harness.pipeline.spec import LoraSpec, TrainConfig
 from harness.training.job import TrainJob
+
+FRESH, CONTINUED = "fresh", "continued"
 
 
 @dataclass(frozen=True)
@@ -29,75 +32,57 @@ class Policy:
         return self.adapters == CONTINUED
 
 
-FRESH, CONTINUED = "fresh", "continued"
-
-
-def resolve_dtype(config: TrainConfig) -> torch.dtype:
-    """`auto` is bfloat16 on a GPU that has it, float32 elsewhere."""
-    if config.dtype == "auto":
-        has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if has_bf16 else torch.float32
-    return torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
+def precision_of(config: TrainConfig) -> Precision:
+    """The precision that a stage trains in on this machine."""
+    return resolve_precision(config.precision)
 
 
 def check_hardware(config: TrainConfig) -> None:
     """Raise UserError for settings that this machine cannot run."""
-    eight_bit = config.optimizer in ("adamw_8bit", "paged_adamw_32bit", "paged_adamw_8bit")
-    if config.quantization == "none" and not eight_bit:
-        return
-    wish = f"quantization: {config.quantization}" if not eight_bit else f"optimizer: {config.optimizer}"
-    if not torch.cuda.is_available():
-        raise UserError(f"{wish} needs a CUDA GPU and this machine has none", remedy="remove it")
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"{wish} needs bitsandbytes, which is not installed",
-            remedy="pip install 'orpo-harness[quantization]'",
-        ) from error
+    stochastic = precision_of(config).kind is PrecisionKind.STOCHASTIC
+    if not stochastic and config.optimizer in ("adamw_8bit", "paged_adamw_32bit", "paged_adamw_8bit"):
+        check_quantization(f"optimizer: {config.optimizer}")
 
 
 def load_policy(job: TrainJob) -> Policy:
     """Full weights, a fresh adapter on them, or the earlier stage's adapter."""
     check_hardware(job.config)
-    adapter = Path(job.model) / "adapter_config.json"
-    if not adapter.is_file():
-        model, lora = load_base(job.model, job), lora_config(job.config.lora)
-        return Policy(model) if lora is None else Policy(peft.get_peft_model(model, lora), FRESH)
-    base = load_base(json.loads(adapter.read_text())["base_model_name_or_path"], job)
-    continues = job.config.lora is not None
-    model = peft.PeftModel.from_pretrained(base, job.model, is_trainable=continues)
+    lora, adapters = lora_config(job.config.lora), base_of_adapters(job.model)
+    whole = precision_of(job.config).trained is torch.float32
+    if adapters is None:
+        model = load_base(job.model, job.revision, job.config)
+        if lora is None:
+            return Policy(model)
+        # What a stage trained adapters on is loaded again from where it came, in the same revision.
+        lora.revision = job.revision
+        return Policy(peft.get_peft_model(model, lora, autocast_adapter_dtype=whole), FRESH)
+    base = load_base(*adapters, job.config)
+    continues = lora is not None
+    model = peft.PeftModel.from_pretrained(
+        base, job.model, is_trainable=continues, autocast_adapter_dtype=whole
+    )
     if not continues:
         return Policy(model.merge_and_unload())
     _check_same_adapter(model.peft_config["default"], job.config.lora)
     return Policy(model, CONTINUED)
 
 
-def load_base(path: str, job: TrainJob) -> Any:
-    """Full weights from a folder or the hub, without dropout, on the training device."""
-    config = job.config
-    quantization = {}
-    if config.quantization != "none":
-        quantization["quantization_config"] = transformers.BitsAndBytesConfig(
-            load_in_4bit=config.quantization == "4bit",
-            load_in_8bit=config.quantization == "8bit",
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )
-    model = transformers.AutoModelForCausalLM.from_pretrained(
+def load_base(path: str, revision: str | None, config: TrainConfig) -> Any:
+    """Full weights from a folder or the hub, without dropout, on the training device.
+
+    A model below adapters is frozen, so it is held in what products are made in.
+    """
+    precision = precision_of(config)
+    dtype = precision.trained if config.lora is None else precision.below_adapters
+    model = load_weights(
         path,
-        revision=job.revision,
-        dtype=resolve_dtype(config),
-        attn_implementation=config.attention,
-        **quantization,
+        revision,
+        dtype,
+        quantization=config.quantization,
+        attention=config.attention,
+        checkpointing=config.gradient_checkpointing,
     )
-    if config.quantization != "none":
-        model = peft.prepare_model_for_kbit_training(
-            model, use_gradient_checkpointing=config.gradient_checkpointing
-        )
-    elif torch.cuda.is_available():
-        model.to("cuda")
+    compute_in(model, precision)
     _without_dropout(model)
     return model
 
@@ -117,8 +102,21 @@ def lora_config(spec: LoraSpec | None) -> peft.LoraConfig | None:
         lora_alpha=int(spec.alpha) if float(spec.alpha).is_integer() else spec.alpha,  # type: ignore[arg-type]
         lora_dropout=spec.dropout,
         target_modules=spec.target_modules,
+        modules_to_save=spec.modules_to_save or None,
+        ensure_weight_tying=bool(spec.modules_to_save),
         task_type="CAUSAL_LM",
     )
+
+
+def adapters_dropout(model: Any) -> float:
+    """The highest dropout that acts on some adapter, as the model has it now."""
+    shares = [
+        layer.p
+        for module in model.modules()
+        for layer in getattr(module, "lora_dropout", {}).values()
+        if isinstance(layer, torch.nn.Dropout)
+    ]
+    return max(shares, default=0.0)
 
 
 def _check_same_adapter(adapter: Any, wanted: LoraSpec | None) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 import transformers
 
+from harness.generate.precision import PrecisionKind
 from harness.measure.flops import Bucket
 from harness.measure.theory import HeadCost
 from harness.records import HeadFacts, Implementation, ReferenceFacts
 from harness.training.job import TrainJob
+from harness.training.load import precision_of
+from harness.training.optimizer import stochastic_optimizer
 from harness.training.order import EpochOrder, FixedOrder
 from harness.training.shape import Shape, Side
 from harness.training.trace import Totals, Trace, watch_sequences
@@ -105,6 +108,12 @@ class ObservedTrainer(transformers.Trainer):
         batches, items = super().get_batch_samples(*args, **kwargs)
         self.totals = self.trace.note([self.shape_of(batch) for batch in batches])
         return batches, items
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """Where the precision rounds stochastically, an optimizer that does."""
+        if precision_of(self.job.config).kind is PrecisionKind.STOCHASTIC:
+            self.optimizer_cls_and_kwargs = stochastic_optimizer(self.job.config)
+        return super().create_optimizer(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Keep one row an optimizer step under our own names."""

@@ -10,11 +10,13 @@ from trl.trainer.utils import use_adapter
 
 from harness.errors import UserError
 from harness.generate.head import attach
+from harness.generate.precision import round_as_autocast_does
+from harness.measure.window import AUDIT
 from harness.pipeline.spec import ReferenceConfig
 from harness.records import ReferenceFacts, ReferenceHolder, ReferenceMode
 from harness.training.fingerprint import fingerprint_weights
 from harness.training.job import TrainJob
-from harness.training.load import CONTINUED, FRESH, Policy, load_base
+from harness.training.load import CONTINUED, FRESH, Policy, load_base, precision_of
 
 REFERENCE_ADAPTER = "ref"
 
@@ -38,15 +40,21 @@ class FrozenCopy:
     holder = ReferenceHolder.COPY
     through_adapters = False
 
-    def __init__(self, model: Any, sample: torch.Tensor) -> None:
+    def __init__(self, model: Any, sample: torch.Tensor, job: TrainJob) -> None:
         self.model = model.eval().requires_grad_(False)
-        attach(self.model, sample)
+        with job.window.phase(AUDIT):
+            self._fingerprint = fingerprint_weights(self.model)
+        if precision_of(job.config).autocasts:
+            round_as_autocast_does(self.model)
+        with job.window.phase(AUDIT):
+            attach(self.model, sample)
 
     def __call__(self, batch: dict[str, Any]) -> torch.Tensor:
         return forward(self.model, batch)
 
     def fingerprint(self) -> str:
-        return fingerprint_weights(self.model)
+        """Of the weights as they were loaded: rounding them changed no product."""
+        return self._fingerprint
 
 
 class OtherAdapter:
@@ -86,11 +94,7 @@ def forward(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     if was_training:
         model.eval()
     with torch.no_grad():
-        result: torch.Tensor = model(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            positions=batch["positions"],
-        )
+        result: torch.Tensor = model(input_ids=batch["input_ids"], positions=batch["positions"])
     if was_training:
         model.train()
     return result
@@ -154,7 +158,7 @@ def make_reference(
     if policy.adapters == CONTINUED:
         add_frozen_adapter(policy.model)
         return Reference(OtherAdapter(policy.model, REFERENCE_ADAPTER), mode)
-    copy = FrozenCopy(load_base(job.model, job), sample)
+    copy = FrozenCopy(load_base(job.model, job.revision, config), sample, job)
     watch(copy.model)
     return Reference(copy, mode)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import transformers
 
+from harness.measure.window import AUDIT
 from harness.training.build import build
 from harness.training.collate import Rows, read_rows
 from harness.training.facts import stage_facts, token_ledger, with_run
@@ -20,6 +21,7 @@ from harness.training.job import StageTrainer, TrainJob, TrainOutcome
 from harness.training.load import load_policy, load_tokenizer
 from harness.training.probe import Probe
 from harness.training.trace import Trace
+from harness.training.updates import StartWeights, UpdateSample, update_facts
 from harness.training.walk import walk
 
 PROBE_PAIRS = 200
@@ -32,6 +34,8 @@ class Run:
     trainer: StageTrainer
     data: Rows
     started_from: str
+    start: StartWeights
+    sample: UpdateSample
 
 
 def train(job: TrainJob) -> TrainOutcome:
@@ -43,8 +47,9 @@ def train(job: TrainJob) -> TrainOutcome:
     _write_steps(job.out / "steps.jsonl", trainer.trace, flops)
     course = walk(trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
     facts = stage_facts(trainer, job, run.data, run.started_from, course)
+    updates = update_facts(trainer, run.start, run.sample)
     return TrainOutcome(
-        facts=with_run(facts, trainer, list(flops.unknown_ops), flops.how),
+        facts=with_run(facts, trainer, updates, list(flops.unknown_ops), flops.how),
         ledger=[*flops.ledger(), *token_ledger(trainer)],
     )
 
@@ -59,9 +64,13 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), pro
         transformers.set_seed(job.seed)
         trainer = build(job, load_policy(job), tokenizer, data, held_out)
     trainer.remove_callback(transformers.PrinterCallback)
-    started_from = fingerprint_weights(trainer.model)
+    start = StartWeights(job)
+    with window.phase(AUDIT):
+        started_from = fingerprint_weights(trainer.model)
+        start.remember(trainer.model)
     trainer.prepare_reference()
-    for callback in callbacks:
+    sample = UpdateSample(trainer.model, window)
+    for callback in (*callbacks, sample):
         trainer.add_callback(callback)
     if probes and len(held_out):
         trainer.add_callback(Probe(trainer, held_out.first(PROBE_PAIRS), job.config.micro_batch_size))
@@ -73,14 +82,15 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), pro
         _save(trainer, job.out / "model")
     if not job.config.keep_checkpoints:
         shutil.rmtree(job.out / "checkpoints", ignore_errors=True)
-    return Run(trainer, data, started_from)
+    return Run(trainer, data, started_from, start, sample)
 
 
 def _save(trainer: StageTrainer, folder: Path) -> None:
     """The final weights alone; of adapters the trained one, not the frozen reference."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "peft_config"):
-        model.save_pretrained(folder, selected_adapters=["default"])
+        # Whether embeddings were resized is not asked: peft would look for the base model on its hub.
+        model.save_pretrained(folder, selected_adapters=["default"], save_embedding_layers=False)
     else:
         model.save_pretrained(folder)
 

@@ -15,6 +15,7 @@ import transformers
 from harness.generate.head import attach
 from harness.measure.flops import Bucket
 from harness.measure.theory import CHUNKED, FULL_LOGITS
+from harness.measure.window import AUDIT
 from harness.methods import MethodModule, Objective, PairLogProbs, SideLogProbs, log_odds
 from harness.records import HeadFacts, HeadKind, Implementation, ReferenceFacts, ReferenceMode
 from harness.training.arguments import arguments
@@ -47,7 +48,8 @@ class MatchedTrainer(ObservedTrainer):
         self._collator = Collator(tokenizer.pad_token_id, method.ABOUT.data == "pairs", self.nll_scope)
         self._reference_ran: list[Bucket] = []
         sample = self._collator([data[0]])["input_ids"][:1]
-        self.head = attach(policy.model, sample)
+        with job.window.phase(AUDIT):
+            self.head = attach(policy.model, sample)
         self.head_cost = FULL_LOGITS if self.head.chunk is None else CHUNKED
         super().__init__(
             job,
@@ -72,11 +74,7 @@ class MatchedTrainer(ObservedTrainer):
         """The objective's terms over the effective batch, the share of this micro-batch."""
         training = self.model.training
         reference = None if self.reference is None else self.reference(inputs)
-        log_probs = model(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            positions=inputs["positions"],
-        )
+        log_probs = model(input_ids=inputs["input_ids"], positions=inputs["positions"])
         batch = _sides_of(inputs, log_probs, reference)
         objective = self._method.objective(batch, self.job.config)
         shape = inputs["shape"]
@@ -136,7 +134,8 @@ class MatchedTrainer(ObservedTrainer):
         """Take the reference's fingerprint, and let one that scores once before training do so."""
         if self.reference is None:
             return
-        self.reference.remember_weights()
+        with self.job.window.phase(AUDIT):
+            self.reference.remember_weights()
         if self.reference.mode is ReferenceMode.PRECOMPUTED:
             with self.job.window.phase("reference"):
                 self.reference.precompute(self._reference_batches(whole=False))

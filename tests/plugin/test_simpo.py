@@ -21,7 +21,7 @@ arms: [sft, sft_dpo, {{pipeline: {arm}}}]
 baseline: sft
 cost_reference: sft_dpo
 seeds: [0]
-training: {{batch_size: 16, micro_batch_size: 8, dtype: float32}}
+training: {{batch_size: 16, micro_batch_size: 8, precision: float32}}
 stages:
   sft: {{learning_rate: 0.005}}
   dpo: {{learning_rate: 0.00075, beta: 0.5}}

@@ -66,13 +66,14 @@ def test_imports_go_down_only() -> None:
 
 
 @pytest.mark.parametrize("library", ["mlflow", "trl", "peft"])
-def test_one_room_alone_imports(library: str) -> None:
-    allowed = {"mlflow": "store", "trl": "training", "peft": "training"}[library]
+def test_few_rooms_alone_import(library: str) -> None:
+    rooms = {"mlflow": ("store",), "trl": ("training",), "peft": ("training", "generate")}
+    allowed = rooms[library]
     for path in (ROOT / "harness").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            assert room_of(path) == allowed or not any(n.split(".")[0] == library for n in names), path
+            assert room_of(path) in allowed or not any(n.split(".")[0] == library for n in names), path
 
 
 @pytest.mark.parametrize("command", [["list"], ["--help"], ["compare", "--help"], ["plan"]])

@@ -25,6 +25,7 @@ from harness.evidence.sections import (
     settings,
     summary,
     terms,
+    updates,
 )
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim
@@ -37,6 +38,7 @@ SECTIONS = (
     limits.section,
     frontier.section,
     dynamics.section,
+    updates.section,
     claims.section,
     causes.section,
     ledger.section,

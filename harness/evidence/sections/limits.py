@@ -6,6 +6,7 @@ from harness.evidence.arms import method_of, method_title
 from harness.evidence.costs import MemoryKind, memory_kind
 from harness.evidence.findings import Findings
 from harness.evidence.sections.throughput import spoilt
+from harness.evidence.sections.updates import rounding
 from harness.evidence.view import ComparisonView
 from harness.tables import Section
 
@@ -21,6 +22,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
     sentences = [
         _seeds(view),
         _random_weights(view),
+        rounding(view),
         _memory(view),
         _disturbances(view),
         *_other_seeds(view),

@@ -7,6 +7,7 @@ from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import MemoryKind, cost_ratio, cost_title, memory_kind, share_of_imports
 from harness.evidence.findings import Findings
 from harness.evidence.primary import Primary, headline_score
+from harness.evidence.sections.updates import changed_in_bfloat16
 from harness.evidence.statistics.estimate import POPULATION_TARGET
 from harness.evidence.statistics.verdict import Outcome
 from harness.evidence.view import ComparisonView
@@ -149,8 +150,12 @@ def _shares(view: ComparisonView, arm: str) -> str:
 
 def _sureness(view: ComparisonView) -> str:
     seeds, prepared = len(view.seeds), view.prepared
-    unequal = [check.check for check in view.record.parity if check.equal is False and check.stops]
+    unequal = [check.check for check in view.record.parity if check.equal is False and check.touches]
     parity = f"parity was broken in: {', '.join(unequal)}" if unequal else "no parity check failed"
+    shares = changed_in_bfloat16(view)
+    if shares:
+        least, most = min(shares.values()), max(shares.values())
+        parity += f"; weights were held in bfloat16, where {least:.2%} to {most:.2%} of them changed at all"
     return (
         f"This rests on {seeds} seed{'s' if seeds > 1 else ''}, {prepared.train_pairs:,} training pairs and "
         f"{prepared.test_pairs:,} held-out pairs, and {parity}."

@@ -9,6 +9,7 @@ import trl
 
 from harness.errors import UserError
 from harness.measure.flops import Bucket
+from harness.measure.window import AUDIT
 from harness.methods.dpo import Config
 from harness.records import HeadFacts, HeadKind, ReferenceFacts, ReferenceHolder, ReferenceMode
 from harness.training.arguments import arguments
@@ -49,10 +50,11 @@ class StockDPO(StockTrainer, trl.DPOTrainer):
 
     def prepare_reference(self) -> None:
         """Take the reference's fingerprint while the policy is what it starts from."""
-        if self.ref_model is not None:
-            self._weights = fingerprint_weights(self.ref_model)
-        else:
-            self._weights = fingerprint_beside(self.model, "ref" if self._holds_copy() else None)
+        with self.job.window.phase(AUDIT):
+            if self.ref_model is not None:
+                self._weights = fingerprint_weights(self.ref_model)
+            else:
+                self._weights = fingerprint_beside(self.model, "ref" if self._holds_copy() else None)
 
     def _holds_copy(self) -> bool:
         return "ref" in self.model.peft_config
@@ -83,13 +85,14 @@ def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, held_out: R
     trainer = StockDPO(
         job,
         model=policy.model.unload() if fresh else policy.model,
-        ref_model=load_base(job.model, job) if policy.adapters is None else None,
+        ref_model=load_base(job.model, job.revision, config) if policy.adapters is None else None,
         args=arguments(
             trl.DPOConfig,
             job,
             max_length=job.facts.max_length,
             beta=config.beta,
             loss_type="sigmoid",
+            disable_dropout=False,  # Dropout acts in every method or in none.
         ),
         train_dataset=preference_texts(job),
         processing_class=tokenizer,

@@ -83,7 +83,13 @@ def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, held_out: R
     assert isinstance(config, Config)
     if config.early_stopping is not None:
         raise UserError("early_stopping is for implementation: matched", remedy="leave one of them out")
-    settings = arguments(ORPOConfig, job, beta=config.lambda_, max_length=job.facts.max_length)
+    settings = arguments(
+        ORPOConfig,
+        job,
+        beta=config.lambda_,
+        max_length=job.facts.max_length,
+        disable_dropout=False,  # Dropout acts in every method or in none.
+    )
     settings.remove_unused_columns = False
     return StockORPO(
         job,

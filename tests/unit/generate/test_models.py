@@ -88,7 +88,7 @@ def test_gradients_are_those_of_full_logits_whatever_the_chunk(family: str) -> N
     for chunk in (None, 2, 100):
         model = tiny(family)
         head = Head(chunk, Transform.of_config(model.config), None, 0.0)
-        found = log_probs_at(model, head, ids, torch.ones_like(ids), positions)
+        found = log_probs_at(model, head, ids, positions)
         (found * weights).sum().backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     for other in gradients[1:]:

@@ -49,7 +49,7 @@ def test_a_model_without_a_comparison_means_ultrafeedback() -> None:
         ("training.quantization=4bit", r"quantization needs lora"),
         ("benchmarks.rubric.juge=embedded", r'unknown key benchmarks.rubric.juge; did you mean "judge"\?'),
         ("nonsense", r"--set nonsense has no value; write KEY=VALUE"),
-        ("allow_unequal=[dtyp]", r'unknown parity check "dtyp"; did you mean "dtype"'),
+        ("allow_unequal=[precison]", r'unknown parity check "precison"; did you mean "precision"'),
     ],
 )
 def test_mistakes_in_set_have_one_clear_message(sets: str, message: str) -> None:

@@ -1,0 +1,104 @@
+"""How weights are held and products made: one rule for training, references, probes and scoring.
+
+`mixed` holds trained weights in float32 and multiplies in bfloat16 (Micikevicius et al. 2018, arXiv
+1710.03740, section 3.1, by autocast). Weights that are not trained need no float32: those that autocast
+would round at every product are held rounded, which gives the same products bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+
+from harness.pipeline.spec import PrecisionName
+
+
+class PrecisionKind(StrEnum):
+    """As in `training.precision`, with `auto` decided."""
+
+    MIXED = "mixed"
+    FLOAT32 = "float32"
+    STOCHASTIC = "bfloat16_stochastic"
+    BFLOAT16 = "bfloat16"
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A precision on a device."""
+
+    kind: PrecisionKind
+    device: str
+
+    @property
+    def trained(self) -> torch.dtype:
+        """What trained weights, their gradients and the optimizer's state are held in."""
+        whole = self.kind in (PrecisionKind.MIXED, PrecisionKind.FLOAT32)
+        return torch.float32 if whole else torch.bfloat16
+
+    @property
+    def below_adapters(self) -> torch.dtype:
+        """What a frozen model that adapters are trained on is loaded in."""
+        return torch.float32 if self.kind is PrecisionKind.FLOAT32 else torch.bfloat16
+
+    @property
+    def products(self) -> torch.dtype:
+        """What matrices are multiplied in."""
+        return self.below_adapters
+
+    @property
+    def autocasts(self) -> bool:
+        """Whether torch's autocast is on around forward passes."""
+        return self.kind is not PrecisionKind.FLOAT32
+
+    def autocast(self) -> contextlib.AbstractContextManager[None]:
+        """What goes around a forward pass."""
+        around: contextlib.AbstractContextManager[None] = torch.autocast(
+            self.device, torch.bfloat16, enabled=self.autocasts
+        )
+        return around
+
+
+def resolve_precision(name: PrecisionName | str) -> Precision:
+    """`auto` is mixed where an accelerator has bfloat16 of its own, float32 elsewhere.
+
+    Emulated bfloat16 (NVIDIA before compute capability 8) does not count: it is slower than float32.
+    """
+    on_gpu = torch.cuda.is_available()
+    if name == "auto":
+        native = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+        name = PrecisionKind.MIXED if native else PrecisionKind.FLOAT32
+    return Precision(PrecisionKind(name), "cuda" if on_gpu else "cpu")
+
+
+def compute_in(model: Any, precision: Precision) -> None:
+    """Let every forward of a causal LM run in `precision`, whoever calls it."""
+    own_forward = model.forward
+
+    @functools.wraps(own_forward)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        with precision.autocast():
+            return own_forward(*args, **kwargs)
+
+    model.forward, model.harness_precision = forward, precision
+
+
+def computing(model: Any) -> contextlib.AbstractContextManager[None]:
+    """What goes around a part of a causal LM that is called by itself."""
+    precision: Precision | None = getattr(model, "harness_precision", None)
+    return contextlib.nullcontext() if precision is None else precision.autocast()
+
+
+def round_as_autocast_does(model: Any) -> None:
+    """Hold the matrices of a frozen model's linear layers in bfloat16; nothing else is rounded.
+
+    A matrix that an embedding shares stays as it is, since a look-up is no product.
+    """
+    looked_up = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and id(module.weight) not in looked_up:
+            module.to(torch.bfloat16)

@@ -1,0 +1,142 @@
+"""Whether training moved the weights, or rounding froze them.
+
+A weight held in bfloat16 has eight bits: an update below 1/512 of it is rounded away. At the learning
+rates of preference training that is most of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+from transformers import TrainerCallback
+
+from harness.generate.load import base_of_adapters, load_weights
+from harness.measure.window import AUDIT, Window
+from harness.records import UpdateFacts
+from harness.training.job import StageTrainer, TrainJob
+from harness.training.load import precision_of
+
+CHUNK = 1 << 22
+SAMPLED_WEIGHTS = 1 << 18
+SAMPLED_STEPS = 6
+
+Start = Callable[[str], torch.Tensor]
+
+
+class UpdateSample(TrainerCallback):  # type: ignore[misc]
+    """Looks at some weights before and after some optimizer steps, on nobody's clock."""
+
+    def __init__(self, model: Any, window: Window) -> None:
+        self._weights = trained_weights(model)
+        total = sum(weight.numel() for weight in self._weights.values())
+        self._stride = max(1, total // SAMPLED_WEIGHTS)
+        self._window = window
+        self._before: torch.Tensor | None = None
+        self._shares: list[float] = []
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        every = max(1, state.max_steps // SAMPLED_STEPS)
+        # The first step of a warm-up has a learning rate of nothing or next to nothing.
+        if (state.global_step + 1) % every == 0:
+            with self._window.phase(AUDIT):
+                self._before = self._sample()
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._before is None:
+            return
+        with self._window.phase(AUDIT):
+            share = lost_to_bfloat16(self._before, self._sample())
+        self._before = None
+        if share is not None:
+            self._shares.append(share)
+
+    def facts(self) -> dict[str, Any]:
+        """Fields of UpdateFacts; nothing where weights are held in bfloat16."""
+        if not self._shares:
+            return {}
+        mean = sum(self._shares) / len(self._shares)
+        sampled = len(self._sample())
+        return {"lost_to_bfloat16": mean, "sampled_steps": len(self._shares), "sampled_weights": sampled}
+
+    def _sample(self) -> torch.Tensor:
+        """Every so many-th trained weight, copied: (weights,)."""
+        parts = [w.detach().reshape(-1)[:: self._stride] for w in self._weights.values()]
+        return torch.cat([part.clone() for part in parts])
+
+
+def lost_to_bfloat16(before: torch.Tensor, after: torch.Tensor) -> float | None:
+    """The share of moved weights whose update a bfloat16 copy would round away.
+
+    None where nothing moved, or where `before` is in bfloat16 itself.
+    """
+    if before.dtype == torch.bfloat16:
+        return None
+    moved = before != after
+    held = before.bfloat16()
+    kept = (held.to(before.dtype) + (after - before)).bfloat16()
+    count = int(moved.sum())
+    return int((moved & (kept == held)).sum()) / count if count else None
+
+
+@dataclass
+class StartWeights:
+    """The trained weights as they were: on disk already, or kept in a file until the stage has ended.
+
+    Full weights are read again from where they came. Adapters, and weights that adapters were merged
+    into, are written down.
+    """
+
+    job: TrainJob
+    _file: Path | None = field(default=None)
+
+    def remember(self, model: Any) -> None:
+        """Write down what cannot be read again."""
+        if self.job.config.lora is None and base_of_adapters(self.job.model) is None:
+            return
+        self._file = self.job.out / "start.safetensors"
+        tensors = {name: weight.detach().contiguous() for name, weight in trained_weights(model).items()}
+        save_file(tensors, self._file)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Start]:
+        """A function from a name to the weight that it names, on the host."""
+        if self._file is None:
+            config = self.job.config
+            dtype = precision_of(config).trained
+            model = load_weights(self.job.model, self.job.revision, dtype, on_device=False)
+            weights = dict(model.named_parameters())
+            yield lambda name: weights[name].detach()
+            return
+        with safetensors.safe_open(self._file, framework="pt") as kept:
+            yield kept.get_tensor
+        self._file.unlink()
+
+
+def trained_weights(model: Any) -> dict[str, torch.Tensor]:
+    """The parameters that training may change, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def update_facts(trainer: StageTrainer, start: StartWeights, sample: UpdateSample) -> UpdateFacts:
+    """How far the weights of a trained stage are from where they began."""
+    moved = total = 0
+    change = norm = 0.0
+    with start.read() as weight_at_start:
+        for name, weight in trained_weights(trainer.model).items():
+            began = weight_at_start(name).reshape(-1)
+            ended = weight.detach().reshape(-1)
+            for a, b in zip(began.split(CHUNK), ended.split(CHUNK), strict=True):
+                here = b.cpu()
+                moved += int((a != here).sum())
+                change += float((here.double() - a.double()).square().sum())
+                norm += float(a.double().square().sum())
+            total += weight.numel()
+    relative = (change / norm) ** 0.5 if norm else None
+    return UpdateFacts(moved_share=moved / total, relative_norm=relative, **sample.facts())
