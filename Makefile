@@ -101,9 +101,9 @@ bench: $(READY_DEV)
 	$(BIN)/python perf/training.py
 	PYTHONPATH=. $(BIN)/python perf/report.py
 
-# Costs at real sizes on this machine's GPU; TOKENIZER= and DATA= are folders.
+# The checklist of the first hour on a GPU: at most 25 minutes, no network, resumable.
 bench-gpu: $(READY)
-	$(BIN)/python perf/gpu.py --tokenizer "$(TOKENIZER)" --data "$(DATA)" $(if $(MODELS),--models $(MODELS))
+	PYTHONPATH=. $(BIN)/python perf/gpu.py $(if $(ITEMS),--items $(ITEMS))
 
 # The report that stands in the repository, made by the default comparison.
 example: $(READY)
