@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.errors import UserError
 from harness.jsonl import well_formed
+from harness.measure import device
 
 WORDS = "words"
 BATCH = 32
@@ -63,8 +64,8 @@ def _by_model(name: str, texts: Sequence[str]) -> np.ndarray[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(name)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModel.from_pretrained(name, dtype=torch.float32).to(device).eval()
+    place = device.torch_device()
+    model = AutoModel.from_pretrained(name, dtype=torch.float32).to(place).eval()
     longest = min(int(tokenizer.model_max_length), int(getattr(model.config, "max_position_embeddings", 512)))
     rows = []
     for start in range(0, len(texts), BATCH):
@@ -74,7 +75,7 @@ def _by_model(name: str, texts: Sequence[str]) -> np.ndarray[Any, Any]:
             truncation=True,
             max_length=longest,
             return_tensors="pt",
-        ).to(device)
+        ).to(place)
         with torch.no_grad():
             states = model(**batch).last_hidden_state
         mask = batch["attention_mask"].unsqueeze(-1).float()

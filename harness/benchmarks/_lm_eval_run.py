@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.generate import LoadedModel
+from harness.measure import device
 
 MERGED = ("results", "groups", "samples", "n-shot", "versions", "higher_is_better", "group_subtasks")
 NLTK_DATA = {"ifeval": "punkt_tab", "leaderboard_ifeval": "punkt_tab", "leaderboard": "punkt_tab"}
@@ -70,11 +71,8 @@ def language_model(model: LoadedModel, backend: str, batch_size: int) -> Iterato
 def _free() -> None:
     import gc
 
-    import torch
-
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    device.empty_cache()
 
 
 def check_backend(backend: str) -> None:

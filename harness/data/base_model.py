@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.measure import device
 
 EMBEDDED = Path(__file__).parent / "embedded" / "model"
 CONFIG_PREFIX = "config:"
@@ -139,7 +140,7 @@ def _from_config(source: Path, folder: Path) -> Path:
             where=where,
             remedy="give the config of a causal language model",
         ) from error
-    if torch.cuda.is_available() and torch.cuda.is_bf16_supported():
+    if device.native_bfloat16():
         model.to(torch.bfloat16)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

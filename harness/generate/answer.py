@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.generate import Answer, LoadedModel, Prompt
 from harness.jsonl import well_formed
+from harness.measure import device
 from harness.pipeline.spec import GenerationSpec
 
 Progress = Callable[[int, int], None]
@@ -53,7 +54,7 @@ def token_ids(
             outputs = _try_generate(loaded, [tokenized[i] for i in batch], settings)
         if outputs is None:
             size = len(batch) // 2
-            torch.cuda.empty_cache()
+            device.empty_cache()
             continue
         start += len(batch)
         yield dict(zip(batch, outputs, strict=True))
@@ -66,12 +67,10 @@ def _try_generate(
 
     The caller frees memory after this has returned: until then the error holds the tensors.
     """
-    import torch
-
     try:
         return _generate(loaded, batch, settings)
-    except torch.cuda.OutOfMemoryError:
-        if len(batch) == 1:
+    except RuntimeError as error:
+        if len(batch) == 1 or not device.is_out_of_memory(error):
             raise
         return None
 

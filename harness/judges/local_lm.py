@@ -13,6 +13,7 @@ from harness.errors import UserError
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
 from harness.judges.openai import QUESTION
+from harness.measure import device
 from harness.pipeline.named import Named, path_or_repo
 from harness.pipeline.spec import SpecModel
 
@@ -74,12 +75,12 @@ class LocalLM:
         tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision, padding_side="left")
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         model = AutoModelForCausalLM.from_pretrained(
-            config.model, revision=config.revision, dtype=torch.bfloat16 if bf16 else torch.float32
+            config.model,
+            revision=config.revision,
+            dtype=torch.bfloat16 if device.native_bfloat16() else torch.float32,
         )
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return model.to(device).eval(), tokenizer, _letters(tokenizer, config.model)
+        return model.to(device.torch_device()).eval(), tokenizer, _letters(tokenizer, config.model)
 
 
 def _letters(tokenizer: Any, model: str) -> list[int]:

@@ -12,6 +12,7 @@ from pydantic import PositiveInt
 from harness.errors import UserError
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
+from harness.measure import device
 from harness.pipeline.named import Named, path_or_repo
 from harness.pipeline.spec import SpecModel
 
@@ -81,9 +82,7 @@ class RewardModel:
 
         config = self._config
         tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
-        bf16 = config.dtype == "bfloat16" or (
-            config.dtype == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        )
+        bf16 = config.dtype == "bfloat16" or (config.dtype == "auto" and bool(device.native_bfloat16()))
         model = AutoModelForSequenceClassification.from_pretrained(
             config.model, revision=config.revision, dtype=torch.bfloat16 if bf16 else torch.float32
         )
@@ -96,7 +95,7 @@ class RewardModel:
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         model.config.pad_token_id = tokenizer.pad_token_id
-        return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+        return model.to(device.torch_device()).eval(), tokenizer
 
 
 def make(config: Config, cache: Path | None = None) -> RewardModel:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from harness.measure.device import Allocator
 from harness.measure.nvml import open_nvml
 from harness.measure.window import HEADLINE_PHASES, OBSERVING_PHASES
 from harness.records import Measurement, Unit
@@ -100,45 +101,6 @@ class CudaMemory(Protocol):
         """Allocations of this process that failed."""
 
 
-class TorchCudaMemory:
-    """The allocator of this process, through torch; makes CUDA's context, so that it is start-up."""
-
-    def __init__(self) -> None:
-        import torch
-
-        torch.cuda.init()
-
-    def reset_peaks(self) -> None:
-        import torch
-
-        torch.cuda.reset_peak_memory_stats()
-
-    def peak_allocated(self) -> int:
-        import torch
-
-        return int(torch.cuda.max_memory_allocated())
-
-    def peak_reserved(self) -> int:
-        import torch
-
-        return int(torch.cuda.max_memory_reserved())
-
-    def release(self) -> None:
-        import torch
-
-        torch.cuda.empty_cache()
-
-    def retries(self) -> int:
-        import torch
-
-        return int(torch.cuda.memory_stats().get("num_alloc_retries", 0))
-
-    def ooms(self) -> int:
-        import torch
-
-        return int(torch.cuda.memory_stats().get("num_ooms", 0))
-
-
 class DeviceMemory(Protocol):
     """What the driver reports of the whole GPU, now."""
 
@@ -161,7 +123,7 @@ class MemoryMeter:
         driver: DeviceMemory | None = None,
     ) -> None:
         self._host = host or HostMemory()
-        self._cuda = (cuda or TorchCudaMemory()) if device == "cuda" else None
+        self._cuda = (cuda or Allocator()) if device == "cuda" else None
         self._driver, self._no_driver = driver, NO_GPU
         if self._cuda is not None and driver is None:
             nvml, why = open_nvml()

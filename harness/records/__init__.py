@@ -1,9 +1,10 @@
 """Everything that reaches disk: frozen, versioned, and closed to unknown fields."""
 
-from harness.records.base import Environment, Measurement, Record, Score, StageKind, Unit
+from harness.records.base import DeviceKind, Environment, Measurement, Record, Score, StageKind, Unit
 from harness.records.citation import Citation
 from harness.records.comparison import ComparisonRecord, ParityCheck, StageUse
 from harness.records.covers import Covers
+from harness.records.device import DevicePeak, MatmulRate
 from harness.records.method import Method
 from harness.records.plan import Plan, PlannedCell, PlannedStage
 from harness.records.prepared import (
@@ -18,7 +19,6 @@ from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts
 from harness.records.stage import Facts, StageError, StageRequest, StageResult
 from harness.records.training import (
     BatchFacts,
-    DevicePeak,
     HeadFacts,
     HeadKind,
     Implementation,
@@ -42,6 +42,7 @@ __all__ = [
     "ComparisonRecord",
     "Covers",
     "DataStatistics",
+    "DeviceKind",
     "DevicePeak",
     "Environment",
     "EvaluateFacts",
@@ -52,6 +53,7 @@ __all__ = [
     "JudgeFacts",
     "LearningRateSource",
     "LoraFacts",
+    "MatmulRate",
     "Measurement",
     "Method",
     "ParityCheck",

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Unit = Literal["s", "B", "FLOP", "J", "1", "token", "pair", "step"]
+DeviceKind = Literal["cpu", "cuda", "xpu", "mps"]
+"""As torch calls them; AMD's GPUs are torch's `cuda`."""
 StageKind = Literal["prepare", "check", "rehearse", "train", "evaluate", "judge"]
 
 
@@ -54,7 +56,7 @@ class Score(Record):
 class Environment(Record):
     """Where a stage ran. Absent facts are None."""
 
-    device: Literal["cpu", "cuda"]
+    device: DeviceKind
     device_name: str
     gpu_uuid: str | None = None
     driver: str | None = None

@@ -7,14 +7,19 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.records.base import Record, Score
+from harness.records.device import DevicePeak
 
 
 class CheckFacts(Record):
-    """Room on the disk, and how many of each benchmark's prompts stand in the training pairs."""
+    """Room on the disk, and how many of each benchmark's prompts stand in the training pairs.
+
+    `peaks` are the device's peak rates by the dtype that is computed in: one for all arms.
+    """
 
     kind: Literal["check"] = "check"
     free_disk_bytes: int | None = None
     benchmark_prompts_in_train: dict[str, int] | None = None
+    peaks: dict[str, DevicePeak] = Field(default_factory=dict)
 
 
 class EvaluateFacts(Record):

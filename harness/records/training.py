@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from harness.records.base import Record
+from harness.records.device import DevicePeak
 from harness.records.method import Method
 
 
@@ -208,18 +209,11 @@ class Prediction(Record):
     device_bytes: int | None = None
 
 
-class DevicePeak(Record):
-    """What MFU is a share of, or why there is none."""
-
-    flops_per_second: float | None
-    source: str | None
-    reason: str | None
-
-
 class RehearseFacts(Record):
     """A few steps of a stage: what it would record, and what it foretells.
 
-    Both are None where the steps did not fit the device's memory.
+    Both are None where the steps did not fit the device's memory. `peak` stands in old records alone:
+    each rehearsal measured one, and arms were held against different ones.
     """
 
     kind: Literal["rehearse"] = "rehearse"

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from scipy import stats
 from transformers import TrainerCallback
+
+from harness.measure import device
 
 WARM_UP_STEPS = 1
 
@@ -139,6 +140,5 @@ def _usable(design: Any) -> list[int]:
 
 
 def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    device.synchronize()
     return time.perf_counter()

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from harness.measure import device
 from harness.measure.flops import Bucket
 from harness.measure.theory import HeadCost
 from harness.records import Implementation
@@ -41,7 +42,7 @@ class StockTrainer(ObservedTrainer):
 
 def fused_head_cost() -> HeadCost:
     """TRL's fused head works at every position that predicts where it has no Triton."""
-    return HeadCost(recomputes=True, positions="scored" if torch.cuda.is_available() else "next")
+    return HeadCost(recomputes=True, positions="scored" if device.kind() == "cuda" else "next")
 
 
 def random_sequences(bucket: Bucket, vocabulary: int) -> dict[str, torch.Tensor]:
