@@ -1,14 +1,23 @@
 """MFU and HFU: how much of a device's peak rate a stage used.
 
 MFU counts the FLOPs that training needs, without any recomputation; HFU those that ran
-(Chowdhery et al. 2022, arXiv 2204.02311, appendix B).
+(Chowdhery et al. 2022, arXiv 2204.02311, appendix B). The peak is found once for a comparison and is
+the same for all its arms: a data sheet's where one is known, else that of measured products.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from harness.measure import device
+from harness.records import DevicePeak, MatmulRate, TrainFacts
+
+DTYPES = ("float32", "bfloat16")
+CPU_SIZES, ACCELERATOR_SIZES = (1024, 2048), (4096, 8192)
+REPEATS, SECONDS_A_SIZE = 5, 0.1
 
 
 @dataclass(frozen=True)
@@ -41,48 +50,97 @@ _PUBLISHED: tuple[tuple[str, dict[str, float]], ...] = (
 )
 
 
-def published_peak(device: str, dtype: str) -> Peak | None:
+def published_peak(name: str, dtype: str) -> Peak | None:
     """The data sheet's dense peak for NVML's name of a GPU, or None."""
-    for name, peaks in _PUBLISHED:
-        if name.lower() in device.lower() and dtype in peaks:
-            return Peak(peaks[dtype] * 1e12, f"NVIDIA data sheet of {name}, dense {dtype}")
+    for known, peaks in _PUBLISHED:
+        if known.lower() in name.lower() and dtype in peaks:
+            return Peak(peaks[dtype] * 1e12, f"NVIDIA data sheet of {known}, dense {dtype}")
     return None
 
 
-def measured_peak(*, size: int = 1024, seconds: float = 0.5) -> Peak:
-    """The best rate of square float32 matrix products on this CPU within about `seconds`."""
-    import torch
+def compute_dtype(facts: TrainFacts) -> str | None:
+    """What a stage's matrix products run in: bfloat16 at every precision but float32.
 
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    torch.mm(a, b)
-    return _fastest(lambda: torch.mm(a, b), 2.0 * size**3, seconds, f"measured GEMM {size}, float32")
-
-
-def _fastest(product: Any, flops: float, seconds: float, source: str) -> Peak:
-    deadline = time.perf_counter() + seconds
-    best = float("inf")
-    while True:
-        began = time.perf_counter()
-        product()
-        now = time.perf_counter()
-        best = min(best, now - began)
-        if now > deadline:
-            return Peak(flops / best, source)
-
-
-def device_peak(dtype: str) -> tuple[Peak | None, str | None]:
-    """The peak of the device that torch computes on, or why none is known.
-
-    Of a GPU the data sheet's, of a CPU a measured one, for float32 alone.
+    Records without a precision name the weights' dtype alone, in which the products ran too.
     """
+    if facts.precision is None:
+        return facts.dtype
+    return "float32" if facts.precision == "float32" else "bfloat16"
+
+
+def device_peaks(dtypes: Sequence[str] = DTYPES) -> dict[str, DevicePeak]:
+    """The peak of this process's device in each dtype; takes about a second a dtype."""
+    return {dtype: device_peak(dtype) for dtype in dtypes}
+
+
+def device_peak(dtype: str) -> DevicePeak:
+    """The data sheet's peak with what products reached beside it; theirs alone where none is known."""
+    try:
+        measured = measured_rate(dtype)
+    except RuntimeError as error:
+        reason = f"products in {dtype} cannot be measured here: {str(error).splitlines()[0]}"
+        return DevicePeak(flops_per_second=None, source=None, reason=reason)
+    name = device.name()
+    published = published_peak(name, dtype) if name is not None else None
+    peak = published or Peak(measured.highest, f"measured {measured.source}")
+    return DevicePeak(
+        flops_per_second=peak.flops_per_second, source=peak.source, reason=None, measured=measured
+    )
+
+
+def measured_rate(
+    dtype: str,
+    *,
+    sizes: Sequence[int] | None = None,
+    repeats: int = REPEATS,
+    seconds: float = SECONDS_A_SIZE,
+) -> MatmulRate:
+    """The rate of square products in `dtype`, each size for about `seconds` in every repeat.
+
+    A size whose smaller one took longer than that is left out.
+    """
+    sizes = sizes or (ACCELERATOR_SIZES if device.on_accelerator() else CPU_SIZES)
+    products: list[tuple[Callable[[], object], float]] = []
+    for size in sizes:
+        product = _product(size, dtype)
+        if products and _seconds_of(products[-1][0]) > seconds:
+            break
+        _seconds_of(product)
+        products.append((product, 2.0 * size**3))
+    best = [max(flops / _fastest(product, seconds) for product, flops in products) for _ in range(repeats)]
+    return MatmulRate(
+        highest=max(best),
+        median=statistics.median(best),
+        lowest=min(best),
+        repeats=repeats,
+        source=f"matrix products of {' and '.join(map(str, sizes[: len(products)]))}, {dtype}",
+    )
+
+
+def _product(size: int, dtype: str) -> Callable[[], object]:
     import torch
 
-    if torch.cuda.is_available():
-        name = torch.cuda.get_device_name(0)
-        return published_peak(name, dtype), f"no published peak of {name} in {dtype} is known here"
-    if dtype != "float32":
-        return None, f"no peak is measured on a CPU in {dtype}"
-    return measured_peak(), None
+    a, b = (
+        torch.randn(size, size, dtype=getattr(torch, dtype), device=device.torch_device()) for _ in range(2)
+    )
+    return lambda: torch.mm(a, b)
+
+
+def _fastest(product: Callable[[], object], seconds: float) -> float:
+    """The shortest time of one product, tried for about `seconds` and at least once."""
+    spent = best = _seconds_of(product)
+    while spent < seconds:
+        took = _seconds_of(product)
+        spent, best = spent + took, min(best, took)
+    return best
+
+
+def _seconds_of(product: Callable[[], object]) -> float:
+    device.synchronize()
+    began = time.perf_counter()
+    product()
+    device.synchronize()
+    return time.perf_counter() - began
 
 
 def utilisation(useful: float, executed: float, seconds: float, peak: Peak) -> tuple[float, float]:

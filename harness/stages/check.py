@@ -1,4 +1,7 @@
-"""Every benchmark's own checks: a missing key or an unreachable data set fails before training."""
+"""What is looked at once, before training: every benchmark's own needs, the disk, the device's peak rate.
+
+A missing key or an unreachable data set fails here.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,20 @@ import shutil
 from pathlib import Path
 
 from harness.benchmarks import AsksPrompts, CheckContext
+from harness.measure import device
+from harness.measure.utilisation import device_peaks
 from harness.records import CheckFacts, StageRequest
 from harness.stages.context import Context, Outcome
 from harness.stages.evaluate import benchmarks_of
 
 
 def warm_up(request: StageRequest) -> str:
-    """Nothing here runs on a device."""
-    return "cpu"
+    """Import torch, which the device's rate is measured with."""
+    return device.kind()
 
 
 def run(context: Context) -> Outcome:
-    """Check the benchmarks, and note the room on the disk."""
+    """Check the benchmarks, note the room on the disk, and measure what MFU is a share of."""
     facts = context.prepared_facts()
     arms = tuple(context.request.config["arms"])
     checks = CheckContext(context.prepared, str(facts.model_path), facts.random_weights, arms)
@@ -33,6 +38,7 @@ def run(context: Context) -> Outcome:
         facts=CheckFacts(
             free_disk_bytes=shutil.disk_usage(context.folder).free,
             benchmark_prompts_in_train=overlap,
+            peaks=device_peaks(),
         )
     )
 

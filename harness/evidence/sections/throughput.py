@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.evidence.cells import stage_cell
 from harness.evidence.costs import measured_value
+from harness.evidence.peaks import device_peaks, dtype_of, in_words, peak_of
 from harness.evidence.view import ComparisonView
 from harness.measure.steps import StepTimes, step_times
 from harness.measure.utilisation import Peak, utilisation
@@ -20,18 +21,18 @@ from harness.quantities import (
     TRAIN_SECONDS,
     USEFUL_FLOPS,
 )
-from harness.records import DevicePeak, RehearseFacts, StageResult
+from harness.records import DevicePeak, StageResult
 from harness.tables import Cell, Table
 
 
 def throughput_table(view: ComparisonView) -> Table:
     """One row a training stage: steps without their warm-up, and MFU and HFU."""
-    peaks = {stage.digest: _peak(view, stage) for stage in view.trained_stages}
+    peaks = device_peaks(view)
     rows = tuple(
         (
             Cell(stage.name, sources=(stage.digest,)),
             *_speed(stage, step_times(step_seconds(view.series.get(stage.digest, [])))),
-            *_used(stage, peaks[stage.digest]),
+            *_used(stage, peak_of(peaks, stage)),
         )
         for stage in view.trained_stages
     )
@@ -51,21 +52,10 @@ def throughput_table(view: ComparisonView) -> Table:
         "Warm-up: first steps that take over 1.25 medians of the later half and lie beyond its spread; "
         "step times and tokens per second leave them out, totals never do. MFU: FLOPs that training "
         "needs, without recomputation, over what the device could do in the reference and training "
-        "phases; HFU: FLOPs that ran (Chowdhery et al. 2022, appendix B). Peak: "
-        f"{_peaks_in_words(peaks.values()) or 'none known for this device and dtype'}."
+        "phases; HFU: FLOPs that ran (Chowdhery et al. 2022, appendix B). Both are shares of one peak, the "
+        f"same for all arms: {in_words(peaks, map(dtype_of, view.trained_stages))}."
     )
     return Table("throughput", "Steps and utilisation", columns, rows, (note,))
-
-
-def _peak(view: ComparisonView, stage: StageResult) -> DevicePeak | None:
-    """The device's peak rate as the stage's rehearsal found it."""
-    rehearsal = view.rehearsal_of(stage.digest)
-    return rehearsal.facts_as(RehearseFacts).peak if rehearsal else None
-
-
-def _peaks_in_words(peaks: Iterable[DevicePeak | None]) -> str:
-    rates = {peak.source: peak.flops_per_second for peak in peaks if peak and peak.source}
-    return "; ".join(f"{rate / 1e12:.3g} TFLOP/s ({source})" for source, rate in rates.items() if rate)
 
 
 def step_seconds(rows: Iterable[Mapping[str, Any]]) -> list[float]:
@@ -97,12 +87,12 @@ def _speed(stage: StageResult, times: StepTimes | None) -> tuple[Cell, ...]:
     )
 
 
-def _used(stage: StageResult, peak: DevicePeak | None) -> tuple[Cell, Cell]:
+def _used(stage: StageResult, peak: DevicePeak) -> tuple[Cell, Cell]:
     """MFU and HFU of the phases that compute."""
     useful, ran = measured_value(stage, USEFUL_FLOPS), measured_value(stage, FLOPS)
     seconds = sum(measured_value(stage, phase) or 0.0 for phase in (REFERENCE_SECONDS, TRAIN_SECONDS))
-    if not peak or not peak.flops_per_second or not useful or not ran:
-        reason = (peak.reason if peak else None) or "no peak rate of this device is known"
+    if not peak.flops_per_second or not useful or not ran:
+        reason = peak.reason or "FLOPs were not counted"
         return Cell(None, "percent", reason=reason), Cell(None, "percent", reason=reason)
     known = Peak(peak.flops_per_second, str(peak.source))
     mfu, hfu = (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from harness.measure import device
+from harness.measure import utilisation as module
 from harness.measure.factors import Factors, co2_grams, money
 from harness.measure.steps import step_times, warm_up_steps
-from harness.measure.utilisation import Peak, measured_peak, published_peak, utilisation
+from harness.measure.utilisation import Peak, device_peak, measured_rate, published_peak, utilisation
 
 KWH = 3.6e6
 
@@ -59,10 +61,45 @@ def test_what_has_no_published_peak_has_none() -> None:
     assert published_peak("Tesla V100", "bfloat16") is None
 
 
-def test_a_cpus_peak_is_measured() -> None:
-    peak = measured_peak(size=64, seconds=0.01)
-    assert peak.flops_per_second > 1e6
-    assert "measured GEMM 64" in peak.source
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_cpus_rate_is_measured_with_its_spread(dtype: str) -> None:
+    rate = measured_rate(dtype, sizes=(32, 64), repeats=3, seconds=0.01)
+    assert rate.highest >= rate.median >= rate.lowest > 1e5
+    assert (rate.repeats, rate.source) == (3, f"matrix products of 32 and 64, {dtype}")
+
+
+def test_each_repeat_keeps_its_best_over_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A clock by which a product of 32 takes 2 s and one of 64 takes 8 s: 32768 and 65536 FLOP/s.
+    monkeypatch.setattr(module, "_product", lambda size, dtype: size)
+    monkeypatch.setattr(module, "_seconds_of", lambda product: {32: 2.0, 64: 8.0}[product])
+    rate = measured_rate("float32", sizes=(32, 64), repeats=2, seconds=9.0)
+    assert rate.highest == rate.lowest == 2 * 64**3 / 8.0
+    slow = measured_rate("float32", sizes=(32, 64), repeats=2, seconds=1.0)
+    assert slow.highest == 2 * 32**3 / 2.0
+    assert slow.source == "matrix products of 32, float32"
+
+
+def test_a_data_sheets_peak_wins_and_what_was_measured_stands_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rate = measured_rate("float32", sizes=(16,), repeats=1, seconds=0.001)
+    monkeypatch.setattr(module, "measured_rate", lambda dtype: rate)
+    monkeypatch.setattr(device, "name", lambda: "NVIDIA H100 80GB HBM3")
+    peak = device_peak("bfloat16")
+    assert (peak.flops_per_second, peak.measured) == (989.5e12, rate)
+    monkeypatch.setattr(device, "name", lambda: "AMD Instinct MI300X")
+    peak = device_peak("bfloat16")
+    assert (peak.flops_per_second, peak.source) == (rate.highest, f"measured {rate.source}")
+
+
+def test_a_dtype_that_the_device_refuses_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(dtype: str) -> None:
+        raise RuntimeError("not implemented for 'BFloat16'\nat line 3")
+
+    monkeypatch.setattr(module, "measured_rate", refuse)
+    peak = device_peak("bfloat16")
+    assert peak.flops_per_second is None
+    assert peak.reason == "products in bfloat16 cannot be measured here: not implemented for 'BFloat16'"
 
 
 @pytest.mark.parametrize(

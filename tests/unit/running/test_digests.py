@@ -34,7 +34,8 @@ OF_PLUG = {"rehearse plugged", "plug/plugged@0", "plug/evaluate@0", "judge"}
 OF_ORPO = {"rehearse orpo", "orpo/orpo@0", "orpo/evaluate@0", "judge"}
 TRAINING = TRAINED | REHEARSED | SCORED
 SCORING = {"check"} | SCORED
-ALL = {"prepare", "check"} | TRAINING
+ON_DEVICE = {"check"} | TRAINING
+ALL = {"prepare"} | ON_DEVICE
 NOTHING: set[str] = set()
 
 
@@ -277,11 +278,11 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
     "triton": (installed("triton", "3.9"), ALL),
     "bitsandbytes, which no setting uses": (installed("bitsandbytes", "0.50"), NOTHING),
     "flash-attn, which no setting uses": (installed("flash-attn", "2.9"), NOTHING),
-    "another driver": (machine(driver="560.2"), TRAINING),
-    "another GPU": (machine(device="cuda:GPU-2"), TRAINING),
-    "threads": (variable("OMP_NUM_THREADS", "3"), TRAINING),
-    "the allocator": (variable("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"), TRAINING),
-    "precision by a variable": (variable("NVIDIA_TF32_OVERRIDE", "0"), TRAINING),
+    "another driver": (machine(driver="560.2"), ON_DEVICE),
+    "another GPU": (machine(device="cuda:GPU-2"), ON_DEVICE),
+    "threads": (variable("OMP_NUM_THREADS", "3"), ON_DEVICE),
+    "the allocator": (variable("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"), ON_DEVICE),
+    "precision by a variable": (variable("NVIDIA_TF32_OVERRIDE", "0"), ON_DEVICE),
     "whom judges ask": (variable("OPENAI_BASE_URL", "http://127.0.0.1:1"), SCORING),
     "a variable that changes no result": (variable("EDITOR", "ed"), NOTHING),
 }
@@ -375,7 +376,7 @@ def test_a_gpu_that_cannot_be_named_is_never_a_reason_for_reuse(
         one = world.digests()
         monkeypatch.setattr(resolve, "THIS_PROCESS", "another")
         other = world.digests()
-    assert {stage for stage in one if other[stage] != one[stage]} == TRAINING
+    assert {stage for stage in one if other[stage] != one[stage]} == ON_DEVICE
 
 
 def test_every_stage_covers_its_own_code_and_packages(world: World) -> None:
