@@ -76,6 +76,29 @@ def test_few_rooms_alone_import(library: str) -> None:
             assert room_of(path) in allowed or not any(n.split(".")[0] == library for n in names), path
 
 
+ACCELERATORS = ("torch.cuda", "torch.xpu", "torch.mps")
+STILL_ASK_TORCH = {
+    "harness/generate/head.py",
+    "harness/generate/load.py",
+    "harness/measure/window.py",
+    "harness/stages/evaluate.py",
+    "harness/stages/train.py",
+    "harness/training/arguments.py",
+    "harness/training/load.py",
+}
+"""Files that have not moved to harness.measure.device yet. This list only ever becomes shorter."""
+
+
+def test_the_accelerator_is_asked_through_one_door() -> None:
+    """`torch.cuda` and its like are said in harness.measure.device alone; `perf/` follows the same rule."""
+    asking = set()
+    for path in [*(ROOT / "harness").rglob("*.py"), *(ROOT / "perf").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in ACCELERATORS:
+                asking.add(str(path.relative_to(ROOT)))
+    assert asking - {"harness/measure/device.py"} == STILL_ASK_TORCH
+
+
 @pytest.mark.parametrize("command", [["list"], ["--help"], ["compare", "--help"], ["plan"]])
 def test_light_commands_import_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     code = (

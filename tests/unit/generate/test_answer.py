@@ -51,14 +51,17 @@ def test_any_stop_token_ends_an_answer(loaded: LoadedModel) -> None:
     assert (found.text, found.tokens, found.finish) == ("", 1, "stop")
 
 
-def test_a_batch_that_does_not_fit_is_halved(loaded: LoadedModel, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("scripted"), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")]
+)
+def test_a_batch_that_does_not_fit_is_halved(loaded: LoadedModel, error: Exception, monkeypatch: Any) -> None:
     sizes = []
     generate = loaded.model.generate
 
     def scarce(**inputs: Any) -> Any:
         sizes.append(len(inputs["input_ids"]))
         if sizes[-1] > 2:
-            raise torch.cuda.OutOfMemoryError("scripted")
+            raise error
         return generate(**inputs)
 
     prompts = ask("w4", "w5 w6", "w7 w8 w9", "w10", "w11")
@@ -76,12 +79,17 @@ def test_a_batch_that_does_not_fit_is_halved(loaded: LoadedModel, monkeypatch: A
     assert seen == [(2, 5), (4, 5), (5, 5)]
 
 
-def test_one_prompt_that_does_not_fit_is_an_error(loaded: LoadedModel, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("scripted"), RuntimeError("scripted: no memory's fault")]
+)
+def test_one_prompt_that_does_not_fit_and_other_faults_are_errors(
+    loaded: LoadedModel, error: Exception, monkeypatch: Any
+) -> None:
     def full(**_: Any) -> Any:
-        raise torch.cuda.OutOfMemoryError("scripted")
+        raise error
 
     monkeypatch.setattr(loaded.model, "generate", full)
-    with pytest.raises(torch.cuda.OutOfMemoryError, match="scripted"):
+    with pytest.raises(RuntimeError, match="scripted"):
         answer(loaded, ask("w4", "w5"), GenerationSpec(batch_size=2))
 
 
