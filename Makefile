@@ -12,13 +12,13 @@ READY_DEV := $(VENV)/.ready-dev
 flag = $(if $($(1)),--$(2) "$($(1))")
 SETS := $(foreach s,$(SET),--set "$(s)")
 SELECTION = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call flag,ARMS,arms) \
-            $(call flag,SEEDS,seeds) $(SETS) --out "$(OUT)"
+            $(call flag,SEEDS,seeds) $(call flag,DEVICE,device) $(SETS) --out "$(OUT)"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
 .PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-all golden lint wheel \
         bench bench-gpu example clean
 help:
-	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN=]   run a comparison"
+	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN= DEVICE=]   run a comparison"
 	@echo "make plan [the same, WHY=1 POWER=1]   what would run, and why; runs nothing"
 	@echo "make cost [the same, PEAK_TFLOPS= MFU=]   what every arm costs, from a few steps of each stage"
 	@echo "make report [RUN=latest]  render a finished run again"
@@ -63,7 +63,7 @@ report: $(READY)
 	@$(BIN)/harness report "$(RUN)" --out "$(OUT)" $(if $(FORMAT),--format $(FORMAT))
 
 score: $(READY)
-	@$(BIN)/harness score "$(RUN)" --benchmark "$(BENCHMARK)" $(call flag,JUDGE,judge) $(call flag,AS,as) $(SETS) --out "$(OUT)"
+	@$(BIN)/harness score "$(RUN)" --benchmark "$(BENCHMARK)" $(call flag,JUDGE,judge) $(call flag,AS,as) $(call flag,DEVICE,device) $(SETS) --out "$(OUT)"
 
 replay: $(READY)
 	@$(BIN)/harness replay "$(FOLDER)" $(call flag,BASELINE,baseline) --out "$(OUT)"
@@ -74,8 +74,11 @@ calibrate: $(READY)
 ui: $(READY)
 	@$(BIN)/harness ui --out "$(OUT)" --port $(PORT)
 
-doctor list: $(READY)
-	@$(BIN)/harness $@
+doctor: $(READY)
+	@$(BIN)/harness doctor $(call flag,DEVICE,device)
+
+list: $(READY)
+	@$(BIN)/harness list
 
 test: $(READY_DEV)
 	$(BIN)/python -m pytest

@@ -41,6 +41,12 @@ Again = Annotated[
         help="Run finished stages again: a stage's name, an arm, train, evaluate or all; again for more.",
     ),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", help="The GPU to use: its index among the visible ones, or its UUID (HARNESS_DEVICE)."
+    ),
+]
 RUNS = Path("runs")
 
 
@@ -86,14 +92,17 @@ def compare(
     set_: Set = None,
     out: Out = RUNS,
     again: Again = None,
+    device: Device = None,
     mlflow: Annotated[bool, typer.Option(help="Write the run to MLflow as well.")] = True,
 ) -> int:
     """Run the arms of a comparison, measure and score them, and write the report."""
     from harness.commands import compare as command
+    from harness.measure.gpus import using
     from harness.pipeline.overrides import Overrides
 
     overrides = Overrides(model, data, _words(arms), seeds, _words(score), tuple(set_ or ()))
-    return command.run(comparison, overrides, out=out, mlflow=mlflow, again=_all_words(again))
+    with using(device):
+        return command.run(comparison, overrides, out=out, mlflow=mlflow, again=_all_words(again))
 
 
 @app.command()
@@ -107,6 +116,7 @@ def plan(
     set_: Set = None,
     out: Out = RUNS,
     again: Again = None,
+    device: Device = None,
     why: Annotated[
         bool, typer.Option("--why", help="Say what changed for every stage that would run.")
     ] = False,
@@ -122,6 +132,7 @@ def plan(
 ) -> int:
     """Show the stages of a comparison, their order, digests and what would be reused; run nothing."""
     from harness.commands import plan as command
+    from harness.measure.gpus import using
     from harness.pipeline.overrides import Overrides
 
     overrides = Overrides(model, data, _words(arms), seeds, _words(score), tuple(set_ or ()))
@@ -129,9 +140,10 @@ def plan(
         from harness.commands import power as power_command
 
         return power_command.run(comparison, overrides, out=out, like=like)
-    return command.run(
-        comparison, overrides, out=out, format_name=format_.value, why=why, again=_all_words(again)
-    )
+    with using(device):
+        return command.run(
+            comparison, overrides, out=out, format_name=format_.value, why=why, again=_all_words(again)
+        )
 
 
 @app.command()
@@ -143,6 +155,7 @@ def cost(
     seeds: Seeds = None,
     set_: Set = None,
     out: Out = RUNS,
+    device: Device = None,
     peak_tflops: Annotated[
         float | None, typer.Option("--peak-tflops", help="Peak rate of another device, in TFLOP/s.")
     ] = None,
@@ -150,10 +163,12 @@ def cost(
 ) -> int:
     """Predict what every arm costs from a few steps of every stage; trains nothing else."""
     from harness.commands import cost as command
+    from harness.measure.gpus import using
     from harness.pipeline.overrides import Overrides
 
     overrides = Overrides(model, data, _words(arms), seeds, None, tuple(set_ or ()))
-    return command.run(comparison, overrides, out=out, peak_tflops=peak_tflops, mfu=mfu)
+    with using(device):
+        return command.run(comparison, overrides, out=out, peak_tflops=peak_tflops, mfu=mfu)
 
 
 @app.command()
@@ -190,17 +205,20 @@ def score(
     label: Annotated[str | None, typer.Option("--as", help="Name of the new scores.")] = None,
     set_: Set = None,
     out: Out = RUNS,
+    device: Device = None,
     mlflow: Annotated[bool, typer.Option(help="Write the run to MLflow as well.")] = True,
 ) -> int:
     """Add scores to a finished run without training or generating again; old scores stay."""
     from harness.commands import score as command
+    from harness.measure.gpus import using
 
     names = _words(benchmark)
     if not names:
         raise UserError("no benchmark", where="--benchmark", remedy="name one; see `harness list`")
-    return command.run(
-        run, benchmarks=names, judge=judge, label=label, sets=tuple(set_ or ()), out=out, mlflow=mlflow
-    )
+    with using(device):
+        return command.run(
+            run, benchmarks=names, judge=judge, label=label, sets=tuple(set_ or ()), out=out, mlflow=mlflow
+        )
 
 
 @app.command()
@@ -281,11 +299,13 @@ def ui(
 
 
 @app.command()
-def doctor() -> int:
-    """Print what this machine has, and what follows from it."""
+def doctor(device: Device = None) -> int:
+    """Print what this machine has, which GPU would be used, and what follows from it."""
     from harness.commands import doctor as command
+    from harness.measure.gpus import using
 
-    return command.run()
+    with using(device):
+        return command.run()
 
 
 @app.command()

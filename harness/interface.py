@@ -20,6 +20,7 @@ from harness.commands import report as report_command
 from harness.commands.view import open_run
 from harness.errors import unknown_name
 from harness.evidence.documents.comparison import build_report
+from harness.measure.gpus import using
 from harness.pipeline.claims import load_claims
 from harness.pipeline.overrides import Overrides
 from harness.quantities import is_share
@@ -50,6 +51,7 @@ def compare(
     set: Mapping[str, object] | None = None,
     out: str | Path = RUNS,
     again: Sequence[str] = (),
+    device: int | str | None = None,
     mlflow: bool = True,
 ) -> Run:
     """Run a comparison as `harness compare` does; every argument means what the flag of its name means.
@@ -58,16 +60,18 @@ def compare(
     `{"stages.dpo.beta": 0.05}`. Stages that are finished are reused, as on the command line.
     """
     given = {"model": model, "data": data, "arms": arms, "seeds": seeds, "score": score, "set": set}
+    given |= {"device": device}
     call = [repr(comparison), *(f"{name}={value!r}" for name, value in given.items() if value is not None)]
-    record = compare_command.run_comparison(
-        comparison,
-        Overrides(model, data, arms, _seeds(seeds), score, _settings(set or {})),
-        out=Path(out),
-        console=Console(),
-        mlflow=mlflow,
-        again=again,
-        command=f"harness.compare({', '.join(call)})",
-    )
+    with using(None if device is None else str(device)):
+        record = compare_command.run_comparison(
+            comparison,
+            Overrides(model, data, arms, _seeds(seeds), score, _settings(set or {})),
+            out=Path(out),
+            console=Console(),
+            mlflow=mlflow,
+            again=again,
+            command=f"harness.compare({', '.join(call)})",
+        )
     return load_run(record.id, out=out)
 
 

@@ -21,6 +21,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from harness.measure import device
+from harness.records import DeviceKind
 from perf.checklist.bench import Bench, Outcome, OutOfTime
 from perf.checklist.items import ITEMS
 
@@ -28,15 +30,13 @@ from perf.checklist.items import ITEMS
 def main() -> int:
     """Run what time allows, and write what there is; 1 where an item failed."""
     arguments = _arguments()
-    import torch
-
-    on_gpu = torch.cuda.is_available()
-    if not on_gpu and not arguments.toy:
-        print("perf/gpu.py: no CUDA GPU here; run it where one is, or try it with --toy", file=sys.stderr)
+    kind = device.kind()
+    if kind == "cpu" and not arguments.toy:
+        print("perf/gpu.py: no GPU here; run it where one is, or try it with --toy", file=sys.stderr)
         return 2
     out = arguments.out.resolve()
     file = out / "gpu.json"
-    report = _earlier(file, _environment(on_gpu))
+    report = _earlier(file, _environment(kind))
     bench = Bench(out, arguments.toy, time.monotonic() + 60 * arguments.minutes)
     for name in arguments.items:
         if name in report["items"] and report["items"][name]["status"] == "pass":
@@ -71,10 +71,10 @@ def _earlier(file: Path, environment: dict[str, Any]) -> dict[str, Any]:
     return {"environment": environment, "items": kept}
 
 
-def _environment(on_gpu: bool) -> dict[str, Any]:
+def _environment(kind: DeviceKind) -> dict[str, Any]:
     from harness.measure.environment import collect
 
-    return collect("cuda" if on_gpu else "cpu").model_dump()
+    return collect(kind).model_dump()
 
 
 def _print(report: dict[str, Any], file: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from harness.measure import gpus
 from harness.measure.environment import cpu_name, host_memory_bytes, versions
 from harness.measure.nvml import open_nvml
 
@@ -33,12 +34,11 @@ def run() -> int:
 def machine_report() -> dict[str, Any]:
     """Facts by name; keys are said to be there or not, never shown."""
     nvml, why = open_nvml()
-    gpu = nvml.facts() if nvml else {}
     disk = shutil.disk_usage(Path.cwd())
     packages = versions()
     return {
-        "GPU": f"{gpu['name']}, {gpu['memory_bytes'] / 2**30:.0f} GiB" if gpu else f"none ({why})",
-        "driver": gpu.get("driver") or "none",
+        **(_gpus() or {"GPU": f"none ({why})"}),
+        "driver": (nvml.facts()["driver"] if nvml else None) or "none",
         "CPU": f"{cpu_name()}, {os.cpu_count()} cores",
         "memory": f"{host_memory_bytes() / 2**30:.1f} GiB",
         "disk here": f"{disk.free / 2**30:.1f} GiB free of {disk.total / 2**30:.1f}",
@@ -48,6 +48,15 @@ def machine_report() -> dict[str, Any]:
         "hub": "reachable" if hub_reachable() else "not reachable",
         "judge keys": ", ".join(f"{k} {'set' if os.environ.get(k) else 'not set'}" for k in JUDGE_KEYS),
         "TeX": next((t for t in ("pdflatex", "lualatex", "tectonic") if shutil.which(t)), "none"),
+    }
+
+
+def _gpus() -> dict[str, str]:
+    """Every visible GPU by its index, and which of them would be used."""
+    chosen = gpus.chosen().gpu
+    return {
+        f"GPU {index}": f"{gpu}{' <- chosen' if gpu == chosen else ''}"
+        for index, gpu in enumerate(gpus.visible_gpus())
     }
 
 
@@ -64,23 +73,24 @@ def hub_reachable(seconds: float = 3.0) -> bool:
 
 
 def _advice() -> str:
-    nvml, _ = open_nvml()
+    gpu = gpus.chosen().gpu
     lines = []
-    if nvml is None:
+    if gpu is None:
         lines.append(
             "No GPU: the embedded comparison and small models run; memory is host memory, "
             "energy and VRAM are not measured."
         )
-    else:
-        gib = nvml.facts()["memory_bytes"] / 2**30
+    elif gpu.memory_bytes is not None:
         lines.append(
             "GPU: "
             + (
                 "0.5B models fit with full fine-tuning."
-                if gib >= 20
+                if gpu.memory_bytes >= 20 * 2**30
                 else "use LoRA (--set training.lora.r=16) or training.quantization=4bit."
             )
         )
+    if len(gpus.visible_gpus()) > 1:
+        lines.append(f"Stages run on one GPU; choose another by --device or {gpus.DEVICE}.")
     if not hub_reachable():
         lines.append("No hub: give local folders and files by --model and --data.")
     if not os.environ.get("OPENAI_API_KEY"):

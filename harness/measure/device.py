@@ -9,6 +9,7 @@ they can. There is one device: `stages.runner` hides all others from a stage.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import torch
 
 KINDS: tuple[DeviceKind, ...] = ("cuda", "xpu", "mps")
+HIDDEN = ("", "-1")
+"""What a variable of visible devices says to hide all of them."""
 _FULL = re.compile(
     r"out of memory|_STATUS_ALLOC_FAILED|OUT_OF_(DEVICE_|HOST_)?MEMORY|OUT_OF_RESOURCES|hipErrorOutOfMemory",
     re.IGNORECASE,
@@ -54,6 +57,19 @@ def is_rocm() -> bool:
     import torch
 
     return getattr(torch.version, "hip", None) is not None
+
+
+def visible_entries(variable: str) -> list[str] | None:
+    """What a variable such as `CUDA_VISIBLE_DEVICES` names, in order; None where it is not set."""
+    value = os.environ.get(variable)
+    return None if value is None else [entry.strip() for entry in value.split(",") if entry.strip()]
+
+
+def is_in_use() -> bool:
+    """Whether this process has loaded torch and made a context on the accelerator."""
+    if "torch" not in sys.modules or kind() not in ("cuda", "xpu"):
+        return False
+    return bool(_module().is_initialized())
 
 
 def synchronize() -> None:
@@ -124,8 +140,8 @@ def name() -> str | None:
 
 
 def uuid() -> str | None:
-    """The accelerator's UUID as its driver writes it, without a prefix; None where it has none."""
-    return None if kind() in ("cpu", "mps") else _uuid_of(_properties())
+    """The accelerator's UUID as NVML writes it, `GPU-...` or `MIG-...`; None where it has none."""
+    return None if kind() in ("cpu", "mps") else _uuid_of(_properties(), 0)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -198,10 +214,10 @@ def seen() -> list[dict[str, Any]]:
         {
             "kind": "rocm" if is_rocm() else kind(),
             "name": str(one.name),
-            "uuid": _uuid_of(one),
+            "uuid": _uuid_of(one, index),
             "memory_bytes": int(one.total_memory),
         }
-        for one in properties
+        for index, one in enumerate(properties)
     ]
 
 
@@ -216,9 +232,13 @@ def _properties() -> Any:
     return _module().get_device_properties()
 
 
-def _uuid_of(properties: Any) -> str | None:
+def _uuid_of(properties: Any, index: int) -> str | None:
+    """torch leaves the prefix out; a slice is known by the variable that made it visible."""
+    entry = dict(enumerate(visible_entries("CUDA_VISIBLE_DEVICES") or ())).get(index, "")
+    if entry.startswith("MIG-"):
+        return entry
     uuid = getattr(properties, "uuid", None)
-    return None if uuid is None else str(uuid)
+    return None if uuid is None else f"GPU-{str(uuid).removeprefix('GPU-')}"
 
 
 if __name__ == "__main__":

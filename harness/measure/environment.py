@@ -12,8 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from harness.measure import device, gpus
 from harness.measure.nvml import open_nvml
-from harness.records import Environment
+from harness.records import DeviceKind, Environment
 
 PACKAGES = (
     "torch",
@@ -37,8 +38,6 @@ PACKAGES = (
     "orpo-harness",
 )
 UNKNOWN_DEVICE = "unknown GPU"
-GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""What drivers of NVIDIA, AMD and WSL leave where a process may use a GPU."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -67,16 +66,12 @@ def cpu_name() -> str:
 def device_identity() -> str:
     """What a cost belongs to: the GPU's UUID, or the CPU's name and count. Imports no torch.
 
-    `UNKNOWN_DEVICE` where there is a GPU that no management library names.
+    `UNKNOWN_DEVICE` where there is a GPU that neither the driver's library nor torch names.
     """
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
-        nvml, _ = open_nvml()
-        identity = nvml.facts()["uuid"] if nvml is not None else None
-        if identity is not None:
-            return f"cuda:{identity}"
-        if nvml is not None or any(Path(node).exists() for node in GPU_NODES):
-            return UNKNOWN_DEVICE
-    return f"cpu:{cpu_name()}:{os.cpu_count()}"
+    gpu = gpus.chosen().gpu
+    if gpu is None:
+        return f"cpu:{cpu_name()}:{os.cpu_count()}"
+    return UNKNOWN_DEVICE if gpu.uuid is None else f"{gpu.kind}:{gpu.uuid}"
 
 
 def driver_version() -> str | None:
@@ -121,20 +116,17 @@ def _git(git: str, folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def collect(device: str, packages: Iterable[str] = ()) -> Environment:
-    """The environment of this process on `device` (`cpu` or `cuda`), with the versions of `packages`."""
-    nvml, _ = open_nvml() if device == "cuda" else (None, None)
+def collect(kind: DeviceKind, packages: Iterable[str] = ()) -> Environment:
+    """The environment of this process on a device of `kind`, with the versions of `packages`."""
+    nvml, _ = open_nvml() if kind == "cuda" else (None, None)
     gpu: dict[str, Any] = nvml.facts() if nvml else {}
     commit, dirty = git_state()
-    name = cpu_name()
-    if device == "cuda":
-        import torch
-
-        name = gpu.get("name") or torch.cuda.get_device_name()
+    on_gpu = kind != "cpu"
     return Environment(
-        device="cuda" if device == "cuda" else "cpu",
-        device_name=name,
-        gpu_uuid=gpu.get("uuid"),
+        device=kind,
+        device_name=gpu.get("name") or (device.name() if on_gpu else None) or cpu_name(),
+        gpu_uuid=gpu.get("uuid") or (device.uuid() if on_gpu else None),
+        other_gpus=gpus.hidden_gpus() if on_gpu else None,
         driver=gpu.get("driver"),
         cpu_count=os.cpu_count() or 1,
         host_memory_bytes=host_memory_bytes(),

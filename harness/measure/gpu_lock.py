@@ -40,7 +40,7 @@ class GpuLock:
             raise UserError(
                 f"another comparison is running on this device ({owner})",
                 where=self._device,
-                remedy="wait for it, or choose another GPU by CUDA_VISIBLE_DEVICES",
+                remedy="wait for it, or choose another GPU by --device (`harness doctor` lists them)",
             ) from None
         self._handle.seek(0)
         self._handle.truncate()

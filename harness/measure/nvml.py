@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from harness.measure import device
 from harness.measure.conditions import GpuReading
+
+UUID_PREFIXES = ("GPU-", "MIG-")
 
 
 class Nvml:
@@ -70,11 +73,7 @@ class Nvml:
         return {name: self._ask(read) for name, read in readings.items()}
 
     def _ask(self, read: Callable[[], Any]) -> Any:
-        try:
-            value = read()
-        except self._nvml.NVMLError:
-            return None
-        return value.decode() if isinstance(value, bytes) else value
+        return _answer(self._nvml, read)
 
 
 def _others(running: Any) -> int:
@@ -95,18 +94,67 @@ def chosen_gpu() -> str:
     """The UUID or index of the GPU that CUDA calls 0.
 
     CUDA may number GPUs by speed and NVML numbers them by slot, so torch's UUID is asked where
-    torch already runs on a GPU.
+    torch already runs on a GPU and the variable gives a number.
     """
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
-        if uuid is not None:
-            return f"GPU-{str(uuid).removeprefix('GPU-')}"
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() or "0"
+    first = (device.visible_entries("CUDA_VISIBLE_DEVICES") or ["0"])[0]
+    if not first.startswith(UUID_PREFIXES) and device.is_in_use():
+        return device.uuid() or first
+    return first
+
+
+@dataclass(frozen=True)
+class ListedGpu:
+    """A GPU in its slot, or a slice of it."""
+
+    index: int
+    name: str | None
+    uuid: str | None
+    memory_bytes: int | None
+
+
+def list_gpus(library: Any = None) -> list[ListedGpu]:
+    """Every GPU by slot, MIG slices in the place of one that is cut; raises RuntimeError without NVML."""
+    nvml = library or _pynvml()
+    try:
+        nvml.nvmlInit()
+        count = nvml.nvmlDeviceGetCount()
+        return [
+            ListedGpu(
+                index,
+                _answer(nvml, nvml.nvmlDeviceGetName, part),
+                _answer(nvml, nvml.nvmlDeviceGetUUID, part),
+                _answer(nvml, lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total, part),
+            )
+            for index in range(count)
+            for part in _parts(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
+        ]
+    except nvml.NVMLError as error:
+        raise RuntimeError(f"NVML: {error}") from error
+
+
+def _parts(nvml: Any, gpu: Any) -> Iterator[Any]:
+    """The handles of a GPU's slices, or its own where MIG is off or unknown to it."""
+    mode = _answer(nvml, nvml.nvmlDeviceGetMigMode, gpu)
+    if not mode or not mode[0]:
+        yield gpu
+        return
+    for place in range(_answer(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, gpu) or 0):
+        part = _answer(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, gpu, place)
+        if part is not None:
+            yield part
+
+
+def _answer(nvml: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
+    """A reading, or None where the GPU refuses it."""
+    try:
+        value = ask(*arguments)
+    except nvml.NVMLError:
+        return None
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _handle(library: Any, gpu: str) -> Any:
-    if gpu.startswith(("GPU-", "MIG-")):
+    if gpu.startswith(UUID_PREFIXES):
         return library.nvmlDeviceGetHandleByUUID(gpu)
     return library.nvmlDeviceGetHandleByIndex(int(gpu))
 

@@ -54,11 +54,12 @@ class Score(Record):
 
 
 class Environment(Record):
-    """Where a stage ran. Absent facts are None."""
+    """Where a stage ran. Absent facts are None. `other_gpus` were visible to the run and not to the stage."""
 
     device: DeviceKind
     device_name: str
     gpu_uuid: str | None = None
+    other_gpus: int | None = None
     driver: str | None = None
     cpu_count: int
     host_memory_bytes: int

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Interrupted, StageFailed, UserError
+from harness.measure import gpus
 from harness.records import StageError, StageResult
 from harness.stages.context import read_result
 
@@ -59,7 +60,7 @@ def run_stage(
 
 
 def child_environment() -> dict[str, str]:
-    """The parent's environment, with what keeps libraries quiet and deterministic.
+    """The parent's environment, with one GPU and with what keeps libraries quiet and deterministic.
 
     Large logits on a CPU are new memory at every chunk, and touching it page by page took more
     time than the products; huge pages halve the time. The user's own setting wins.
@@ -74,6 +75,9 @@ def child_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         # NVML, which names the device in the plan, numbers GPUs by slot; CUDA then does too.
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        # An index means a place among the parent's GPUs; the child has one.
+        gpus.DEVICE: "",
+        **gpus.hiding(),
     }
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from harness.data.base_model import EMBEDDED
 from harness.data.embedded.vocabulary import WORDS
 from harness.jsonl import write_jsonl
+from harness.measure import device
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
@@ -188,13 +189,13 @@ def crowded(leave_bytes: int) -> Iterator[None]:
     """Hold the GPU's memory but for `leave_bytes`, as a neighbour does."""
     import torch
 
-    free, _ = torch.cuda.mem_get_info()
-    held = torch.empty(max(0, free - leave_bytes), dtype=torch.uint8, device="cuda")
+    free = device.free_bytes() or 0
+    held = torch.empty(max(0, free - leave_bytes), dtype=torch.uint8, device=device.torch_device())
     try:
         yield
     finally:
         del held
-        torch.cuda.empty_cache()
+        device.empty_cache()
 
 
 def _arm(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.evidence.costs import measured_value
+from harness.measure import device
 from harness.measure.nvml import open_nvml
 from harness.quantities import FLOPS, FLOPS_THEORY
 from harness.records import RehearseFacts, StageResult, TrainFacts
@@ -37,12 +38,6 @@ class Item:
     name: str
     claim: str
     run: Callable[[Bench], Outcome]
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return bool(torch.cuda.is_available())
 
 
 def nvml(bench: Bench) -> Outcome:
@@ -123,7 +118,7 @@ def forecast_holds(bench: Bench) -> Outcome:
             ok = ok and abs(peak / facts.peak_memory_bytes - 1) <= MEMORY
         seconds = value(result, "wall_seconds")
         ok = ok and seconds is not None and abs(seconds / facts.seconds - 1) <= TIME
-    if not _has_gpu():
+    if not device.on_accelerator():
         return missing("peaks are VRAM, and there is no GPU")
     return judged(ok, figures, "a peak or a time lies outside")
 
@@ -145,7 +140,7 @@ def _peak(result: StageResult | None) -> int | None:
 
 def quantised(bench: Bench) -> Outcome:
     """QLoRA trains in every arm."""
-    if not _has_gpu():
+    if not device.on_accelerator():
         return missing("quantisation needs a CUDA GPU")
     if importlib.util.find_spec("bitsandbytes") is None:
         return missing("the package bitsandbytes is not installed")
@@ -156,7 +151,7 @@ def quantised(bench: Bench) -> Outcome:
 
 def forced_out_of_memory(bench: Bench) -> Outcome:
     """A GPU that a neighbour has filled ends the run in the setting that fits; a later run tries again."""
-    if not _has_gpu():
+    if not device.on_accelerator():
         return missing("there is no GPU memory to fill")
     sets = ("training.max_steps=9",)
     with crowded(leave_bytes=2 * GIB):

@@ -181,6 +181,8 @@ def _provenance(view: ComparisonView) -> dict[str, Any]:
         "lock_digest": environment.lock_digest,
         "versions": environment.versions,
         "device": environment.device_name,
+        "gpu_uuid": environment.gpu_uuid,
+        "other_gpus": environment.other_gpus,
         "stages": {
             digest: {
                 "name": result.name,

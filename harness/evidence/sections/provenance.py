@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from harness.evidence.findings import Findings
 from harness.evidence.view import BASE, ComparisonView
+from harness.records import Environment
 from harness.tables import Cell, Section, Table
 
 
@@ -53,6 +54,9 @@ def provenance_table(view: ComparisonView) -> Table:
                     Cell(stage.environment.lock_digest or "unknown"),
                 )
             )
+    results = view.record.results.values()
+    measured = [stage for stage in results if stage.kind in ("train", "evaluate")] or results
+    places = dict.fromkeys(_place(stage.environment) for stage in measured)
     return Table(
         "provenance",
         "Provenance",
@@ -61,5 +65,14 @@ def provenance_table(view: ComparisonView) -> Table:
         (
             f"Run {view.record.id}. Each stage's folder is stages/<digest>; in CSV and "
             "JSON every figure carries its digests.",
+            f"Ran on {'; '.join(places)}.",
         ),
     )
+
+
+def _place(environment: Environment) -> str:
+    """The device by name, a GPU by its UUID too, and whether the run could have taken another."""
+    if environment.device == "cpu":
+        return environment.device_name
+    others = f", {environment.other_gpus} other visible GPUs not used" if environment.other_gpus else ""
+    return f"{environment.device_name} ({environment.gpu_uuid or 'no UUID known'}{others})"

@@ -5,61 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch as real_torch
+from fake_torch import GIB, use
 
 from harness.measure import device
-
-GIB = 1 << 30
-
-
-class FakeTorch(SimpleNamespace):
-    """The part of torch that is asked, for one kind of accelerator or none."""
-
-    def __init__(self, kind: str | None, *, hip: str | None = None, bfloat16: bool = True) -> None:
-        properties = SimpleNamespace(
-            name=f"a {kind}", total_memory=80 * GIB, uuid="12-34", has_bfloat16_conversions=bfloat16
-        )
-        self.calls: list[str] = []
-        self.free = 60 * GIB
-        module = SimpleNamespace(
-            get_device_properties=lambda index=0: properties,
-            mem_get_info=lambda: (self.free, 80 * GIB),
-            empty_cache=lambda: self.calls.append("empty_cache"),
-            is_bf16_supported=lambda including_emulation=True: including_emulation or bfloat16,
-            recommended_max_memory=lambda: 16 * GIB,
-            driver_allocated_memory=lambda: 5 * GIB,
-        )
-        self.cuda = self.xpu = self.mps = module
-        self.version = SimpleNamespace(hip=hip)
-        self.statistics = {"allocated_bytes.all.peak": 7, "reserved_bytes.all.peak": 9, "num_ooms": 1}
-        self.accelerator = SimpleNamespace(
-            is_available=lambda: kind is not None,
-            current_accelerator=lambda: None if kind is None else SimpleNamespace(type=kind),
-            device_count=lambda: 2,
-            synchronize=lambda: self.calls.append("synchronize"),
-            memory_stats=lambda: self.statistics,
-            reset_peak_memory_stats=lambda: self.calls.append("reset"),
-        )
-        self.OutOfMemoryError = real_torch.OutOfMemoryError
-
-    def get_device_module(self, kind: str) -> Any:
-        return getattr(self, kind)
-
-    def device(self, kind: str) -> str:
-        return kind
-
-    def empty(self, size: int, *, device: str) -> None:
-        self.calls.append(f"empty on {device}")
-
-
-def use(monkeypatch: pytest.MonkeyPatch, kind: str | None, **settings: Any) -> FakeTorch:
-    fake = FakeTorch(kind, **settings)
-    monkeypatch.setitem(sys.modules, "torch", fake)
-    return fake
 
 
 @pytest.mark.parametrize(
@@ -101,7 +52,22 @@ def test_mps_tells_nothing_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_name_and_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, "cuda")
     assert (device.total_bytes(), device.free_bytes()) == (80 * GIB, 60 * GIB)
-    assert (device.name(), device.uuid()) == ("a cuda", "12-34")
+    assert (device.name(), device.uuid()) == ("a cuda", "GPU-12-34")
+
+
+def test_a_slice_is_known_by_the_variable_that_made_it_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, "cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,3")
+    assert device.uuid() == "MIG-a"
+    assert [gpu["uuid"] for gpu in device.seen()] == ["MIG-a", "GPU-12-34"]
+
+
+def test_a_device_is_in_use_once_it_has_a_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.is_in_use() is False
+    fake = use(monkeypatch, "cuda")
+    assert device.is_in_use() is True
+    fake.initialised = False
+    assert device.is_in_use() is False
 
 
 def test_waiting_and_freeing_reach_the_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +95,7 @@ def test_the_allocator_makes_the_context_and_reads_torchs_counters(monkeypatch: 
 @pytest.mark.parametrize(("hip", "kind"), [(None, "cuda"), ("6.2", "rocm")])
 def test_what_a_parent_is_told(hip: str | None, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, "cuda", hip=hip)
-    one = {"kind": kind, "name": "a cuda", "uuid": "12-34", "memory_bytes": 80 * GIB}
+    one = {"kind": kind, "name": "a cuda", "uuid": "GPU-12-34", "memory_bytes": 80 * GIB}
     assert device.seen() == [one, one]
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fake_torch import use
 
-from harness.measure import environment
+from harness.measure import environment, gpus
 from harness.measure.environment import UNKNOWN_DEVICE, collect, constraints_digest, git_state, versions
+from harness.measure.gpus import Choice, Gpu
 
 
 def test_a_cpu_has_no_gpu_facts() -> None:
@@ -49,33 +51,29 @@ def test_versions_of_what_makes_results_are_found() -> None:
     assert versions()["torch"]
 
 
-class FakeNvml:
-    def __init__(self, **facts: str | None) -> None:
-        self._facts = {"uuid": None, "driver": None, **facts}
-
-    def facts(self) -> dict[str, str | None]:
-        return self._facts
-
-
 @pytest.mark.parametrize(
-    ("nvml", "nodes", "visible", "identity"),
+    ("gpu", "identity"),
     [
-        (FakeNvml(uuid="GPU-1"), True, "0", "cuda:GPU-1"),
-        (FakeNvml(), True, "0", UNKNOWN_DEVICE),
-        (None, True, "0", UNKNOWN_DEVICE),
-        (None, True, "", "cpu"),
-        (FakeNvml(uuid="GPU-1"), True, "-1", "cpu"),
-        (None, False, "0", "cpu"),
+        (Gpu("cuda", "GPU-1", uuid="GPU-1"), "cuda:GPU-1"),
+        (Gpu("cuda", "MIG-1", uuid="MIG-1"), "cuda:MIG-1"),
+        (Gpu("rocm", "0", uuid="GPU-2"), "rocm:GPU-2"),
+        (Gpu("cuda", "0"), UNKNOWN_DEVICE),
+        (None, f"cpu:{environment.cpu_name()}:{os.cpu_count()}"),
     ],
 )
-def test_a_gpu_that_nobody_names_is_unknown(
-    nvml: Any, nodes: bool, visible: str, identity: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_cost_belongs_to_the_chosen_device(
+    gpu: Gpu | None, identity: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment, "open_nvml", lambda: (nvml, None if nvml else "no library"))
-    monkeypatch.setattr(environment, "GPU_NODES", (str(tmp_path),) if nodes else ())
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    found = environment.device_identity()
-    assert found == identity or (identity == "cpu" and found.startswith("cpu:"))
+    monkeypatch.setattr(gpus, "chosen", lambda: Choice(gpu))
+    assert environment.device_identity() == identity
+
+
+def test_a_gpu_is_named_by_torch_where_nvml_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, "cuda")
+    monkeypatch.setattr(environment, "open_nvml", lambda: (None, "no library"))
+    monkeypatch.setenv(gpus.OTHERS, "3")
+    found = collect("cuda")
+    assert (found.device_name, found.gpu_uuid, found.other_gpus) == ("a cuda", "GPU-12-34", 3)
 
 
 def test_versions_that_a_digest_covers_are_recorded_beside_the_usual_ones() -> None:

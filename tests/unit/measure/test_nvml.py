@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fake_torch import use
 
-from harness.measure import nvml as module
-from harness.measure.nvml import Nvml, chosen_gpu
+from harness.measure.nvml import ListedGpu, Nvml, chosen_gpu, list_gpus
 
 
 class FakeLibrary:
@@ -82,14 +82,48 @@ def test_the_first_visible_gpu_is_asked(visible: str, handle: Any, monkeypatch: 
 
 
 def test_torchs_own_uuid_wins_over_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = SimpleNamespace(
-        is_available=lambda: True,
-        is_initialized=lambda: True,
-        current_device=lambda: 0,
-        get_device_properties=lambda i: SimpleNamespace(uuid="12-34"),
-    )
-    monkeypatch.setitem(module.sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    fake = use(monkeypatch, "cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert chosen_gpu() == "GPU-12-34"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-56")
+    assert chosen_gpu() == "GPU-56"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    fake.initialised = False
+    assert chosen_gpu() == "3"
+
+
+class FakeSlots(FakeLibrary):
+    """Two GPUs: the first whole, the second cut into two slices, a third slice refused."""
+
+    def __getattr__(self, name: str) -> Any:
+        def slice_of(gpu: str, place: int) -> str:
+            if place == 1:
+                raise self.NVMLError("Not Found")
+            return f"MIG-{place}"
+
+        answers = {
+            "nvmlInit": lambda: None,
+            "nvmlDeviceGetCount": lambda: 2,
+            "nvmlDeviceGetHandleByIndex": lambda index: f"GPU-{index}",
+            "nvmlDeviceGetMigMode": lambda gpu: [int(gpu == "GPU-1"), 0],
+            "nvmlDeviceGetMaxMigDeviceCount": lambda gpu: 3,
+            "nvmlDeviceGetMigDeviceHandleByIndex": slice_of,
+            "nvmlDeviceGetName": lambda gpu: b"Fake GPU",
+            "nvmlDeviceGetUUID": lambda gpu: gpu,
+            "nvmlDeviceGetMemoryInfo": lambda gpu: SimpleNamespace(total=1000),
+        }
+        return answers[name]
+
+
+def test_a_gpu_that_is_cut_is_listed_as_its_slices() -> None:
+    assert list_gpus(FakeSlots()) == [
+        ListedGpu(index, "Fake GPU", uuid, 1000) for index, uuid in ((0, "GPU-0"), (1, "MIG-0"), (1, "MIG-2"))
+    ]
+
+
+def test_without_the_driver_there_is_no_list() -> None:
+    with pytest.raises(RuntimeError, match="NVML"):
+        list_gpus(FakeLibrary(refused=("nvmlInit",)))
 
 
 def test_a_machine_without_the_driver_says_so() -> None:
