@@ -21,6 +21,17 @@ def device_peaks(view: ComparisonView) -> Peaks:
     return peaks or _of_rehearsals(view)
 
 
+def disturbances(view: ComparisonView) -> list[str]:
+    """What slowed products down while the check stage measured a peak by them: shares are then too high."""
+    check = view.record.results.get(view.record.plan.check or "")
+    peaks = check.facts_as(CheckFacts).peaks.values() if check is not None else ()
+    return check.notes if check is not None and any(map(_is_measured, peaks)) else []
+
+
+def _is_measured(peak: DevicePeak) -> bool:
+    return peak.measured is not None and peak.measured.highest == peak.flops_per_second
+
+
 def dtype_of(stage: StageResult) -> str:
     """The key of a training stage's peak."""
     return compute_dtype(stage.facts_as(TrainFacts)) or ""
@@ -75,7 +86,7 @@ def _sentence(dtype: str, peak: DevicePeak) -> str:
     if rate is None:
         return text
     spread = f"{_tera(rate.lowest)} to {_tera(rate.highest)} in {rate.repeats} repeats"
-    if rate.highest == peak.flops_per_second:
+    if _is_measured(peak):
         return f"{text}, {spread}"
     return f"{text}; products measured here reached {_tera(rate.highest)} ({rate.source}, {spread})"
 

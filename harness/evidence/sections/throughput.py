@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.evidence.cells import stage_cell
 from harness.evidence.costs import measured_value
-from harness.evidence.peaks import device_peaks, dtype_of, in_words, peak_of
+from harness.evidence.peaks import device_peaks, disturbances, dtype_of, in_words, peak_of
 from harness.evidence.view import ComparisonView
 from harness.measure.steps import StepTimes, step_times
 from harness.measure.utilisation import Peak, utilisation
@@ -55,6 +55,10 @@ def throughput_table(view: ComparisonView) -> Table:
         "phases; HFU: FLOPs that ran (Chowdhery et al. 2022, appendix B). Both are shares of one peak, the "
         f"same for all arms: {in_words(peaks, map(dtype_of, view.trained_stages))}."
     )
+    if disturbed := disturbances(view):
+        note += (
+            f" The peak is too low and both shares too high: while it was measured, {'; '.join(disturbed)}."
+        )
     return Table("throughput", "Steps and utilisation", columns, rows, (note,))
 
 

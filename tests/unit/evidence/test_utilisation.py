@@ -54,10 +54,13 @@ def of_the_report(dtype: str | None = "float32", precision: str | None = None) -
     return changed(view, **results)
 
 
-def with_checked(view: ComparisonView, peaks: dict[str, DevicePeak]) -> ComparisonView:
+def with_checked(
+    view: ComparisonView, peaks: dict[str, DevicePeak], notes: tuple[str, ...] = ()
+) -> ComparisonView:
     """The view with a check stage that measured `peaks`."""
     prepared = view.record.results["prep"]
-    check = prepared.model_copy(update={"kind": "check", "facts": CheckFacts(peaks=peaks)})
+    update = {"kind": "check", "facts": CheckFacts(peaks=peaks), "notes": list(notes)}
+    check = prepared.model_copy(update=update)
     view = changed(view, check=check)
     plan = view.record.plan.model_copy(update={"check": "check"})
     return replace(view, record=view.record.model_copy(update={"plan": plan}))
@@ -100,6 +103,13 @@ def test_the_peak_of_the_check_stage_stands_for_every_arm() -> None:
     assert "bfloat16" not in note
 
 
+def test_a_peak_that_was_measured_beside_other_work_says_so() -> None:
+    busy = "other processes used 70.0% of the CPU time"
+    quiet, loud = (with_checked(of_the_report(), {"float32": FLOAT32}, notes) for notes in ((), (busy,)))
+    assert "too high" not in throughput_table(quiet).notes[0]
+    assert f"both shares too high: while it was measured, {busy}" in throughput_table(loud).notes[0]
+
+
 def test_mixed_precision_is_a_share_of_what_the_device_does_in_bfloat16() -> None:
     view = with_checked(of_the_report(precision="mixed"), {"float32": FLOAT32, "bfloat16": BFLOAT16})
     assert mfu(view)["orpo"] == pytest.approx(USEFUL["orpo"] / SECONDS["orpo"] / 4e11)
@@ -110,6 +120,12 @@ def test_a_data_sheets_peak_stands_beside_what_was_measured() -> None:
     note = throughput_table(with_checked(of_the_report(), {"float32": sheet})).notes[0]
     assert "1e+03 TFLOP/s in float32 (NVIDIA data sheet of H100)" in note
     assert "products measured here reached 0.2" in note
+
+
+def test_other_work_changes_no_data_sheet() -> None:
+    sheet = DevicePeak(flops_per_second=1e15, source="NVIDIA data sheet", reason=None, measured=RATE)
+    view = with_checked(of_the_report(), {"float32": sheet}, ("the GPU was throttled",))
+    assert "too high" not in throughput_table(view).notes[0]
 
 
 def test_a_dtype_that_nobody_measured_has_no_share_and_a_reason() -> None:
