@@ -10,6 +10,7 @@ from typing import Any
 from harness.generate import Answer, LoadedModel, Prompt
 from harness.jsonl import well_formed
 from harness.measure import device
+from harness.measure.out_of_memory import is_out_of_memory
 from harness.pipeline.spec import GenerationSpec
 
 Progress = Callable[[int, int], None]
@@ -70,7 +71,7 @@ def _try_generate(
     try:
         return _generate(loaded, batch, settings)
     except RuntimeError as error:
-        if len(batch) == 1 or not device.is_out_of_memory(error):
+        if len(batch) == 1 or not is_out_of_memory(error):
             raise
         return None
 

@@ -1,4 +1,4 @@
-"""The one door to the accelerator: what it is, how much it holds, whether it is done or full.
+"""The one door to the accelerator: what it is, how much it holds, whether it is done.
 
 Everything else asks here, so that CUDA, ROCm (torch's `cuda`), XPU and MPS take the same path where
 they can. There is one device: `stages.runner` hides all others from a stage.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +21,6 @@ if TYPE_CHECKING:
 KINDS: tuple[DeviceKind, ...] = ("cuda", "xpu", "mps")
 HIDDEN = ("", "-1")
 """What a variable of visible devices says to hide all of them."""
-_FULL = re.compile(
-    r"out of memory|_STATUS_ALLOC_FAILED|OUT_OF_(DEVICE_|HOST_)?MEMORY|OUT_OF_RESOURCES|hipErrorOutOfMemory",
-    re.IGNORECASE,
-)
-"""What allocators of torch, CUDA, HIP and SYCL say, and cuBLAS, cuDNN, cuSOLVER and NVRTC beside them."""
-_NO_HANDLE = re.compile(r"CU(BLAS|DNN|SOLVER)_STATUS_NOT_INITIALIZED", re.IGNORECASE)
-_ROOM_FOR_A_HANDLE = 1 << 30
-"""Bytes. A library's handle takes some hundred MiB; where more is free it failed for another reason."""
 
 
 def kind() -> DeviceKind:
@@ -142,25 +133,6 @@ def name() -> str | None:
 def uuid() -> str | None:
     """The accelerator's UUID as NVML writes it, `GPU-...` or `MIG-...`; None where it has none."""
     return None if kind() in ("cpu", "mps") else _uuid_of(_properties(), 0)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the accelerator's memory was too small, whoever found out.
-
-    Not every allocation is torch's: cuBLAS, cuDNN and NVRTC raise a plain RuntimeError. A handle that
-    could not be made counts where little memory is free.
-    """
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    if not isinstance(error, RuntimeError):
-        return False
-    text = str(error)
-    if _NO_HANDLE.search(text):
-        free = free_bytes()
-        return free is not None and free < _ROOM_FOR_A_HANDLE
-    return _FULL.search(text) is not None
 
 
 class Allocator:

@@ -6,6 +6,7 @@ What would fail after a day of training fails here.
 from __future__ import annotations
 
 from harness.measure import device
+from harness.measure.out_of_memory import is_out_of_memory
 from harness.records import Measurement, RehearseFacts
 from harness.stages.context import Context, Outcome
 from harness.stages.train import make_job
@@ -20,7 +21,7 @@ def run(context: Context) -> Outcome:
     try:
         facts = rehearse(job, context.request.config["steps"])
     except RuntimeError as error:
-        if not device.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return Outcome(facts=RehearseFacts(out_of_memory=True, device_bytes=device.total_bytes()))
     assert facts.prediction is not None
