@@ -15,6 +15,9 @@ from harness.quantities import HOST_GROWTH, HOST_PEAK, Quantity
 from harness.records import StageResult
 
 
+HAS_VRAM = ("cuda", "xpu")
+
+
 class MemoryKind(StrEnum):
     """What a run's peak memory is a peak of."""
 
@@ -108,7 +111,7 @@ def share_of_imports(view: ComparisonView) -> float | None:
 def memory_kind(view: ComparisonView) -> MemoryKind:
     """What peak memory means here."""
     stages = [stage for cell in view.record.plan.cells for stage in view.stages_of(cell)]
-    on_gpu = stages and all(stage.environment.device == "cuda" for stage in stages)
+    on_gpu = stages and all(stage.environment.device in HAS_VRAM for stage in stages)
     return MemoryKind.CUDA if on_gpu else MemoryKind.HOST
 
 

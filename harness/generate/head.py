@@ -15,6 +15,7 @@ from peft.utils.other import ModulesToSaveWrapper
 
 from harness.generate.precision import computing
 from harness.generate.token_log_probs import Transform, logits_of_states, token_log_probs
+from harness.measure.device import total_bytes
 
 CPU_CHUNK_BYTES = 1 << 26
 GPU_SHARE = 1 / 256
@@ -66,8 +67,8 @@ def causal_lm(model: Any) -> Any:
 def chunk_positions(vocabulary: int, device: torch.device) -> int:
     """Positions whose float32 logits fit the room that a device spares for them."""
     room: float = CPU_CHUNK_BYTES
-    if device.type == "cuda":
-        room = torch.cuda.get_device_properties(device).total_memory * GPU_SHARE
+    if device.type != "cpu":
+        room = (total_bytes() or 0) * GPU_SHARE
     return max(1, int(room // (4 * vocabulary)))
 
 

@@ -13,6 +13,7 @@ import transformers
 from harness.errors import UserError
 from harness.generate import LoadedModel
 from harness.generate.precision import Precision, compute_in, resolve_precision, round_as_autocast_does
+from harness.measure import device
 from harness.pipeline.spec import ModelForm, Quantization
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -91,8 +92,8 @@ def load_weights(
     if quantization != "none":
         # What is not quantised is held in float32, in training and in scoring alike.
         return peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointing)
-    if on_device and torch.cuda.is_available():
-        model.to("cuda")
+    if on_device:
+        model.to(device.torch_device())
     return model
 
 
@@ -107,7 +108,7 @@ def base_of_adapters(path: str) -> tuple[str, str | None] | None:
 
 def check_quantization(wish: str) -> None:
     """Raise UserError where bitsandbytes or a CUDA GPU for it is missing."""
-    if not torch.cuda.is_available():
+    if device.kind() != "cuda":
         raise UserError(f"{wish} needs a CUDA GPU and this machine has none", remedy="remove it")
     try:
         import bitsandbytes  # noqa: F401

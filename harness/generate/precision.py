@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from harness.measure import device
 from harness.pipeline.spec import PrecisionName
 
 
@@ -68,11 +69,9 @@ def resolve_precision(name: PrecisionName | str) -> Precision:
 
     Emulated bfloat16 (NVIDIA before compute capability 8) does not count: it is slower than float32.
     """
-    on_gpu = torch.cuda.is_available()
     if name == "auto":
-        native = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-        name = PrecisionKind.MIXED if native else PrecisionKind.FLOAT32
-    return Precision(PrecisionKind(name), "cuda" if on_gpu else "cpu")
+        name = PrecisionKind.MIXED if device.native_bfloat16() else PrecisionKind.FLOAT32
+    return Precision(PrecisionKind(name), device.kind())
 
 
 def compute_in(model: Any, precision: Precision) -> None:

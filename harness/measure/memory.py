@@ -20,6 +20,7 @@ from harness.measure.nvml import open_nvml
 from harness.measure.window import HEADLINE_PHASES, OBSERVING_PHASES
 from harness.records import Measurement, Unit
 
+HAS_VRAM = ("cuda", "xpu")
 NO_GPU = "no CUDA device"
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 
@@ -123,7 +124,7 @@ class MemoryMeter:
         driver: DeviceMemory | None = None,
     ) -> None:
         self._host = host or HostMemory()
-        self._cuda = (cuda or Allocator()) if device == "cuda" else None
+        self._cuda = (cuda or Allocator()) if device in HAS_VRAM else None
         self._driver, self._no_driver = driver, NO_GPU
         if self._cuda is not None and driver is None:
             nvml, why = open_nvml()

@@ -7,10 +7,11 @@ the audit) runs in a phase of its own that no headline contains.
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
+
+from harness.measure import device
 
 HEADLINE_PHASES = ("model_load", "reference", "train", "save")
 AUDIT, EVALUATION = "audit", "evaluation"
@@ -36,15 +37,13 @@ class Peaks(Protocol):
 
 
 class SystemClock:
-    """`perf_counter`, and CUDA's synchronisation where torch is loaded and has a GPU."""
+    """`perf_counter`, and the accelerator's synchronisation where torch is loaded and has one."""
 
     def now(self) -> float:
         return time.perf_counter()
 
     def synchronize(self) -> None:
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-            torch.cuda.synchronize()
+        device.synchronize()
 
 
 class Window:

@@ -18,6 +18,7 @@ from harness.generate import Answer, LoadedModel, Prompt
 from harness.generate.kept import KeptAnswers
 from harness.generate.turns import all_known, answer_turns
 from harness.jsonl import read_jsonl, write_jsonl
+from harness.measure import device
 from harness.pipeline.spec import GenerationSpec, ModelForm, SpecModel
 from harness.records import EvaluateFacts, Measurement, Score, StageRequest, Unit
 from harness.stages.context import Context, Outcome, read_result
@@ -25,10 +26,9 @@ from harness.stages.context import Context, Outcome, read_result
 
 def warm_up(request: StageRequest) -> str:
     """Import what loads the model."""
-    import torch
     import transformers  # noqa: F401
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return device.kind()
 
 
 def run(context: Context) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.measure import device
 from harness.methods import load_method
 from harness.records import StageRequest
 from harness.stages.context import Context, Outcome
@@ -15,11 +16,9 @@ if TYPE_CHECKING:
 
 def warm_up(request: StageRequest) -> str:
     """Import the training libraries, so that their seconds and memory count as start-up."""
-    import torch
-
     import harness.training.run  # noqa: F401
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return device.kind()
 
 
 def run(context: Context) -> Outcome:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
+from harness.measure import device
 from harness.training.job import TrainJob
 from harness.training.load import precision_of
 
@@ -13,7 +12,7 @@ from harness.training.load import precision_of
 def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
     """An instance of transformers' or a TRL config class for `job`; `settings` are the trainer's own."""
     config = job.config
-    on_gpu = torch.cuda.is_available()
+    accelerator = device.kind()
     checkpoints: dict[str, Any] = {"save_strategy": "no"}
     if config.checkpoint_every_steps and config.keep_checkpoints:
         checkpoints = {"save_strategy": "steps", "save_steps": config.checkpoint_every_steps}
@@ -49,8 +48,8 @@ def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
         bf16=precision_of(config).autocasts,
         gradient_checkpointing=config.gradient_checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False} if config.gradient_checkpointing else None,
-        use_cpu=not on_gpu,
-        dataloader_pin_memory=on_gpu,
+        use_cpu=accelerator == "cpu",
+        dataloader_pin_memory=accelerator in ("cuda", "xpu"),
         dataloader_num_workers=0,
         logging_strategy="steps",
         logging_steps=1,

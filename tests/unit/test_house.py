@@ -77,16 +77,6 @@ def test_few_rooms_alone_import(library: str) -> None:
 
 
 ACCELERATORS = ("torch.cuda", "torch.xpu", "torch.mps")
-STILL_ASK_TORCH = {
-    "harness/generate/head.py",
-    "harness/generate/load.py",
-    "harness/generate/precision.py",
-    "harness/measure/window.py",
-    "harness/stages/evaluate.py",
-    "harness/stages/train.py",
-    "harness/training/arguments.py",
-}
-"""Files that have not moved to harness.measure.device yet. This list only ever becomes shorter."""
 
 
 def test_the_accelerator_is_asked_through_one_door() -> None:
@@ -96,7 +86,7 @@ def test_the_accelerator_is_asked_through_one_door() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and ast.unparse(node) in ACCELERATORS:
                 asking.add(str(path.relative_to(ROOT)))
-    assert asking - {"harness/measure/device.py"} == STILL_ASK_TORCH
+    assert asking == {"harness/measure/device.py"}
 
 
 @pytest.mark.parametrize("command", [["list"], ["--help"], ["compare", "--help"], ["plan"]])
