@@ -12,10 +12,7 @@ from enum import StrEnum
 from harness.evidence.statistics.estimate import Estimate, log_ratio
 from harness.evidence.view import ComparisonView
 from harness.quantities import HOST_GROWTH, HOST_PEAK, Quantity
-from harness.records import StageResult
-
-
-HAS_VRAM = ("cuda", "xpu")
+from harness.records import HAS_VRAM, StageResult
 
 
 class MemoryKind(StrEnum):

@@ -18,9 +18,8 @@ from typing import Protocol
 from harness.measure.device import Allocator
 from harness.measure.nvml import open_nvml
 from harness.measure.window import HEADLINE_PHASES, OBSERVING_PHASES
-from harness.records import Measurement, Unit
+from harness.records import HAS_VRAM, Measurement, Unit
 
-HAS_VRAM = ("cuda", "xpu")
 NO_GPU = "no CUDA device"
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 

@@ -1,6 +1,15 @@
 """Everything that reaches disk: frozen, versioned, and closed to unknown fields."""
 
-from harness.records.base import DeviceKind, Environment, Measurement, Record, Score, StageKind, Unit
+from harness.records.base import (
+    HAS_VRAM,
+    DeviceKind,
+    Environment,
+    Measurement,
+    Record,
+    Score,
+    StageKind,
+    Unit,
+)
 from harness.records.citation import Citation
 from harness.records.comparison import ComparisonRecord, ParityCheck, StageUse
 from harness.records.covers import Covers
@@ -36,6 +45,7 @@ from harness.records.training import (
 )
 
 __all__ = [
+    "HAS_VRAM",
     "BatchFacts",
     "CheckFacts",
     "Citation",

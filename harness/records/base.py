@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Unit = Literal["s", "B", "FLOP", "J", "1", "token", "pair", "step"]
 DeviceKind = Literal["cpu", "cuda", "xpu", "mps"]
 """As torch calls them; AMD's GPUs are torch's `cuda`."""
+HAS_VRAM: tuple[DeviceKind, ...] = ("cuda", "xpu")
+"""Devices with memory of their own, whose allocator tells its peaks."""
 StageKind = Literal["prepare", "check", "rehearse", "train", "evaluate", "judge"]
 
 
