@@ -35,12 +35,12 @@ def matched(spec: ComparisonSpec, plan: Plan, predictions: Mapping[str, Predicti
 
 
 def _by_stage(plan: Plan, predictions: Mapping[str, Prediction]) -> dict[str, dict[str, Prediction]]:
-    """Arm -> stage -> what its rehearsal foretold."""
+    """Arm -> stage, by its name in that arm -> what the rehearsal of its job foretold."""
     by_arm: dict[str, dict[str, Prediction]] = {}
     for digest in plan.rehearsals:
         config = plan.stages[digest].config
-        for arm in config["arms"]:
-            by_arm.setdefault(arm, {})[config["stage"]] = predictions[digest]
+        for arm, stage in zip(config["arms"], config["stage_of_arm"], strict=True):
+            by_arm.setdefault(arm, {})[stage] = predictions[digest]
     return by_arm
 
 

@@ -74,8 +74,8 @@ def _rehearsals(plans: StagePlans, prepare: str) -> list[str]:
     A stage that goes on from adapters needs those of the rehearsal before it; one that goes
     on from full weights is as large and as fast from the base model.
     """
-    arms_of: dict[tuple[str, ...], list[str]] = {}
-    jobs: dict[tuple[str, ...], tuple[str, dict[str, Any]]] = {}
+    users: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    jobs: dict[tuple[str, ...], dict[str, Any]] = {}
     for arm in plans.spec.arms:
         chain: tuple[str, ...] = ()
         has_adapters = False
@@ -84,13 +84,13 @@ def _rehearsals(plans: StagePlans, prepare: str) -> list[str]:
             goes_on = has_adapters and job["config"]["lora"]
             chain = (*(chain if goes_on else ()), digest_of(job))
             has_adapters = bool(job["config"]["lora"])
-            arms_of.setdefault(chain, []).append(arm.name)
-            jobs[chain] = (stage.stage_name, job)
+            users.setdefault(chain, []).append((arm.name, stage.stage_name))
+            jobs[chain] = job
     planned: dict[tuple[str, ...], str] = {}
-    for chain, (stage_name, job) in jobs.items():
+    for chain, job in jobs.items():
         before = planned.get(chain[:-1])
         needs = {"prepared": prepare, **({"model": before} if before else {})}
-        planned[chain] = plans.rehearse(job, stage_name, arms_of[chain], needs)
+        planned[chain] = plans.rehearse(job, users[chain], needs)
     return list(dict.fromkeys(planned.values()))
 
 

@@ -74,11 +74,17 @@ class StagePlans:
             "sft_data": arm.name if owns_sft_data else None,
         }
 
-    def rehearse(self, job: dict[str, Any], stage: str, arms: Sequence[str], needs: dict[str, str]) -> str:
-        """A few steps of `job`; `needs` names the rehearsal before it where it goes on from adapters."""
+    def rehearse(self, job: dict[str, Any], users: Sequence[tuple[str, str]], needs: dict[str, str]) -> str:
+        """A few steps of `job`; `needs` names the rehearsal before it where it goes on from adapters.
+
+        `users` are the (arm, stage) that do this job; the first stage's name is the rehearsal's.
+        """
+        arms, stages = ([user[part] for user in users] for part in (0, 1))
         config = {"job": job, "steps": self.spec.rehearsal_steps}
-        covers = self._training("rehearse", self.spec.seeds[0], config, job, needs, f"{arms[0]}/{stage}")
-        return self._add(covers, f"rehearse {stage}", needs, apart={"stage": stage, "arms": list(arms)})
+        who = f"{arms[0]}/{stages[0]}"
+        covers = self._training("rehearse", self.spec.seeds[0], config, job, needs, who)
+        apart = {"stage": stages[0], "arms": arms, "stage_of_arm": stages}
+        return self._add(covers, f"rehearse {stages[0]}", needs, apart=apart)
 
     def train(self, arm: ArmSpec, stage: str, seed: int, repeat: int, needs: dict[str, str]) -> str:
         """One training stage of a cell; a repeat is a stage of its own, for its cost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,32 @@ def test_what_is_paid_before_the_first_step_may_be_too_much() -> None:
     costs = {**COSTS, "dpo": prediction(100, 800, 83.0, before=700)}
     with pytest.raises(UserError, match=r"arm sft_dpo spends 700 flops before its first step"):
         steps_of(spec_with("budget.axis=flops", "budget.of=orpo"), costs)
+
+
+RENAMED = """kind: arm
+name: renamed
+stages:
+  - {method: sft, name: clone}
+  - {method: sft, name: again}
+  - {method: dpo, name: prefer}
+"""
+
+
+@pytest.mark.parametrize(
+    ("of", "other", "factor"), [("sft_dpo", "renamed", 1100 / 1400), ("renamed", "sft_dpo", 1400 / 1100)]
+)
+def test_a_job_may_have_other_names_in_other_arms(tmp_path: Path, of: str, other: str, factor: float) -> None:
+    file = tmp_path / "renamed.yaml"
+    file.write_text(RENAMED)
+    sets = [f"stages.{name}={{learning_rate: 0.003}}" for name in ("sft", "clone", "again")]
+    sets += [f"stages.{name}={{learning_rate: 0.0004, beta: 0.1}}" for name in ("dpo", "prefer")]
+    spec = spec_with("budget.axis=flops", f"budget.of={of}", *sets, arms=["sft_dpo", str(file)])
+    plan = plan_comparison(spec, RESOLVED)
+    assert [plan.stages[d].config["stage"] for d in plan.rehearsals] == ["sft", "dpo"]
+    steps = steps_of(spec)
+    assert {key[1] for key in steps} == {"sft", "dpo", "clone", "again", "prefer"}
+    assert {value for (arm, _), value in steps.items() if arm == other} == {round(100 * factor)}
+    assert {value for (arm, _), value in steps.items() if arm == of} == {None}
 
 
 def test_an_unknown_arm_of_a_budget_is_named() -> None:
