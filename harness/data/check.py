@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.data.schemas import Pair
-from harness.data.tokenise import TOO_LONG, Tokenised
+from harness.data.tokenise import ROOM, TOO_LONG, Tokenised
 from harness.errors import UserError
 
 
@@ -32,12 +32,12 @@ def check_tokenised(
         )
     if tokenised.kept:
         return
-    if tokenised.dropped.get(TOO_LONG):
+    if tokenised.dropped.keys() == {TOO_LONG}:
         raise UserError(
-            f"every prompt is longer than data.max_length {max_length} "
-            f"(the shortest has {tokenised.shortest_prompt} tokens)",
+            f"no prompt leaves {ROOM} tokens of data.max_length {max_length} to its answers "
+            f"(the shortest has {tokenised.shortest_prompt})",
             where=source,
-            remedy=f"set data.max_length above {tokenised.shortest_prompt}",
+            remedy=f"set data.max_length well above {tokenised.shortest_prompt}",
         )
     reasons = ", ".join(f"{count} with {reason}" for reason, count in tokenised.dropped.items())
     raise UserError(

@@ -12,7 +12,13 @@ from harness.errors import UserError
 from harness.jsonl import well_formed
 
 Ids = tuple[list[int], list[int], list[int]]
-IDENTICAL, TOO_LONG, EMPTY = "chosen = rejected", "prompt longer than max_length", "empty answer"
+IDENTICAL, EMPTY = "chosen = rejected", "empty answer"
+TOO_LONG, NO_PROMPT = "prompt fills max_length", "no token before the answer"
+SAME_TOKENS = "chosen = rejected in tokens"
+"""Answers that differ only in what the template leaves out or in what truncation cuts away."""
+ROOM = 2
+"""Tokens that a prompt must leave. TRL's ORPO sets a BOS before a prompt whose template writes none; with
+room for one token it would cut the whole answer away, and its mean log-prob would be 0 / 0."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def tokenise(
     needs_rejected: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tokenised:
-    """Apply the template and truncate; a prompt that leaves no room drops its pair everywhere."""
+    """Apply the template and truncate; a pair that teaches nothing then is dropped for every arm."""
     result = Tokenised()
     for index, raw in enumerate(pairs):
         if index % 200 == 0:
@@ -79,11 +85,15 @@ def _keep(result: Tokenised, pair: Pair, ids: Ids, max_length: int) -> None:
     shortest = result.shortest_prompt
     result.shortest_prompt = len(prompt) if shortest is None else min(shortest, len(prompt))
     room = max_length - len(prompt)
-    if room < 1:
+    if not prompt:
+        result.drop(NO_PROMPT)
+    elif room < ROOM:
         result.drop(TOO_LONG)
-        return
-    truncated = max(len(chosen), len(rejected)) > room
-    result.kept.append(TokenPair(pair, prompt, chosen[:room], rejected[:room], truncated))
+    elif chosen[:room] == rejected[:room]:
+        result.drop(SAME_TOKENS)
+    else:
+        truncated = max(len(chosen), len(rejected)) > room
+        result.kept.append(TokenPair(pair, prompt, chosen[:room], rejected[:room], truncated))
 
 
 def _repair(pair: Pair) -> Pair:

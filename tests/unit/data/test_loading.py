@@ -154,17 +154,53 @@ def test_long_prompts_and_unknown_words(tiny_tokenizer: Any) -> None:
     long = Pair("a", [{"role": "user", "content": "w4 " * 20}], "w5", "w6")
     short = Pair("b", [{"role": "user", "content": "w4"}], "w5 " * 30, "w6")
     both = tokenise([long, short], tiny_tokenizer, template, max_length=16)
-    assert both.dropped == {"prompt longer than max_length": 1}
+    assert both.dropped == {"prompt fills max_length": 1}
     assert both.kept[0].truncated
     assert len(both.kept[0].prompt_ids) + len(both.kept[0].chosen_ids) == 16
     none = tokenise([long], tiny_tokenizer, template, max_length=16)
-    with pytest.raises(
-        UserError, match=r"every prompt is longer than data.max_length 16 \(the shortest has 21"
-    ):
+    with pytest.raises(UserError, match=r"no prompt leaves 2 tokens of .* 16 .* \(the shortest has 21"):
         check_tokenised(none, "f", max_length=16, unknown_token_limit=0.05)
     strange = tokenise([Pair("c", [USER], "what is this", "no")], tiny_tokenizer, template, max_length=64)
     with pytest.raises(UserError, match=r"% of the tokens are unknown to the tokenizer \(limit 5%\)"):
         check_tokenised(strange, "f", max_length=64, unknown_token_limit=0.05)
+
+
+@pytest.mark.parametrize(("words", "dropped"), [(13, {}), (14, {"prompt fills max_length": 1})])
+def test_an_answer_has_room_for_two_tokens(tiny_tokenizer: Any, words: int, dropped: dict[str, int]) -> None:
+    template = apply_choice(tiny_tokenizer, "tokenizer")
+    pair = Pair("a", [{"role": "user", "content": "w4 " * words}], "w5 w5 w5", "w6")
+    made = tokenise([pair], tiny_tokenizer, template, max_length=16)
+    assert made.dropped == dropped
+    assert [len(kept.chosen_ids) for kept in made.kept] == ([] if dropped else [2])
+
+
+def test_answers_that_truncation_makes_equal_teach_nothing(tiny_tokenizer: Any) -> None:
+    template = apply_choice(tiny_tokenizer, "tokenizer")
+    prompt = [{"role": "user", "content": "w4"}]
+    pairs = [
+        Pair("after the cut", prompt, "w5 w6 w7 w8", "w5 w6 w7 w9"),
+        Pair("in white space", prompt, "w5 w6", "w5  w6 "),
+        Pair("before the cut", prompt, "w5 w6 w8 w8", "w5 w6 w7 w9"),
+    ]
+    made = tokenise(pairs, tiny_tokenizer, template, max_length=5)
+    assert made.dropped == {"chosen = rejected in tokens": 2}
+    assert [kept.pair.id for kept in made.kept] == ["before the cut"]
+    alone = tokenise(pairs, tiny_tokenizer, template, max_length=5, needs_rejected=False)
+    assert (len(alone.kept), alone.dropped) == (3, {})
+    none = tokenise(pairs[:2], tiny_tokenizer, template, max_length=5)
+    with pytest.raises(UserError, match=r"nothing to train on \(2 with chosen = rejected in tokens\)"):
+        check_tokenised(none, "f", max_length=5, unknown_token_limit=1.0)
+
+
+def test_a_prompt_without_a_token_predicts_no_answer(tiny_tokenizer: Any) -> None:
+    import copy
+
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = tokenizer.chat_template.replace("<bos>", "")
+    template = apply_choice(tokenizer, "tokenizer")
+    pair = Pair("a", [{"role": "user", "content": ""}], "w5", "w6")
+    made = tokenise([pair], tokenizer, template, max_length=9)
+    assert made.dropped == {"no token before the answer": 1}
 
 
 def test_responses_end_with_the_stop_token_and_bos_stands_once(tiny_tokenizer: Any) -> None:

@@ -58,7 +58,7 @@ def test_files_facts_and_statistics_agree(tmp_path: Path, tiny_model: Path, pair
     assert found["train"]["dropped"] == {
         "chosen = rejected": 1,
         "empty answer": 1,
-        "prompt longer than max_length": 1,
+        "prompt fills max_length": 1,
     }
     assert (found["train"]["pairs_available"], found["train"]["chosen_equals_rejected"]) == (12, 1)
     assert found["train"]["chosen_minus_rejected_tokens"]["mean"] == 1.0
