@@ -24,9 +24,14 @@ from harness.training.shape import Shape, Side
 from harness.training.stock.observed import StockTrainer, random_sequences
 from harness.training.stock.texts import preference_texts
 
+NOT_SCORED = -100
+
 
 class StockORPO(StockTrainer, ORPOTrainer):
-    """TRL's own losses and loss scaling, averaged over micro-batches."""
+    """TRL's own losses and loss scaling, averaged over micro-batches.
+
+    Its truncation counts a BOS that it sets itself, so it may cut earlier than the prepared tokens.
+    """
 
     loss_is_scaled_for_ga = False
     nll_scope = "prompt+response"
@@ -39,6 +44,18 @@ class StockORPO(StockTrainer, ORPOTrainer):
         "logps/rejected": "logp_rejected",
         "rewards/accuracies": "preference_accuracy",
     }
+
+    def tokenize_row(self, feature: Any, model: Any = None) -> dict[str, Any]:
+        """TRL's tokens of a pair; raises UserError where its truncation leaves an answer no scored token."""
+        row: dict[str, Any] = super().tokenize_row(feature, model)
+        for side in ("chosen", "rejected"):
+            if all(label == NOT_SCORED for label in row[f"{side}_labels"][1:]):
+                raise UserError(
+                    f"TRL's ORPO cuts the {side} answer away whole after the prompt "
+                    f'"{feature["prompt"].strip()[:40]}", and its loss would be 0 / 0',
+                    remedy="raise data.max_length, or use implementation: matched",
+                )
+        return row
 
     def stored_metrics(self) -> Mapping[str, list[float]]:
         stored: Mapping[str, list[float]] = self._stored_metrics["train"]
