@@ -7,12 +7,15 @@ tokenizer's end-of-sequence token, which is learned and stops generation.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from harness.data.schemas import digest
 from harness.errors import UserError
+from harness.pipeline.spec import DataSpec
 
 DEFAULT_TEMPLATE = (
     "{{ bos_token if bos_token else '' }}{% for message in messages %}"
@@ -22,20 +25,29 @@ DEFAULT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '### Assistant:\\n' }}{% endif %}"
 )
 CHOICES = "auto, tokenizer, default or the path of a .jinja file"
+DAY = DataSpec().template_date
+_NOW = re.compile(r"""strftime_now\(\s*(?P<quote>["'])(?P<format>.*?)(?P=quote)\s*\)""")
+_ANY_NOW = re.compile(r"strftime_now\s*\(")
 _QUESTION, _ANSWER = "harness question", "harness answer"
 
 
 @dataclass(frozen=True)
 class Template:
-    """Where the template came from, its digest, and the tokens that end a turn, EOS first."""
+    """Where the template came from, its digest, and the tokens that end a turn, EOS first.
+
+    `day` is the date that it writes, None where it writes none.
+    """
 
     source: str
     digest: str
     stop_token_ids: list[int]
+    day: date | None = None
 
 
-def apply_choice(tokenizer: Any, choice: str) -> Template:
+def apply_choice(tokenizer: Any, choice: str, day: date = DAY) -> Template:
     """Set the tokenizer's template by `auto`, `tokenizer`, `default` or a path, and its pad token.
+
+    A template that writes today's date is set to write `day`.
 
     Raises UserError for a template that is missing, is malformed or leaves messages out. Where
     there is no pad token EOS pads; it is learned all the same, because labels are masked by
@@ -46,8 +58,27 @@ def apply_choice(tokenizer: Any, choice: str) -> Template:
     source = _choose(tokenizer, choice)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    written = day if pin_date(tokenizer, day) else None
     sample = _sample(tokenizer, choice)
-    return Template(source, digest(tokenizer.chat_template), _stop_tokens(tokenizer, sample))
+    return Template(source, digest(tokenizer.chat_template), _stop_tokens(tokenizer, sample), written)
+
+
+def pin_date(tokenizer: Any, day: date = DAY) -> bool:
+    """Let the tokenizer's template write `day` as today's date; whether it writes any.
+
+    The date is written into the template's text, in the place of calls of transformers' `strftime_now`, so
+    that whoever renders the saved template, on whatever day, writes the same. Raises UserError for a
+    format that is not spelled out in the call.
+    """
+    template = tokenizer.get_chat_template()
+    fixed = _NOW.sub(lambda call: json.dumps(day.strftime(call["format"]), ensure_ascii=False), template)
+    if _ANY_NOW.search(fixed):
+        raise UserError(
+            "the chat template writes today's date in a format that it computes, which cannot be pinned",
+            remedy="give a template by data.chat_template that calls strftime_now with a quoted format",
+        )
+    tokenizer.chat_template = fixed
+    return bool(fixed != template)
 
 
 def digests_of(tokenizer: Any) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import PositiveInt
 
+from harness.data.template import pin_date
 from harness.errors import UserError
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
@@ -75,6 +76,8 @@ class LocalLM:
         tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision, padding_side="left")
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
+        if tokenizer.chat_template is not None:
+            pin_date(tokenizer)
         model = AutoModelForCausalLM.from_pretrained(
             config.model,
             revision=config.revision,

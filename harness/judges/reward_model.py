@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt
 
+from harness.data.template import pin_date
 from harness.errors import UserError
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
@@ -82,6 +83,8 @@ class RewardModel:
 
         config = self._config
         tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+        if tokenizer.chat_template is not None:
+            pin_date(tokenizer)
         bf16 = config.dtype == "bfloat16" or (config.dtype == "auto" and bool(device.native_bfloat16()))
         model = AutoModelForSequenceClassification.from_pretrained(
             config.model, revision=config.revision, dtype=torch.bfloat16 if bf16 else torch.float32

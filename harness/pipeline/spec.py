@@ -6,6 +6,7 @@ benchmark's beside the benchmark.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -140,6 +141,9 @@ class DataSpec(SpecModel):
 
     A source without a test split gives `test_fraction` of its pairs, chosen by prompt hash. Test
     pairs whose prompt stands in training are dropped and counted, unless `test_overlap` is keep.
+    Where some stage stops early, `validation_fraction` of the training pairs are held out of every arm's
+    training for it, or the source's split `validation_split` is read. A chat template that writes
+    today's date writes `template_date`, which is the one that Llama 3.1's falls back to.
     """
 
     source: str = "embedded"
@@ -148,10 +152,13 @@ class DataSpec(SpecModel):
     train_split: str | None = None
     test_split: str | None = None
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    validation_split: str | None = None
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
     limit: PositiveInt | None = None
     test_limit: PositiveInt | None = None
     max_length: PositiveInt = 1024
     chat_template: str = "auto"
+    template_date: date = date(2024, 7, 26)
     unknown_token_limit: Share = 0.05
     test_overlap: Literal["drop", "keep"] = "drop"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,52 @@ def test_pairs_that_teach_nothing_are_dropped_and_counted(byte_tokenizer: Any) -
     alone = tokenise(pairs, byte_tokenizer, made, max_length=99, needs_rejected=False)
     assert [t.pair.id for t in alone.kept] == ["a", "c", "d"]
     assert alone.kept[0].rejected_ids == []
+
+
+LLAMA = (
+    "{%- if not date_string is defined %}{%- if strftime_now is defined %}"
+    '{%- set date_string = strftime_now("%d %b %Y") %}{%- else %}{%- set date_string = "26 Jul 2024" %}'
+    "{%- endif %}{%- endif %}{{- 'Today Date: ' + date_string + '\n' }}"
+)
+GRANITE = "{{- \"Today's Date: \" + strftime_now('%B %d, %Y') + '.\n' }}"
+TURNS = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("dated", "written", "other"),
+    [
+        (LLAMA, "Today Date: 26 Jul 2024\n", "Today Date: 31 Jan 2025\n"),
+        (GRANITE, "Today's Date: July 26, 2024.\n", "Today's Date: January 31, 2025.\n"),
+    ],
+)
+def test_todays_date_is_a_recorded_one(
+    byte_tokenizer: Any, tmp_path: Path, dated: str, written: str, other: str
+) -> None:
+    """Whoever renders the saved template: no later stage knows of the setting."""
+    from transformers import AutoTokenizer
+
+    messages = [{"role": "user", "content": "hi"}]
+    byte_tokenizer.chat_template = dated + TURNS
+    today = byte_tokenizer.apply_chat_template(messages, tokenize=False)
+    assert not today.startswith(written)
+    for day, expected in ((date(2024, 7, 26), written), (date(2025, 1, 31), other)):
+        byte_tokenizer.chat_template = dated + TURNS
+        assert apply_choice(byte_tokenizer, "tokenizer", day).day == day
+        byte_tokenizer.save_pretrained(tmp_path / day.isoformat())
+        saved = AutoTokenizer.from_pretrained(tmp_path / day.isoformat())
+        assert saved.apply_chat_template(messages, tokenize=False).startswith(expected)
+
+
+def test_a_template_without_a_date_is_left_as_it_is(byte_tokenizer: Any) -> None:
+    byte_tokenizer.chat_template = TURNS
+    assert apply_choice(byte_tokenizer, "tokenizer").day is None
+    assert byte_tokenizer.chat_template == TURNS
+
+
+def test_a_date_in_a_computed_format_is_refused(byte_tokenizer: Any) -> None:
+    byte_tokenizer.chat_template = "{% set format = '%d' %}{{ strftime_now(format) }}" + TURNS
+    with pytest.raises(UserError, match=r"today's date in a format that it computes.*data.chat_template"):
+        apply_choice(byte_tokenizer, "tokenizer")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,21 @@ def test_rewards_do_not_depend_on_the_batch_and_decide_duels(rewarder: Path) -> 
     expected = [0.5 if a == b else float(a > b) for a, b in zip(one[::2], one[1::2], strict=True)]
     assert found == expected
     assert found[1] == 0.5
+
+
+def test_judges_write_a_pinned_date(
+    rewarder: Path, tiny_model: Path, tiny_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_lm, "_letters", lambda tokenizer, model: [4, 5])
+    dated = copy.deepcopy(tiny_tokenizer)
+    dated.chat_template = "{{ 'w' + strftime_now('%d') + ' ' }}" + tiny_tokenizer.chat_template
+    for name, folder in (("reward", rewarder), ("lm", tiny_model)):
+        shutil.copytree(folder, tmp_path / name)
+        dated.save_pretrained(tmp_path / name)
+    rewards = reward_model.make(reward_model.Config(model=str(tmp_path / "reward")))
+    assert rewards._text(rewards._loaded[1], "w5", "w6").startswith("w26 ")
+    judge = local_lm.make(local_lm.Config(model=str(tmp_path / "lm")))
+    assert judge._rendered(judge._loaded[1], "w5").startswith("w26 ")
 
 
 def test_a_reward_model_is_checked_before_anything_runs(
