@@ -61,7 +61,7 @@ def tiny_model(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
-    """12 training and 6 test pairs of different lengths, as the prepare stage writes them."""
+    """12 training, 6 test and 4 validation pairs of different lengths, as the prepare stage writes them."""
     from harness.data.prepare import write_pairs
     from harness.data.schemas import Pair
     from harness.data.template import apply_choice
@@ -74,7 +74,7 @@ def prepared(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
     def words(low: int, high: int) -> str:
         return " ".join(f"w{i}" for i in rng.integers(4, VOCABULARY, rng.integers(low, high)))
 
-    for split, count in (("train", 12), ("test", 6)):
+    for split, count in (("train", 12), ("test", 6), ("validation", 4)):
         pairs = [
             Pair(f"{split}-{i}", [{"role": "user", "content": words(2, 6)}], words(2, 9), words(2, 9))
             for i in range(count)

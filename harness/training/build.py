@@ -15,16 +15,16 @@ from harness.training.trainer import MatchedTrainer
 STOCK_ROOM = "harness.training.stock"
 
 
-def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, held_out: Rows) -> StageTrainer:
-    """A trainer of `job` over `data`; `held_out` is what early stopping asks."""
+def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StageTrainer:
+    """A trainer of `job` over `data`; `validation` is what early stopping selects on, None without it."""
     method = load_method(job.method)
     if getattr(job.config, "implementation", None) == Implementation.STOCK:
         adapter = importlib.import_module(f"{STOCK_ROOM}.{job.method}")
         apart = importlib.import_module(f"{STOCK_ROOM}.clock").preparing_data_apart
         with apart(job.window):
-            trainer: StageTrainer = adapter.build(job, policy, tokenizer, data, held_out)
+            trainer: StageTrainer = adapter.build(job, policy, tokenizer, data, validation)
     elif hasattr(method, "build"):
-        trainer = method.build(job, policy, tokenizer, data, held_out)
+        trainer = method.build(job, policy, tokenizer, data, validation)
     else:
-        trainer = MatchedTrainer(job, method, policy, tokenizer, data, held_out)
+        trainer = MatchedTrainer(job, method, policy, tokenizer, data, validation)
     return trainer

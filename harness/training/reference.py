@@ -19,6 +19,8 @@ from harness.training.job import TrainJob
 from harness.training.load import CONTINUED, FRESH, Policy, load_base, precision_of
 
 REFERENCE_ADAPTER = "ref"
+TRAIN, VALIDATION = "train", "validation"
+"""Splits whose rows have indices of their own, both from 0."""
 
 
 class Scorer(Protocol):
@@ -105,7 +107,7 @@ class Reference:
 
     def __init__(self, scorer: Scorer, mode: ReferenceMode) -> None:
         self.scorer, self.mode = scorer, mode
-        self._known: dict[int, list[torch.Tensor]] = {}
+        self._known: dict[tuple[str, int], list[torch.Tensor]] = {}
         self._weights: str | None = None
 
     def facts(self) -> ReferenceFacts:
@@ -118,22 +120,22 @@ class Reference:
         """Take the fingerprint while the weights are those that the stage starts from."""
         self._weights = self.scorer.fingerprint()
 
-    def precompute(self, batches: Iterator[dict[str, Any]]) -> None:
-        """Score all batches and keep each sequence's log-probs on the host."""
+    def precompute(self, batches: Iterator[dict[str, Any]], split: str) -> None:
+        """Score all batches of a split and keep each sequence's log-probs on the host."""
         for batch in batches:
             values = self.scorer(batch).cpu()
             parts = values.split(_scored_per_sequence(batch))
             pairs = len(batch["indices"])
             for place, index in enumerate(batch["indices"]):
-                self._known[index] = list(parts[place::pairs])
+                self._known[split, index] = list(parts[place::pairs])
 
-    def __call__(self, batch: dict[str, Any]) -> torch.Tensor:
-        """Log-probs at the batch's positions: (positions,)."""
+    def __call__(self, batch: dict[str, Any], split: str) -> torch.Tensor:
+        """Log-probs at the positions of a batch of `split`: (positions,)."""
         if self.mode is ReferenceMode.IN_LOOP:
             return self.scorer(batch)
         if not batch["indices"]:
             return torch.zeros(len(batch["positions"]), device=batch["positions"].device)
-        sides = zip(*(self._known[index] for index in batch["indices"]), strict=True)
+        sides = zip(*(self._known[split, index] for index in batch["indices"]), strict=True)
         return torch.cat([part for side in sides for part in side]).to(batch["positions"].device)
 
 

@@ -59,10 +59,11 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), pro
     transformers.utils.logging.disable_progress_bar()
     window = job.window
     held_out = read_rows(job.prepared / "test.parquet")
+    validation = read_rows(job.prepared / "validation.parquet") if job.config.early_stopping else None
     tokenizer = load_tokenizer(job.prepared)
     with window.phase("model_load"):
         transformers.set_seed(job.seed)
-        trainer = build(job, load_policy(job), tokenizer, data, held_out)
+        trainer = build(job, load_policy(job), tokenizer, data, validation)
     trainer.remove_callback(transformers.PrinterCallback)
     start = StartWeights(job)
     with window.phase(AUDIT):

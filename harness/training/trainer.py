@@ -6,7 +6,7 @@ give the same gradient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from harness.training.collate import Collator, Rows
 from harness.training.job import TrainJob
 from harness.training.load import Policy
 from harness.training.observed import ObservedTrainer
-from harness.training.reference import make_reference
+from harness.training.reference import TRAIN, VALIDATION, make_reference
 from harness.training.shape import Shape, Side
 from harness.training.trace import Totals
 
@@ -41,7 +41,7 @@ class MatchedTrainer(ObservedTrainer):
         policy: Policy,
         tokenizer: Any,
         data: Rows,
-        held_out: Rows,
+        validation: Rows | None,
     ) -> None:
         self.nll_scope = getattr(job.config, "nll_scope", None)
         self._method = method
@@ -56,7 +56,7 @@ class MatchedTrainer(ObservedTrainer):
             model=policy.model,
             args=arguments(transformers.TrainingArguments, job, remove_unused_columns=False),
             train_dataset=data,
-            eval_dataset=held_out if job.config.early_stopping is not None else None,
+            eval_dataset=validation,
             processing_class=tokenizer,
             data_collator=self._collator,
             compute_loss_func=_divided_here,
@@ -73,7 +73,8 @@ class MatchedTrainer(ObservedTrainer):
     ) -> Any:
         """The objective's terms over the effective batch, the share of this micro-batch."""
         training = self.model.training
-        reference = None if self.reference is None else self.reference(inputs)
+        split = TRAIN if training else VALIDATION
+        reference = None if self.reference is None else self.reference(inputs, split)
         log_probs = model(input_ids=inputs["input_ids"], positions=inputs["positions"])
         batch = _sides_of(inputs, log_probs, reference)
         objective = self._method.objective(batch, self.job.config)
@@ -138,18 +139,25 @@ class MatchedTrainer(ObservedTrainer):
             self.reference.remember_weights()
         if self.reference.mode is ReferenceMode.PRECOMPUTED:
             with self.job.window.phase("reference"):
-                self.reference.precompute(self._reference_batches(whole=False))
+                self.reference.precompute(self._reference_batches(whole=False), TRAIN)
+            if self.eval_dataset is not None:
+                with self.job.window.phase("evaluation"):
+                    self.reference.precompute(self._in_order(self.eval_dataset), VALIDATION)
 
     def _reference_batches(self, *, whole: bool) -> Iterator[dict[str, Any]]:
-        """The data in the order of the file, in micro-batches, on the device."""
-        rows = list(range(len(self.train_dataset)))
-        if self.job.rows is not None and not whole:
-            rows = list(dict.fromkeys(self.job.rows))
-        size = self.job.config.micro_batch_size
-        for start in range(0, len(rows), size):
-            batch = self._collator([self.train_dataset[i] for i in rows[start : start + size]])
+        """The training data in the order of the file; notes what is scored unless it is `whole`."""
+        wanted = None if whole else self.job.rows
+        for batch in self._in_order(self.train_dataset, wanted):
             if not whole:
                 self._reference_ran.append(batch["shape"].bucket)
+            yield batch
+
+    def _in_order(self, data: Any, wanted: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
+        """All of `data` or the `wanted` rows, each once, in micro-batches, on the device."""
+        rows = list(range(len(data)) if wanted is None else dict.fromkeys(wanted))
+        size = self.job.config.micro_batch_size
+        for start in range(0, len(rows), size):
+            batch: dict[str, Any] = self._collator([data[i] for i in rows[start : start + size]])
             yield self._prepare_inputs(batch)
 
     def reference_buckets(self, *, whole: bool) -> list[Bucket]:

@@ -75,7 +75,7 @@ class StockDPO(StockTrainer, trl.DPOTrainer):
         self.compute_ref_log_probs(self.ref_model or self.model, self.synthetic_batch(bucket))
 
 
-def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, held_out: Rows) -> StockDPO:
+def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StockDPO:
     """Stock DPO over the texts of `data`; its reference is the model that `job` starts from."""
     config = job.config
     assert isinstance(config, Config)

@@ -94,7 +94,7 @@ class StockORPO(StockTrainer, ORPOTrainer):
         return HeadFacts(kind=HeadKind.FULL_LOGITS)
 
 
-def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, held_out: Rows) -> StockORPO:
+def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StockORPO:
     """Stock ORPO over the texts of `data`."""
     config = job.config
     assert isinstance(config, Config)

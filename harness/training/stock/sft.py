@@ -42,7 +42,7 @@ class StockSFT(StockTrainer, trl.SFTTrainer):
         return HeadFacts(kind=HeadKind.FUSED)
 
 
-def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, held_out: Rows) -> StockSFT:
+def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StockSFT:
     """Stock SFT over the texts of `data`."""
     if job.config.early_stopping is not None:
         raise UserError("early_stopping is for implementation: matched", remedy="leave one of them out")

@@ -20,7 +20,7 @@ from harness.training.run import train
 
 def trainer_of(job: Any) -> Any:
     rows = read_rows(job.prepared / "train.parquet")
-    trainer = build(job, load_policy(job), load_tokenizer(job.prepared), rows, rows)
+    trainer = build(job, load_policy(job), load_tokenizer(job.prepared), rows, None)
     trainer.prepare_reference()
     return trainer
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import UserError
 from harness.records import ReferenceHolder, ReferenceMode
-from harness.training.job import TrainOutcome
+from harness.training.job import TrainJob, TrainOutcome
+from harness.training.reference import Reference
 from harness.training.run import train as run
 
 LORA = {"r": 4, "alpha": 8}
@@ -122,6 +126,68 @@ def test_early_stopping_evaluates_off_the_headline(make_job: Any) -> None:
     assert any("eval_loss" in row["metrics"] for row in rows)
     assert job.window.seconds["evaluation"] > 0
     assert not (job.out / "checkpoints").exists()
+
+
+STOPPING = {"epochs": 3, "early_stopping": {"patience": 9, "eval_every_steps": 2}}
+
+
+def evaluation_losses(job: TrainJob) -> list[float]:
+    rows = [json.loads(line) for line in (job.out / "steps.jsonl").read_text().splitlines()]
+    return [row["metrics"]["eval_loss"] for row in rows if "eval_loss" in row["metrics"]]
+
+
+def with_rows_of(job: TrainJob, folder: Path, **files: str) -> TrainJob:
+    """`job` on a copy of its prepared data in which some splits hold the rows of others."""
+    shutil.copytree(job.prepared, folder)
+    for split, source in files.items():
+        shutil.copyfile(job.prepared / f"{source}.parquet", folder / f"{split}.parquet")
+    return replace(job, prepared=folder)
+
+
+def test_early_stopping_selects_on_validation_and_never_on_the_test(make_job: Any, tmp_path: Path) -> None:
+    jobs = {
+        "as prepared": make_job("sft", name="plain", **STOPPING),
+        "other test": with_rows_of(make_job("sft", name="a", **STOPPING), tmp_path / "t", test="train"),
+        "other validation": with_rows_of(
+            make_job("sft", name="b", **STOPPING), tmp_path / "v", validation="train"
+        ),
+    }
+    for job in jobs.values():
+        run(job)
+    losses = {name: evaluation_losses(job) for name, job in jobs.items()}
+    assert len(losses["as prepared"]) == 5
+    assert losses["other test"] == losses["as prepared"]
+    assert losses["other validation"] != losses["as prepared"]
+
+
+@pytest.mark.parametrize("lora", [None, LORA])
+def test_a_precomputed_reference_knows_validation_pairs_from_training_pairs(make_job: Any, lora: Any) -> None:
+    losses = []
+    for mode in ("in_loop", "precomputed"):
+        job = make_job("dpo", name=mode, beta=0.5, reference=mode, lora=lora, **STOPPING)
+        run(job)
+        losses.append(evaluation_losses(job))
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_the_reference_of_validation_pairs_is_not_charged_to_the_method(
+    make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job("dpo", beta=0.5, reference="precomputed", **STOPPING)
+    passes: list[tuple[str | None, str, int]] = []
+    precompute = Reference.precompute
+
+    def watched(self: Reference, batches: Any, split: str) -> None:
+        made = list(batches)
+        passes.append((job.window.current, split, sum(len(batch["indices"]) for batch in made)))
+        precompute(self, iter(made), split)
+
+    monkeypatch.setattr(Reference, "precompute", watched)
+    outcome = run(job)
+    assert passes == [("reference", "train", 12), ("evaluation", "validation", 4)]
+    alone = run(make_job("dpo", name="alone", beta=0.5, reference="precomputed", epochs=3))
+    assert figures(outcome)["reference_flops"] == figures(alone)["reference_flops"]
+    assert outcome.facts.sequences == alone.facts.sequences
 
 
 def test_quantization_without_a_gpu_is_refused(make_job: Any) -> None:

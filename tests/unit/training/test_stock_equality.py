@@ -53,7 +53,7 @@ def trained(job: TrainJob, like: StageTrainer | None = None) -> tuple[StageTrain
     """The trainer of `job` after its steps; adapters begin as those of `like` did."""
     rows = read_rows(job.prepared / "train.parquet")
     transformers.set_seed(job.seed)
-    trainer = build(job, load_policy(job), load_tokenizer(job.prepared), rows, rows)
+    trainer = build(job, load_policy(job), load_tokenizer(job.prepared), rows, None)
     if like is not None:
         trainer.model.load_state_dict(like.at_start, strict=False)  # type: ignore[attr-defined]
     trainer.at_start = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}  # type: ignore[attr-defined]
