@@ -311,7 +311,7 @@ def doctor(device: Device = None) -> int:
 @app.command()
 def data(
     source: Annotated[str, typer.Argument(help="A file, a folder, a hub name, or embedded.")],
-    model: Annotated[str, typer.Option("--model", help="Whose tokenizer counts the tokens.")] = "embedded",
+    model: Annotated[str | None, typer.Option("--model", help="Whose tokenizer counts the tokens.")] = None,
     set_: Set = None,
 ) -> int:
     """Check a preference data set and print its statistics."""

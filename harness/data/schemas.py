@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import UserError, nearest
@@ -41,18 +41,37 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def to_pairs(rows: Iterable[dict[str, Any]], where: Where) -> list[Pair]:
+@dataclass(frozen=True)
+class ReadPairs:
+    """All pairs of some rows, and what is wrong with each row that was left out, with its place."""
+
+    pairs: list[Pair]
+    diverging: list[str] = field(default_factory=list)
+
+
+def to_pairs(rows: Sequence[dict[str, Any]], where: Where) -> ReadPairs:
     """All rows as pairs with unique ids; `where(i)` is where row i stands, for messages.
 
-    Raises UserError for the first row that lacks an answer or a prompt.
+    Where no row has a `prompt`, it is what chosen and rejected share, and a row in which they share none
+    is left out. Raises UserError for the first row that lacks an answer or a prompt, and where all diverge.
     """
     seen: dict[str, int] = {}
     pairs: list[Pair] = []
+    diverging: list[UserError] = []
+    implicit = all(row.get("prompt") is None for row in rows)
     for index, row in enumerate(rows):
-        prompt, chosen, rejected = _read(row, where(index))
-        name = _identity(row, [prompt, chosen, rejected], seen)
-        pairs.append(Pair(name, prompt, chosen, rejected))
-    return pairs
+        _require_answers(row, where(index))
+        try:
+            prompt, chosen, rejected = _read(row, where(index))
+        except UserError as error:
+            if not implicit:
+                raise
+            diverging.append(error)
+            continue
+        pairs.append(Pair(_identity(row, [prompt, chosen, rejected], seen), prompt, chosen, rejected))
+    if diverging and not pairs:
+        raise diverging[0]
+    return ReadPairs(pairs, [f"{error.where}: {error.fact}" for error in diverging])
 
 
 def to_conversations(rows: Iterable[dict[str, Any]], where: Where) -> list[Pair]:
@@ -98,7 +117,7 @@ def _conversation(row: dict[str, Any], where: str) -> Messages:
     )
 
 
-def _read(row: dict[str, Any], where: str) -> tuple[Messages, str, str]:
+def _require_answers(row: dict[str, Any], where: str) -> None:
     for column in ("chosen", "rejected"):
         if row.get(column) is None:
             guess = nearest(column, [name for name in row if name not in ("chosen", "rejected")])
@@ -108,6 +127,9 @@ def _read(row: dict[str, Any], where: str) -> tuple[Messages, str, str]:
                 where=where,
                 remedy=f"every pair needs prompt, chosen and rejected ({hint})",
             )
+
+
+def _read(row: dict[str, Any], where: str) -> tuple[Messages, str, str]:
     chosen, rejected = row["chosen"], row["rejected"]
     if row.get("prompt") is None:
         return _split_shared(chosen, rejected, where)
@@ -147,7 +169,20 @@ def _split_shared(chosen: Any, rejected: Any, where: str) -> tuple[Messages, str
             where=where,
             remedy="give a column `prompt`, or conversations that differ in the last turn only",
         )
+    if not _alternates(left):
+        raise UserError(
+            "user and assistant do not take turns",
+            where=where,
+            remedy="give conversations in which they do, or a column `prompt`",
+        )
     return left[:-1], left[-1]["content"], right[-1]["content"]
+
+
+def _alternates(messages: Messages) -> bool:
+    """Whether user and assistant take turns, after a system message or none."""
+    roles = [message["role"] for message in messages]
+    turns = roles[1:] if roles[0] == "system" else roles
+    return turns == ["user", "assistant"] * (len(turns) // 2)
 
 
 def _transcript(text: str) -> Messages:

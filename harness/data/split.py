@@ -1,8 +1,12 @@
-"""Train and test that share no prompt."""
+"""Train, validation and test that share no prompt."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 from harness.data.schemas import Pair, digest
+
+FEWEST_VALIDATION = 8
 
 
 def split_pairs(splits: dict[str, list[Pair]], test_fraction: float) -> tuple[list[Pair], list[Pair], str]:
@@ -19,10 +23,29 @@ def split_pairs(splits: dict[str, list[Pair]], test_fraction: float) -> tuple[li
     return kept, test, f"{test_fraction:.0%} of the prompts, by hash"
 
 
-def without_overlap(train: list[Pair], test: list[Pair]) -> list[Pair]:
-    """The test pairs whose prompt is not in training."""
-    known = {pair.group for pair in train}
-    return [pair for pair in test if pair.group not in known]
+def hold_out(train: list[Pair], test: list[Pair], fraction: float) -> tuple[list[Pair], list[Pair]]:
+    """Train, and the validation pairs that were taken out of it.
+
+    Prompts whose hash falls below `fraction`, and those of the smallest hashes until there are
+    `FEWEST_VALIDATION` pairs (half of `train` at most). A prompt of a test pair is never taken, so that
+    validation and test share none even where training and test do.
+    """
+    sizes = Counter(pair.group for pair in train)
+    free = sizes.keys() - {pair.group for pair in test}
+    fewest = min(FEWEST_VALIDATION, len(train) // 2)
+    taken: set[str] = set()
+    for group in sorted(free, key=_validation_share):
+        if _validation_share(group) >= fraction and sum(sizes[one] for one in taken) >= fewest:
+            break
+        taken.add(group)
+    kept = [pair for pair in train if pair.group not in taken]
+    return kept, [pair for pair in train if pair.group in taken]
+
+
+def without_overlap(known: list[Pair], held_out: list[Pair]) -> list[Pair]:
+    """The held-out pairs whose prompt no known pair has."""
+    groups = {pair.group for pair in known}
+    return [pair for pair in held_out if pair.group not in groups]
 
 
 def limit_pairs(pairs: list[Pair], limit: int | None) -> list[Pair]:
@@ -35,3 +58,8 @@ def limit_pairs(pairs: list[Pair], limit: int | None) -> list[Pair]:
 
 def _share(group: str) -> float:
     return int(digest(f"split/{group}"), 16) / 16**16
+
+
+def _validation_share(group: str) -> float:
+    """Another hash than the test's, which has already taken the smallest of its own."""
+    return int(digest(f"validation/{group}"), 16) / 16**16

@@ -114,6 +114,8 @@ def _dropped(facts: PrepareFacts, seen: Sequence[Seen]) -> ParityCheck:
     if not met or None in met.values():
         return check_of(name, None, "not every stage recorded its pairs", shown)
     detail = f"in every arm: dropped {statistics.dropped or 0}, truncated {statistics.truncated}"
+    if facts.validation_pairs is not None:
+        detail += f", {facts.validation_pairs} held out for early stopping"
     return check_of(name, True, detail, shown)
 
 

@@ -35,13 +35,14 @@ def digest_of_covers(covers: Covers) -> str:
     return digest_of(covers.model_dump(mode="json", exclude={"beside"}))
 
 
-def for_training(prepare: Covers, *, sft_data: str | None, reads_test: bool) -> str:
+def for_training(prepare: Covers, *, sft_data: str | None, reads_test: bool = False) -> str:
     """What a training stage uses of the prepared data: a digest that other changes leave alone.
 
     The limits of the test split shape the test pairs alone, and another arm's SFT data is none of its
-    business. Probes do read test pairs, but change no weight and no cost; early stopping decides by them,
-    and is then said to read the test (`reads_test`). `data.test_split` and `data.test_fraction` count
-    always: where the source has no test split they take its pairs out of the training data.
+    business. Probes do read test pairs (`reads_test` is for their digest), but change no weight and no
+    cost. `data.test_split` and `data.test_fraction` count always: where the source has no test split they
+    take its pairs out of the training data, and so do `data.validation_split` and `validation_fraction`
+    where some stage stops early.
     """
     data = dict(prepare.config["data"])
     if not reads_test:

@@ -11,6 +11,12 @@ import yaml
 from harness.errors import UserError
 from harness.pipeline.yaml_file import KeyPath
 
+DATA_KEPT = (
+    *("max_length", "limit", "test_limit", "test_overlap", "validation_fraction"),
+    *("chat_template", "template_date", "unknown_token_limit"),
+)
+"""What a file says of its data that holds for other data too."""
+
 
 @dataclass(frozen=True)
 class Overrides:
@@ -39,8 +45,7 @@ def apply_overrides(data: dict[str, Any], overrides: Overrides) -> dict[KeyPath,
             sources[(key,)] = f"--{key}"
     if overrides.data is not None:
         previous = data.get("data") or {}
-        kept = ("max_length", "limit", "test_limit", "chat_template", "unknown_token_limit", "test_overlap")
-        data["data"] = {k: v for k, v in previous.items() if k in kept}
+        data["data"] = {k: v for k, v in previous.items() if k in DATA_KEPT}
         data["data"]["source"] = overrides.data
         sources[("data", "source")] = "--data"
     for text in overrides.sets:

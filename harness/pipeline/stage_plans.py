@@ -38,14 +38,19 @@ class StagePlans:
         }
 
     def prepare(self) -> str:
-        """The data, tokenised once for all arms."""
+        """The data, tokenised once for all arms; all of them lose the pairs that any stops early by."""
         spec = self.spec
         sft_by_arm = {arm.name: sft_data_of(arm) for arm in spec.arms}
+        validation = any(_stops_early(self.job(arm, s.stage_name)) for arm in spec.arms for s in arm.stages)
+        data = spec.data.model_dump(mode="json")
+        if not validation:
+            del data["validation_fraction"]
         config = {
             "model": spec.model,
             "model_revision": spec.model_revision,
-            "data": spec.data.model_dump(mode="json"),
+            "data": data,
             "sft_data": {n: d.model_dump(mode="json") for n, d in sft_by_arm.items() if d is not None},
+            "validation": validation,
         }
         # Random weights are drawn in the dtype of the device that they are for.
         on_device = spec.model.startswith(RANDOM_WEIGHTS)
@@ -108,8 +113,7 @@ class StagePlans:
         """What a training stage, or its rehearsal, covers: of the prepared data what training uses."""
         prepared = self.stages[needs["prepared"]].covers
         assert prepared is not None
-        stops_early = job["config"].get("early_stopping") is not None
-        used = for_training(prepared, sft_data=job["sft_data"], reads_test=stops_early)
+        used = for_training(prepared, sft_data=job["sft_data"])
         is_stock = job["config"].get("implementation") == Implementation.STOCK
         return self._resolved.covers(
             kind,
@@ -194,6 +198,10 @@ class StagePlans:
                 covers=covers,
             )
         return digest
+
+
+def _stops_early(job: Mapping[str, Any]) -> bool:
+    return job["config"].get("early_stopping") is not None
 
 
 def _asked(benchmarks: Mapping[str, Mapping[str, Any]]) -> Asked:

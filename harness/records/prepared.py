@@ -22,12 +22,16 @@ class Quantiles(Record):
 
 class SplitStatistics(Record):
     """One split. `pairs_available` is before the limit, `pairs_read` after it; lengths are of the
-    kept pairs after truncation. What cannot be computed without pairs is None."""
+    kept pairs after truncation. `diverging_rows` counts rows that share no prompt and were left out when
+    the data were read; `first_diverging` says where the first few stand. What cannot be computed without
+    pairs, or was not recorded by an earlier version, is None."""
 
     pairs_available: int | None = None
     pairs_read: int
     pairs_kept: int
     dropped: dict[str, int] = Field(default_factory=dict)
+    diverging_rows: int | None = None
+    first_diverging: list[str] = Field(default_factory=list)
     truncated: int
     distinct_prompts: int
     duplicate_pairs: int
@@ -54,20 +58,24 @@ class SftStatistics(Record):
 
 
 class DataStatistics(Record):
-    """Both splits, and what they share."""
+    """All splits, and what they share. There is a validation split where some stage stops early."""
 
     test_origin: str
     train: SplitStatistics
     test: SplitStatistics
     test_pairs_whose_prompt_is_in_train: int
     test_pairs_dropped_for_a_prompt_in_train: int | None = None
+    validation: SplitStatistics | None = None
+    validation_origin: str | None = None
+    validation_pairs_dropped_for_a_known_prompt: int | None = None
     sft_data: dict[str, SftStatistics] = Field(default_factory=dict)
 
 
 class PrepareFacts(Record):
     """Model, tokenizer and data as every arm meets them.
 
-    Fields that are None by default were not recorded by version 1 of some records.
+    Fields that are None by default were not recorded by version 1 of some records. `validation_pairs`
+    is None where no stage stops early, `template_date` where the chat template writes no date.
     """
 
     kind: Literal["prepare"] = "prepare"
@@ -75,6 +83,7 @@ class PrepareFacts(Record):
     random_weights: bool
     train_pairs: int
     test_pairs: int
+    validation_pairs: int | None = None
     train_ids_digest: str
     statistics: DataStatistics
     sft_data: dict[str, str] = Field(default_factory=dict)
@@ -85,6 +94,7 @@ class PrepareFacts(Record):
     tokenizer_digest: str | None = None
     chat_template_digest: str | None = None
     chat_template_source: str | None = None
+    template_date: str | None = None
     pad_token_id: int | None = None
     eos_token_id: int | None = None
     stop_token_ids: list[int] = Field(default_factory=list)

@@ -11,7 +11,7 @@ from typing import Any
 from harness import registry
 from harness.benchmarks import Benchmark, ComparesCells, ScoresAnswers, ScoresModel, load_benchmark
 from harness.data import base_model
-from harness.data.load import looks_local
+from harness.data.sources import looks_local
 from harness.errors import UserError
 from harness.judges import load_judge
 from harness.measure.environment import UNKNOWN_DEVICE, device_identity, driver_version

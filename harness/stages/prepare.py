@@ -23,4 +23,6 @@ def run(context: Context) -> Outcome:
     with context.window.phase("data"):
         facts = prepare(PrepareConfig.model_validate(config), context.folder, context.report)
     outputs = {"train": "train.parquet", "test": "test.parquet", "tokenizer": "tokenizer"}
+    if facts.validation_pairs is not None:
+        outputs["validation"] = "validation.parquet"
     return Outcome(facts=facts, outputs=outputs)

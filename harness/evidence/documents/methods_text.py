@@ -54,10 +54,13 @@ def _data(findings: Findings) -> Passage:
     view = findings.view
     spec, prepared = view.record.plan.spec, view.prepared
     start = "random weights of the configuration" if view.random_weights else "the model"
+    held_out = f"{prepared.test_pairs:,} held out"
+    if prepared.validation_pairs is not None:
+        held_out += f" for the test, {prepared.validation_pairs:,} more for early stopping"
     text = (
         f"All arms start from {start} {spec.get('model')} and train on the same "
         f"{prepared.train_pairs:,} preference pairs of {view.source} "
-        f"({prepared.test_pairs:,} held out), tokenised once, at seeds {', '.join(map(str, view.seeds))}"
+        f"({held_out}), tokenised once, at seeds {', '.join(map(str, view.seeds))}"
     )
     for arm, source in prepared.sft_data.items():
         text += f"; the first stage of {arm} trains on {source} instead"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.evidence.findings import Findings
 from harness.evidence.view import ComparisonView
-from harness.records import SplitStatistics
+from harness.records import PrepareFacts, SplitStatistics
 from harness.tables import Cell, Section, Table
 
 
@@ -42,14 +42,34 @@ def data_table(view: ComparisonView) -> Table:
         "chosen tokens",
         "rejected tokens",
     )
-    rows = (_split("train", statistics.train), _split("test", statistics.test))
+    splits = {"train": statistics.train, "validation": statistics.validation, "test": statistics.test}
+    rows = tuple(_split(name, part) for name, part in splits.items() if part is not None)
     note = (
         f"Source: {view.source}. Test split: {statistics.test_origin}. "
         "Token lengths: median / maximum. Test pairs whose prompt is in train: "
         f"{statistics.test_pairs_whose_prompt_is_in_train} "
         f"({statistics.test_pairs_dropped_for_a_prompt_in_train or 0} were dropped)."
     )
-    return Table("data", "Data", columns, rows, (note,))
+    return Table("data", "Data", columns, rows, (note, *_more_notes(view.prepared)))
+
+
+def _more_notes(prepared: PrepareFacts) -> tuple[str, ...]:
+    """What early stopping selected on, where rows were left out, and the date that templates wrote."""
+    statistics = prepared.statistics
+    notes = []
+    if statistics.validation is not None:
+        known = statistics.validation_pairs_dropped_for_a_known_prompt or 0
+        notes.append(
+            f"Early stopping selects on the validation split ({statistics.validation_origin}), which no arm "
+            f"trains on and no benchmark scores; {known} of its pairs were dropped because their prompt "
+            "stands in another split."
+        )
+    places = [*statistics.train.first_diverging, *statistics.test.first_diverging]
+    if places:
+        notes.append(f"Rows in which chosen and rejected share no prompt were left out; first: {places[0]}.")
+    if prepared.template_date is not None:
+        notes.append(f"The chat template writes today's date; here it is {prepared.template_date} always.")
+    return tuple(notes)
 
 
 def _split(name: str, part: SplitStatistics) -> tuple[Cell, ...]:
@@ -59,7 +79,13 @@ def _split(name: str, part: SplitStatistics) -> tuple[Cell, ...]:
         Cell(part.pairs_read, "count"),
         Cell(part.pairs_kept, "count"),
         Cell(part.truncated, "count"),
-        Cell(", ".join(f"{n} {reason}" for reason, n in part.dropped.items()) or "none"),
+        Cell(", ".join(f"{n} {reason}" for reason, n in _dropped(part).items()) or "none"),
         Cell(part.duplicate_pairs, "count"),
         *(Cell(f"{q.median:.0f} / {q.max:.0f}" if q else None, reason="no pairs") for q in lengths),
     )
+
+
+def _dropped(part: SplitStatistics) -> dict[str, int]:
+    """Why pairs were dropped, rows that were left out before they were pairs among them."""
+    left_out = {"rows without a shared prompt": part.diverging_rows} if part.diverging_rows else {}
+    return {**left_out, **part.dropped}

@@ -85,7 +85,7 @@ def test_which_split_is_asked_where_it_cannot_be_told(tmp_path: Path) -> None:
         load_pairs(DataSpec(source=str(tmp_path)))
     raw = load_pairs(DataSpec(source=str(tmp_path), train_split="train_a", test_split="train_b"))
     assert (prompts(raw.train)[0], prompts(raw.test)[0]) == ("a 0", "b 0")
-    with pytest.raises(UserError, match='split "train_a" is named for training and for the test'):
+    with pytest.raises(UserError, match='split "train_a" is named twice, as train too'):
         load_pairs(DataSpec(source=str(tmp_path), train_split="train_a", test_split="train_a"))
 
 

@@ -53,12 +53,12 @@ ROW = {"prompt": "hi", "chosen": "good", "rejected": "bad"}
     ids=["strings", "messages", "conversations", "implicit", "transcript", "ultrafeedback"],
 )
 def test_schemas(row: dict[str, Any]) -> None:
-    pair = to_pairs([row], where)[0]
+    pair = to_pairs([row], where).pairs[0]
     assert (pair.prompt, pair.chosen, pair.rejected) == ([USER], "good", "bad")
 
 
 def test_ids_are_stable_and_unique() -> None:
-    first, again = to_pairs([ROW, ROW], where), to_pairs([ROW, ROW], where)
+    first, again = to_pairs([ROW, ROW], where).pairs, to_pairs([ROW, ROW], where).pairs
     assert [p.id for p in first] == [p.id for p in again]
     assert first[0].id != first[1].id
 
@@ -134,7 +134,7 @@ def test_a_hub_name_offline_is_one_message() -> None:
 
 
 def test_pairs_that_share_a_prompt_stay_on_one_side() -> None:
-    pairs = to_pairs([{**ROW, "prompt": f"p{i // 2}", "chosen": str(i)} for i in range(200)], where)
+    pairs = to_pairs([{**ROW, "prompt": f"p{i // 2}", "chosen": str(i)} for i in range(200)], where).pairs
     train, test, _ = split_pairs({"train": pairs}, 0.3)
     assert not {p.group for p in train} & {p.group for p in test}
     assert len(train) + len(test) == 200

@@ -115,6 +115,121 @@ def test_sft_data_of_an_arm(tmp_path: Path, tiny_model: Path, pairs: Path) -> No
     assert found.test_pairs_whose_prompt_is_in_it == 1
 
 
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """40 training prompts with two pairs each, 4 test pairs, of which one is known, and a split of 3."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    train = [
+        {"prompt": f"w{4 + i % 40} w{4 + i // 40}", "chosen": f"w{5 + i % 9}", "rejected": "w50 w51"}
+        for i in (*range(40), *range(40))
+    ]
+    train = [{**row, "chosen": f"{row['chosen']} w{20 + i // 40}"} for i, row in enumerate(train)]
+    test = [{"prompt": p, "chosen": "w5", "rejected": "w6"} for p in ("w4 w4", "w60", "w61", "w62")]
+    other = [{"prompt": p, "chosen": "w5", "rejected": "w6"} for p in ("w5 w4", "w60", "w58")]
+    for name, rows in (("train", train), ("test", test), ("tuning", other)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def prompts_of(folder: Path, split: str) -> set[str]:
+    return {row["prompt"] for row in rows_of(folder / f"{split}.parquet")}
+
+
+@pytest.mark.parametrize("overlap", ["drop", "keep"])
+def test_validation_pairs_are_held_out_of_training_and_never_tested(
+    tmp_path: Path, tiny_model: Path, many: Path, overlap: str
+) -> None:
+    data = {"source": str(many), "max_length": 32, "test_overlap": overlap, "validation_fraction": 0.2}
+    out = tmp_path / "out"
+    facts = run(out, model=str(tiny_model), data=data, validation=True)
+    train, test, validation = (prompts_of(out, split) for split in ("train", "test", "validation"))
+    assert len(validation) > 3
+    assert not validation & (train | test)
+    assert facts.train_pairs + facts.validation_pairs == 80
+    assert facts.validation_pairs == 2 * len(validation)
+    statistics = facts.statistics
+    assert statistics.validation.pairs_kept == facts.validation_pairs
+    assert statistics.validation_origin == "20% of the training prompts, by hash"
+    without = run(tmp_path / "without", model=str(tiny_model), data=data)
+    assert (without.train_pairs, without.validation_pairs, without.test_pairs) == (80, None, facts.test_pairs)
+    assert not (tmp_path / "without" / "validation.parquet").exists()
+
+
+def test_the_test_split_does_not_decide_what_is_trained_on(
+    tmp_path: Path, tiny_model: Path, many: Path
+) -> None:
+    base = {"source": str(many), "max_length": 32}
+    changes: list[dict[str, Any]] = [{}, {"test_overlap": "keep"}, {"test_limit": 1}]
+    made = [
+        run(tmp_path / str(n), model=str(tiny_model), data={**base, **change}, validation=True)
+        for n, change in enumerate(changes)
+    ]
+    assert len({facts.train_ids_digest for facts in made}) == 1
+    assert len({frozenset(prompts_of(tmp_path / str(n), "validation")) for n in range(3)}) == 1
+    assert made[0].validation_pairs >= 8
+
+
+def test_the_sources_own_validation_split(tmp_path: Path, tiny_model: Path, many: Path) -> None:
+    data = {"source": str(many), "max_length": 32, "validation_split": "tuning"}
+    facts = run(tmp_path / "out", model=str(tiny_model), data=data, validation=True)
+    assert (facts.train_pairs, facts.validation_pairs) == (80, 1)
+    assert facts.statistics.validation_pairs_dropped_for_a_known_prompt == 2
+    assert facts.statistics.validation_origin == "the source's split tuning"
+    with pytest.raises(UserError, match='split "test" is named twice'):
+        run(
+            tmp_path / "no",
+            model=str(tiny_model),
+            data={**data, "validation_split": "test", "test_split": "test"},
+        )
+    shutil.copy(many / "train.jsonl", many / "train_too.jsonl")
+    both = {**data, "validation_split": "train_too", "train_split": "train"}
+    with pytest.raises(UserError, match="every one of 80 validation pairs stands in training"):
+        run(tmp_path / "no", model=str(tiny_model), data=both, validation=True)
+
+
+def test_too_few_prompts_to_hold_any_out(tmp_path: Path, tiny_model: Path) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text(json.dumps({"prompt": "w4", "chosen": "w5", "rejected": "w6"}) + "\n")
+    data = {"source": str(file), "test_fraction": 0.001}
+    with pytest.raises(UserError, match=r"too few prompts .* leave early_stopping out"):
+        run(tmp_path / "out", model=str(tiny_model), data=data, validation=True)
+
+
+def test_sft_data_of_an_arm_holds_no_validation_prompt(tmp_path: Path, tiny_model: Path, many: Path) -> None:
+    own = tmp_path / "own.jsonl"
+    shutil.copy(many / "train.jsonl", own)
+    facts = run(
+        tmp_path / "out",
+        model=str(tiny_model),
+        data={"source": str(many), "max_length": 32},
+        sft_data={"zephyr": {"source": str(own)}},
+        validation=True,
+    )
+    assert not prompts_of(tmp_path / "out", "sft_zephyr") & prompts_of(tmp_path / "out", "validation")
+    dropped = facts.statistics.sft_data["zephyr"].dropped
+    assert dropped == {"prompt held out for early stopping": facts.validation_pairs}
+
+
+def test_a_diverging_row_is_counted_and_said(tmp_path: Path, tiny_model: Path, caplog: Any) -> None:
+    file = tmp_path / "talks.jsonl"
+    rows = [
+        {
+            side: f"\n\nHuman: w{4 + i}\n\nAssistant: {word}"
+            for side, word in (("chosen", "w5"), ("rejected", "w6"))
+        }
+        for i in range(6)
+    ]
+    rows[2]["rejected"] = "\n\nHuman: w60\n\nAssistant: w6"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    caplog.set_level("INFO", logger="harness.data")
+    facts = run(tmp_path / "out", model=str(tiny_model), data={"source": str(file), "test_fraction": 0.001})
+    assert (facts.train_pairs, facts.statistics.train.diverging_rows) == (5, 1)
+    place = f"{file}:3: chosen and rejected share no prompt"
+    assert facts.statistics.train.first_diverging == [place]
+    assert caplog.messages == [f"{place}; left out for every arm"]
+
+
 def test_random_weights_are_the_same_wherever_they_are_made(tmp_path: Path, tiny_model: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(tiny_model, bare, ignore=shutil.ignore_patterns("*.safetensors"))

@@ -49,13 +49,13 @@ def where(index: int) -> str:
     ids=["system message", "later turns", "one conversation", "long transcript"],
 )
 def test_prompts_with_more_than_one_message(row: dict[str, Any], prompt: list[dict[str, str]]) -> None:
-    pair = to_pairs([row], where)[0]
+    pair = to_pairs([row], where).pairs[0]
     assert (pair.prompt, pair.chosen, pair.rejected) == (prompt, "a", "b")
 
 
 def test_a_pair_that_is_identical_keeps_its_answer_out_of_the_prompt() -> None:
     row = {"prompt": "hi", "chosen": [USER, said("a")], "rejected": [USER, said("a")]}
-    pair = to_pairs([row], where)[0]
+    pair = to_pairs([row], where).pairs[0]
     assert (pair.prompt, pair.chosen, pair.rejected) == ([USER], "a", "a")
 
 
@@ -92,7 +92,7 @@ def test_rows_that_cannot_be_read(row: dict[str, Any], message: str) -> None:
 
 def test_ids_hold_the_rows_own_and_its_content() -> None:
     row = {"prompt": "hi", "prompt_id": "p7", "chosen": "a", "rejected": "b"}
-    first, other, again = to_pairs([row, {**row, "rejected": "c"}, row], where)
+    first, other, again = to_pairs([row, {**row, "rejected": "c"}, row], where).pairs
     assert first.id.startswith("p7-")
     assert other.id.startswith("p7-")
     assert len({first.id, other.id, again.id}) == 3
@@ -120,3 +120,29 @@ def test_a_conversation_without_an_answer_is_counted_later() -> None:
     assert to_conversations([{"messages": [USER]}], where)[0].chosen == ""
     with pytest.raises(UserError, match="f:1: holds neither messages nor prompt and completion"):
         to_conversations([{"text": "a"}], where)
+
+
+DIVERGING = {"chosen": [USER, said("a")], "rejected": [MORE, said("b")]}
+TWICE = {"chosen": [USER, MORE, said("a")], "rejected": [USER, MORE, said("b")]}
+SHARED = {"chosen": [SYSTEM, USER, said("a")], "rejected": [SYSTEM, USER, said("b")]}
+CUT_OFF = {"chosen": "\n\nHuman: hi\n\nAssistant: a", "rejected": "\n\nHuman: hi"}
+
+
+def test_a_row_without_a_shared_prompt_is_left_out_and_named() -> None:
+    read = to_pairs([SHARED, DIVERGING, TWICE, CUT_OFF, SHARED], where)
+    assert [pair.prompt for pair in read.pairs] == [[SYSTEM, USER]] * 2
+    assert read.diverging == [
+        "f:2: chosen and rejected share no prompt",
+        "f:3: user and assistant do not take turns",
+        "f:4: rejected does not end with an assistant's message",
+    ]
+
+
+def test_rows_that_all_diverge_are_an_error() -> None:
+    with pytest.raises(UserError, match="f:1: chosen and rejected share no prompt"):
+        to_pairs([DIVERGING, TWICE], where)
+
+
+def test_a_row_without_the_prompt_that_others_have_is_an_error() -> None:
+    with pytest.raises(UserError, match="f:2: chosen and rejected share no prompt"):
+        to_pairs([{"prompt": "hi", "chosen": "a", "rejected": "b"}, DIVERGING], where)

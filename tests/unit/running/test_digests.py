@@ -308,6 +308,8 @@ SETTINGS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         ("benchmarks.rubric.judge=openai", "benchmarks.rubric.judge_config.model=m"),
         SCORING,
     ),
+    "a share for validation, where no stage stops early": (("data.validation_fraction=0.2",), NOTHING),
+    "the date that templates write": (("data.template_date=2025-01-31",), ALL),
     "questions": (("questions=[]",), NOTHING),
     "prices": (("factors.price_per_kwh=1",), NOTHING),
 }
@@ -326,10 +328,27 @@ def test_undone_all_is_as_it_was(world: World, before: dict[str, str]) -> None:
     assert world.digests() == before
 
 
-def test_early_stopping_decides_by_the_test_pairs(world: World) -> None:
-    stopping = "training.early_stopping.patience=2"
-    before, after = world.digests(stopping), world.digests(stopping, "data.test_limit=3")
+STOPPING = "stages.orpo.early_stopping.patience=2"
+
+
+def test_one_stage_that_stops_early_takes_pairs_from_every_arm(world: World, before: dict[str, str]) -> None:
+    after = world.digests(STOPPING)
     assert {stage for stage in before if after[stage] != before[stage]} == ALL
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("data.test_limit=3", {"prepare", *SCORING}),
+        ("data.test_overlap=keep", {"prepare", *SCORING}),
+        ("data.validation_fraction=0.2", ALL),
+    ],
+)
+def test_early_stopping_reads_validation_and_not_the_test(
+    world: World, setting: str, expected: set[str]
+) -> None:
+    before, after = world.digests(STOPPING), world.digests(STOPPING, setting)
+    assert {stage for stage in before if after[stage] != before[stage]} == expected
 
 
 def test_packages_count_where_a_setting_uses_them(world: World) -> None:
