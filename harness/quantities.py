@@ -82,10 +82,10 @@ PHASES = (
     TRAIN_SECONDS,
     _seconds("save_seconds", "save"),
     _seconds("evaluation_seconds", "evaluation"),
-    _seconds("audit_seconds", "audit"),
 )
 """What a training stage's time is made of; training time is that of load, reference, train and save."""
 
+AUDIT_SECONDS = _seconds("audit_seconds", "fingerprints and other looks at the weights")
 HOST_GROWTH = _bytes("host_growth_bytes", "host memory above imports")
 HOST_PEAK = _bytes("host_peak_rss_bytes", "peak host memory")
 PEAK_ALLOCATED = _bytes("peak_allocated_bytes", "peak allocated VRAM")
@@ -134,6 +134,7 @@ CATALOGUE = {
         PEAK_ALLOCATED,
         _bytes("peak_reserved_bytes", "peak reserved VRAM"),
         _seconds("data_seconds", "data"),
+        AUDIT_SECONDS,
         FLOPS_THEORY,
         BODY_FLOPS,
         USEFUL_FLOPS,

@@ -150,7 +150,9 @@ def _shares(view: ComparisonView, arm: str) -> str:
 
 def _sureness(view: ComparisonView) -> str:
     seeds, prepared = len(view.seeds), view.prepared
-    unequal = [check.check for check in view.record.parity if check.equal is False and check.touches]
+    unequal = [
+        check.check for check in view.record.parity if check.equal is False and (check.stops or check.touches)
+    ]
     parity = f"parity was broken in: {', '.join(unequal)}" if unequal else "no parity check failed"
     shares = changed_in_bfloat16(view)
     if shares:

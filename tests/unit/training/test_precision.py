@@ -12,6 +12,7 @@ from harness.errors import UserError
 from harness.generate.load import load_model
 from harness.generate.logprobs import pair_log_probs
 from harness.generate.precision import resolve_precision, round_as_autocast_does
+from harness.measure import device
 from harness.pipeline.spec import ModelForm, TrainConfig
 from harness.training.collate import read_rows
 from harness.training.load import load_base
@@ -94,13 +95,8 @@ def test_a_model_is_scored_as_it_was_trained(make_job: Any, precision: str, lora
 
 def test_auto_needs_bfloat16_of_the_hardware(monkeypatch: Any) -> None:
     assert resolve_precision("auto").kind == "float32"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for native, kind in ((True, "mixed"), (False, "float32")):
-        monkeypatch.setattr(
-            torch.cuda,
-            "is_bf16_supported",
-            lambda including_emulation=True, n=native: n or including_emulation,
-        )
+        monkeypatch.setattr(device, "native_bfloat16", lambda native=native: native)
         assert resolve_precision("auto").kind == kind
 
 
