@@ -66,8 +66,9 @@ class _TokenLogProbs(torch.autograd.Function):
             cast = weight.to(dtype)
             for rows in _chunks(len(targets), chunk):
                 logits = logits_of_states(hidden[rows].to(dtype), cast, bias, transform)
-                normalizer[rows] = torch.logsumexp(logits, dim=1)
-                log_probs[rows] = logits.gather(1, targets[rows, None]).squeeze(1) - normalizer[rows]
+                picked = logits.gather(1, targets[rows, None]).squeeze(1)
+                normalizer[rows] = _log_sum_exp_(logits)
+                log_probs[rows] = picked - normalizer[rows]
         ctx.save_for_backward(hidden, weight, bias, targets, normalizer)
         ctx.chunk, ctx.transform, ctx.dtype = chunk, transform, dtype
         return log_probs
@@ -84,7 +85,9 @@ class _TokenLogProbs(torch.autograd.Function):
             states = hidden[rows].to(ctx.dtype)
             logits = logits_of_states(states, cast, bias, ctx.transform)
             # d log p / d z = onehot - softmax(z).
-            slope = (logits - normalizer[rows, None]).exp_().mul_(-upstream[rows, None])
+            # Only a cap's derivative needs the logits again.
+            slope = logits if ctx.transform.cap is None else logits.clone()
+            slope.sub_(normalizer[rows, None]).exp_().mul_(-upstream[rows, None])
             slope.scatter_add_(1, targets[rows, None], upstream[rows, None])
             slope = ctx.transform.chain_(slope, logits).to(ctx.dtype)
             if of_hidden is not None:
@@ -94,6 +97,12 @@ class _TokenLogProbs(torch.autograd.Function):
             if of_bias is not None:
                 of_bias.add_(slope.sum(dim=0))
         return of_hidden, of_weight, of_bias, None, None, None
+
+
+def _log_sum_exp_(logits: torch.Tensor) -> torch.Tensor:
+    """log sum exp of each row, (rows,), by the largest taken out first; `logits` are used up."""
+    largest = logits.amax(dim=1, keepdim=True)
+    return logits.sub_(largest).exp_().sum(dim=1).log_().add_(largest.squeeze(1))
 
 
 def _accumulate(total: torch.Tensor, slope: torch.Tensor, states: torch.Tensor) -> None:

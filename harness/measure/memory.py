@@ -11,13 +11,13 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from harness.measure.device import Allocator
 from harness.measure.nvml import open_nvml
-from harness.measure.window import HEADLINE_PHASES, OBSERVING_PHASES
+from harness.measure.peaks import Peak, PhasePeaks
+from harness.measure.window import OBSERVING_PHASES
 from harness.records import HAS_VRAM, Measurement, Unit
 
 NO_GPU = "no CUDA device"
@@ -57,26 +57,6 @@ class HostMemory:
         """Give freed heap back to the system, so that it is not taken for the next phase's."""
         with contextlib.suppress(OSError, AttributeError):  # A libc without malloc_trim keeps it.
             ctypes.CDLL(None).malloc_trim(0)
-
-
-@dataclass(frozen=True)
-class Peak:
-    """Bytes at their peak; None where the system does not tell."""
-
-    host: int | None = None
-    allocated: int | None = None
-    reserved: int | None = None
-
-    def or_higher(self, other: Peak) -> Peak:
-        """The higher of each."""
-        return Peak(*(_higher(a, b) for a, b in zip(self._all(), other._all(), strict=True)))
-
-    def _all(self) -> tuple[int | None, ...]:
-        return self.host, self.allocated, self.reserved
-
-
-def _higher(a: int | None, b: int | None) -> int | None:
-    return max((n for n in (a, b) if n is not None), default=None)
 
 
 class CudaMemory(Protocol):
@@ -131,7 +111,7 @@ class MemoryMeter:
         self._no_reset: str | None = None
         self._after_imports: int | None = None
         self._events_before = (0, 0)
-        self._by_phase: dict[str, Peak] = {}
+        self._peaks = PhasePeaks()
         self._frozen: list[Measurement] | None = None
 
     def start(self) -> None:
@@ -149,7 +129,7 @@ class MemoryMeter:
         next phase's.
         """
         if phase is not None:
-            self._by_phase[phase] = self._now().or_higher(self._by_phase.get(phase, Peak()))
+            self._peaks.add(phase, self._now())
         if phase in OBSERVING_PHASES:
             self._host.release()
             if self._cuda is not None:
@@ -171,51 +151,39 @@ class MemoryMeter:
             return Peak(self._host.peak())
         return Peak(self._host.peak(), self._cuda.peak_allocated(), self._cuda.peak_reserved())
 
-    def _charged(self) -> tuple[Peak, str]:
-        """The stage's peak, and of which phases: the headline's where it trained, else all work."""
-        trained = "train" in self._by_phase
-        phases = [p for p in self._by_phase if p not in OBSERVING_PHASES]
-        if trained:
-            phases = [p for p in phases if p in HEADLINE_PHASES]
-        if not phases:
-            return self._now(), "whole stage"
-        peak = Peak()
-        for phase in phases:
-            peak = peak.or_higher(self._by_phase[phase])
-        return peak, " + ".join(phases)
-
     def _read(self) -> list[Measurement]:
-        peak, phases = self._charged()
+        peak, highest = self._peaks.charged() or (self._now(), "no phase of its own")
+        where = f"highest in {highest}"
         if self._cuda is not None:
-            of_device = [*self._of_cuda(self._cuda, peak, phases), *self._of_driver()]
-            return [*of_device, *self._of_host(peak, phases)]
+            of_device = [*self._of_cuda(self._cuda, peak, where), *self._of_driver()]
+            return [*of_device, *self._of_host(peak, where)]
         unreadable = "the kernel does not report VmHWM"
         return [
-            _measured("peak_memory_bytes", peak.host, f"host memory: VmHWM in {phases}", unreadable),
-            _measured("peak_allocated_bytes", None, "torch.cuda", NO_GPU),
-            _measured("peak_reserved_bytes", None, "torch.cuda", NO_GPU),
-            *self._of_host(peak, phases),
+            _measured("peak_memory_bytes", peak.host, f"host memory: VmHWM, {where}", unreadable),
+            _measured("peak_allocated_bytes", None, "torch's allocator", NO_GPU),
+            _measured("peak_reserved_bytes", None, "torch's allocator", NO_GPU),
+            *self._of_host(peak, where),
         ]
 
-    def _of_host(self, peak: Peak, phases: str) -> list[Measurement]:
+    def _of_host(self, peak: Peak, where: str) -> list[Measurement]:
         unreadable = "the kernel does not report VmHWM"
         known = peak.host is not None and self._after_imports is not None and self._no_reset is None
         growth = peak.host - self._after_imports if known else None  # type: ignore[operator]
-        above = f"VmHWM in {phases} above its value after imports"
+        above = f"VmHWM above its value after imports, {where}"
         return [
-            _measured("host_peak_rss_bytes", peak.host, f"VmHWM in {phases}", unreadable),
+            _measured("host_peak_rss_bytes", peak.host, f"VmHWM, {where}", unreadable),
             _measured("host_growth_bytes", growth, above, self._no_reset or unreadable),
         ]
 
-    def _of_cuda(self, cuda: CudaMemory, peak: Peak, phases: str) -> list[Measurement]:
-        settings = f"torch.cuda in {phases}; allocator settings: {allocator_settings()}"
+    def _of_cuda(self, cuda: CudaMemory, peak: Peak, where: str) -> list[Measurement]:
+        settings = f"torch's allocator, {where}; allocator settings: {allocator_settings()}"
         retries, ooms = cuda.retries() - self._events_before[0], cuda.ooms() - self._events_before[1]
         return [
-            _measured("peak_memory_bytes", peak.allocated, f"torch.cuda.max_memory_allocated in {phases}"),
+            _measured("peak_memory_bytes", peak.allocated, f"peak of allocated bytes, {where}"),
             _measured("peak_allocated_bytes", peak.allocated, settings),
             _measured("peak_reserved_bytes", peak.reserved, settings),
-            _measured("alloc_retries", retries, "torch.cuda.memory_stats", unit="1"),
-            _measured("ooms", ooms, "torch.cuda.memory_stats", unit="1"),
+            _measured("alloc_retries", retries, "torch's allocator", unit="1"),
+            _measured("ooms", ooms, "torch's allocator", unit="1"),
         ]
 
     def _of_driver(self) -> list[Measurement]:

@@ -77,7 +77,7 @@ def test_growth_is_the_peak_above_imports(tmp_path: Path) -> None:
     found = by_name(meter)
     assert found["host_growth_bytes"].value == 500 * KIB
     assert found["peak_memory_bytes"].value == found["host_peak_rss_bytes"].value == 1500 * KIB
-    assert found["peak_memory_bytes"].source == "host memory: VmHWM in whole stage"
+    assert found["peak_memory_bytes"].source == "host memory: VmHWM, highest in no phase of its own"
 
 
 @pytest.mark.parametrize("quantity", ["peak_allocated_bytes", "peak_reserved_bytes"])
