@@ -15,8 +15,8 @@ SELECTION = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call
             $(call flag,SEEDS,seeds) $(call flag,DEVICE,device) $(SETS) --out "$(OUT)"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
-.PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-all golden lint wheel \
-        bench bench-gpu example clean
+.PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-all test-stochastic \
+        golden lint wheel bench bench-gpu example clean
 help:
 	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN= DEVICE=]   run a comparison"
 	@echo "make plan [the same, WHY=1 POWER=1]   what would run, and why; runs nothing"
@@ -86,6 +86,12 @@ test: $(READY_DEV)
 test-all: $(READY_DEV)
 	$(BIN)/python -m pytest -m 'not gpu'
 
+# torchao is no part of the development environment: libraries that find it import it, in every process.
+test-stochastic: $(READY_DEV)
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e '.[stochastic]'
+	$(BIN)/python -m pytest -m slow tests/unit/training/test_precision.py
+	$(BIN)/python -m pip uninstall -q -y torchao
+
 golden: $(READY_DEV)
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
@@ -103,6 +109,7 @@ bench: $(READY_DEV)
 	$(BIN)/python perf/batching.py
 	$(BIN)/python perf/training.py
 	PYTHONPATH=. $(BIN)/python perf/report.py
+	PYTHONPATH=. $(BIN)/python perf/memory.py
 
 # The checklist of the first hour on a GPU: at most 25 minutes, no network, resumable.
 bench-gpu: $(READY)
