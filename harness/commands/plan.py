@@ -13,7 +13,7 @@ from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
 from harness.records import Plan
-from harness.running.execute import Execution
+from harness.running.execute import Execution, ran_out_of_memory
 from harness.running.forecast import check_memory, prediction_table
 from harness.running.listing import Listing, grouped_reasons, list_stages
 from harness.running.resolve import resolve
@@ -86,6 +86,14 @@ def _print_predictions(execution: Execution, console: Console) -> None:
     plan, root = execution.plan, execution.root
     done = {digest: root.finished(digest) for digest in plan.rehearsals}
     execution.results.update({digest: result for digest, result in done.items() if result is not None})
+    full = [result.name for result in execution.results.values() if ran_out_of_memory(result)]
+    if full:
+        console.print(
+            f"Did not fit into the device's memory last time: {', '.join(full)}. It is tried again when "
+            "the comparison runs.",
+            highlight=False,
+        )
+        return
     if len(execution.results) < len(done):
         console.print(
             "Not predicted yet: `harness cost` (make cost) with the same settings rehearses every "

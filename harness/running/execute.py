@@ -16,6 +16,7 @@ from harness.records import (
     ParityCheck,
     Plan,
     PlannedStage,
+    RehearseFacts,
     StageRequest,
     StageResult,
     StageUse,
@@ -27,33 +28,67 @@ from harness.store.run_dir import RunRoot
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
-class Execution:
-    """The state of one comparison while it runs."""
+def ran_out_of_memory(result: StageResult) -> bool:
+    """Whether this is a rehearsal that did not fit: a measurement of its moment, and never reused."""
+    return isinstance(result.facts, RehearseFacts) and result.facts.out_of_memory
 
-    def __init__(self, plan: Plan, root: RunRoot, console: Console, *, offline: bool) -> None:
+
+class Execution:
+    """The state of one comparison while it runs.
+
+    `tried` are rehearsals that this command has run, in an earlier execution too: what did not fit is
+    tried once a command.
+    """
+
+    def __init__(
+        self, plan: Plan, root: RunRoot, console: Console, *, offline: bool, tried: set[str] | None = None
+    ) -> None:
         self.plan = plan
         self.root = root
         self.console = console
         self.results: dict[str, StageResult] = {}
         self._environment: Mapping[str, str] = OFFLINE if offline else {}
+        self._tried = set() if tried is None else tried
 
     def run(self, digests: list[str]) -> None:
-        """Run or reuse the stages in this order."""
+        """Run or reuse the stages in this order; what goes on from one that did not fit is left out."""
         for digest in digests:
-            stage = self.plan.stages[digest]
-            number = self.plan.order.index(digest) + 1
-            done = self.root.finished(digest)
-            if done is not None:
+            stage, done = self.plan.stages[digest], self.root.finished(digest)
+            full = self._did_not_fit(stage)
+            if full is not None:
+                self._say(stage, f"left out, since {full} did not fit")
+            elif done is None or self._worth_trying_again(stage, done):
+                self._tried.add(digest)
+                self.results[digest] = self._run_one(stage)
+            else:
                 self.results[digest] = done
-                self.console.print(
-                    f"[{number}/{len(self.plan.order)}] {stage.name}: reused, "
-                    f"finished {done.finished_at[:19]}Z",
-                    highlight=False,
-                )
-                continue
-            self.results[digest] = self._run_one(stage, number)
+                self._say(stage, f"reused, finished {done.finished_at[:19]}Z")
 
-    def _run_one(self, stage: PlannedStage, number: int) -> StageResult:
+    def _did_not_fit(self, stage: PlannedStage) -> str | None:
+        """The name of the rehearsal that `stage` needs an output of and that left none."""
+        for digest in stage.needs.values():
+            needed = self.results.get(digest)
+            if needed is not None and ran_out_of_memory(needed):
+                return needed.name
+            if needed is None and digest in self.plan.rehearsals:
+                return self.plan.stages[digest].name
+        return None
+
+    def _worth_trying_again(self, stage: PlannedStage, done: StageResult) -> bool:
+        """Whether `done` measured a moment that may have passed: others may have held the memory."""
+        if not ran_out_of_memory(done) or stage.digest in self._tried:
+            return False
+        self._say(stage, "did not fit last time, trying again")
+        return True
+
+    def _say(self, stage: PlannedStage, text: str) -> None:
+        number, total = self._number(stage), len(self.plan.order)
+        self.console.print(f"[{number}/{total}] {stage.name}: {text}", highlight=False)
+
+    def _number(self, stage: PlannedStage) -> int:
+        return self.plan.order.index(stage.digest) + 1
+
+    def _run_one(self, stage: PlannedStage) -> StageResult:
         inputs = {role: str(self.root.stage_folder(d).resolve()) for role, d in stage.needs.items()}
         request = StageRequest(
             digest=stage.digest,
@@ -65,7 +100,7 @@ class Execution:
             covers=stage.covers,
         )
         folder = self.root.start_stage(request, owner=self.plan.id).resolve()
-        total = len(self.plan.order)
+        number, total = self._number(stage), len(self.plan.order)
         with StageDisplay(self.console, number=number, total=total, name=stage.name) as display:
             return run_stage(folder, name=stage.name, listen=display.listen, environment=self._environment)
 

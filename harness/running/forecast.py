@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.errors import UserError
-from harness.records import CheckFacts, RehearseFacts
+from harness.records import CheckFacts
 from harness.running.execute import Execution
-from harness.running.ready import does_not_fit, predictions
+from harness.running.ready import does_not_fit, predictions, rehearsed
 
 CHECKPOINT_ROOM = 1.1
 HEADINGS = ("stage", "arms", "runs", "steps", "FLOPs a run", "seconds a run", "peak memory")
@@ -72,8 +72,8 @@ def _missing(execution: Execution) -> dict[str, int]:
 
 def check_memory(execution: Execution) -> None:
     """Raise UserError with the setting that fits where a rehearsal did not."""
-    for digest in execution.plan.rehearsals:
-        if does_not_fit(execution.results[digest].facts_as(RehearseFacts)):
+    for digest, facts in rehearsed(execution).items():
+        if does_not_fit(facts):
             raise _too_large(execution.plan.stages[digest].config)
 
 

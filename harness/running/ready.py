@@ -41,8 +41,8 @@ def make_ready(
     Falls back to `if_too_large` where a stage does not fit, and turns a budget into steps. `again` sets
     aside what each of these plans is to run again.
     """
-    spec = load_comparison(path, overrides)
-    execution = _rehearsed(spec, root, console, checks=checks, again=again)
+    spec, tried = load_comparison(path, overrides), set[str]()
+    execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried)
     if spec.if_too_large is not None and too_large(execution):
         console.print(
             "This does not fit the GPU: every arm trains by if_too_large instead "
@@ -50,7 +50,7 @@ def make_ready(
             highlight=False,
         )
         spec = load_comparison(path, overrides, too_large=True)
-        execution = _rehearsed(spec, root, console, checks=checks, again=again)
+        execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried)
     if needs_matching(spec) and not too_large(execution):
         spec = matched(spec, execution.plan, predictions(execution))
         console.print(
@@ -58,7 +58,7 @@ def make_ready(
             "Rehearsing at the steps that follow.",
             highlight=False,
         )
-        execution = _rehearsed(spec, root, console, checks=checks, again=again)
+        execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried)
     return execution
 
 
@@ -85,15 +85,19 @@ def audit_now(execution: Execution) -> list[ParityCheck]:
 
 def predictions(execution: Execution) -> dict[str, Prediction]:
     """What each rehearsal foretold, by its digest; those that did not fit are missing."""
-    by_digest = {
-        d: execution.results[d].facts_as(RehearseFacts).prediction for d in execution.plan.rehearsals
-    }
+    by_digest = {digest: facts.prediction for digest, facts in rehearsed(execution).items()}
     return {digest: prediction for digest, prediction in by_digest.items() if prediction is not None}
 
 
 def too_large(execution: Execution) -> bool:
     """Whether some rehearsal did not fit the GPU."""
-    return any(does_not_fit(execution.results[d].facts_as(RehearseFacts)) for d in execution.plan.rehearsals)
+    return any(does_not_fit(facts) for facts in rehearsed(execution).values())
+
+
+def rehearsed(execution: Execution) -> dict[str, RehearseFacts]:
+    """What each rehearsal found; those left out, since the one before did not fit, are missing."""
+    results = execution.results
+    return {d: results[d].facts_as(RehearseFacts) for d in execution.plan.rehearsals if d in results}
 
 
 def does_not_fit(facts: RehearseFacts) -> bool:
@@ -105,13 +109,19 @@ def does_not_fit(facts: RehearseFacts) -> bool:
 
 
 def _rehearsed(
-    spec: ComparisonSpec, root: RunRoot, console: Console, *, checks: bool, again: Again | None
+    spec: ComparisonSpec,
+    root: RunRoot,
+    console: Console,
+    *,
+    checks: bool,
+    again: Again | None,
+    tried: set[str],
 ) -> Execution:
     plan = plan_comparison(spec, resolve(spec))
     console.print(_title(plan, spec, root), highlight=False)
     if again is not None:
         again.set_aside(plan)
-    execution = Execution(plan, root, console, offline=is_local(spec))
+    execution = Execution(plan, root, console, offline=is_local(spec), tried=tried)
     check = [plan.check] if checks and plan.check else []
     execution.run([plan.prepare, *check, *plan.rehearsals])
     return execution

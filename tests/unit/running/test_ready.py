@@ -45,7 +45,7 @@ class Rehearsals:
         self.peaks = {False: full, True: lora}
         self.specs: list[Any] = []
 
-    def __call__(self, spec: Any, root: Any, console: Console, *, checks: bool, again: Any) -> Any:
+    def __call__(self, spec: Any, root: Any, console: Console, *, checks: bool, **_: Any) -> Any:
         self.specs.append(spec)
         found = facts(peak=self.peaks[spec.fell_back])
         result = SimpleNamespace(facts=found, facts_as=lambda kind: found)

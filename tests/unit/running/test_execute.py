@@ -1,0 +1,132 @@
+"""Which stages run: what is finished is reused, and what did not fit at its time is tried again."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from synthetic import ENVIRONMENT, foretold
+
+from harness.errors import UserError
+from harness.records import Plan, PlannedStage, RehearseFacts, StageKind, StageResult
+from harness.running import execute, ready
+from harness.running.execute import Execution
+from harness.running.forecast import check_memory
+from harness.running.listing import list_stages
+from harness.store.run_dir import RunRoot
+
+FULL = RehearseFacts(out_of_memory=True)
+FITS = RehearseFacts(prediction=foretold())
+SETTINGS = {"micro_batch_size": 2, "gradient_checkpointing": True, "lora": {"r": 16}, "quantization": "none"}
+
+
+def stage(name: str, kind: StageKind = "rehearse", **needs: str) -> PlannedStage:
+    config = {"stage": name, "arms": ["sft_dpo"], "job": {"config": SETTINGS}}
+    return PlannedStage(digest=name, kind=kind, name=f"{kind} {name}", seed=0, config=config, needs=needs)
+
+
+def chain() -> Plan:
+    """LoRA: the rehearsal of DPO goes on from the adapters of that of SFT."""
+    stages = [stage("sft"), stage("dpo", model="sft"), stage("orpo")]
+    order = [one.digest for one in stages]
+    return Plan(
+        id="p",
+        name="p",
+        spec={},
+        stages={one.digest: one for one in stages},
+        cells=[],
+        order=order,
+        prepare="prepare",
+        rehearsals=order,
+    )
+
+
+class Machine:
+    """Runs rehearsals without a process; `facts` says what each finds out now."""
+
+    def __init__(self, root: RunRoot, facts: Callable[[str], RehearseFacts]) -> None:
+        self.root, self.facts = root, facts
+        self.ran: list[str] = []
+
+    def run_stage(self, folder: Path, **_: Any) -> StageResult:
+        digest = folder.name
+        self.ran.append(digest)
+        result = StageResult(
+            digest=digest,
+            kind="rehearse",
+            name=f"rehearse {digest}",
+            seed=0,
+            started_at="2026",
+            finished_at="2026",
+            environment=ENVIRONMENT,
+            facts=self.facts(digest),
+        )
+        (folder / "result.json").write_text(result.model_dump_json())
+        return result
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    root = RunRoot(tmp_path)
+    root.open_for_writing()
+    machine = Machine(root, lambda digest: FITS)
+    monkeypatch.setattr(execute, "run_stage", machine.run_stage)
+    return machine
+
+
+def executed(machine: Machine, **settings: Any) -> tuple[Execution, str]:
+    """The chain's rehearsals run or reused, and what the console heard."""
+    heard = io.StringIO()
+    execution = Execution(chain(), machine.root, Console(file=heard, width=200), offline=True, **settings)
+    execution.run(execution.plan.rehearsals)
+    return execution, heard.getvalue()
+
+
+def test_what_fitted_is_reused(machine: Machine) -> None:
+    executed(machine)
+    _, heard = executed(machine)
+    assert machine.ran == ["sft", "dpo", "orpo"]
+    assert heard.count("reused") == 3
+
+
+def test_what_did_not_fit_is_tried_again_by_the_next_command(machine: Machine) -> None:
+    machine.facts = lambda digest: FULL if digest == "orpo" else FITS
+    execution, _ = executed(machine)
+    assert ready.too_large(execution)
+    machine.facts = lambda digest: FITS
+    execution, heard = executed(machine)
+    assert machine.ran == ["sft", "dpo", "orpo", "orpo"]
+    assert "rehearse orpo: did not fit last time, trying again" in heard
+    assert not ready.too_large(execution)
+    assert set(ready.predictions(execution)) == {"sft", "dpo", "orpo"}
+
+
+def test_within_one_command_it_is_tried_once(machine: Machine) -> None:
+    machine.facts = lambda digest: FULL
+    tried: set[str] = set()
+    executed(machine, tried=tried)
+    executed(machine, tried=tried)
+    assert machine.ran == ["sft", "orpo"]
+
+
+def test_a_chain_whose_first_stage_did_not_fit_ends_in_the_remedy(machine: Machine) -> None:
+    """The rehearsal of DPO needs the adapters that the one of SFT did not leave."""
+    machine.facts = lambda digest: FULL if digest == "sft" else FITS
+    execution, heard = executed(machine)
+    assert machine.ran == ["sft", "orpo"]
+    assert "rehearse dpo: left out, since rehearse sft did not fit" in heard
+    assert ready.too_large(execution)
+    assert set(ready.predictions(execution)) == {"orpo"}
+    with pytest.raises(UserError, match=r"stage sft does not fit .*micro_batch_size=1 or .*4bit"):
+        check_memory(execution)
+
+
+def test_a_plan_shows_what_did_not_fit_as_still_to_run(machine: Machine) -> None:
+    machine.facts = lambda digest: FULL if digest == "orpo" else FITS
+    executed(machine)
+    states = {one.name: one.state for one in list_stages(chain(), machine.root).stages}
+    assert states == {"rehearse sft": "finished", "rehearse dpo": "finished", "rehearse orpo": "to run"}
