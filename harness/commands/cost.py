@@ -16,7 +16,7 @@ from harness.pipeline.load import find_comparison
 from harness.pipeline.overrides import Overrides
 from harness.records import Plan, Prediction
 from harness.running.execute import Execution
-from harness.running.forecast import check_memory, memory_text, prediction_table
+from harness.running.forecast import check_memory, memory_text, prediction_table, print_rehearsal_cost
 from harness.running.ready import audit_now, make_ready, predictions
 from harness.store.run_dir import RunRoot
 
@@ -36,6 +36,7 @@ def run(
     check_memory(execution)
     plan = execution.plan
     console.print(prediction_table(execution, _runs(plan), title="One run of every stage"))
+    print_rehearsal_cost(execution, console)
     arms = arm_costs(plan, predictions(execution), reference=str(plan.spec["cost_reference"]))
     console.print(_arm_table(arms, peak_tflops=peak_tflops, mfu=mfu))
     unequal = [c for c in audit_now(execution) if c.equal is False]

@@ -270,7 +270,7 @@ class ComparisonSpec(SpecModel):
     budget: BudgetSpec
     allow_unequal: list[str] = Field(default_factory=list)
     factors: FactorsSpec = Field(default_factory=FactorsSpec)
-    rehearsal_steps: Annotated[int, Field(ge=3)] = 8
+    rehearsal_steps: Annotated[int, Field(ge=2)] = 8
     if_too_large: TooLarge | None = None
     fell_back: bool = False
     score: list[str] = Field(default_factory=lambda: ["preference"])

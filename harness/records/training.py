@@ -212,7 +212,8 @@ class Prediction(Record):
 class RehearseFacts(Record):
     """A few steps of a stage: what it would record, and what it foretells.
 
-    Both are None where the steps did not fit the device's memory. `peak` stands in old records alone:
+    Both are None where the steps did not fit the device's memory. `steps` ran, and all of the rehearsal
+    but its start-up took `seconds`; a record without them is older. `peak` stands in old records alone:
     each rehearsal measured one, and arms were held against different ones.
     """
 
@@ -222,3 +223,12 @@ class RehearseFacts(Record):
     peak: DevicePeak | None = None
     out_of_memory: bool = False
     device_bytes: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+
+    @property
+    def share_of_foretold(self) -> float | None:
+        """What the rehearsal took as a share of one run of its stage."""
+        if self.seconds is None or self.prediction is None or not self.prediction.seconds:
+            return None
+        return self.seconds / self.prediction.seconds

@@ -20,16 +20,41 @@ def forecast(execution: Execution, console: Console) -> None:
     """Print what is to come; raises UserError where it does not fit this machine."""
     check_memory(execution)
     missing = _missing(execution)
-    seconds = sum(p.seconds * missing[d] for d, p in predictions(execution).items())
     disk = sum(p.checkpoint_bytes * missing[d] * CHECKPOINT_ROOM for d, p in predictions(execution).items())
     if sum(missing.values()):
         console.print(prediction_table(execution, missing, title="Still to train"))
         console.print(
-            f"About {_duration(seconds)} of training and {disk / 2**30:.2f} GiB of disk; scoring comes "
-            "on top. Less: --set data.limit=2000. More: --seeds 5.",
+            f"{_seconds_in_words(execution, missing)} and {disk / 2**30:.2f} GiB of disk; scoring comes on "
+            "top. Less: --set data.limit=2000. More: --seeds 5.",
             highlight=False,
         )
+        print_rehearsal_cost(execution, console)
     _check_disk(execution, disk)
+
+
+def _seconds_in_words(execution: Execution, runs: dict[str, int]) -> str:
+    """Training time with its interval: runs of one stage share its error, those of stages add in squares."""
+    foretold = predictions(execution)
+    seconds = sum(runs[digest] * p.seconds for digest, p in foretold.items())
+    half = sum((runs[digest] * (p.seconds_high - p.seconds)) ** 2 for digest, p in foretold.items()) ** 0.5
+    low, high = max(0.0, seconds - half), seconds + half
+    return f"About {_duration(seconds)} of training (95%: {_duration(low)} to {_duration(high)})"
+
+
+def print_rehearsal_cost(execution: Execution, console: Console) -> None:
+    """What the rehearsals took, beside what they foretell; nothing of records that do not say."""
+    timed = [facts for facts in rehearsed(execution).values() if facts.seconds and facts.prediction]
+    if not timed:
+        return
+    spent = sum(facts.seconds or 0.0 for facts in timed)
+    foretold = sum(facts.prediction.seconds for facts in timed if facts.prediction)
+    counts = sorted({facts.steps for facts in timed if facts.steps})
+    steps = " to ".join(dict.fromkeys((str(counts[0]), str(counts[-1]))))
+    console.print(
+        f"Rehearsing took {_duration(spent)} ({steps} steps a stage), {spent / foretold:.1%} of what one "
+        "run of every stage is foretold to take.",
+        highlight=False,
+    )
 
 
 def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) -> Table:

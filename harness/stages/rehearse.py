@@ -5,6 +5,8 @@ What would fail after a day of training fails here.
 
 from __future__ import annotations
 
+import time
+
 from harness.measure import device
 from harness.measure.out_of_memory import is_out_of_memory
 from harness.records import Measurement, RehearseFacts
@@ -17,6 +19,7 @@ def run(context: Context) -> Outcome:
     """The rehearsal with the memory it took; facts say where it did not fit."""
     from harness.training.rehearse import rehearse
 
+    began = time.perf_counter()
     job = make_job(context, context.request.config["job"], context.folder)
     try:
         facts = rehearse(job, context.request.config["steps"])
@@ -33,7 +36,12 @@ def run(context: Context) -> Outcome:
             "device_bytes": device.total_bytes(),
         }
     )
-    facts = facts.model_copy(update={"prediction": prediction, "device_bytes": device.total_bytes()})
+    update = {
+        "prediction": prediction,
+        "device_bytes": device.total_bytes(),
+        "seconds": time.perf_counter() - began,
+    }
+    facts = facts.model_copy(update=update)
     kept = context.folder / "model"
     return Outcome(facts=facts, outputs={"model": "model"} if kept.is_dir() else {})
 

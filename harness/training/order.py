@@ -41,21 +41,34 @@ class FixedOrder(torch.utils.data.Sampler[int]):
         return iter(self._rows)
 
 
-def spread_of_batches(lengths: Sequence[int], size: int, seed: int, steps: int, per_step: int) -> list[int]:
-    """Rows of `steps` x `per_step` micro-batches of the first epoch that span its lengths.
-
-    A micro-batch is as long as its longest row. The longest ones come first, for the peak of
-    memory and to warm up; the others stand at evenly spread quantiles, in no order of length, so
-    that a drift of the machine is not taken for an effect of length.
-    """
+def first_epoch(lengths: Sequence[int], size: int, seed: int) -> list[list[int]]:
+    """Rows of the full micro-batches of the first epoch; one of repeated rows where there is none."""
     order = epoch_order(len(lengths), seed, 0)
     batches = [order[i : i + size] for i in range(0, len(order), size)]
-    batches = [b for b in batches if len(b) == size] or [(order * size)[:size]]
+    return [b for b in batches if len(b) == size] or [(order * size)[:size]]
+
+
+def padded_tokens(batches: Sequence[Sequence[int]], lengths: Sequence[int]) -> list[int]:
+    """Tokens of each micro-batch, whose rows are padded to its longest: (batches,)."""
+    return [len(rows) * max(lengths[i] for i in rows) for rows in batches]
+
+
+def spread_of_batches(
+    lengths: Sequence[int], size: int, seed: int, steps: int, per_step: int
+) -> list[list[int]]:
+    """Rows of `steps` x `per_step` micro-batches of the first epoch that span its lengths.
+
+    The longest ones come first, to fail at once where they do not fit, and one of them again in the
+    second step, since only then the optimizer's state takes its memory beside them. One of median length
+    stands with it, so that two steps know of two lengths. The others stand at evenly spread quantiles, in
+    no order of length, so that a drift of the machine is not taken for an effect of length.
+    """
+    batches = first_epoch(lengths, size, seed)
     batches.sort(key=lambda rows: -max(lengths[i] for i in rows))
-    shares = [0.0, *np.random.default_rng(0).permutation(np.linspace(0.05, 0.95, steps - 1))]
-    chosen: list[int] = []
-    for share in shares:
-        first = int(share * (len(batches) - 1))
-        for offset in range(per_step):
-            chosen += batches[(first + offset) % len(batches)]
-    return chosen
+    middle, again = batches[len(batches) // 2], batches[0]
+    longest = [batches[i % len(batches)] for i in range(per_step)]
+    second = [middle, again] if per_step > 1 else [again, middle]
+    left = max(0, steps * per_step - len(longest) - len(second))
+    shares = np.random.default_rng(0).permutation(np.linspace(0.05, 0.95, left))
+    spread = [batches[int(share * (len(batches) - 1))] for share in shares]
+    return [*longest, *second, *spread][: steps * per_step]

@@ -2,52 +2,86 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from dataclasses import replace
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from harness.records import Prediction, RehearseFacts, TimedSteps
 from harness.training.collate import Rows, length_of, read_rows
 from harness.training.facts import stage_facts
 from harness.training.flops import Counted, count
-from harness.training.job import StageTrainer, TrainJob
-from harness.training.order import spread_of_batches
+from harness.training.job import TrainJob
+from harness.training.order import first_epoch, padded_tokens, spread_of_batches
 from harness.training.run import Run, run_trainer
-from harness.training.timing import StepTimer, forecast
-from harness.training.walk import Walk, walk
+from harness.training.timing import COST_SHARE, CostLimit, StepTimer, forecast
+from harness.training.walk import Walk, planned_steps, walk
 
 MICRO_BATCHES = 2
+LEAST_STEPS = 2
+"""One to warm up and one to time; one more where a step is a single micro-batch, since two have a spread."""
 
 
-def rehearse(job: TrainJob, steps: int) -> RehearseFacts:
+@dataclass(frozen=True)
+class Trial:
+    """The shortened job, tokens of its micro-batches in order, those of the `whole` run, and its least
+    number of steps."""
+
+    job: TrainJob
+    tokens: list[int]
+    whole: float
+    least: int
+
+
+def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
     """Facts for the audit before training, and `prediction` without bytes of memory.
 
     Steps of two micro-batches each run on real rows, the longest first: a second one adds
-    to gradients that are there, so that memory peaks as in the run. Adapters are kept in `model/`
-    for the rehearsal of the stage that goes on from them; full weights are not.
+    to gradients that are there, so that memory peaks as in the run. There are `most_steps` of them, or fewer
+    where those would cost more than a small share of what they foretell. Adapters are kept in `model/` for
+    the rehearsal of the stage that goes on from them; full weights are not.
     """
-    config = job.config
-    per_step = min(MICRO_BATCHES, config.batch_size // config.micro_batch_size)
+    began = time.perf_counter()
     data = read_rows(job.train_file)
-    lengths = [length_of(row) for row in data]
-    rows = spread_of_batches(lengths, config.micro_batch_size, job.seed, steps, per_step)
+    trial, timer = _trial(job, data, most_steps), StepTimer()
+    limit = CostLimit(timer, trial.tokens, whole=trial.whole, least=trial.least, began=began)
+    run = run_trainer(trial.job, data, callbacks=[timer, limit], probes=False)
+    job.trained()
+    course = walk(run.trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
+    facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
+    return RehearseFacts(
+        stage=facts, prediction=_prediction(trial.job, run, timer, course), steps=len(timer.around)
+    )
+
+
+def _trial(job: TrainJob, data: Rows, most_steps: int) -> Trial:
+    """`most_steps`, or as many as are affordable by their tokens."""
+    config, lengths = job.config, [length_of(row) for row in data]
+    size = config.micro_batch_size
+    per_step = min(MICRO_BATCHES, config.batch_size // size)
+    least = LEAST_STEPS if per_step > 1 else LEAST_STEPS + 1
+    epoch = padded_tokens(first_epoch(lengths, size, job.seed), lengths)
+    steps_of_run = planned_steps(config, -(-len(lengths) // config.batch_size))
+    whole = steps_of_run * (config.batch_size // size) * sum(epoch) / len(epoch)
+    batches = spread_of_batches(lengths, size, job.seed, max(most_steps, least), per_step)
+    tokens = padded_tokens(batches, lengths)
+    steps = max(least, _affordable(tokens, whole) // per_step)
     changes = {
         "max_steps": steps,
-        "batch_size": per_step * config.micro_batch_size,
+        "batch_size": per_step * size,
         "early_stopping": None,
         "keep_checkpoints": False,
     }
-    trial = replace(job, config=config.model_copy(update=changes), rows=tuple(rows))
-    timer = StepTimer()
-    run = run_trainer(trial, data, callbacks=[timer], probes=False)
-    _answer_once(run.trainer, run.data)
-    job.trained()
-    course = walk(run.trainer, config, stop_token_ids=job.facts.stop_token_ids)
-    facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
-    return RehearseFacts(stage=facts, prediction=_prediction(trial, run, timer, course))
+    rows = tuple(row for batch in batches[: steps * per_step] for row in batch)
+    shortened = replace(job, config=config.model_copy(update=changes), rows=rows)
+    return Trial(shortened, tokens, whole, least)
+
+
+def _affordable(tokens: Sequence[int], whole: float) -> int:
+    """Micro-batches within the share of the run's tokens, all of which a reference may score beforehand."""
+    return sum(total <= COST_SHARE * whole for total in itertools.accumulate(tokens))
 
 
 def _prediction(trial: TrainJob, run: Run, timer: StepTimer, course: Walk) -> Prediction:
@@ -97,11 +131,3 @@ def _prediction(trial: TrainJob, run: Run, timer: StepTimer, course: Walk) -> Pr
 
 def _size(folder: Path) -> int:
     return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-
-
-def _answer_once(trainer: StageTrainer, data: Rows) -> None:
-    model: Any = trainer.model
-    model.eval()
-    ids = torch.tensor([[int(token) for token in data[0]["prompt_ids"]]], device=trainer.accelerator.device)
-    with torch.no_grad():
-        model.generate(input_ids=ids, max_new_tokens=8, do_sample=False)

@@ -14,6 +14,8 @@ from transformers import TrainerCallback
 from harness.measure import device
 
 WARM_UP_STEPS = 1
+COST_SHARE = 0.05
+"""What a trial may take of the seconds that it foretells, beyond its least number of steps."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,33 @@ class StepTimer(TrainerCallback):  # type: ignore[misc]
         self._since = now
 
 
+class CostLimit(TrainerCallback):  # type: ignore[misc]
+    """Ends a trial that has taken `COST_SHARE` of what it foretells, after `least` steps or more.
+
+    `tokens` are those of the trial's micro-batches in order, `whole` those of the run that it stands for;
+    `began` is when the rehearsal did, since loading and a reference pass are part of what it takes. Stands
+    after `timer` among the callbacks.
+    """
+
+    def __init__(
+        self, timer: StepTimer, tokens: Sequence[int], *, whole: float, least: int, began: float
+    ) -> None:
+        self._timer, self._tokens, self._whole = timer, tokens, whole
+        self._least, self._began = least, began
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        spent = time.perf_counter() - self._began
+        if len(self._timer.around) >= self._least and spent > COST_SHARE * self._foretold():
+            control.should_training_stop = True
+
+    def _foretold(self) -> float:
+        """Seconds of the whole run's steps, at the rate of those after the warm-up."""
+        timer = self._timer
+        timed = [(m.seconds, t) for m, t in zip(timer.micro, self._tokens, strict=False) if _counts(m)]
+        seconds = sum(s for s, _ in timed) + sum(timer.around[WARM_UP_STEPS:])
+        return self._whole * seconds / sum(tokens for _, tokens in timed)
+
+
 def forecast(
     timer: StepTimer, timed: Sequence[int], run: Sequence[int], steps: int, fixed: float
 ) -> Forecast:
@@ -80,13 +109,14 @@ def forecast(
     `timed[i]` are the FLOPs of the timer's micro-batch i. A micro-batch takes a + b FLOPs
     seconds, the last of a step c more for clipping; a, b and c are fitted by least squares with
     relative weights, since the spread grows with the size. The first step is left out of the fit
-    and what it took beyond it is added once. `fixed` is added as it is.
+    and what it took beyond it is added once. `fixed` is added as it is. Two timed micro-batches are
+    enough: they give seconds a FLOP, with the wide interval of one degree of freedom.
     """
     pairs = list(zip(timer.micro, timed, strict=True))
-    line = _Line([(m, f) for m, f in pairs if m.step >= WARM_UP_STEPS])
+    line = _Line([(m, f) for m, f in pairs if _counts(m)])
     around = timer.around[WARM_UP_STEPS:]
     step_cost = float(np.median(around)) if around else 0.0
-    first = [(m, f) for m, f in pairs if m.step < WARM_UP_STEPS]
+    first = [(m, f) for m, f in pairs if not _counts(m)]
     warm_up = sum(m.seconds for m, _ in first) - sum(float(line.at(_row(m, f))) for m, f in first)
     # The first optimizer step makes the optimizer's state, which takes long where memory is fresh.
     warm_up += sum(seconds - step_cost for seconds in timer.around[:WARM_UP_STEPS])
@@ -123,6 +153,11 @@ class _Line:
         covariance = np.linalg.pinv(self._scaled.T @ self._scaled) * spread
         error = float(np.sqrt(row[self._columns] @ covariance @ row[self._columns]))
         return float(stats.t.ppf(0.975, freedom)) * error
+
+
+def _counts(micro: MicroBatch) -> bool:
+    """Whether it came after the warm-up."""
+    return micro.step >= WARM_UP_STEPS
 
 
 def _row(micro: MicroBatch, flops: int) -> Any:

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +16,12 @@ from harness.data.prepare import write_pairs
 from harness.data.schemas import Pair
 from harness.data.template import apply_choice
 from harness.data.tokenise import tokenise
+from harness.training import timing
+from harness.training.collate import read_rows
 from harness.training.order import epoch_order, spread_of_batches
-from harness.training.rehearse import rehearse
+from harness.training.rehearse import _trial, rehearse
 from harness.training.run import train
-from harness.training.timing import MicroBatch, StepTimer, forecast
+from harness.training.timing import CostLimit, MicroBatch, StepTimer, forecast
 
 LORA = {"r": 4, "alpha": 8}
 METHODS = [
@@ -114,15 +117,80 @@ def test_a_rehearsal_keeps_adapters_for_the_next_and_no_full_weights(make_job: A
     assert not any(full.out.iterdir())
 
 
-def test_rehearsed_batches_are_real_ones_with_the_longest_first() -> None:
-    lengths = [(7 * i) % 41 + 1 for i in range(64)]
-    rows = spread_of_batches(lengths, 4, 0, steps=5, per_step=2)
-    assert len(rows) == 40
+LENGTHS = [(7 * i) % 41 + 1 for i in range(64)]
+
+
+@pytest.mark.parametrize("per_step", [1, 2])
+@pytest.mark.parametrize("steps", [3, 5])
+def test_rehearsed_batches_are_real_ones_with_the_longest_first(steps: int, per_step: int) -> None:
+    batches = spread_of_batches(LENGTHS, 4, 0, steps=steps, per_step=per_step)
+    assert len(batches) == steps * per_step
     order = epoch_order(64, 0, 0)
     real = [order[i : i + 4] for i in range(0, 64, 4)]
-    batches = [rows[i : i + 4] for i in range(0, 40, 4)]
     assert all(batch in real for batch in batches)
-    assert max(lengths[i] for i in batches[0]) == max(lengths)
+    longest = [max(LENGTHS[i] for i in batch) for batch in batches]
+    assert longest[0] == max(LENGTHS)
+    assert max(longest[per_step : 2 * per_step]) == max(LENGTHS), "again beside the optimizer's state"
+    assert len(set(longest[per_step:])) > 1, "two lengths are timed"
+
+
+@pytest.mark.parametrize(("batch_size", "least"), [(4, 2), (2, 3)])
+def test_a_rehearsal_of_a_short_stage_is_its_least_steps(make_job: Any, batch_size: int, least: int) -> None:
+    """12 pairs are 3 or 6 steps, of which 5% is none; a step of one micro-batch needs one more to time."""
+    job = make_job("sft", batch_size=batch_size)
+    found = rehearse(job, 8)
+    assert found.steps == least
+    assert found.prediction is not None
+    assert len(found.prediction.timed.around_seconds) == least
+    assert found.prediction.seconds_low < found.prediction.seconds < found.prediction.seconds_high
+
+
+def test_a_rehearsal_of_a_long_stage_is_as_long_as_it_may_be(make_job: Any) -> None:
+    job = make_job("sft", epochs=400)
+    trial = _trial(job, read_rows(job.train_file), 5)
+    assert trial.job.config.max_steps == 5
+    assert trial.whole == pytest.approx(400 * 12 * sum(trial.tokens) / (2 * len(trial.tokens)), rel=0.3)
+
+
+def test_a_trial_ends_when_it_has_cost_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,000 tokens a step and second: 100,000 tokens foretell 100 s, of which the sixth step passes 5."""
+    clock = {"now": 0.0}
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock["now"])
+    timer = StepTimer()
+    limit = CostLimit(timer, [1000] * 8, whole=100_000, least=2, began=0.0)
+    control = SimpleNamespace(should_training_stop=False)
+    steps = 0
+    while not control.should_training_stop:
+        for event in ("on_step_begin", "on_pre_optimizer_step", "on_step_end"):
+            getattr(timer, event)()
+            clock["now"] += event == "on_step_begin"
+        limit.on_step_end(None, None, control)
+        steps += 1
+    assert steps == 6
+
+
+def test_a_slow_trial_still_has_its_least_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"now": 0.0}
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock["now"])
+    timer, control = StepTimer(), SimpleNamespace(should_training_stop=False)
+    limit = CostLimit(timer, [1000] * 8, whole=2000, least=2, began=-1e6)
+    stopped = []
+    for _ in range(2):
+        for event in ("on_step_begin", "on_pre_optimizer_step", "on_step_end"):
+            getattr(timer, event)()
+            clock["now"] += event == "on_step_begin"
+        limit.on_step_end(None, None, control)
+        stopped.append(control.should_training_stop)
+    assert stopped == [False, True]
+
+
+def test_two_timed_micro_batches_give_a_wide_interval() -> None:
+    timer = StepTimer()
+    timer.micro = [MicroBatch(s, i // 2, i % 2 == 1) for i, s in enumerate((3.0, 1.0, 1.0, 2.2))]
+    timer.around = [0.5, 0.1]
+    found = forecast(timer, [20, 20, 10, 20], [15] * 100, steps=50, fixed=0.0)
+    assert found.seconds == pytest.approx(100 * 15 * 0.1045 + 5 + 0.4, rel=0.02)
+    assert found.low < 0.7 * found.seconds < 1.3 * found.seconds < found.high
 
 
 def test_seconds_follow_from_flops_and_steps() -> None:
