@@ -104,6 +104,16 @@ def prepared_facts() -> Any:
 
 
 @pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages of `prepared`, which is too small for probes to be worth their cost, are probed all the same."""
+    from harness.records import ProbeFacts
+    from harness.training import run
+
+    planned = ProbeFacts(pairs=6, probes=3, reason="asked for by a test")
+    monkeypatch.setattr(run, "probes_of", lambda *_: planned)
+
+
+@pytest.fixture
 def make_job(prepared: Path, tiny_model: Path, tmp_path: Path) -> Any:
     """Builds a TrainJob for a method and its settings."""
     from harness.measure.window import Window

@@ -39,18 +39,20 @@ def curves(view: ComparisonView, arm: str, axis: Axis) -> list[Curve]:
 
 
 def _curve(view: ComparisonView, cell: PlannedCell, axis: Axis) -> Curve | None:
-    spent, points = 0.0, []
-    quality = PREFERENCE_ACCURACY.name
+    """None also where the last stage has no probe: the model that the arm ends in was then not measured."""
+    spent, quality = 0.0, PREFERENCE_ACCURACY.name
+    points: list[tuple[float, float]] = []
+    of_stage: list[tuple[float, float]] = []
     for stage in view.stages_of(cell):
-        for row in view.series.get(stage.digest, []):
-            here = row["metrics"].get(axis.running)
-            if quality in row["metrics"] and here is not None:
-                points.append((spent + here, row["metrics"][quality]))
+        metrics = [row["metrics"] for row in view.series.get(stage.digest, [])]
+        probes = [one for one in metrics if quality in one and one.get(axis.running) is not None]
+        of_stage = [(spent + one[axis.running], one[quality]) for one in probes]
+        points += of_stage
         total = measured_value(stage, axis.total)
         if total is None:
             return None
         spent += total
-    points.sort(key=lambda point: point[0])
-    if not points:
+    if not of_stage:
         return None
+    points.sort(key=lambda point: point[0])
     return Curve(cell.seed, tuple(cost for cost, _ in points), tuple(q for _, q in points), spent)

@@ -130,14 +130,15 @@ def _rises(view: ComparisonView, arm: str, quantity: str) -> list[float]:
     rises = []
     probe = PROBES[quantity].name
     for cell in view.cells_of(arm):
-        values = [
-            row["metrics"][probe]
+        by_stage = [
+            [row["metrics"][probe] for row in view.series.get(digest, []) if probe in row["metrics"]]
             for digest in cell.stages
-            for row in view.series.get(digest, [])
-            if probe in row["metrics"]
         ]
-        if len(values) > 2:
-            start = values[len(values) // 2] if quantity.endswith("late_rise") else values[0]
+        values = [value for stage in by_stage for value in stage]
+        # What the arm started from and what it ended in both have to have been probed.
+        late = quantity.endswith("late_rise")
+        if by_stage[0] and by_stage[-1] and len(values) > (2 if late else 1):
+            start = values[len(values) // 2] if late else values[0]
             rises.append(values[-1] - start)
     return rises
 

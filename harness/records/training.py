@@ -127,6 +127,14 @@ class SequenceFacts(Record):
     once_per_pair: float | None = None
 
 
+class ProbeFacts(Record):
+    """How many held-out pairs the probes of a stage read, how often, and why so many; 0 for none."""
+
+    pairs: int
+    probes: int
+    reason: str
+
+
 class TrainFacts(Record):
     """Settings as the trainer has them, data as its loader yields it, weights as they are."""
 
@@ -164,6 +172,7 @@ class TrainFacts(Record):
     first_loss: float | None = None
     probe_first: dict[str, float] | None = None
     probe_last: dict[str, float] | None = None
+    probes: ProbeFacts | None = None
     sequences: SequenceFacts | None = None
     updates: UpdateFacts | None = None
     flops_unknown_ops: list[str] = Field(default_factory=list)

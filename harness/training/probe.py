@@ -10,33 +10,42 @@ from transformers import TrainerCallback
 from harness.generate.head import checked_head
 from harness.generate.logprobs import pair_log_probs, sample_of
 from harness.methods import log_odds
+from harness.records import ProbeFacts
 from harness.training.collate import Rows
 from harness.training.job import StageTrainer
-
-PROBES = 6
+from harness.training.probe_plan import due_steps
 
 
 class Probe(TrainerCallback):
-    """Log-probs of a few held-out pairs at the start, during and at the end of every stage.
+    """Log-probs of a few held-out pairs at the start, during and at the end of a stage.
 
-    The same in every arm, and on nobody's clock.
+    The same in every arm, and on nobody's clock. `planned` says how many and how often.
     """
 
-    def __init__(self, trainer: StageTrainer, pairs: Rows, batch_size: int) -> None:
-        self._trainer, self._pairs, self._batch_size = trainer, pairs, batch_size
-        first = [(pairs[0]["prompt_ids"], pairs[0]["chosen_ids"])]
-        self._head = checked_head(trainer.model, sample_of(first))
+    def __init__(self, trainer: StageTrainer, held_out: Rows, planned: ProbeFacts, batch_size: int) -> None:
+        self._trainer, self._batch_size = trainer, batch_size
+        self._pairs, self._probes = held_out.first(planned.pairs), planned.probes
+        self._due: frozenset[int] = frozenset()
+        self._last: int | None = None
+        sample = sample_of([(self._pairs[0]["prompt_ids"], self._pairs[0]["chosen_ids"])])
+        with trainer.job.window.phase("evaluation"):
+            self._head = checked_head(trainer.model, sample)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._due = due_steps(self._probes, state.max_steps)
         self._measure(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        every = max(1, round(state.max_steps / PROBES))
-        if state.global_step % every == 0 or state.global_step == state.max_steps:
+        if state.global_step in self._due:
+            self._measure(state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The end is probed also where training stops early."""
+        if self._last != state.global_step:
             self._measure(state.global_step)
 
     def _measure(self, step: int) -> None:
-        trainer = self._trainer
+        trainer, self._last = self._trainer, step
         with trainer.job.window.phase("evaluation"):
             log_probs = pair_log_probs(
                 trainer.model,

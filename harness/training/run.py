@@ -12,6 +12,7 @@ from typing import Any
 import transformers
 
 from harness.measure.window import AUDIT
+from harness.records import ProbeFacts
 from harness.training.build import build
 from harness.training.collate import Rows, read_rows
 from harness.training.facts import stage_facts, token_ledger, with_run
@@ -20,11 +21,10 @@ from harness.training.flops import StageFlops, count, cumulative
 from harness.training.job import StageTrainer, TrainJob, TrainOutcome
 from harness.training.load import load_policy, load_tokenizer
 from harness.training.probe import Probe
+from harness.training.probe_plan import probes_of
 from harness.training.trace import Trace
 from harness.training.updates import StartWeights, UpdateSample, update_facts
 from harness.training.walk import walk
-
-PROBE_PAIRS = 200
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Run:
     started_from: str
     start: StartWeights
     sample: UpdateSample
+    probes: ProbeFacts | None = None
 
 
 def train(job: TrainJob) -> TrainOutcome:
@@ -48,8 +49,9 @@ def train(job: TrainJob) -> TrainOutcome:
     course = walk(trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
     facts = stage_facts(trainer, job, run.data, run.started_from, course)
     updates = update_facts(trainer, run.start, run.sample)
+    facts = with_run(facts, trainer, updates, list(flops.unknown_ops), flops.how)
     return TrainOutcome(
-        facts=with_run(facts, trainer, updates, list(flops.unknown_ops), flops.how),
+        facts=facts.model_copy(update={"probes": run.probes}),
         ledger=[*flops.ledger(), *token_ledger(trainer)],
     )
 
@@ -73,8 +75,9 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), pro
     sample = UpdateSample(trainer.model, window)
     for callback in (*callbacks, sample):
         trainer.add_callback(callback)
-    if probes and len(held_out):
-        trainer.add_callback(Probe(trainer, held_out.first(PROBE_PAIRS), job.config.micro_batch_size))
+    planned = probes_of(job, data, held_out) if probes else None
+    if planned is not None and planned.probes:
+        trainer.add_callback(Probe(trainer, held_out, planned, job.config.micro_batch_size))
     if job.config.early_stopping:
         trainer.add_callback(transformers.EarlyStoppingCallback(job.config.early_stopping.patience))
     with window.phase("train"):
@@ -83,7 +86,7 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), pro
         _save(trainer, job.out / "model")
     if not job.config.keep_checkpoints:
         shutil.rmtree(job.out / "checkpoints", ignore_errors=True)
-    return Run(trainer, data, started_from, start, sample)
+    return Run(trainer, data, started_from, start, sample, planned)
 
 
 def _save(trainer: StageTrainer, folder: Path) -> None:

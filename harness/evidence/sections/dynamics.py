@@ -9,6 +9,7 @@ from harness.evidence.costs import arm_cost
 from harness.evidence.findings import Findings
 from harness.evidence.view import ComparisonView
 from harness.quantities import FLOPS, LOG_ODDS_MARGIN, LOGP_CHOSEN, LOGP_REJECTED, Quantity
+from harness.records import TrainFacts
 from harness.tables import Cell, Figure, Panel, Section, Series, Table
 
 OLD_PROBE_PAIRS = 64  # in records that do not say how many
@@ -19,8 +20,9 @@ def section(findings: Findings) -> Section:
     """Table and figures; a sentence where nothing was probed."""
     view = findings.view
     table = dynamics_table(view)
-    if not table.rows:
-        return Section("Training dynamics", ("No held-out pairs were scored during training.",))
+    if not any(probe_series(view, arm, LOGP_CHOSEN) for arm in view.arms):
+        reasons = dict.fromkeys(why_unprobed(view, arm) for arm in view.arms)
+        return Section("Training dynamics", (f"Not measured: {'; '.join(reasons)}.",))
     figures = (log_prob_figure(view), margin_figure(view))
     return Section("Training dynamics", (), (table,), tuple(f for f in figures if f.has_series))
 
@@ -30,12 +32,15 @@ def probe_series(view: ComparisonView, arm: str, quantity: Quantity) -> Series |
     points: dict[int, list[float]] = defaultdict(list)
     metric = quantity.name
     for cell in view.cells_of(arm):
-        offset = 0
+        offset, ended_in_probe = 0, False
         for digest in cell.stages:
-            rows = [r for r in view.series.get(digest, []) if metric in r["metrics"]]
-            for row in rows[(1 if offset else 0) :]:
+            series = view.series.get(digest, [])
+            rows = [r for r in series if metric in r["metrics"]]
+            # A stage starts as the one before it ended, so its first probe stands there already.
+            for row in rows[(1 if ended_in_probe else 0) :]:
                 points[offset + row["step"]].append(row["metrics"][metric])
-            offset += max((r["step"] for r in rows), default=0)
+            offset += max((r["step"] for r in series), default=0)
+            ended_in_probe = bool(rows)
     if not points:
         return None
     steps = sorted(points)
@@ -102,19 +107,33 @@ def dynamics_table(view: ComparisonView) -> Table:
         rejected, chosen, margin = (
             probe_series(view, arm, quantity) for quantity in (LOGP_REJECTED, LOGP_CHOSEN, LOG_ODDS_MARGIN)
         )
+        sources = stages_behind(view, [arm])
+        values: tuple[float | None, ...] = (None,) * (len(columns) - 1)
         if rejected and chosen and margin:
-            sources = stages_behind(view, [arm])
             values = (rejected.y[0], max(rejected.y), rejected.y[-1], chosen.y[-1], margin.y[0], margin.y[-1])
-            rows.append((Cell(arm), *(Cell(v, "number", digits=3, sources=sources) for v in values)))
+        reason = None if rejected else why_unprobed(view, arm)
+        rows.append(
+            (Cell(arm), *(Cell(v, "number", digits=3, reason=reason, sources=sources) for v in values))
+        )
     note = f"Nats per token, mean over {_probed(view)} held-out pairs and over seeds."
     return Table("dynamics", "Held-out log-probs during training", columns, tuple(rows), (note,))
 
 
-def _probed(view: ComparisonView) -> int:
+def why_unprobed(view: ComparisonView, arm: str) -> str:
+    """What the arm's stages say of why no held-out pairs were scored while they trained."""
+    stages = (stage for cell in view.cells_of(arm) for stage in view.stages_of(cell))
+    known = (stage.facts_as(TrainFacts).probes for stage in stages)
+    reasons = dict.fromkeys(one.reason for one in known if one is not None and not one.probes)
+    return "; ".join(reasons) or "no held-out pairs were scored during training"
+
+
+def _probed(view: ComparisonView) -> str:
     """How many held-out pairs the probes scored."""
     metrics = (row["metrics"] for rows in view.series.values() for row in rows)
-    counts = (known["probe_pairs"] for known in metrics if "probe_pairs" in known)
-    return int(next(counts, min(OLD_PROBE_PAIRS, view.prepared.test_pairs)))
+    counts = sorted({int(known["probe_pairs"]) for known in metrics if "probe_pairs" in known})
+    if not counts:
+        return str(min(OLD_PROBE_PAIRS, view.prepared.test_pairs))
+    return " or ".join(map(str, counts))
 
 
 def _panel(view: ComparisonView, quantity: Quantity, title: str, label: str) -> Panel:

@@ -95,7 +95,7 @@ def test_the_interval_of_a_share_stays_within_it() -> None:
 def test_a_comparison_without_probes_says_so_and_draws_nothing_empty() -> None:
     report = build_report(replace(make_view(), series={}))
     dynamics = next(s for s in report.sections if s.title == "Training dynamics")
-    assert dynamics.paragraphs == ("No held-out pairs were scored during training.",)
+    assert dynamics.paragraphs == ("Not measured: no held-out pairs were scored during training.",)
     assert [f.name for f in report.figures()] == ["score_against_flops"]
 
 

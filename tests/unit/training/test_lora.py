@@ -95,7 +95,7 @@ def test_saving_adapters_of_a_hub_model_asks_no_hub(
 
 @pytest.mark.parametrize("modules", [["embed_tokens", "lm_head"], ["lm_head"], ["embed_tokens"]])
 def test_embeddings_and_head_train_beside_adapters(
-    make_job: Any, tiny_model: Path, modules: list[str]
+    make_job: Any, probed: None, tiny_model: Path, modules: list[str]
 ) -> None:
     lora = {**LORA, "modules_to_save": modules}
     sft = make_job("sft", name="sft", lora=lora, epochs=2)
@@ -114,7 +114,9 @@ def test_embeddings_and_head_train_beside_adapters(
     assert again == pytest.approx(after.probe_last["probe_logp_chosen"], abs=1e-6)
 
 
-def test_a_tied_head_trains_with_its_embeddings(make_job: Any, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_tied_head_trains_with_its_embeddings(
+    make_job: Any, probed: None, tiny_model: Path, tmp_path: Path
+) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
     model.config.tie_word_embeddings = True
     model.tie_weights()

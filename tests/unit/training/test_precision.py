@@ -82,7 +82,7 @@ def test_rounding_what_autocast_rounds_changes_no_log_prob(make_job: Any) -> Non
 
 @pytest.mark.parametrize("lora", [None, {"r": 2}])
 @pytest.mark.parametrize("precision", ["float32", "mixed", "bfloat16"])
-def test_a_model_is_scored_as_it_was_trained(make_job: Any, precision: str, lora: Any) -> None:
+def test_a_model_is_scored_as_it_was_trained(make_job: Any, probed: None, precision: str, lora: Any) -> None:
     """The last probe of a stage, which reads the policy itself, and the saved model agree bit for bit."""
     job = make_job("sft", precision=precision, lora=lora, max_steps=3)
     facts = train(job).facts

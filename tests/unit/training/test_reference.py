@@ -27,7 +27,7 @@ def figures(outcome: TrainOutcome) -> dict[str, Any]:
 @pytest.mark.parametrize("lora", [None, LORA])
 @pytest.mark.parametrize("reference", ["in_loop", "precomputed"])
 def test_dpo_after_sft_starts_from_and_is_compared_with_the_sft_model(
-    make_job: Any, lora: Any, reference: str
+    make_job: Any, probed: None, lora: Any, reference: str
 ) -> None:
     sft = run(make_job("sft", name="sft", epochs=3, lora=lora))
     model = str(make_job("sft", name="sft").out / "model")
@@ -41,7 +41,7 @@ def test_dpo_after_sft_starts_from_and_is_compared_with_the_sft_model(
     assert dpo.facts.weights_at_end != dpo.facts.weights_at_start
 
 
-def test_precomputed_and_in_loop_references_train_the_same_model(make_job: Any) -> None:
+def test_precomputed_and_in_loop_references_train_the_same_model(make_job: Any, probed: None) -> None:
     results = [
         run(make_job("dpo", name=mode, beta=0.5, reference=mode)) for mode in ("in_loop", "precomputed")
     ]

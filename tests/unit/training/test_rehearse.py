@@ -63,7 +63,7 @@ def test_predicted_flops_are_those_of_the_run_and_sequences_are_counted_by_hooks
     assert {name for name in known if before[name] != after[name]} == set()
 
 
-def test_steps_hold_what_was_spent_up_to_them(make_job: Any) -> None:
+def test_steps_hold_what_was_spent_up_to_them(make_job: Any, probed: None) -> None:
     job = make_job("dpo", beta=0.5, reference="precomputed", epochs=2)
     outcome = train(job)
     rows = [json.loads(line) for line in (job.out / "steps.jsonl").read_text().splitlines()]
