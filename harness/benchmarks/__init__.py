@@ -2,9 +2,9 @@
 
 `Config` and `check(config, context)` always; `prompts` for what each cell must answer;
 `score_model` with the model at hand; `score_answers` of one cell; `score_cells` of all of them.
-`files(config)` names the files, folders and hub repositories that the settings name, so that a change
-of their contents scores again. A judge is named by `judge` with its settings in `judge_config`; its files
-are the judge's own business.
+`pairs_to_score` stands beside a `score_model` that scores log-probs of pairs. `files(config)` names the
+files, folders and hub repositories that the settings name, so that a change of their contents scores again.
+A judge is named by `judge` with its settings in `judge_config`; its files are the judge's own business.
 """
 
 from __future__ import annotations
@@ -57,6 +57,14 @@ class ScoresModel(Protocol):
     def score_model(
         self, config: SpecModel, model: LoadedModel, prepared: Path, out: Path
     ) -> list[Score]: ...
+
+
+@runtime_checkable
+class ScoresPairs(Protocol):
+    """One that scores log-probs of pairs, and says of which (`prompt_ids`, `chosen_ids`, `rejected_ids`), so
+    many sequences a batch: what that takes can be foretold."""
+
+    def pairs_to_score(self, config: SpecModel, prepared: Path) -> tuple[list[dict[str, Any]], int]: ...
 
 
 @runtime_checkable

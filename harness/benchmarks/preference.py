@@ -30,14 +30,19 @@ def check(config: Config, context: CheckContext) -> None:
         )
 
 
+def pairs_to_score(config: Config, prepared: Path) -> tuple[list[dict[str, Any]], int]:
+    """The held-out pairs, and the sequences of a batch."""
+    return read_prepared_test(prepared, config.limit), config.batch_size
+
+
 def score_model(
     config: Config, model: LoadedModel, prepared: Path, out: Path, progress: Any = None
 ) -> list[Score]:
     """Accuracy (ties count half), margin and log-probs, a row a pair."""
     from harness.generate.logprobs import pair_log_probs
 
-    rows = read_prepared_test(prepared, config.limit)
-    log_probs = pair_log_probs(model.model, rows, model.tokenizer.pad_token_id, config.batch_size)
+    rows, batch_size = pairs_to_score(config, prepared)
+    log_probs = pair_log_probs(model.model, rows, model.tokenizer.pad_token_id, batch_size)
     items = [
         {"id": row["id"], "metrics": _metrics(float(chosen), float(rejected))}
         for row, chosen, rejected in zip(rows, log_probs.chosen_mean, log_probs.rejected_mean, strict=True)

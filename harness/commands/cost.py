@@ -1,4 +1,5 @@
-"""`harness cost`: what every arm will cost, from a few steps of every stage; trains nothing else."""
+"""`harness cost`: what every arm and scoring will cost, from a few steps of every stage; trains nothing
+else."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from harness.pipeline.overrides import Overrides
 from harness.records import Plan, Prediction
 from harness.running.execute import Execution
 from harness.running.forecast import check_memory, memory_text, prediction_table, print_rehearsal_cost
-from harness.running.ready import audit_now, make_ready, predictions
+from harness.running.ready import audit_now, make_ready, predictions, rehearsed_scoring
 from harness.store.run_dir import RunRoot
 
 MEMORY = ("peak_memory_bytes", "host_growth_bytes")
@@ -67,7 +68,8 @@ def arm_costs(plan: Plan, found: Mapping[str, Prediction], *, reference: str) ->
                     total["memory"][key] = max(value, total["memory"].get(key, 0))
     for total in arms.values():
         half = total.pop("variance") ** 0.5
-        total["seconds_low"], total["seconds_high"] = total["seconds"] - half, total["seconds"] + half
+        total["seconds_low"] = max(0.0, total["seconds"] - half)
+        total["seconds_high"] = total["seconds"] + half
         base = arms.get(reference)
         total["relative"] = total["seconds"] / base["seconds"] if base else None
     return arms
@@ -93,7 +95,7 @@ def _arm_table(
 
 
 def _runs(plan: Plan) -> dict[str, int]:
-    return dict.fromkeys(plan.rehearsals, 1)
+    return dict.fromkeys([*plan.rehearsals, *([plan.rehearse_evaluate] if plan.rehearse_evaluate else [])], 1)
 
 
 def _write(execution: Execution, arms: Mapping[str, Any]) -> Path:
@@ -109,5 +111,8 @@ def _write(execution: Execution, arms: Mapping[str, Any]) -> Path:
         }
         for digest, prediction in predictions(execution).items()
     }
-    path.write_text(json.dumps({"arms": arms, "stages": stages}, indent=1), encoding="utf-8")
+    facts = rehearsed_scoring(execution)
+    scoring = None if facts is None else {**facts.model_dump(mode="json"), "most_seconds": facts.most_seconds}
+    costs = {"arms": arms, "stages": stages, "scoring": scoring}
+    path.write_text(json.dumps(costs, indent=1), encoding="utf-8")
     return path

@@ -63,7 +63,7 @@ def _table(plan: Plan, listing: Listing, spec: ComparisonSpec) -> Table:
         table.add_row(
             str(number),
             stage.name,
-            stage.kind,
+            stage.kind.partition("_")[0],
             stage.digest[:10],
             needs,
             str(cells) if cells else "",
@@ -84,7 +84,8 @@ def _print_reasons(listing: Listing, console: Console) -> None:
 def _print_predictions(execution: Execution, console: Console) -> None:
     """What finished rehearsals foretell, or how to have them."""
     plan, root = execution.plan, execution.root
-    done = {digest: root.finished(digest) for digest in plan.rehearsals}
+    scoring = [plan.rehearse_evaluate] if plan.rehearse_evaluate else []
+    done = {digest: root.finished(digest) for digest in [*plan.rehearsals, *scoring]}
     execution.results.update({digest: result for digest, result in done.items() if result is not None})
     full = [result.name for result in execution.results.values() if ran_out_of_memory(result)]
     if full:

@@ -91,28 +91,34 @@ def _generate(loaded: LoadedModel, batch: list[list[int]], settings: GenerationS
     """
     import torch
 
-    length = max(map(len, batch))
-    pad = loaded.tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (length - len(row)) + row for row in batch])
-    attention = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in batch])
-    sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    if settings.temperature > 0:
-        sampling = {
-            "do_sample": True,
-            "temperature": settings.temperature,
-            "top_p": settings.top_p,
-            "top_k": 0,
-        }
+    inputs = padded_on_the_left(loaded, batch)
+    length = inputs["input_ids"].shape[1]
     with torch.no_grad():
         output = loaded.model.generate(
-            input_ids=ids.to(loaded.device),
-            attention_mask=attention.to(loaded.device),
+            **inputs,
             max_new_tokens=settings.max_new_tokens,
             eos_token_id=loaded.stop_token_ids,
-            pad_token_id=pad,
-            **sampling,
+            pad_token_id=loaded.tokenizer.pad_token_id,
+            **sampling(settings),
         )
     return [_until_stop(row, loaded.stop_token_ids) for row in output[:, length:].tolist()]
+
+
+def padded_on_the_left(loaded: LoadedModel, batch: list[list[int]]) -> dict[str, Any]:
+    """`input_ids` and `attention_mask` on the model's device: (prompts, longest)."""
+    import torch
+
+    length, pad = max(map(len, batch)), loaded.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (length - len(row)) + row for row in batch])
+    attention = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in batch])
+    return {"input_ids": ids.to(loaded.device), "attention_mask": attention.to(loaded.device)}
+
+
+def sampling(settings: GenerationSpec) -> dict[str, Any]:
+    """How transformers is told to choose tokens."""
+    if settings.temperature == 0:
+        return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    return {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
 
 
 def _until_stop(ids: list[int], stops: list[int]) -> list[int]:

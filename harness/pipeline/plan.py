@@ -1,6 +1,6 @@
 """From a checked spec to the stages that answer it: pure, and the same every time.
 
-    prepare ──> check, rehearse sft, rehearse dpo, rehearse orpo
+    prepare ──> check, rehearse sft, rehearse dpo, rehearse orpo, rehearse scoring
        │
        ├──> train sft ──> train dpo ──> evaluate (sft_dpo, seed) ──┐
        ├──> train orpo ──────────────> evaluate (orpo, seed) ──────┼──> judge
@@ -27,6 +27,7 @@ def plan_comparison(spec: ComparisonSpec, resolved: Resolved) -> Plan:
     plans = StagePlans(spec, resolved)
     prepare = plans.prepare()
     check, rehearsals = plans.check(prepare), _rehearsals(plans, prepare)
+    scoring = plans.rehearse_evaluate(prepare) if spec.score else None
     cells: list[PlannedCell] = []
     blocks: list[list[str]] = []
     for repeat in range(spec.repeats):
@@ -40,7 +41,8 @@ def plan_comparison(spec: ComparisonSpec, resolved: Resolved) -> Plan:
     cells.sort(key=lambda cell: (arms.index(cell.arm), cell.seed, cell.repeat))
     evaluates = dict.fromkeys(digest for digest in (base, *(c.evaluate for c in cells)) if digest)
     judge = plans.judge(prepare, base, cells)
-    order = [prepare, check, *rehearsals, *trained, *evaluates, *([judge] if judge else [])]
+    ahead = [prepare, check, *rehearsals, *([scoring] if scoring else [])]
+    order = [*ahead, *trained, *evaluates, *([judge] if judge else [])]
     body: dict[str, Any] = {"spec": spec.model_dump(mode="json", by_alias=True), "order": order}
     return Plan(
         id=f"{spec.name}-{digest_of(body)[:10]}",
@@ -52,6 +54,7 @@ def plan_comparison(spec: ComparisonSpec, resolved: Resolved) -> Plan:
         prepare=prepare,
         check=check,
         rehearsals=rehearsals,
+        rehearse_evaluate=scoring,
         blocks=blocks,
         base_evaluate=base,
         judge=judge,

@@ -91,6 +91,16 @@ class StagePlans:
         apart = {"stage": stages[0], "arms": arms, "stage_of_arm": stages}
         return self._add(covers, f"rehearse {stages[0]}", needs, apart=apart)
 
+    def rehearse_evaluate(self, prepare: str) -> str:
+        """A batch of answers and one of scored pairs by the base model, as every cell will make them; no
+        judge is asked."""
+        benchmarks = {name: _without_judge(config) for name, config in self._benchmarks.items()}
+        form = self._form("base").model_dump(mode="json")
+        config = {"benchmarks": benchmarks, "generation": self._generation, "form": form}
+        needs = {"prepared": prepare}
+        covers = self._resolved.covers("rehearse_evaluate", 0, config, needs, **_asked(benchmarks))
+        return self._add(covers, "rehearse scoring", needs)
+
     def train(self, arm: ArmSpec, stage: str, seed: int, repeat: int, needs: dict[str, str]) -> str:
         """One training stage of a cell; a repeat is a stage of its own, for its cost."""
         config = job = self.job(arm, stage)
@@ -173,8 +183,7 @@ class StagePlans:
 
     def _without_idle_judge(self, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         """A benchmark's settings, without its judge where it only compares cells."""
-        idle = () if name in self._resolved.scored else JUDGE_KEYS
-        return {key: value for key, value in config.items() if key not in idle}
+        return dict(config) if name in self._resolved.scored else _without_judge(config)
 
     def _add(
         self,
@@ -202,6 +211,10 @@ class StagePlans:
 
 def _stops_early(job: Mapping[str, Any]) -> bool:
     return job["config"].get("early_stopping") is not None
+
+
+def _without_judge(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in JUDGE_KEYS}
 
 
 def _asked(benchmarks: Mapping[str, Mapping[str, Any]]) -> Asked:

@@ -24,7 +24,14 @@ from harness.records.prepared import (
     SftStatistics,
     SplitStatistics,
 )
-from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts
+from harness.records.scoring import (
+    AnsweringTrial,
+    CheckFacts,
+    EvaluateFacts,
+    JudgeFacts,
+    PairScoringTrial,
+    RehearseEvaluateFacts,
+)
 from harness.records.stage import Facts, StageError, StageRequest, StageResult
 from harness.records.training import (
     BatchFacts,
@@ -47,6 +54,7 @@ from harness.records.training import (
 
 __all__ = [
     "HAS_VRAM",
+    "AnsweringTrial",
     "BatchFacts",
     "CheckFacts",
     "Citation",
@@ -67,6 +75,7 @@ __all__ = [
     "MatmulRate",
     "Measurement",
     "Method",
+    "PairScoringTrial",
     "ParityCheck",
     "Plan",
     "PlannedCell",
@@ -79,6 +88,7 @@ __all__ = [
     "ReferenceFacts",
     "ReferenceHolder",
     "ReferenceMode",
+    "RehearseEvaluateFacts",
     "RehearseFacts",
     "ReplayFacts",
     "Score",

@@ -44,8 +44,9 @@ class PlannedCell(Record):
 class Plan(Record):
     """What a comparison runs. `order` is the order of execution; `stages` is keyed by digest.
 
-    `blocks` are the arms' names in the order in which each seed and repeat runs them. `base_more` and
-    `more_judges` are stages that scored again later.
+    `rehearsals` are those of training stages, `rehearse_evaluate` that of scoring. `blocks` are the arms'
+    names in the order in which each seed and repeat runs them. `base_more` and `more_judges` are stages that
+    scored again later.
     """
 
     schema_version: Literal[1] = 1
@@ -58,6 +59,7 @@ class Plan(Record):
     prepare: str
     check: str | None = None
     rehearsals: list[str] = Field(default_factory=list)
+    rehearse_evaluate: str | None = None
     blocks: list[list[str]] = Field(default_factory=list)
     base_evaluate: str | None = None
     judge: str | None = None

@@ -9,15 +9,32 @@ from pydantic import Field, model_validator
 from harness.records.base import Environment, Measurement, Record, Score, StageKind
 from harness.records.covers import Covers
 from harness.records.prepared import PrepareFacts, ReplayFacts
-from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts
+from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts, RehearseEvaluateFacts
 from harness.records.training import RehearseFacts, TrainFacts
 from harness.records.upgrade import facts_of_version_1
 
 Facts = Annotated[
-    PrepareFacts | ReplayFacts | CheckFacts | RehearseFacts | TrainFacts | EvaluateFacts | JudgeFacts,
+    PrepareFacts
+    | ReplayFacts
+    | CheckFacts
+    | RehearseFacts
+    | RehearseEvaluateFacts
+    | TrainFacts
+    | EvaluateFacts
+    | JudgeFacts,
     Field(discriminator="kind"),
 ]
-F = TypeVar("F", PrepareFacts, ReplayFacts, CheckFacts, RehearseFacts, TrainFacts, EvaluateFacts, JudgeFacts)
+F = TypeVar(
+    "F",
+    PrepareFacts,
+    ReplayFacts,
+    CheckFacts,
+    RehearseFacts,
+    RehearseEvaluateFacts,
+    TrainFacts,
+    EvaluateFacts,
+    JudgeFacts,
+)
 
 
 class StageRequest(Record):

@@ -16,7 +16,7 @@ from harness.store.run_dir import RunRoot
 GROUPS: dict[str, tuple[StageKind, ...]] = {
     "train": ("train",),
     "evaluate": ("evaluate", "judge"),
-    "all": ("prepare", "check", "rehearse", "train", "evaluate", "judge"),
+    "all": ("prepare", "check", "rehearse", "rehearse_evaluate", "train", "evaluate", "judge"),
 }
 
 

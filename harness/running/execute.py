@@ -16,6 +16,7 @@ from harness.records import (
     ParityCheck,
     Plan,
     PlannedStage,
+    RehearseEvaluateFacts,
     RehearseFacts,
     StageRequest,
     StageResult,
@@ -30,7 +31,7 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFL
 
 def ran_out_of_memory(result: StageResult) -> bool:
     """Whether this is a rehearsal that did not fit: a measurement of its moment, and never reused."""
-    return isinstance(result.facts, RehearseFacts) and result.facts.out_of_memory
+    return isinstance(result.facts, RehearseFacts | RehearseEvaluateFacts) and result.facts.out_of_memory
 
 
 class Execution:

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.errors import UserError
-from harness.records import CheckFacts
+from harness.records import CheckFacts, Plan
 from harness.running.execute import Execution
-from harness.running.ready import does_not_fit, predictions, rehearsed
+from harness.running.ready import does_not_fit, predictions, rehearsed, rehearsed_scoring
 
 CHECKPOINT_ROOM = 1.1
 HEADINGS = ("stage", "arms", "runs", "steps", "FLOPs a run", "seconds a run", "peak memory")
@@ -22,17 +22,17 @@ def forecast(execution: Execution, console: Console) -> None:
     missing = _missing(execution)
     disk = sum(p.checkpoint_bytes * missing[d] * CHECKPOINT_ROOM for d, p in predictions(execution).items())
     if sum(missing.values()):
-        console.print(prediction_table(execution, missing, title="Still to train"))
+        console.print(prediction_table(execution, missing, title="Still to run"))
         console.print(
-            f"{_seconds_in_words(execution, missing)} and {disk / 2**30:.2f} GiB of disk; scoring comes on "
-            "top. Less: --set data.limit=2000. More: --seeds 5.",
+            f"{_training_in_words(execution, missing)} and {disk / 2**30:.2f} GiB of disk. "
+            f"{_scoring_in_words(execution, missing)}Less: --set data.limit=2000. More: --seeds 5.",
             highlight=False,
         )
         print_rehearsal_cost(execution, console)
     _check_disk(execution, disk)
 
 
-def _seconds_in_words(execution: Execution, runs: dict[str, int]) -> str:
+def _training_in_words(execution: Execution, runs: dict[str, int]) -> str:
     """Training time with its interval: runs of one stage share its error, those of stages add in squares."""
     foretold = predictions(execution)
     seconds = sum(runs[digest] * p.seconds for digest, p in foretold.items())
@@ -41,20 +41,43 @@ def _seconds_in_words(execution: Execution, runs: dict[str, int]) -> str:
     return f"About {_duration(seconds)} of training (95%: {_duration(low)} to {_duration(high)})"
 
 
+def _scoring_in_words(execution: Execution, runs: dict[str, int]) -> str:
+    """What scoring takes at most, and what of it is not foretold."""
+    facts, plan = rehearsed_scoring(execution), execution.plan
+    cells = runs.get(plan.rehearse_evaluate or "", 0)
+    if facts is None or not cells:
+        return ""
+    on_top = [*facts.not_foretold, *(["judging"] if plan.judge else [])]
+    rest = f"; {', '.join(on_top)} on top" if on_top else ""
+    return f"At most {_duration(cells * facts.most_seconds)} of scoring {cells} cells{rest}. "
+
+
 def print_rehearsal_cost(execution: Execution, console: Console) -> None:
     """What the rehearsals took, beside what they foretell; nothing of records that do not say."""
-    timed = [facts for facts in rehearsed(execution).values() if facts.seconds and facts.prediction]
-    if not timed:
-        return
-    spent = sum(facts.seconds or 0.0 for facts in timed)
-    foretold = sum(facts.prediction.seconds for facts in timed if facts.prediction)
-    counts = sorted({facts.steps for facts in timed if facts.steps})
-    steps = " to ".join(dict.fromkeys((str(counts[0]), str(counts[-1]))))
-    console.print(
-        f"Rehearsing took {_duration(spent)} ({steps} steps a stage), {spent / foretold:.1%} of what one "
-        "run of every stage is foretold to take.",
-        highlight=False,
-    )
+    timed = [(f, f.prediction) for f in rehearsed(execution).values() if f.seconds and f.prediction]
+    lines = []
+    if timed:
+        spent, foretold = sum(f.seconds or 0.0 for f, _ in timed), sum(p.seconds for _, p in timed)
+        counts = sorted({str(f.steps) for f, _ in timed})
+        lines.append(
+            f"Rehearsing training took {_duration(spent)} ({' or '.join(counts)} steps a stage), "
+            f"{spent / foretold:.1%} of what one run of every stage is foretold to take."
+        )
+    scoring = rehearsed_scoring(execution)
+    if scoring is not None and scoring.seconds and scoring.most_seconds:
+        cells = len(_evaluations(execution.plan))
+        share = scoring.seconds / (cells * scoring.most_seconds)
+        lines.append(
+            f"Rehearsing scoring took {_duration(scoring.seconds)}, {share:.1%} of what {cells} cells take "
+            "at most."
+        )
+    if lines:
+        console.print(" ".join(lines), highlight=False)
+
+
+def _evaluations(plan: Plan) -> list[str]:
+    """The stages that score: one a cell, and the base model's."""
+    return [digest for digest, stage in plan.stages.items() if stage.kind == "evaluate"]
 
 
 def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) -> Table:
@@ -74,6 +97,11 @@ def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) 
             f"{prediction.seconds:,.4g} [{low:,.4g}, {high:,.4g}]",
             memory_text(prediction.peak_memory_bytes, prediction.host_growth_bytes),
         )
+    scoring, cells = rehearsed_scoring(execution), runs.get(execution.plan.rehearse_evaluate or "")
+    if scoring is not None and cells is not None:
+        memory = memory_text(scoring.peak_memory_bytes, scoring.host_growth_bytes)
+        most = f"at most {scoring.most_seconds:,.4g}"
+        table.add_row("scoring", "every cell", str(cells), "", "", most, memory)
     return table
 
 
@@ -85,13 +113,15 @@ def memory_text(peak: int | None, growth: int | None) -> str:
 
 
 def _missing(execution: Execution) -> dict[str, int]:
-    """How many runs of each rehearsed stage are still to come."""
+    """How many runs of each rehearsed stage, and of scoring, are still to come."""
     plan, root = execution.plan, execution.root
     trains = [s for d, s in plan.stages.items() if s.kind == "train" and root.finished(d) is None]
     counts = {}
     for digest in plan.rehearsals:
         job = plan.stages[digest].config["job"]
         counts[digest] = sum({k: s.config[k] for k in job} == job for s in trains)
+    if plan.rehearse_evaluate is not None:
+        counts[plan.rehearse_evaluate] = sum(root.finished(d) is None for d in _evaluations(plan))
     return counts
 
 
@@ -100,6 +130,9 @@ def check_memory(execution: Execution) -> None:
     for digest, facts in rehearsed(execution).items():
         if does_not_fit(facts):
             raise _too_large(execution.plan.stages[digest].config)
+    scoring = rehearsed_scoring(execution)
+    if scoring is not None and scoring.out_of_memory:
+        raise UserError("scoring does not fit into this GPU's memory", remedy=f"try {scoring.remedy}")
 
 
 def _check_disk(execution: Execution, needed: float) -> None:

@@ -18,7 +18,7 @@ from harness.pipeline.overrides import Overrides
 from harness.pipeline.parity import audit_before, violations
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
-from harness.records import ParityCheck, Plan, Prediction, RehearseFacts
+from harness.records import ParityCheck, Plan, Prediction, RehearseEvaluateFacts, RehearseFacts
 from harness.running.again import Again
 from harness.running.execute import Execution
 from harness.running.resolve import is_local, resolve
@@ -100,6 +100,12 @@ def rehearsed(execution: Execution) -> dict[str, RehearseFacts]:
     return {d: results[d].facts_as(RehearseFacts) for d in execution.plan.rehearsals if d in results}
 
 
+def rehearsed_scoring(execution: Execution) -> RehearseEvaluateFacts | None:
+    """What the rehearsal of scoring found, where there is one."""
+    result = execution.results.get(execution.plan.rehearse_evaluate or "")
+    return None if result is None else result.facts_as(RehearseEvaluateFacts)
+
+
 def does_not_fit(facts: RehearseFacts) -> bool:
     """Whether a rehearsal ran out of the GPU's memory, or left none to spare."""
     if facts.prediction is None:
@@ -123,7 +129,8 @@ def _rehearsed(
         again.set_aside(plan)
     execution = Execution(plan, root, console, offline=is_local(spec), tried=tried)
     check = [plan.check] if checks and plan.check else []
-    execution.run([plan.prepare, *check, *plan.rehearsals])
+    scoring = [plan.rehearse_evaluate] if plan.rehearse_evaluate else []
+    execution.run([plan.prepare, *check, *plan.rehearsals, *scoring])
     return execution
 
 

@@ -29,7 +29,7 @@ from harness.running.packages import Packages
 from harness.running.sources import Sources
 from harness.stages.runner import child_environment
 
-KINDS = ("prepare", "check", "rehearse", "train", "evaluate", "judge")
+KINDS = ("prepare", "check", "rehearse", "rehearse_evaluate", "train", "evaluate", "judge")
 THIS_PROCESS = uuid.uuid4().hex[:8]
 """Makes a device that cannot be told apart from others one of this process alone."""
 

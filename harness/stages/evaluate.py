@@ -34,9 +34,9 @@ def warm_up(request: StageRequest) -> str:
 def run(context: Context) -> Outcome:
     """Answer, score, and keep every item."""
     kept = KeptAnswers(context.folder.parent.parent / "cache" / "answers" / f"{context.request.digest}.jsonl")
-    asked, earlier, begun = _prompts(context), _known(context), _begun(context, kept)
+    asked, earlier, begun = prompts_of(context), _known(context), _begun(context, kept)
     known = {**earlier, **begun}
-    model = _model(context) if _needs_model(context) or not all_known(asked, known) else None
+    model = model_of(context) if _needs_model(context) or not all_known(asked, known) else None
     with _passes(context, model, "generation") as ledger:
         answers = _answers(context, model, asked, known, kept)
     with _passes(context, model, "scoring") as more:
@@ -52,7 +52,7 @@ def run(context: Context) -> Outcome:
     return Outcome(ledger=[*ledger, *more], scores=scores, facts=facts, outputs=outputs, notes=notes)
 
 
-def _model(context: Context) -> LoadedModel:
+def model_of(context: Context) -> LoadedModel:
     from harness.generate.load import load_model
 
     facts = context.prepared_facts()
@@ -104,7 +104,7 @@ def benchmarks_of(context: Context) -> list[tuple[str, Benchmark, SpecModel]]:
     return benchmarks
 
 
-def _prompts(context: Context) -> list[Prompt]:
+def prompts_of(context: Context) -> list[Prompt]:
     """What all benchmarks ask; prompts that they share are answered once."""
     asked: list[Prompt] = []
     for _, module, config in benchmarks_of(context):
@@ -121,7 +121,7 @@ def _answers(
     kept: KeptAnswers,
 ) -> list[Answer]:
     """Every asked prompt answered, turn by turn."""
-    settings = _generation(context)
+    settings = generation_of(context)
     answers = answer_turns(
         model, asked, settings, lambda done, total: context.report(done, total, {}), known, kept.add
     )
@@ -130,13 +130,13 @@ def _answers(
     return answers
 
 
-def _generation(context: Context) -> GenerationSpec:
+def generation_of(context: Context) -> GenerationSpec:
     return GenerationSpec.model_validate(context.request.config["generation"])
 
 
 def _begun(context: Context, kept: KeptAnswers) -> dict[str, Answer]:
     """Greedy answers that a broken run of this stage left; sampled ones depend on their batch."""
-    return kept.load() if _generation(context).temperature == 0 else {}
+    return kept.load() if generation_of(context).temperature == 0 else {}
 
 
 def _known(context: Context) -> dict[str, Answer]:

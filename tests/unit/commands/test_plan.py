@@ -43,6 +43,7 @@ def test_json_has_every_stage_with_what_its_digest_covers(tmp_path: Path, capsys
         "prepare",
         "check",
         "rehearse orpo",
+        "rehearse scoring",
         "orpo/orpo@0",
         "base/evaluate",
         "orpo/evaluate@0",
@@ -90,7 +91,7 @@ def test_the_command_line_takes_its_options_from_anywhere(tmp_path: Path) -> Non
     arguments = ["plan", "--arms", "orpo", "--seeds", "1", "--score", "preference", "--out", str(tmp_path)]
     done = CliRunner().invoke(cli.app, [*arguments, "--again", "train,evaluate", "--format", "json"])
     assert done.exit_code == 0, done.output
-    assert len(json.loads(done.output)["stages"]) == 6
+    assert len(json.loads(done.output)["stages"]) == 7
 
 
 def test_version_and_completion() -> None:

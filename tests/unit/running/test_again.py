@@ -48,7 +48,15 @@ def test_an_arm_is_its_training_and_its_scores() -> None:
 def test_groups() -> None:
     everything = {stage.name for stage in PLAN.stages.values()}
     assert names("all") == names("prepare") == everything
-    before = {"prepare", "check", "rehearse sft", "rehearse dpo", "rehearse orpo", "base/evaluate"}
+    before = {
+        "prepare",
+        "check",
+        "rehearse sft",
+        "rehearse dpo",
+        "rehearse orpo",
+        "rehearse scoring",
+        "base/evaluate",
+    }
     assert names("train") == everything - before
     scored = {name for name in everything if "evaluate" in name} | {"judge"}
     assert names("evaluate") == scored

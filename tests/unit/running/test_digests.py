@@ -29,11 +29,14 @@ TASK = "task: mine\ndataset_path: json\noutput_type: multiple_choice\n"
 TRAINED = {"sft/sft@0", "sft_dpo/dpo@0", "orpo/orpo@0", "plug/plugged@0"}
 REHEARSED = {"rehearse sft", "rehearse dpo", "rehearse orpo", "rehearse plugged"}
 SCORED = {f"{arm}/evaluate@0" for arm in ("sft", "sft_dpo", "orpo", "plug")} | {"base/evaluate", "judge"}
+TRIED = {"rehearse scoring"}
+OF_BASE = {"base/evaluate"} | TRIED
 OF_DPO = {"rehearse dpo", "sft_dpo/dpo@0", "sft_dpo/evaluate@0", "judge"}
 OF_PLUG = {"rehearse plugged", "plug/plugged@0", "plug/evaluate@0", "judge"}
 OF_ORPO = {"rehearse orpo", "orpo/orpo@0", "orpo/evaluate@0", "judge"}
-TRAINING = TRAINED | REHEARSED | SCORED
-SCORING = {"check"} | SCORED
+TRAINING = TRAINED | REHEARSED | SCORED | TRIED
+SCORING = {"check"} | SCORED | TRIED
+JUDGING = SCORING - TRIED
 ON_DEVICE = {"check"} | TRAINING
 ALL = {"prepare"} | ON_DEVICE
 NOTHING: set[str] = set()
@@ -224,7 +227,7 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
     ),
     "a judge's prompt": (
         edited("harness/judges/openai.py", "Length alone is no merit", "Long is bad"),
-        SCORING,
+        JUDGING,
     ),
     "code of a benchmark": (more_code("harness/benchmarks/preference.py"), SCORING),
     "code of a benchmark that is not scored": (
@@ -237,7 +240,10 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
         more_code("harness/methods/orpo.py"),
         OF_ORPO,
     ),
-    "code of the matched trainer": (more_code("harness/training/trainer.py"), TRAINING - {"base/evaluate"}),
+    "code of the matched trainer": (
+        more_code("harness/training/trainer.py"),
+        TRAINING - OF_BASE,
+    ),
     "a stock trainer, which no setting uses": (more_code("harness/training/stock/orpo.py"), NOTHING),
     "code that measures": (more_code("harness/measure/energy.py"), ALL),
     "code of the report": (more_code("harness/render/markdown.py"), NOTHING),
@@ -269,7 +275,7 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
         NOTHING,
     ),
     "data of a plug-in": (edited("site/plugged/table.csv", "a", "c"), OF_PLUG),
-    "a new version of trl": (installed("trl", "99"), TRAINING - {"base/evaluate"}),
+    "a new version of trl": (installed("trl", "99"), TRAINING - OF_BASE),
     "a new version of lm-eval": (installed("lm-eval", "99"), SCORING),
     "a new version of tokenizers": (installed("tokenizers", "99"), ALL),
     "a new version of mlflow": (installed("mlflow", "99"), NOTHING),
@@ -283,7 +289,7 @@ CHANGES: dict[str, tuple[Change, set[str]]] = {
     "threads": (variable("OMP_NUM_THREADS", "3"), ON_DEVICE),
     "the allocator": (variable("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"), ON_DEVICE),
     "precision by a variable": (variable("NVIDIA_TF32_OVERRIDE", "0"), ON_DEVICE),
-    "whom judges ask": (variable("OPENAI_BASE_URL", "http://127.0.0.1:1"), SCORING),
+    "whom judges ask": (variable("OPENAI_BASE_URL", "http://127.0.0.1:1"), JUDGING),
     "a variable that changes no result": (variable("EDITOR", "ed"), NOTHING),
 }
 
@@ -306,7 +312,7 @@ SETTINGS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "how judges compare": (("benchmarks.alpaca_eval.judge=embedded",), {"check", "judge"}),
     "how a judge grades": (
         ("benchmarks.rubric.judge=openai", "benchmarks.rubric.judge_config.model=m"),
-        SCORING,
+        JUDGING,
     ),
     "a share for validation, where no stage stops early": (("data.validation_fraction=0.2",), NOTHING),
     "the date that templates write": (("data.template_date=2025-01-31",), ALL),

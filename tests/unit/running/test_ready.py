@@ -50,7 +50,7 @@ class Rehearsals:
         found = facts(peak=self.peaks[spec.fell_back])
         result = SimpleNamespace(facts=found, facts_as=lambda kind: found)
         stage = SimpleNamespace(config={"stage": "dpo", "arms": ["sft_dpo"], "job": {"config": SMALL}})
-        plan = SimpleNamespace(rehearsals=["r"], stages={"r": stage})
+        plan = SimpleNamespace(rehearsals=["r"], rehearse_evaluate=None, stages={"r": stage})
         return SimpleNamespace(plan=plan, results={"r": result}, spec=spec)
 
 
