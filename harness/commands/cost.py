@@ -15,10 +15,10 @@ from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison
 from harness.pipeline.overrides import Overrides
-from harness.records import Plan, Prediction
+from harness.records import Plan, Prediction, RehearseFacts
 from harness.running.execute import Execution
 from harness.running.forecast import check_memory, memory_text, prediction_table, print_rehearsal_cost
-from harness.running.ready import audit_now, make_ready, predictions, rehearsed_scoring
+from harness.running.ready import audit_now, make_ready, predictions, rehearsed, rehearsed_scoring
 from harness.store.run_dir import RunRoot
 
 MEMORY = ("peak_memory_bytes", "host_growth_bytes")
@@ -98,6 +98,11 @@ def _runs(plan: Plan) -> dict[str, int]:
     return dict.fromkeys([*plan.rehearsals, *([plan.rehearse_evaluate] if plan.rehearse_evaluate else [])], 1)
 
 
+def _rehearsal(facts: RehearseFacts) -> dict[str, float | None]:
+    """What foretelling took."""
+    return {"steps": facts.steps, "seconds": facts.seconds, "share_of_foretold": facts.share_of_foretold}
+
+
 def _write(execution: Execution, arms: Mapping[str, Any]) -> Path:
     """What was predicted, with the stages it came from."""
     folder = execution.root.run_folder(execution.plan.id)
@@ -108,6 +113,7 @@ def _write(execution: Execution, arms: Mapping[str, Any]) -> Path:
             "stage": execution.plan.stages[digest].config["stage"],
             "arms": execution.plan.stages[digest].config["arms"],
             "prediction": prediction.model_dump(mode="json"),
+            "rehearsal": _rehearsal(rehearsed(execution)[digest]),
         }
         for digest, prediction in predictions(execution).items()
     }
