@@ -1,4 +1,4 @@
-"""FLOPs of training and scoring passes, counted by torch's FlopCounterMode.
+"""FLOPs of a run from counts of single steps.
 
 Counting runs outside the timed window: the counter slows a step by about 16%. A run's total is
 the sum over its buckets (batch, length, scored positions) of the count of one step times how
@@ -9,19 +9,16 @@ or every bucket is counted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
+
+from harness.measure.counting import FlopCount, count
+
+Counter = Callable[[Callable[[], object]], FlopCount]
 
 COUNT_EACH_UP_TO = 12
-_OWN_NAMESPACES = ("aten", "prim", "prims", "c10d", "_c10d_functional", "profiler")
-_HAS_PRODUCTS = re.compile(
-    r"(^|_)(\w*mm|add\w*mv|mv|matmul|linear|bilinear|trilinear|linalg|conv\d*d?|convolution|einsum|attention"
-    r"|dot|vdot|inner|cdist|lstm|gru|rnn|fft)(_|$)"
-)
-_NO_PRODUCTS = ("linalg_vector_norm", "linalg__powsum", "linalg_diagonal", "_linalg_check_errors")
 
 
 @dataclass(frozen=True, order=True)
@@ -41,19 +38,6 @@ HELD_OUT = Bucket(6, 24, 14)
 
 
 @dataclass(frozen=True)
-class FlopCount:
-    """One counted call. `unknown_ops` are operations whose cost nobody told the counter.
-
-    Kernels that Python launches without torch's dispatcher (Triton's own launcher) are invisible
-    here. Those of TRL's fused head hold no matrix product, so they cost nothing in this unit.
-    """
-
-    total: int
-    unknown_ops: tuple[str, ...]
-    by_op: dict[str, int]
-
-
-@dataclass(frozen=True)
 class FlopTotal:
     """A run's total. `how` is `each` (every bucket counted) or `fit` (polynomial, exact)."""
 
@@ -63,30 +47,12 @@ class FlopTotal:
     how: Literal["each", "fit"]
 
 
-def count(run: Callable[[], object]) -> FlopCount:
-    """FLOPs of `run()`, with the operations that torch's own table lacks."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    recorder, seen = _recorder()
-    with recorder, FlopCounterMode(display=False, custom_mapping=_formulas()) as counter:
-        run()
-    counted = set(counter.flop_registry)
-    by_op = {str(op): int(n) for op, n in counter.get_flop_counts().get("Global", {}).items()}
-    unknown = sorted({str(op) for op in seen if op not in counted and is_unknown(str(op))})
-    return FlopCount(int(counter.get_total_flops()), tuple(unknown), by_op)
-
-
-def total_flops(buckets: Mapping[Bucket, int], step: Callable[[Bucket], object]) -> FlopTotal:
-    """FLOPs of all steps: `buckets` says how often each ran, `step(bucket)` runs one."""
-    return FlopModel(buckets, step).total(buckets)
-
-
 class FlopModel:
     """FLOPs of any bucket that `step` can run.
 
     `buckets` are those to expect: few are counted one by one, of many the polynomial is checked
     on the smallest, the middle and the largest. `counted` are counts of the same `step` that are known
-    already; new ones are added to it.
+    already; new ones are added to it. `counter` counts one call.
     """
 
     def __init__(
@@ -94,8 +60,9 @@ class FlopModel:
         buckets: Mapping[Bucket, int],
         step: Callable[[Bucket], object],
         counted: dict[Bucket, FlopCount] | None = None,
+        counter: Counter = count,
     ) -> None:
-        self._counts = _Counts(step, {} if counted is None else counted)
+        self._counts = _Counts(step, counter, {} if counted is None else counted)
         predict = _fitted(buckets, self._counts) if len(buckets) > COUNT_EACH_UP_TO else None
         self._each = predict or self._counts.of
         self.how: Literal["each", "fit"] = "fit" if predict else "each"
@@ -113,24 +80,17 @@ class FlopModel:
         return FlopTotal(total, tuple(sorted(unknown)), len(self._counts.done), self.how)
 
 
-def is_unknown(name: str) -> bool:
-    """Whether an uncounted operation may hold products: any foreign one, and torch's by name."""
-    namespace, _, operation = name.partition(".")
-    if namespace not in _OWN_NAMESPACES:
-        return True
-    return bool(_HAS_PRODUCTS.search(operation)) and operation not in _NO_PRODUCTS
-
-
 @dataclass
 class _Counts:
     """Counts by bucket, each made once."""
 
     step: Callable[[Bucket], object]
+    counter: Counter
     done: dict[Bucket, FlopCount] = field(default_factory=dict)
 
     def of(self, bucket: Bucket) -> int:
         if bucket not in self.done:
-            self.done[bucket] = count(lambda: self.step(bucket))
+            self.done[bucket] = self.counter(lambda: self.step(bucket))
         return self.done[bucket].total
 
 
@@ -166,66 +126,3 @@ def solve(rows: list[tuple[int, ...]], values: list[int]) -> list[Fraction]:
                 factor = table[i][column]
                 table[i] = [n - factor * p for n, p in zip(table[i], table[column], strict=True)]
     return [row[-1] for row in table]
-
-
-def _formulas() -> dict[Any, Callable[..., int]]:
-    """Formulas over shapes for what torch's table lacks or gets wrong.
-
-    It lacks the in-place forms (TRL's fused head accumulates with them), matrix times vector and
-    the CPU's fused attention; its own formulas of addmm and bmm raise when the output's dtype is
-    given by position, as the dispatcher does for `torch.addmm(..., out_dtype=...)`.
-    """
-    import torch
-
-    aten = torch.ops.aten
-
-    def product(a: Any, b: Any, *_: Any, **__: Any) -> int:
-        """(..., m, k) @ (..., k, n) or @ (k,): 2mkn for each matrix of a batch."""
-        columns = b[-1] if len(b) > 1 else 1
-        cost = 2 * columns
-        for size in a:
-            cost *= int(size)
-        return int(cost)
-
-    def added(_: Any, a: Any, b: Any, *__: Any, **___: Any) -> int:
-        return product(a, b)
-
-    def forward(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-        return _attention(query, key, query[-1] + value[-1])
-
-    def backward(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-        return _attention(query, key, 3 * query[-1] + 2 * value[-1])
-
-    plain = (aten.mm, aten.bmm, aten.mv, aten.dot)
-    adding = (aten.addmm, aten.addmm_, aten.baddbmm, aten.baddbmm_, aten.addbmm, aten.addbmm_)
-    return {
-        **dict.fromkeys(plain, product),
-        **dict.fromkeys((*adding, aten.addmv, aten.addmv_), added),
-        aten._scaled_dot_product_flash_attention_for_cpu: forward,
-        aten._scaled_dot_product_flash_attention_for_cpu_backward: backward,
-    }
-
-
-def _attention(query: Any, key: Any, widths: int) -> int:
-    """Products of queries with keys; `widths` sums the heads' widths over them.
-
-    Two products forward, five backward of which one recomputes the scores (Dao 2023,
-    arXiv 2307.08691, algorithm 2). Causal or not, all scores count, as in torch's own formulas.
-    """
-    batch, heads, queries, _ = query
-    return int(2 * batch * heads * queries * key[-2] * widths)
-
-
-def _recorder() -> tuple[Any, set[Any]]:
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    seen: set[Any] = set()
-
-    class Recorder(TorchDispatchMode):
-        supports_higher_order_operators = True
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            seen.add(getattr(func, "_overloadpacket", func))
-            return func(*args, **(kwargs or {}))
-
-    return Recorder(), seen

@@ -1,29 +1,36 @@
 """FLOPs of forward passes alone (answers, scores), tallied by hooks and formulas.
 
-A pass over q new tokens of a sequence that has k in all costs 2 FLOPs a block weight and new token,
-4 * layers * width * q * k in attention, and 2 * vocabulary * hidden a position that reaches the
-head (Kaplan et al. 2020, arXiv 2001.08361, section 2.1; padding counts).
+A pass over q new tokens of a sequence that has k in all costs 2 FLOPs a weight that a token meets and new
+token, 4 * width * q * k in each attending layer, and 2 * vocabulary * hidden a position that reaches the head
+(Kaplan et al. 2020, arXiv 2001.08361, section 2.1; padding counts). A layer with a window keeps no more keys
+than it holds, beside the new ones.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from harness.measure.theory import ModelShape
+from harness.measure.model_shape import ModelShape, NoFormula
 
 
 class PassTally:
     """Counts what goes through a causal LM between `start` and `stop`.
 
-    `tokens` are new ones with padding, `flops` those of blocks, attention and head.
+    `tokens` are new ones with padding. `flops` are those of blocks, attention and head, or None where no
+    formula knows them, with the `reason`.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._shape = ModelShape.of_model(model)
         self._handles: list[Any] = []
         self.tokens = 0
-        self.flops = 0.0
+        self.flops: float | None = None
+        self.reason: str | None = None
+        try:
+            self._shape = ModelShape.of_model(model)
+            self.flops = 0.0
+        except NoFormula as unknown:
+            self.reason = str(unknown)
 
     def start(self) -> PassTally:
         """Hook the blocks' stack and the head."""
@@ -43,13 +50,18 @@ class PassTally:
 
     def _on_stack(self, module: Any, args: Any, kwargs: Any, output: Any) -> None:
         batch, new = output[0].shape[:2]
-        cache = kwargs.get("past_key_values")
-        known = int(cache.get_seq_length()) if cache is not None else new
-        shape = self._shape
         self.tokens += batch * new
+        if self.flops is None:
+            return
+        cache, shape = kwargs.get("past_key_values"), self._shape
+        known = max(new, int(cache.get_seq_length()) if cache is not None else new)
         self.flops += 2.0 * (shape.body + shape.lora) * batch * new
-        self.flops += 4.0 * shape.layers * shape.attention_width * batch * new * max(known, new)
+        for window in shape.windows:
+            keys = known if window is None else min(known, window - 1 + new)
+            width = (shape.scores + shape.values) / len(shape.windows)
+            self.flops += 2.0 * width * batch * new * keys
 
     def _on_head(self, module: Any, args: Any, output: Any) -> None:
-        positions = output.numel() // output.shape[-1]
-        self.flops += 2.0 * self._shape.vocabulary * self._shape.hidden * positions
+        if self.flops is not None:
+            positions = output.numel() // output.shape[-1]
+            self.flops += 2.0 * self._shape.vocabulary * self._shape.hidden * positions

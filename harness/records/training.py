@@ -191,7 +191,8 @@ class Prediction(Record):
     """What a rehearsal foretells of the whole stage: seconds, bytes, FLOPs, tokens, pairs.
 
     `seconds_low` and `seconds_high` bound the 95% interval of the timed steps' spread;
-    `flops_before` are those of a reference pass before the first step.
+    `flops_before` are those of a reference pass before the first step. What comes from formulas is None
+    where the model has none, and `no_formula` says why.
     """
 
     steps: int
@@ -201,9 +202,10 @@ class Prediction(Record):
     flops: int
     flops_before: int
     reference_flops: int | None = None
-    flops_theory: float
-    body_flops: float
-    useful_flops: float
+    flops_theory: float | None
+    body_flops: float | None
+    useful_flops: float | None
+    no_formula: str | None = None
     seconds: float
     seconds_low: float
     seconds_high: float

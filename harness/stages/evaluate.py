@@ -85,13 +85,14 @@ def _passes(context: Context, model: Any, phase: str) -> Iterator[list[Measureme
     with context.window.phase(phase):
         yield ledger
     tally.stop()
-    figures: tuple[tuple[str, float, Unit], ...] = (
-        (f"{phase}_flops", tally.flops, "FLOP"),
-        (f"{phase}_tokens", tally.tokens, "token"),
+    figures: tuple[tuple[str, float | None, Unit, str | None], ...] = (
+        (f"{phase}_flops", tally.flops, "FLOP", tally.reason),
+        (f"{phase}_tokens", tally.tokens, "token", None),
     )
+    source = "formula over hooked passes"
     ledger += [
-        Measurement(quantity=name, value=value, unit=unit, scope="stage", source="formula over hooked passes")
-        for name, value, unit in figures
+        Measurement(quantity=name, value=value, unit=unit, scope="stage", source=source, reason=reason)
+        for name, value, unit, reason in figures
     ]
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.measure import theory
-from harness.measure.flops import Bucket, FlopCount, FlopModel
+from harness.measure.counting import FlopCount, ShapesFirst
+from harness.measure.flops import FIT_ON, Bucket, FlopModel
+from harness.measure.model_shape import ATTENDING, ModelShape, NoFormula
 from harness.records import Measurement
 from harness.training.job import StageTrainer
 
+# Experts that torch's own operations multiply, and packages that launch a recurrence's kernels themselves.
+TORCHS_EXPERTS = ("eager", "batched_mm", "grouped_mm")
+RECURRENT_KERNELS = ("mamba_ssm", "causal_conv1d", "fla")
 COUNTED = "torch FlopCounterMode, outside the timed run"
 NO_REFERENCE = "this method has no reference model"
 
@@ -19,16 +26,18 @@ NO_REFERENCE = "this method has no reference model"
 class StageFlops:
     """Counts of a run over `buckets`, whose reference saw `in_loop` within the steps and `before`.
 
-    `by_micro_batch[i]` is what micro-batch i took, its reference in the loop included.
+    `by_micro_batch[i]` is what micro-batch i took, its reference in the loop included. Figures from formulas
+    are None where the model has no formula, and `no_formula` says why.
     """
 
     total: int
     once: int
     reference: int | None
     by_micro_batch: list[int]
-    theory: float
-    body: float
-    useful: float
+    theory: float | None
+    body: float | None
+    useful: float | None
+    no_formula: str | None
     unknown_ops: tuple[str, ...]
     how: str
 
@@ -37,18 +46,22 @@ class StageFlops:
         return [
             _entry("flops", self.total, COUNTED),
             _entry("reference_flops", self.reference, COUNTED, NO_REFERENCE),
-            _entry("flops_theory", self.theory, "formula"),
-            _entry("body_flops", self.body, "formula: the blocks' matrices alone"),
-            _entry("useful_flops", self.useful, "formula: without any recomputation"),
+            _entry("flops_theory", self.theory, "formula", self.no_formula),
+            _entry("body_flops", self.body, "formula: the blocks' matrices alone", self.no_formula),
+            _entry("useful_flops", self.useful, "formula: without any recomputation", self.no_formula),
         ]
 
 
 @dataclass
 class Counted:
-    """Counts of one trainer's steps and reference passes, kept for the next time it is counted."""
+    """Counts of one trainer's steps and reference passes, kept for the next time it is counted.
+
+    `counter` has been checked on a small step of that trainer.
+    """
 
     steps: dict[Bucket, FlopCount] = field(default_factory=dict)
     reference: dict[Bucket, FlopCount] = field(default_factory=dict)
+    counter: ShapesFirst | None = None
 
 
 def count(
@@ -60,47 +73,85 @@ def count(
     """FLOPs of micro-batches `buckets` and of a reference pass over `before`."""
     trainer.model.train()
     known = counted_before or Counted()
+    counter = known.counter = known.counter or _counter(trainer)
     ran, once = Counter(buckets), Counter(before)
-    steps = FlopModel(ran, trainer.step_once, known.steps)
+    steps = FlopModel(ran, trainer.step_once, known.steps, counter)
     counted = steps.total(ran)
     in_loop = ran if trainer.scores_reference_in_loop() else Counter[Bucket]()
     seen = in_loop + once
-    reference = FlopModel(seen, trainer.reference_once, known.reference).total(seen) if seen else None
+    passes = FlopModel(seen, trainer.reference_once, known.reference, counter) if seen else None
+    reference = passes.total(seen) if passes else None
     ahead = reference.total if reference and once else 0
-    expected, body, useful = _theory(trainer, ran, seen)
+    formulas = _formulas(trainer, ran, seen)
+    unknown = {*counted.unknown_ops, *(reference.unknown_ops if reference else ())}
     return StageFlops(
         total=counted.total + ahead,
         once=ahead,
         reference=reference.total if reference else None,
         by_micro_batch=[steps.of(b) for b in buckets],
-        theory=expected,
-        body=body,
-        useful=useful,
-        unknown_ops=tuple(sorted({*counted.unknown_ops, *(reference.unknown_ops if reference else ())})),
-        how=counted.how,
+        theory=formulas.whole,
+        body=formulas.body,
+        useful=formulas.useful,
+        no_formula=formulas.reason,
+        unknown_ops=tuple(sorted(unknown | unseen_kernels(trainer.model))),
+        how=f"{counted.how}, {counter.why_real or 'by shapes alone'}",
     )
 
 
-def _theory(
-    trainer: StageTrainer, ran: Counter[Bucket], reference: Counter[Bucket]
-) -> tuple[float, float, float]:
+def _counter(trainer: StageTrainer) -> ShapesFirst:
+    """By shapes alone where the trainer's steps can be, checked on a small step of each kind."""
+    counter = ShapesFirst(trainer.models(), trainer.needs_values)
+    counter.check(lambda: trainer.step_once(FIT_ON[-1]))
+    return counter
+
+
+def unseen_kernels(model: Any) -> set[str]:
+    """What may multiply without passing torch's dispatcher, by name: experts' kernels of other libraries,
+    and those of recurrences, where their library is loaded."""
+    config = model.config.get_text_config()
+    experts = getattr(config, "_experts_implementation", None)
+    unseen = {f"experts: {experts}"} if experts not in (None, *TORCHS_EXPERTS) else set()
+    recurrent = set(getattr(config, "layer_types", None) or ()) - set(ATTENDING)
+    return unseen | ({f"package {name}" for name in RECURRENT_KERNELS if name in sys.modules and recurrent})
+
+
+@dataclass(frozen=True)
+class _Formulas:
     """FLOPs from formulas: of the whole, of the blocks' matrices alone, and without recomputation."""
-    config, model = trainer.job.config, trainer.model
-    shape = theory.ModelShape.of_model(model)
-    head = trainer.head_cost
-    total = theory.train_flops(
+
+    whole: float | None = None
+    body: float | None = None
+    useful: float | None = None
+    reason: str | None = None
+
+
+def _formulas(trainer: StageTrainer, ran: Counter[Bucket], reference: Counter[Bucket]) -> _Formulas:
+    config, head = trainer.job.config, trainer.head_cost
+    try:
+        shape = ModelShape.of_model(trainer.model)
+    except NoFormula as unknown:
+        return _Formulas(reason=str(unknown))
+    whole = theory.train_flops(
         shape,
         ran,
         checkpointing=1.0 if config.gradient_checkpointing else 0.0,
-        attention="eager" if config.attention == "eager" else "flash",
+        attention=_attention(trainer.model, shape),
         head=head,
     )
     adapters = trainer.reference_through_adapters()
-    total += theory.forward_flops(shape, reference, head=head, adapters=adapters)
     body = theory.body_flops(shape, ran, passes=4 if shape.lora else 6)
-    body += theory.body_flops(shape, reference, passes=2)
-    useful = theory.useful_flops(shape, ran) + theory.forward_flops(shape, reference, adapters=adapters)
-    return total, body, useful
+    return _Formulas(
+        whole=whole + theory.forward_flops(shape, reference, head=head, adapters=adapters),
+        body=body + theory.body_flops(shape, reference, passes=2),
+        useful=theory.useful_flops(shape, ran) + theory.forward_flops(shape, reference, adapters=adapters),
+    )
+
+
+def _attention(model: Any, shape: ModelShape) -> theory.Attention:
+    """Whether scores are made again in the backward pass; a CPU has no fused kernel for keys and values of
+    different widths."""
+    unequal = shape.scores != shape.values and model.device.type == "cpu"
+    return "eager" if model.config._attn_implementation == "eager" or unequal else "flash"
 
 
 def cumulative(by_micro_batch: Sequence[int], per_step: Sequence[int], once: int) -> list[int]:

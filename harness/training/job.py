@@ -64,7 +64,8 @@ class TrainOutcome:
 class StageTrainer(Protocol):
     """A trainer as the rest of this room sees it: the matched one, stock TRL's, a method's own.
 
-    `trace` is filled while it trains. `head_cost` says what its head costs by formula.
+    `trace` is filled while it trains. `head_cost` says what its head costs by formula, `needs_values` why its
+    steps cannot be counted by shapes alone.
     """
 
     job: TrainJob
@@ -72,6 +73,7 @@ class StageTrainer(Protocol):
     implementation: Implementation
     nll_scope: str | None
     head_cost: HeadCost
+    needs_values: str | None
     model: Any
     args: Any
     state: Any
@@ -119,3 +121,6 @@ class StageTrainer(Protocol):
 
     def reference_once(self, bucket: Bucket) -> None:
         """The reference's forward of one made micro-batch, for counting."""
+
+    def models(self) -> list[Any]:
+        """Every model whose weights a step reads, the reference's own included."""

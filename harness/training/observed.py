@@ -7,6 +7,7 @@ from typing import Any
 import transformers
 
 from harness.generate.precision import PrecisionKind
+from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
 from harness.measure.theory import HeadCost
 from harness.records import HeadFacts, Implementation, ReferenceFacts
@@ -30,6 +31,8 @@ class ObservedTrainer(transformers.Trainer):
     implementation: Implementation
     nll_scope: str | None
     head_cost: HeadCost
+    # Why a step of it cannot run on shapes alone, None where it can.
+    needs_values: str | None = "this trainer reads values in its steps"
 
     def __init__(self, job: TrainJob, **settings: Any) -> None:
         self.job, self.trace, self.totals = job, Trace(), Totals()
@@ -80,15 +83,21 @@ class ObservedTrainer(transformers.Trainer):
         """The reference's forward of one made micro-batch."""
         raise NotImplementedError
 
+    def models(self) -> list[Any]:
+        """Every model whose weights a step reads."""
+        return [self.model]
+
     def step_once(self, bucket: Bucket) -> None:
         """Forward and backward of one made micro-batch, for counting."""
-        inputs = self.synthetic_batch(bucket)
+        inputs = made_really(lambda: self.synthetic_batch(bucket))
         shape = self.shape_of(inputs)
         self.totals = Totals(shape.pairs, shape.nll_tokens)
-        loss = self.compute_loss(self.model, inputs, num_items_in_batch=shape.nll_tokens)
-        self.accelerator.backward(loss)
-        self.model.zero_grad()
-        self.trace.forget_values()
+        try:
+            loss = self.compute_loss(self.model, inputs, num_items_in_batch=shape.nll_tokens)
+            self.accelerator.backward(loss)
+        finally:
+            self.model.zero_grad()
+            self.trace.forget_values()
 
     def whole_epochs(self) -> Any:
         """The loader of an epoch over all of the data, whatever rows the job names."""

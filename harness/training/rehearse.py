@@ -113,6 +113,7 @@ def _prediction(trial: TrainJob, run: Run, timer: StepTimer, course: Walk) -> Pr
         flops_theory=whole.theory,
         body_flops=whole.body,
         useful_flops=whole.useful,
+        no_formula=whole.no_formula,
         seconds=expected.seconds,
         seconds_low=expected.low,
         seconds_high=expected.high,

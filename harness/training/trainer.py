@@ -13,6 +13,7 @@ import torch
 import transformers
 
 from harness.generate.head import attach
+from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
 from harness.measure.theory import CHUNKED, FULL_LOGITS
 from harness.measure.window import AUDIT
@@ -33,6 +34,7 @@ class MatchedTrainer(ObservedTrainer):
 
     implementation = Implementation.MATCHED
     loss_is_scaled_for_ga = True
+    needs_values = None
 
     def __init__(
         self,
@@ -173,7 +175,11 @@ class MatchedTrainer(ObservedTrainer):
 
     def reference_once(self, bucket: Bucket) -> None:
         assert self.reference is not None
-        self.reference.scorer(self.synthetic_batch(bucket))
+        self.reference.scorer(made_really(lambda: self.synthetic_batch(bucket)))
+
+    def models(self) -> list[Any]:
+        copy = getattr(self.reference and self.reference.scorer, "model", None)
+        return [self.model] if copy is None else [self.model, copy]
 
 
 def _divided_here(*_: Any, **__: Any) -> None:

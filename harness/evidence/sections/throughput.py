@@ -96,7 +96,8 @@ def _used(stage: StageResult, peak: DevicePeak) -> tuple[Cell, Cell]:
     useful, ran = measured_value(stage, USEFUL_FLOPS), measured_value(stage, FLOPS)
     seconds = sum(measured_value(stage, phase) or 0.0 for phase in (REFERENCE_SECONDS, TRAIN_SECONDS))
     if not peak.flops_per_second or not useful or not ran:
-        reason = peak.reason or "FLOPs were not counted"
+        formula = stage.measured(USEFUL_FLOPS.name)
+        reason = (formula.reason if formula else None) or peak.reason or "FLOPs were not counted"
         return Cell(None, "percent", reason=reason), Cell(None, "percent", reason=reason)
     known = Peak(peak.flops_per_second, str(peak.source))
     mfu, hfu = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.measure.flops import COUNT_EACH_UP_TO, Bucket, count, is_unknown, solve, total_flops
+from harness.measure.counting import count, is_unknown
+from harness.measure.flops import COUNT_EACH_UP_TO, Bucket, FlopModel, FlopTotal, solve
 
 
 class Bf16Kernels(TorchDispatchMode):
@@ -101,6 +103,10 @@ def test_operations_with_products_are_listed(name: str) -> None:
 def test_linear_equations_are_solved_in_fractions() -> None:
     """0x + 2y = 1 and 3x + y = 1: the first pivot is zero."""
     assert solve([(0, 2), (3, 1)], [1, 1]) == [Fraction(1, 6), Fraction(1, 2)]
+
+
+def total_flops(buckets: dict[Bucket, int], step: Callable[[Bucket], object]) -> FlopTotal:
+    return FlopModel(buckets, step).total(buckets)
 
 
 def polynomial(bucket: Bucket) -> None:

@@ -14,8 +14,10 @@ import torch
 import transformers
 
 from harness.generate.head import attach
-from harness.measure.flops import Bucket, count
-from harness.measure.theory import FULL_LOGITS, HeadCost, ModelShape, body_flops, forward_flops, train_flops
+from harness.measure.counting import count
+from harness.measure.flops import Bucket
+from harness.measure.model_shape import ModelShape
+from harness.measure.theory import FULL_LOGITS, HeadCost, body_flops, forward_flops, train_flops
 
 VOCABULARY, HIDDEN, INNER, LAYERS = 96, 64, 80, 3
 BATCH = Bucket(4, 40, 60)
@@ -88,7 +90,8 @@ def test_shape_counts_grouped_query_attention_as_it_is() -> None:
     assert shape.first == HIDDEN * HIDDEN + keys_and_values
     assert shape.last == LAYERS * HIDDEN * INNER
     assert (shape.lora, shape.lora_first) == (0, 0)
-    assert (shape.layers, shape.attention_width, shape.hidden, shape.vocabulary) == (3, 64, 64, 96)
+    assert (shape.scores, shape.values, shape.windows) == (3 * 64, 3 * 64, (None,) * 3)
+    assert (shape.hidden, shape.vocabulary) == (64, 96)
 
 
 def test_adapters_are_counted_apart() -> None:
@@ -134,7 +137,7 @@ def test_shapes_of_other_families_need_no_memory(config: Any, body: int) -> None
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(config)
     shape = ModelShape.of_model(model)
-    assert (shape.body, shape.attention_width, shape.vocabulary) == (body, 32, 50)
+    assert (shape.body, shape.scores, shape.vocabulary) == (body, 2 * 32, 50)
 
 
 @pytest.mark.parametrize("step", [sft, dpo_precomputed, orpo])
@@ -185,7 +188,7 @@ def test_half_the_blocks_checkpointed_cost_half_as_much_more() -> None:
 def test_eager_and_fused_attention_differ_by_flashs_recompute() -> None:
     fused, eager = llama(), llama(attention="eager")
     shape = ModelShape.of_model(fused)
-    recompute = 2 * LAYERS * shape.attention_width * BATCH.batch * BATCH.length**2
+    recompute = 2 * LAYERS * HIDDEN * BATCH.batch * BATCH.length**2
     counted = [count(lambda m=m: sft(m)).total for m in (fused, eager)]
     assert counted[0] - counted[1] == recompute
     theory = [train_flops(shape, ONCE, attention=a) for a in ("flash", "eager")]
@@ -218,7 +221,7 @@ def test_frozen_embeddings_of_parallel_blocks() -> None:
 
 def test_the_head_works_on_scored_positions() -> None:
     """Hand-computed: no layers, and a head of 8 * 96 * 64 a position."""
-    shape = ModelShape(0, 0, 0, 0, 0, 0, 0, HIDDEN, VOCABULARY)
+    shape = ModelShape(0, 0, 0, 0, 0, 0, 0, (), HIDDEN, VOCABULARY)
     assert train_flops(shape, {BATCH: 3}) == 3 * 8 * 96 * 64 * 60
     next_token = HeadCost(positions="next")
     assert train_flops(shape, {BATCH: 3}, head=next_token) == 3 * 8 * 96 * 64 * 4 * 39
@@ -228,8 +231,8 @@ def test_the_head_works_on_scored_positions() -> None:
 
 def test_body_ratios_of_the_methods() -> None:
     """ORPO over SFT+DPO at equal lengths: 12/22 full, and 12/16 over DPO with its reference."""
-    shape = ModelShape(body=10, first=0, lora=0, lora_first=0, last=0, layers=1, attention_width=1,
-                       hidden=1, vocabulary=1)  # fmt: skip
+    shape = ModelShape(body=10, first=0, lora=0, lora_first=0, last=0, scores=1, values=1,
+                       windows=(None,), hidden=1, vocabulary=1)  # fmt: skip
     pair, chosen = {Bucket(2, 8, 4): 1}, {Bucket(1, 8, 2): 1}
     orpo_flops = body_flops(shape, pair, passes=6)
     dpo_flops = orpo_flops + body_flops(shape, pair, passes=2)

@@ -1,0 +1,183 @@
+"""A stage's steps counted by their shapes alone: the same to the last FLOP, and nothing is left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import families
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+
+from harness.measure.counting import ShapesFirst
+from harness.measure.flops import Bucket, FlopModel
+from harness.training.build import build
+from harness.training.collate import read_rows
+from harness.training.flops import count, unseen_kernels
+from harness.training.job import StageTrainer, TrainJob
+from harness.training.load import load_policy, load_tokenizer
+from harness.training.run import train
+
+MakeJob = Callable[..., TrainJob]
+LORA = {"r": 4, "alpha": 8}
+BUCKETS = [Bucket(2, 12, 9), Bucket(4, 16, 10)]
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "sft": ("sft", {}),
+    "sft lora": ("sft", {"lora": LORA}),
+    "sft checkpointing": ("sft", {"gradient_checkpointing": True}),
+    "sft eager": ("sft", {"attention": "eager"}),
+    "dpo": ("dpo", {"beta": 0.5}),
+    "dpo precomputed": ("dpo", {"beta": 0.5, "reference": "precomputed"}),
+    "dpo lora": ("dpo", {"beta": 0.5, "lora": LORA}),
+    "orpo": ("orpo", {"lambda": 0.5}),
+    "orpo lora checkpointing": ("orpo", {"lambda": 0.5, "lora": LORA, "gradient_checkpointing": True}),
+}
+
+
+def trainer_of(job: TrainJob) -> StageTrainer:
+    rows = read_rows(job.prepared / "train.parquet")
+    trainer = build(job, load_policy(job), load_tokenizer(job.prepared), rows, rows)
+    trainer.prepare_reference()
+    return trainer
+
+
+@pytest.mark.parametrize("model", ["tiny", "embedded"])
+@pytest.mark.parametrize("case", CASES)
+def test_shapes_alone_count_what_real_steps_do(make_job: MakeJob, case: str, model: str) -> None:
+    from harness.data.base_model import EMBEDDED
+
+    method, settings = CASES[case]
+    job = make_job(method, model=str(EMBEDDED) if model == "embedded" else None, **settings)
+    trainer = trainer_of(job)
+    by_shapes = ShapesFirst(trainer.models())
+    really = ShapesFirst(trainer.models(), "told so")
+    for bucket in BUCKETS:
+        counts = [each(lambda b=bucket: trainer.step_once(b)) for each in (by_shapes, really)]
+        assert counts[0] == counts[1]
+        assert counts[0].total > 0
+    assert by_shapes.why_real is None
+
+
+@pytest.mark.parametrize("case", ["dpo", "orpo lora checkpointing"])
+def test_a_counted_trainer_is_as_it_was(make_job: MakeJob, case: str) -> None:
+    method, settings = CASES[case]
+    trainer = trainer_of(make_job(method, **settings))
+    before = {n: (p, p.detach().clone()) for n, p in trainer.model.named_parameters()}
+    buffers = dict(trainer.model.named_buffers())
+    flops = count(trainer, BUCKETS, [])
+    assert flops.how == "each, by shapes alone"
+    for name, parameter in trainer.model.named_parameters():
+        assert parameter is before[name][0]
+        assert torch.equal(parameter, before[name][1])
+        assert parameter.grad is None
+    assert all(b is buffers[n] for n, b in trainer.model.named_buffers())
+    assert trainer.trace.drain() == {}
+    trainer.train()
+    losses = [row["metrics"]["loss"] for row in trainer.trace.rows if "loss" in row["metrics"]]
+    assert losses
+    assert not any(isinstance(loss, FakeTensor) or loss != loss for loss in losses)
+
+
+def test_a_run_of_many_buckets_takes_one_small_real_step(make_job: MakeJob) -> None:
+    """The largest real step is the one that checks the count."""
+    trainer = trainer_of(make_job("sft"))
+    seen: list[int] = []
+
+    def noted(module: Any, args: Any, kwargs: Any) -> None:
+        if not isinstance(kwargs["input_ids"], FakeTensor):
+            seen.append(kwargs["input_ids"].numel())
+
+    trainer.model.register_forward_pre_hook(noted, with_kwargs=True)
+    flops = count(trainer, [Bucket(2, t, t) for t in range(100, 140)], [])
+    assert flops.how == "fit, by shapes alone"
+    assert seen == [2 * 16]
+
+
+def test_a_step_that_reads_values_is_counted_for_real(make_job: MakeJob) -> None:
+    trainer: Any = trainer_of(make_job("sft"))
+    compute = trainer.compute_loss
+
+    def reading(*args: Any, **kwargs: Any) -> Any:
+        loss = compute(*args, **kwargs)
+        assert float(loss) > 0
+        return loss
+
+    trainer.compute_loss = reading
+    found = count(trainer, BUCKETS, [])
+    assert found.how == "each, a step needs values (DataDependentOutputException)"
+    trainer.compute_loss = compute
+    assert found.total == count(trainer, BUCKETS, []).total
+
+
+def test_where_the_two_counts_differ_real_steps_are_counted() -> None:
+    """A kernel that is chosen by what torch knows of a device may differ."""
+
+    def differing() -> None:
+        size = 2 if isinstance(torch.ones(1), FakeTensor) else 3
+        torch.ones(size, 1) @ torch.ones(1, 1)
+
+    counter = ShapesFirst([])
+    counter.check(differing)
+    assert counter.why_real == "by its shapes a small step has 4 FLOPs and took 6"
+    assert FlopModel({Bucket(2, 4, 2): 1}, lambda _: differing(), None, counter).of(Bucket(2, 4, 2)) == 6
+
+
+def test_an_error_of_the_step_itself_is_raised() -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ShapesFirst([])(broken)
+
+
+def test_stock_trainers_are_counted_by_real_steps(make_job: MakeJob) -> None:
+    outcome = train(make_job("orpo", implementation="trl", **{"lambda": 0.2}))
+    assert outcome.facts.flops_counted_by == "each, this trainer reads values in its steps"
+
+
+@pytest.fixture
+def make_family_job(make_job: MakeJob, tmp_path: Path, tiny_tokenizer: Any) -> MakeJob:
+    """A job that starts from a random model of a family."""
+
+    def make(name: str, method: str, **settings: Any) -> TrainJob:
+        folder = tmp_path / "base"
+        families.family(name).save_pretrained(folder)
+        tiny_tokenizer.save_pretrained(folder)
+        return replace(make_job(method, **settings), model=str(folder))
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["mixtral", "qwen3_moe", "olmoe", "mistral, all layers in a window"])
+@pytest.mark.parametrize("case", ["sft", "dpo"])
+def test_a_stage_of_another_family_counts_what_the_formulas_say(
+    make_family_job: MakeJob, name: str, case: str
+) -> None:
+    method, settings = CASES[case]
+    outcome = train(make_family_job(name, method, **settings))
+    found = {m.quantity: m.value for m in outcome.ledger}
+    assert found["flops"] == found["flops_theory"]
+    assert outcome.facts.flops_unknown_ops == []
+    assert str(outcome.facts.flops_counted_by).endswith("by shapes alone")
+
+
+def test_a_stage_without_a_formula_counts_and_says_why_there_is_none(make_family_job: MakeJob) -> None:
+    outcome = train(make_family_job("lfm2", "orpo", **{"lambda": 0.2}))
+    found = {m.quantity: m for m in outcome.ledger}
+    assert found["flops"].value > 0
+    for quantity in ("flops_theory", "useful_flops", "body_flops"):
+        assert found[quantity].value is None
+        assert found[quantity].reason == "no formula for layers of type conv"
+
+
+def test_kernels_that_torch_does_not_see_are_named(monkeypatch: Any) -> None:
+    model = families.family("mixtral")
+    assert unseen_kernels(model) == set()
+    model.config._experts_implementation_internal = "sonicmoe"
+    assert unseen_kernels(model) == {"experts: sonicmoe"}
+    monkeypatch.setitem(__import__("sys").modules, "mamba_ssm", torch)
+    assert unseen_kernels(families.family("bamba")) == {"package mamba_ssm"}
+    assert unseen_kernels(families.family("llama")) == set()
