@@ -94,6 +94,14 @@ def experts_of(config: Any) -> int | None:
     return _named(config, _EXPERTS)
 
 
+def experts_a_token(config: Any) -> int:
+    """Experts that a token is sent to; raises NoFormula where the configuration does not say."""
+    number = _named(config, _EXPERTS_A_TOKEN)
+    if number is None:
+        raise NoFormula("no formula: the configuration does not say how many experts a token is sent to")
+    return number
+
+
 def _named(config: Any, names: tuple[str, ...]) -> int | None:
     values = (getattr(config, name, None) for name in names)
     return next((value for value in values if isinstance(value, int) and value > 0), None)
@@ -139,16 +147,8 @@ def _bare_matrices(name: str, module: Any, config: Any) -> Iterator[_Matrix]:
         if len(shape) == 2:
             yield _Matrix(f"{name}.{own}", math.prod(shape))
         else:
-            yield _Matrix(
-                f"{name}.{own}", math.prod(shape[1:]) * _experts_a_token(config, name), of_experts=True
-            )
-
-
-def _experts_a_token(config: Any, name: str) -> int:
-    number = _named(config, _EXPERTS_A_TOKEN)
-    if number is None:
-        raise NoFormula(f"the configuration does not say how many experts a token is sent to ({name})")
-    return number
+            active = math.prod(shape[1:]) * experts_a_token(config)
+            yield _Matrix(f"{name}.{own}", active, of_experts=True)
 
 
 def _reads_embeddings(config: Any) -> re.Pattern[str]:

@@ -141,6 +141,9 @@ CHECKS: dict[str, Check] = {
         _fact("nll_scope"),
         may_lack=True,
     ),
+    "router_loss": Check(
+        f"{_ONE_SETTING} (training.router_aux_loss)", ALL, _fact("router_loss"), may_lack=True
+    ),
     "head": Check(
         "use stages.orpo.implementation: matched, which shares the head of SFT and DPO", COSTS, _head
     ),

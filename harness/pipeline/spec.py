@@ -62,7 +62,8 @@ class TrainConfig(SpecModel):
     """What every training method has in common. `batch_size` counts pairs per optimizer step.
 
     `learning_rate` has no default: the libraries' defaults differ by method, so an unset one
-    would compare defaults instead of methods.
+    would compare defaults instead of methods. `router_aux_loss` is the coefficient of a mixture of experts'
+    load-balancing loss, which no objective holds: 0 leaves it out.
     """
 
     learning_rate: Positive
@@ -82,6 +83,7 @@ class TrainConfig(SpecModel):
     precision: PrecisionName = "auto"
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     gradient_checkpointing: bool = False
+    router_aux_loss: NonNegative = 0.0
     quantization: Quantization = "none"
     lora: LoraSpec | None = None
     early_stopping: EarlyStopping | None = None

@@ -136,7 +136,10 @@ class ProbeFacts(Record):
 
 
 class TrainFacts(Record):
-    """Settings as the trainer has them, data as its loader yields it, weights as they are."""
+    """Settings as the trainer has them, data as its loader yields it, weights as they are.
+
+    `router_loss` is the coefficient of the experts' load-balancing loss, None for a dense model.
+    """
 
     kind: Literal["train"] = "train"
     about: Method | None = None
@@ -162,6 +165,7 @@ class TrainFacts(Record):
     trainable_parameters: int | None = None
     parameters: int | None = None
     nll_scope: str | None = None
+    router_loss: float | None = None
     head: HeadFacts | None = None
     reference: ReferenceFacts | None = None
     ids_in_order: str | None = None

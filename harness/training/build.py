@@ -10,6 +10,7 @@ from harness.records import Implementation
 from harness.training.collate import Rows
 from harness.training.job import StageTrainer, TrainJob
 from harness.training.load import Policy
+from harness.training.router import set_router_loss
 from harness.training.trainer import MatchedTrainer
 
 STOCK_ROOM = "harness.training.stock"
@@ -18,6 +19,7 @@ STOCK_ROOM = "harness.training.stock"
 def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StageTrainer:
     """A trainer of `job` over `data`; `validation` is what early stopping selects on, None without it."""
     method = load_method(job.method)
+    set_router_loss(policy.model, job.config.router_aux_loss)
     if getattr(job.config, "implementation", None) == Implementation.STOCK:
         adapter = importlib.import_module(f"{STOCK_ROOM}.{job.method}")
         apart = importlib.import_module(f"{STOCK_ROOM}.clock").preparing_data_apart

@@ -64,6 +64,7 @@ def stage_facts(
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         parameters=sum(p.numel() for p in parameters),
         nll_scope=trainer.nll_scope,
+        router_loss=trainer.router_loss(),
         head=trainer.head_facts(),
         reference=trainer.reference_facts(),
         ids_in_order=digest_rows([ids[i] for i in epoch_order(len(ids), job.seed, 0)]),

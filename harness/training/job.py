@@ -95,6 +95,9 @@ class StageTrainer(Protocol):
     def head_facts(self) -> HeadFacts:
         """How log-probs are made."""
 
+    def router_loss(self) -> float | None:
+        """The coefficient of the experts' load-balancing loss as it is added; None for a dense model."""
+
     def reference_facts(self) -> ReferenceFacts | None:
         """What the policy is compared with, if anything."""
 

@@ -15,6 +15,7 @@ from harness.training.job import TrainJob
 from harness.training.load import precision_of
 from harness.training.optimizer import stochastic_optimizer
 from harness.training.order import EpochOrder, FixedOrder
+from harness.training.router import router_loss_of
 from harness.training.shape import Shape, Side
 from harness.training.trace import Totals, Trace, watch_sequences
 
@@ -63,6 +64,10 @@ class ObservedTrainer(transformers.Trainer):
     def reference_facts(self) -> ReferenceFacts | None:
         """What the policy is compared with: nothing, unless a subclass says else."""
         return None
+
+    def router_loss(self) -> float | None:
+        """The coefficient of the experts' load-balancing loss as it is added; None for a dense model."""
+        return router_loss_of(self)
 
     def prepare_reference(self) -> None:
         """Nothing is scored before training, unless a subclass says else."""

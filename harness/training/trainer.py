@@ -25,6 +25,7 @@ from harness.training.job import TrainJob
 from harness.training.load import Policy
 from harness.training.observed import ObservedTrainer
 from harness.training.reference import TRAIN, VALIDATION, make_reference
+from harness.training.router import RouterLoss
 from harness.training.shape import Shape, Side
 from harness.training.trace import Totals
 
@@ -53,6 +54,8 @@ class MatchedTrainer(ObservedTrainer):
         with job.window.phase(AUDIT):
             self.head = attach(policy.model, sample)
         self.head_cost = FULL_LOGITS if self.head.chunk is None else CHUNKED
+        coefficient = job.config.router_aux_loss
+        self.router = RouterLoss(policy.model, coefficient) if coefficient else None
         super().__init__(
             job,
             model=policy.model,
@@ -83,6 +86,8 @@ class MatchedTrainer(ObservedTrainer):
         shape = inputs["shape"]
         totals = self.totals if training else Totals(shape.pairs, max(1, shape.nll_tokens))
         terms = _divided(objective, totals)
+        if self.router is not None:
+            terms["router"] = self.router.term(inputs["attention_mask"]) * (shape.pairs / totals.pairs)
         if training:
             self._log(batch, objective, terms, totals)
         loss = torch.stack(list(terms.values())).sum()
@@ -129,6 +134,9 @@ class MatchedTrainer(ObservedTrainer):
             tolerance=head.tolerance,
             reason=head.reason,
         )
+
+    def router_loss(self) -> float | None:
+        return super().router_loss() if self.router is None else self.router.coefficient
 
     def reference_facts(self) -> ReferenceFacts | None:
         return None if self.reference is None else self.reference.facts()

@@ -16,6 +16,8 @@ from harness.measure.flops import Bucket
 from harness.measure.model_shape import ModelShape, NoFormula
 from harness.measure.theory import forward_flops, train_flops
 
+pytestmark = pytest.mark.filterwarnings("ignore:The following .*_pattern keys:RuntimeWarning")
+
 BATCH = Bucket(2, 24, 20)
 ONCE = {BATCH: 1}
 WITH_FORMULA = [*families.DENSE, *families.EXPERTS]

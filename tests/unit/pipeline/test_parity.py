@@ -378,6 +378,12 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
         {"nll_scope", "scored_positions"},
         True,
     ),
+    (
+        "the experts' loss in two of three methods",
+        both(*(put(m, router_loss=0.02) for m in ("sft", "dpo")), put("orpo", router_loss=0.0)),
+        {"router_loss"},
+        True,
+    ),
     ("stock TRL ORPO", STOCK, STOCK_CHECKS, True),
     ("padding on the left", batch("orpo", padding="left"), {"padding"}, True),
     ("more padding in one arm", batch("orpo", tokens_padded=90_000), {"tokens_padded"}, True),
