@@ -133,3 +133,24 @@ def family(name: str, **settings: Any) -> Any:
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     return model.train()
+
+
+def refused(name: str) -> Any:
+    """A configuration of a kind that cannot be trained here."""
+    import transformers as t
+
+    small = {"vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
+    small["num_attention_heads"] = 2
+    layers = {"encoder_layers": 1, "decoder_layers": 1}
+    made = {
+        "gemma3": lambda: t.Gemma3Config(text_config=t.Gemma3TextConfig(**_WIDE, head_dim=16)),
+        "qwen2_vl": lambda: t.Qwen2VLConfig(text_config=dict(_WIDE)),
+        "llava": lambda: t.LlavaConfig(text_config=t.LlamaConfig(**_WIDE)),
+        "t5": lambda: t.T5Config(vocab_size=VOCABULARY, d_model=32, d_ff=48, num_layers=1, num_heads=2),
+        "bart": lambda: t.BartConfig(vocab_size=VOCABULARY, d_model=32, **layers),
+        "bert": lambda: t.BertConfig(**small),
+        "roberta": lambda: t.RobertaConfig(**small),
+        "xlnet": lambda: t.XLNetConfig(vocab_size=VOCABULARY, d_model=32, n_layer=1, n_head=2, d_inner=32),
+        "vit": lambda: t.ViTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2),
+    }
+    return made[name]()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.data.families import check_family
 from harness.errors import UserError
 from harness.measure import device
 
@@ -85,6 +86,7 @@ def _from_hub(name: str, revision: str | None) -> BaseModel:
     """Fetch the model's files, or find them in the cache, and pin their commit."""
     from huggingface_hub import snapshot_download
 
+    _config(name, revision)
     described = ["*.json", "*.model", "*.txt", "*.jinja"]
     try:
         for weights in ("*.safetensors", "*.bin"):
@@ -97,10 +99,7 @@ def _from_hub(name: str, revision: str | None) -> BaseModel:
                 )
             )
             if any(file.suffix in WEIGHTS for file in folder.iterdir()):
-                _config(str(folder))
                 return BaseModel(name, folder.name, f"hub:{name}@{folder.name}", False)
-    except UserError:
-        raise
     except Exception as error:
         raise UserError(f'model "{name}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY) from error
     raise UserError(
@@ -112,9 +111,11 @@ def _config(path: str, revision: str | None = None) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(path, revision=revision)
+        config = AutoConfig.from_pretrained(path, revision=revision)
     except Exception as error:
         raise UserError(f'model "{path}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY) from error
+    check_family(config, f'model "{path}"')
+    return config
 
 
 def _from_config(source: Path, folder: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,17 +76,31 @@ def load_base(path: str, revision: str | None, config: TrainConfig) -> Any:
     """
     precision = precision_of(config)
     dtype = precision.trained if config.lora is None else precision.below_adapters
-    model = load_weights(
-        path,
-        revision,
-        dtype,
-        quantization=config.quantization,
-        attention=config.attention,
-        checkpointing=config.gradient_checkpointing,
-    )
+    with _attention_in_words(config.attention):
+        model = load_weights(
+            path,
+            revision,
+            dtype,
+            quantization=config.quantization,
+            attention=config.attention,
+            checkpointing=config.gradient_checkpointing,
+        )
     compute_in(model, precision)
     _without_dropout(model)
     return model
+
+
+@contextlib.contextmanager
+def _attention_in_words(attention: str) -> Iterator[None]:
+    """Turn transformers' refusal of an attention implementation into one sentence."""
+    try:
+        yield
+    except (ValueError, ImportError) as error:
+        if "attention" not in str(error).lower():
+            raise
+        reason = str(error).splitlines()[0].split(". ")[0]
+        remedy = "set training.attention to another of sdpa, eager and flash_attention_2, for all arms"
+        raise UserError(f"attention: {attention} cannot be used ({reason})", remedy=remedy) from error
 
 
 def _without_dropout(model: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
+from harness.errors import UserError
 from harness.measure.counting import ShapesFirst
 from harness.measure.flops import Bucket, FlopModel
 from harness.training.build import build
@@ -181,3 +182,10 @@ def test_kernels_that_torch_does_not_see_are_named(monkeypatch: Any) -> None:
     monkeypatch.setitem(__import__("sys").modules, "mamba_ssm", torch)
     assert unseen_kernels(families.family("bamba")) == {"package mamba_ssm"}
     assert unseen_kernels(families.family("llama")) == set()
+
+
+def test_attention_that_a_family_lacks_is_one_sentence(make_family_job: MakeJob) -> None:
+    with pytest.raises(UserError, match=r"sdpa cannot be used \(Gemma2ForCausalLM does not"):
+        load_policy(make_family_job("gemma2, capped", "sft"))
+    with pytest.raises(UserError, match=r"attention: flash_attention_2 cannot be used .*training.attention"):
+        load_policy(make_family_job("llama", "sft", attention="flash_attention_2"))
