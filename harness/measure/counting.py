@@ -59,12 +59,15 @@ class ShapesFirst:
     def __init__(self, models: list[Any], why_real: str | None = None) -> None:
         self._models, self.why_real = models, why_real
 
-    def check(self, run: Callable[[], object]) -> None:
-        """Count `run()` both ways, and go on with real steps where the two differ."""
-        if self.why_real is None:
-            by_shapes, really = self(run).total, count(run).total
-            if by_shapes != really:
-                self.why_real = f"by its shapes a small step has {by_shapes} FLOPs and took {really}"
+    def check(self, run: Callable[[], object]) -> FlopCount:
+        """Count `run()` both ways, and go on with real steps where the two differ; gives the real count."""
+        by_shapes = self(run)
+        if self.why_real is not None:
+            return by_shapes
+        really = count(run)
+        if by_shapes.total != really.total:
+            self.why_real = f"by its shapes a small step has {by_shapes.total} FLOPs and took {really.total}"
+        return really
 
     def __call__(self, run: Callable[[], object]) -> FlopCount:
         if self.why_real is None:

@@ -73,7 +73,7 @@ def count(
     """FLOPs of micro-batches `buckets` and of a reference pass over `before`."""
     trainer.model.train()
     known = counted_before or Counted()
-    counter = known.counter = known.counter or _counter(trainer)
+    counter = known.counter = known.counter or _counter(trainer, known)
     ran, once = Counter(buckets), Counter(before)
     steps = FlopModel(ran, trainer.step_once, known.steps, counter)
     counted = steps.total(ran)
@@ -98,10 +98,10 @@ def count(
     )
 
 
-def _counter(trainer: StageTrainer) -> ShapesFirst:
-    """By shapes alone where the trainer's steps can be, checked on a small step of each kind."""
-    counter = ShapesFirst(trainer.models(), trainer.needs_values)
-    counter.check(lambda: trainer.step_once(FIT_ON[-1]))
+def _counter(trainer: StageTrainer, known: Counted) -> ShapesFirst:
+    """By shapes alone where a small step shows that it can be; `known` learns what that step counts."""
+    counter, small = ShapesFirst(trainer.models(), trainer.needs_values), FIT_ON[-1]
+    known.steps[small] = counter.check(lambda: trainer.step_once(small))
     return counter
 
 
