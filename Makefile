@@ -5,6 +5,7 @@ OUT ?= runs
 PORT ?= 5000
 RUN ?= latest
 PACKAGE ?= -e .
+JOBS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
@@ -15,7 +16,7 @@ SELECTION = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call
             $(call flag,SEEDS,seeds) $(call flag,DEVICE,device) $(SETS) --out "$(OUT)"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
-.PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-all test-stochastic \
+.PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-long test-all test-stochastic \
         golden lint wheel bench bench-gpu example clean
 help:
 	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN= DEVICE=]   run a comparison"
@@ -81,10 +82,12 @@ list: $(READY)
 	@$(BIN)/harness list
 
 test: $(READY_DEV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-test-all: $(READY_DEV)
-	$(BIN)/python -m pytest -m 'not gpu'
+test-long: $(READY_DEV)
+	$(BIN)/python -m pytest -m 'slow and not gpu'
+
+test-all: test test-long
 
 # torchao is no part of the development environment: libraries that find it import it, in every process.
 test-stochastic: $(READY_DEV)

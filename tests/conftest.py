@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 VOCABULARY = 64
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER:
+    # A comparison locks its device for all of the machine by a file in the temporary folder, so that tests
+    # that run side by side need one each.
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"harness-{WORKER}-")
 
 
 @pytest.fixture(scope="session")

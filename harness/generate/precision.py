@@ -11,6 +11,7 @@ import contextlib
 import functools
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MethodType
 from typing import Any
 
 import torch
@@ -75,15 +76,18 @@ def resolve_precision(name: PrecisionName | str) -> Precision:
 
 
 def compute_in(model: Any, precision: Precision) -> None:
-    """Let every forward of a causal LM run in `precision`, whoever calls it."""
-    own_forward = model.forward
+    """Let every forward of a causal LM run in `precision`, whoever calls it.
 
-    @functools.wraps(own_forward)
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        with precision.autocast():
-            return own_forward(*args, **kwargs)
+    All that is added are bound methods, which a copy of the model binds to itself.
+    """
 
-    model.forward, model.harness_precision = forward, precision
+    @functools.wraps(type(model).forward)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self.harness_precision.autocast():
+            return self.harness_forward(*args, **kwargs)
+
+    model.harness_precision, model.harness_forward = precision, model.forward
+    model.forward = MethodType(forward, model)
 
 
 def computing(model: Any) -> contextlib.AbstractContextManager[None]:

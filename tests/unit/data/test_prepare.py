@@ -295,8 +295,7 @@ def test_importing_the_room_is_cheap() -> None:
     import sys
 
     code = (
-        "import sys, harness.data.prepare, harness.data.load, harness.generate.answer, "
-        "harness.generate.load\n"
+        "import sys, harness.data.prepare, harness.data.load, harness.generate.answer\n"
         "print([m for m in ('torch', 'transformers', 'datasets', 'pandas', 'pyarrow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -155,6 +155,7 @@ def make_family_job(make_job: MakeJob, tmp_path: Path, tiny_tokenizer: Any) -> M
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixtral", "qwen3_moe", "olmoe", "mistral, all layers in a window"])
 @pytest.mark.parametrize("case", ["sft", "dpo"])
 def test_a_stage_of_another_family_counts_what_the_formulas_say(

@@ -56,6 +56,7 @@ def trained(job: TrainJob) -> StageTrainer:
     return trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coefficient", [0.0, 0.5])
 @pytest.mark.parametrize("method", METHODS)
 def test_stock_and_matched_add_the_same(
@@ -105,6 +106,7 @@ def test_its_gradient_reaches_the_routers(make_job: MakeJob, experts: Path) -> N
         assert float((gradients[1][name] - without).abs().max()) > 1e-4, name
 
 
+@pytest.mark.slow
 def test_what_was_added_is_recorded(make_job: MakeJob, experts: Path) -> None:
     for implementation in ("matched", "trl"):
         settings = {"implementation": implementation, "model": str(experts), **STEPS}
