@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.errors import UserError
-from harness.records import CheckFacts, Plan
+from harness.measure.held import held_bytes
+from harness.records import CheckFacts, Plan, ReferenceHolder, TrainFacts
 from harness.running.execute import Execution
 from harness.running.ready import does_not_fit, predictions, rehearsed, rehearsed_scoring
 
@@ -85,6 +86,7 @@ def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) 
     table = Table(title=title, title_justify="left", box=None)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in ("stage", "arms") else "right")
+    facts = rehearsed(execution)
     for digest, prediction in predictions(execution).items():
         config = execution.plan.stages[digest].config
         low, high = prediction.seconds_low, prediction.seconds_high
@@ -95,7 +97,8 @@ def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) 
             f"{prediction.steps:,}",
             f"{prediction.flops / 1e12:,.4g} TFLOP",
             f"{prediction.seconds:,.4g} [{low:,.4g}, {high:,.4g}]",
-            memory_text(prediction.peak_memory_bytes, prediction.host_growth_bytes),
+            memory_text(prediction.peak_memory_bytes, prediction.host_growth_bytes)
+            + _held_text(facts[digest].stage),
         )
     scoring, cells = rehearsed_scoring(execution), runs.get(execution.plan.rehearse_evaluate or "")
     if scoring is not None and cells is not None:
@@ -110,6 +113,21 @@ def memory_text(peak: int | None, growth: int | None) -> str:
     if peak is not None:
         return f"{peak / 2**30:.2f} GiB VRAM"
     return f"{growth / 2**30:.2f} GiB above imports" if growth is not None else "not measured"
+
+
+def _held_text(stage: TrainFacts | None) -> str:
+    """GiB of weights, gradients, optimizer and reference by formula; the rest of a peak is activations."""
+    if stage is None or stage.precision is None or stage.trainable_parameters is None:
+        return ""
+    held = held_bytes(
+        trained=stage.trainable_parameters,
+        frozen=(stage.parameters or 0) - stage.trainable_parameters,
+        precision=stage.precision,
+        optimizer=stage.optimizer or "",
+        quantization=stage.quantization or "none",
+        reference_copy=stage.reference is not None and stage.reference.holder == ReferenceHolder.COPY,
+    )
+    return f", {held.total / 2**30:.2f} held"
 
 
 def _missing(execution: Execution) -> dict[str, int]:
@@ -157,6 +175,8 @@ def _too_large(stage: dict[str, Any]) -> UserError:
     if not config["gradient_checkpointing"]:
         remedies.append("--set training.gradient_checkpointing=true")
     if config["lora"] is None:
+        if config["precision"] in ("auto", "mixed", "float32"):
+            remedies.append("--set training.precision=bfloat16_stochastic")
         remedies.append("--set training.lora.r=16")
     elif config["quantization"] == "none":
         remedies.append("--set training.quantization=4bit")
