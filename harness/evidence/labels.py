@@ -24,8 +24,9 @@ def marked(view: ComparisonView, text: str, quantity: str) -> str:
 
 def notes(view: ComparisonView, *quantities: str) -> tuple[str, ...]:
     """What the daggers of a table mean."""
-    touching = {check.check: check.detail for quantity in quantities for check in unequal(view, quantity)}
+    touching = {check.check: check for quantity in quantities for check in unequal(view, quantity)}
     if not touching:
         return ()
-    listed = "; ".join(f"{name} ({detail})" for name, detail in touching.items())
-    return (f"{MARK.strip()} Arms were not on equal terms, which the comparison allowed: {listed}.",)
+    listed = "; ".join(f"{name} ({check.detail})" for name, check in touching.items())
+    allowed = ", which the comparison allowed" if all(c.allowed for c in touching.values()) else ""
+    return (f"{MARK.strip()} Arms were not on equal terms{allowed}: {listed}.",)

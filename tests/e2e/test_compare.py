@@ -219,7 +219,7 @@ FILES = {
     "chosen = rejected": (json.dumps({**ROW, "rejected": "cat ."}) + "\n", "chosen equals rejected in all"),
     "long prompts": (
         json.dumps({**ROW, "prompt": "cat " * 90}) + "\n",
-        "every prompt is longer than data.max_length",
+        "no prompt leaves 2 tokens of data.max_length",
     ),
     "unknown words": (json.dumps({**ROW, "chosen": "quantum zebra"}) + "\n", "are unknown to the tokenizer"),
 }

@@ -17,7 +17,13 @@ from harness.running import ready
 from harness.running.forecast import check_memory
 
 GPU = 24 << 30
-SMALL = {"micro_batch_size": 2, "gradient_checkpointing": True, "lora": None, "quantization": "none"}
+SMALL = {
+    "micro_batch_size": 2,
+    "gradient_checkpointing": True,
+    "lora": None,
+    "quantization": "none",
+    "precision": "auto",
+}
 
 
 def facts(peak: int | None = None) -> RehearseFacts:
@@ -78,7 +84,10 @@ def test_what_does_not_fit_is_trained_with_lora_in_every_arm(
 
 def test_what_does_not_fit_even_so_stops_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     execution = make_ready(monkeypatch, Rehearsals(full=GPU, lora=GPU))
-    with pytest.raises(UserError, match=r"stage dpo does not fit .*micro_batch_size=1 or .*lora.r=16"):
+    with pytest.raises(
+        UserError,
+        match=r"stage dpo does not fit .*micro_batch_size=1 or .*bfloat16_stochastic or .*lora.r=16",
+    ):
         check_memory(execution)
 
 
