@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import library as operators
 
 from harness.measure.counting import count
 
@@ -81,7 +82,7 @@ FLASH_ATTENTION = {
 def flash_library(request: Any) -> Iterator[Any]:
     """A library that registers operations as FlashAttention's do, under each of their namespaces."""
     namespace = f"{request.param}_of_orpo_test"
-    with torch.library._scoped_library(namespace, "DEF") as library:
+    with operators._scoped_library(namespace, "DEF") as library:
         for name, arguments in FLASH_ATTENTION.items():
             library.define(f"{name}({arguments}) -> Tensor")
             first = 1 if "bwd" in name or "backward" in name else 0
