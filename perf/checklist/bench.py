@@ -130,7 +130,7 @@ class Bench:
         overrides = Overrides(
             model=EMBEDDED_NAME if model == EMBEDDED_NAME else self.model(model),
             data=EMBEDDED_NAME if model == EMBEDDED_NAME else self.pairs(),
-            arms=[_arm(arm) for arm in arms],
+            arms=list(arms),
             seeds="1",
             score=("preference",),
             sets=(
@@ -196,12 +196,6 @@ def crowded(leave_bytes: int) -> Iterator[None]:
     finally:
         del held
         device.empty_cache()
-
-
-def _arm(name: str) -> str:
-    """An arm of this folder's own, or a shipped one."""
-    own = Path(__file__).parents[1] / f"{name}.yaml"
-    return str(own) if own.is_file() else name
 
 
 def _pair(rng: random.Random, tokens: int) -> dict[str, str]:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import UserError
-from harness.evidence.costs import measured_value
 from harness.measure import device
 from harness.measure.nvml import open_nvml
-from harness.quantities import FLOPS, FLOPS_THEORY
 from harness.records import RehearseFacts, StageResult, TrainFacts
 from harness.running.forecast import check_memory
 from perf.checklist.bench import (
@@ -204,12 +202,6 @@ def _cost(result: StageResult) -> dict[str, Any] | None:
         "reserved_bytes": value(result, "peak_reserved_bytes"),
         "joules_of_rehearsal": value(result, "energy_joules"),
     }
-
-
-def counted_over_formula(result: StageResult) -> float | None:
-    """Of a training stage."""
-    counted, theory = measured_value(result, FLOPS), measured_value(result, FLOPS_THEORY)
-    return counted / theory if counted and theory else None
 
 
 ITEMS: Mapping[str, Item] = {
