@@ -48,11 +48,6 @@ class Precision:
         return torch.float32 if self.kind is PrecisionKind.FLOAT32 else torch.bfloat16
 
     @property
-    def products(self) -> torch.dtype:
-        """What matrices are multiplied in."""
-        return self.below_adapters
-
-    @property
     def autocasts(self) -> bool:
         """Whether torch's autocast is on around forward passes."""
         return self.kind is not PrecisionKind.FLOAT32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,10 +69,10 @@ class _Ticks(StoppingCriteria):  # type: ignore[misc]
     """Never stops; notes when each token was there."""
 
     def __init__(self) -> None:
-        self.at = [_now()]
+        self.at = [device.now()]
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        self.at.append(_now())
+        self.at.append(device.now())
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
@@ -148,11 +147,6 @@ def _mean_step(at: Sequence[float]) -> float:
 
 
 def _seconds(work: Callable[[], None]) -> float:
-    began = _now()
+    began = device.now()
     work()
-    return _now() - began
-
-
-def _now() -> float:
-    device.synchronize()
-    return time.perf_counter()
+    return device.now() - began

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from harness.records import DeviceKind
@@ -69,6 +70,12 @@ def synchronize() -> None:
         import torch
 
         torch.accelerator.synchronize()
+
+
+def now() -> float:
+    """`perf_counter` once the accelerator has done all its work."""
+    synchronize()
+    return time.perf_counter()
 
 
 def empty_cache() -> None:

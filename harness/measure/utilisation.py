@@ -8,7 +8,6 @@ the same for all its arms: a data sheet's where one is known, else that of measu
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -136,11 +135,9 @@ def _fastest(product: Callable[[], object], seconds: float) -> float:
 
 
 def _seconds_of(product: Callable[[], object]) -> float:
-    device.synchronize()
-    began = time.perf_counter()
+    began = device.now()
     product()
-    device.synchronize()
-    return time.perf_counter() - began
+    return device.now() - began
 
 
 def utilisation(useful: float, executed: float, seconds: float, peak: Peak) -> tuple[float, float]:

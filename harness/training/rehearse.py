@@ -47,7 +47,7 @@ def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
     data = read_rows(job.train_file)
     trial, timer = _trial(job, data, most_steps), StepTimer()
     limit = CostLimit(timer, trial.tokens, whole=trial.whole, least=trial.least, began=began)
-    run = run_trainer(trial.job, data, callbacks=[timer, limit], probes=False)
+    run = run_trainer(trial.job, data, callbacks=[timer, limit], observed=False)
     job.trained()
     course = walk(run.trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
     facts = stage_facts(run.trainer, job, run.data, run.started_from, course)

@@ -23,32 +23,32 @@ from harness.training.load import load_policy, load_tokenizer
 from harness.training.probe import Probe
 from harness.training.probe_plan import probes_of
 from harness.training.trace import Trace
-from harness.training.updates import StartWeights, UpdateSample, update_facts
+from harness.training.updates import Updates
 from harness.training.walk import walk
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained stage before it is counted."""
+    """A trained stage before it is counted. `updates` and `probes` are None where nobody looked."""
 
     trainer: StageTrainer
     data: Rows
     started_from: str
-    start: StartWeights
-    sample: UpdateSample
+    updates: Updates | None = None
     probes: ProbeFacts | None = None
 
 
 def train(job: TrainJob) -> TrainOutcome:
     """Run `job`; leaves `model/` and `steps.jsonl` in its folder."""
     run = run_trainer(job, read_rows(job.train_file))
+    assert run.updates is not None
     job.trained()
     trainer = run.trainer
     flops = count(trainer, trainer.trace.in_order(), trainer.reference_buckets(whole=False))
     _write_steps(job.out / "steps.jsonl", trainer.trace, flops)
     course = walk(trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
     facts = stage_facts(trainer, job, run.data, run.started_from, course)
-    updates = update_facts(trainer, run.start, run.sample)
+    updates = run.updates.facts(trainer)
     facts = with_run(facts, trainer, updates, list(flops.unknown_ops), flops.how)
     return TrainOutcome(
         facts=facts.model_copy(update={"probes": run.probes}),
@@ -56,8 +56,11 @@ def train(job: TrainJob) -> TrainOutcome:
     )
 
 
-def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), probes: bool = True) -> Run:
-    """Load, train and save, each on the clock in a phase of its own."""
+def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), observed: bool = True) -> Run:
+    """Load, train and save, each on the clock in a phase of its own.
+
+    `observed`: held-out pairs are probed and updates watched, which a rehearsal has no use for.
+    """
     transformers.utils.logging.disable_progress_bar()
     window = job.window
     held_out = read_rows(job.prepared / "test.parquet")
@@ -67,15 +70,13 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), pro
         transformers.set_seed(job.seed)
         trainer = build(job, load_policy(job), tokenizer, data, validation)
     trainer.remove_callback(transformers.PrinterCallback)
-    start = StartWeights(job)
     with window.phase(AUDIT):
         started_from = fingerprint_weights(trainer.model)
-        start.remember(trainer.model)
+        updates = Updates(trainer) if observed else None
     trainer.prepare_reference()
-    sample = UpdateSample(trainer.model, window)
-    for callback in (*callbacks, sample):
+    for callback in callbacks:
         trainer.add_callback(callback)
-    planned = probes_of(job, data, held_out) if probes else None
+    planned = probes_of(job, data, held_out) if observed else None
     if planned is not None and planned.probes:
         trainer.add_callback(Probe(trainer, held_out, planned, job.config.micro_batch_size))
     if job.config.early_stopping:
@@ -86,7 +87,7 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), pro
         _save(trainer, job.out / "model")
     if not job.config.keep_checkpoints:
         shutil.rmtree(job.out / "checkpoints", ignore_errors=True)
-    return Run(trainer, data, started_from, start, sample, planned)
+    return Run(trainer, data, started_from, updates, planned)
 
 
 def _save(trainer: StageTrainer, folder: Path) -> None:

@@ -47,7 +47,7 @@ class StepTimer(TrainerCallback):  # type: ignore[misc]
     _step: int = 0
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-        now = _now()
+        now = device.now()
         if self._ended is not None:
             self.around[-1] += now - self._ended
         self._since = now
@@ -59,7 +59,7 @@ class StepTimer(TrainerCallback):  # type: ignore[misc]
         self._mark(last=True)
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        now = _now()
+        now = device.now()
         self.around.append(now - self._since)
         self._ended = now
         self._step += 1
@@ -69,7 +69,7 @@ class StepTimer(TrainerCallback):  # type: ignore[misc]
         return max(0.0, train_seconds - sum(m.seconds for m in self.micro) - sum(self.around))
 
     def _mark(self, *, last: bool) -> None:
-        now = _now()
+        now = device.now()
         self.micro.append(MicroBatch(now - self._since, self._step, last))
         self._since = now
 
@@ -172,8 +172,3 @@ def _usable(design: Any) -> list[int]:
     if len(design) > 4 and 0 < design[:, 2].sum() < len(design):
         columns.append(2)
     return columns
-
-
-def _now() -> float:
-    device.synchronize()
-    return time.perf_counter()

@@ -39,6 +39,7 @@ class UpdateSample(TrainerCallback):  # type: ignore[misc]
         self._stride = max(1, total // SAMPLED_WEIGHTS)
         self._window = window
         self._before: torch.Tensor | None = None
+        self._sampled = 0
         self._shares: list[float] = []
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -53,7 +54,7 @@ class UpdateSample(TrainerCallback):  # type: ignore[misc]
             return
         with self._window.phase(AUDIT):
             share = lost_to_bfloat16(self._before, self._sample())
-        self._before = None
+        self._sampled, self._before = len(self._before), None
         if share is not None:
             self._shares.append(share)
 
@@ -61,14 +62,13 @@ class UpdateSample(TrainerCallback):  # type: ignore[misc]
         """Fields of UpdateFacts; nothing where weights are held in bfloat16."""
         if not self._shares:
             return {}
-        mean = sum(self._shares) / len(self._shares)
-        sampled = len(self._sample())
-        return {"lost_to_bfloat16": mean, "sampled_steps": len(self._shares), "sampled_weights": sampled}
+        steps = len(self._shares)
+        mean = sum(self._shares) / steps
+        return {"lost_to_bfloat16": mean, "sampled_steps": steps, "sampled_weights": self._sampled}
 
     def _sample(self) -> torch.Tensor:
         """Every so many-th trained weight, copied: (weights,)."""
-        parts = [w.detach().reshape(-1)[:: self._stride] for w in self._weights.values()]
-        return torch.cat([part.clone() for part in parts])
+        return torch.cat([w.detach().reshape(-1)[:: self._stride] for w in self._weights.values()])
 
 
 def lost_to_bfloat16(before: torch.Tensor, after: torch.Tensor) -> float | None:
@@ -124,8 +124,21 @@ def trained_weights(model: Any) -> dict[str, torch.Tensor]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def update_facts(trainer: StageTrainer, start: StartWeights, sample: UpdateSample) -> UpdateFacts:
-    """How far the weights of a trained stage are from where they began."""
+class Updates:
+    """Watches a stage's weights from its start to its end; made on nobody's clock."""
+
+    def __init__(self, trainer: StageTrainer) -> None:
+        self._start = StartWeights(trainer.job)
+        self._start.remember(trainer.model)
+        self._sample = UpdateSample(trainer.model, trainer.job.window)
+        trainer.add_callback(self._sample)
+
+    def facts(self, trainer: StageTrainer) -> UpdateFacts:
+        """How far the weights of the trained stage are from where they began."""
+        return _update_facts(trainer, self._start, self._sample)
+
+
+def _update_facts(trainer: StageTrainer, start: StartWeights, sample: UpdateSample) -> UpdateFacts:
     moved = total = 0
     change = norm = 0.0
     with start.read() as weight_at_start:
