@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.evidence.costs import MemoryKind, arm_cost, cost_ratio, memory_kind
 from harness.evidence.statistics.estimate import Estimate
-from harness.evidence.statistics.paired import paired_both, paired_items, paired_seeds
+from harness.evidence.statistics.linearised import Items
+from harness.evidence.statistics.paired import differences, paired_both, paired_items, paired_seeds
 from harness.evidence.statistics.verdict import OPPOSITE, Outcome, Verdict, verdict
 from harness.evidence.view import BASE, ComparisonView
 from harness.quantities import COSTS, PEAK_MEMORY, Quantity
@@ -39,6 +41,7 @@ class Contrast:
             value=None if value.value is None else -value.value,
             low=None if value.high is None else -value.high,
             high=None if value.low is None else -value.low,
+            centre=None if value.centre is None else -value.centre,
         )
         outcome = OPPOSITE.get(self.verdict.outcome)
         opposite = Verdict.plain(outcome) if outcome else self.verdict
@@ -71,22 +74,42 @@ def score_contrast(view: ComparisonView, metric: str, a: str, b: str) -> Contras
 
     A win rate of `a` against `b` itself is compared with one half on every item.
     """
-    left, right = _by_seed(view, a, metric), _by_seed(view, b, metric)
-    if a != BASE and view.rival_of(metric) == b:
-        itself = view.against_itself(metric)
-        right = {seed: dict.fromkeys(table, itself) for seed, table in left.items()}
+    left, right = _sides(view, metric, a, b)
     shared = sorted(left.keys() & right.keys())
     if not shared:
         return None
-    both = None
+    both, clusters = None, view.clusters_of(metric)
     if len(shared) > 1:
-        estimate, both = paired_seeds(left, right), paired_both(left, right)
+        estimate = paired_seeds(left, right)
+        both = paired_both(left, right, clusters=clusters)
     else:
-        estimate = paired_items(left[shared[0]], right[shared[0]])
+        estimate = paired_items(left[shared[0]], right[shared[0]], clusters=clusters)
     sources = (*view.score_sources(a, metric), *view.score_sources(b, metric))
     above, below = directions(view, metric)
     conclusion = verdict(estimate, above=above, below=below)
     return Contrast(metric, a, b, "difference", estimate, conclusion, tuple(dict.fromkeys(sources)), both)
+
+
+def seed_differences(view: ComparisonView, metric: str, a: str, b: str) -> list[Items]:
+    """Per-item differences a - b at each seed that has any."""
+    return differences(*_sides(view, metric, a, b))
+
+
+def without_seeds(view: ComparisonView, seeds: Sequence[int]) -> ComparisonView:
+    """The view without the scores of these seeds."""
+    gone = {f"{arm}@{seed}" for arm in view.arms for seed in seeds}
+    return replace(view, items={cell: table for cell, table in view.items.items() if cell not in gone})
+
+
+def _sides(
+    view: ComparisonView, metric: str, a: str, b: str
+) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, float]]]:
+    """Items of both arms by seed; of a rival of `a`, what it scores against itself."""
+    left, right = _by_seed(view, a, metric), _by_seed(view, b, metric)
+    if a != BASE and view.rival_of(metric) == b:
+        itself = view.against_itself(metric)
+        right = {seed: dict.fromkeys(table, itself) for seed, table in left.items()}
+    return left, right
 
 
 def directions(view: ComparisonView, metric: str) -> tuple[Outcome, Outcome]:

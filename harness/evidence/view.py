@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -22,11 +22,13 @@ class ComparisonView:
     """`items[cell]["benchmark.metric"][item id]` and `series[stage digest]`, rows of metrics.
 
     A cell's key is `arm@seed`, or `base` for the model that every arm starts from.
+    `clusters["benchmark.metric"][item id]` names what several items share, such as a question of two turns.
     """
 
     record: ComparisonRecord
     items: dict[str, dict[str, ItemTable]]
     series: dict[str, list[dict[str, Any]]]
+    clusters: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def arms(self) -> list[str]:
@@ -129,6 +131,10 @@ class ComparisonView:
             (cell, f"{score.benchmark}.{score.metric}"): (digest, score)
             for cell, digest, score in scores_by_cell(self.record)
         }
+
+    def clusters_of(self, metric: str) -> dict[str, str]:
+        """What items of a metric share, by item id; those that share nothing are not named."""
+        return self.clusters.get(metric, {})
 
     def higher_is_better(self, metric: str) -> bool | None:
         """Which direction of a metric is good, as its benchmark recorded it; None for neither."""

@@ -139,8 +139,27 @@ class RunRoot:
         }
 
     def read_items(self, record: ComparisonRecord) -> dict[str, dict[str, dict[str, float]]]:
-        """Per-item values: cell key -> `benchmark.metric` -> item id -> value."""
+        """Values by cell, metric (`benchmark.metric`) and item; items without a value are left out."""
         items: dict[str, dict[str, dict[str, float]]] = {}
+        for cell, score, rows in self._scored(record):
+            table = items.setdefault(cell, {}).setdefault(f"{score.benchmark}.{score.metric}", {})
+            for row in rows:
+                value = row["metrics"].get(score.metric)
+                if value is not None:
+                    table[row["id"]] = float(value)
+        return items
+
+    def read_clusters(self, record: ComparisonRecord) -> dict[str, dict[str, str]]:
+        """What items share, by metric and item: the question of two turns, the prompt of two pairs."""
+        clusters: dict[str, dict[str, str]] = {}
+        for _, score, rows in self._scored(record):
+            shared = {row["id"]: str(row["cluster"]) for row in rows if row.get("cluster") is not None}
+            if shared:
+                clusters.setdefault(f"{score.benchmark}.{score.metric}", {}).update(shared)
+        return clusters
+
+    def _scored(self, record: ComparisonRecord) -> Iterator[tuple[str, Score, list[dict[str, Any]]]]:
+        """(cell key, score, rows of its items)."""
         # The metrics of one file stand one after the other, so the last file is all that is kept.
         last: tuple[tuple[str, str] | None, list[dict[str, Any]]] = (None, [])
         for cell, digest, score in scores_by_cell(record):
@@ -148,12 +167,7 @@ class RunRoot:
                 continue
             if last[0] != (digest, score.items_file):
                 last = (digest, score.items_file), self._rows(record.results[digest], score.items_file)
-            table = items.setdefault(cell, {}).setdefault(f"{score.benchmark}.{score.metric}", {})
-            for row in last[1]:
-                value = row["metrics"].get(score.metric)
-                if value is not None:
-                    table[row["id"]] = float(value)
-        return items
+            yield cell, score, last[1]
 
     def read_texts(self, record: ComparisonRecord, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
         """Prompts and answers of one seed and of the base model: cell key -> item id -> row.

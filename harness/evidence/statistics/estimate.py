@@ -22,8 +22,9 @@ class Estimate:
     """An estimate with its 95% interval; what could not be computed is None, with the reason.
 
     `detectable` is the smallest true effect found with 80% power at this n. `error` is the standard
-    error (of a ratio: that of its logarithm) and `freedom` its degrees of freedom, where the interval is
-    Student's.
+    error (of a ratio: that of its logarithm), `freedom` its degrees of freedom, and `centre` what the
+    interval is symmetric about where that is not the value. `items` are the distinct items behind it,
+    `clusters` the groups of them where some hold several, `absent_values` what seeds lack of these items.
     """
 
     value: float | None
@@ -37,6 +38,15 @@ class Estimate:
     reason: str | None = None
     error: float | None = None
     freedom: float | None = None
+    centre: float | None = None
+    items: int | None = None
+    clusters: int | None = None
+    absent_values: int = 0
+
+    @property
+    def middle(self) -> float | None:
+        """What the interval and the tests are about: `centre`, else the value."""
+        return self.value if self.centre is None else self.centre
 
     @classmethod
     def absent(cls, reason: str, *, n: int = 0, target: str = "") -> Estimate:
@@ -76,19 +86,26 @@ def detectable(sd: float, n: int) -> float:
     Under the effect d, the statistic is noncentral t with n - 1 degrees of freedom and shift
     d * sqrt(n) / sd (Cohen 1988, chapter 2).
     """
-    return sd / math.sqrt(n) * _detectable_shift(n)
+    return detectable_error(sd / math.sqrt(n), n - 1.0)
+
+
+def detectable_error(error: float, freedom: float) -> float:
+    """`detectable` of an estimate with this standard error and so many degrees of freedom."""
+    return error * _detectable_shift(freedom)
 
 
 @functools.lru_cache
-def _detectable_shift(n: int) -> float:
-    """`detectable` in standard errors; it depends on n alone."""
+def _detectable_shift(freedom: float) -> float:
+    """`detectable` in standard errors; it depends on the degrees of freedom alone."""
     from scipy import optimize, stats
 
-    critical = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
+    critical = float(stats.t.ppf(1 - LEVEL / 2, freedom))
+    if freedom > 1e6:
+        return critical + float(stats.norm.ppf(POWER))
 
     def shortfall(shift: float) -> float:
         # The other tail adds nothing at 80% power, and its routine fails for large shifts.
-        return float(stats.nct.sf(critical, n - 1, shift)) - POWER
+        return float(stats.nct.sf(critical, freedom, shift)) - POWER
 
     return float(optimize.brentq(shortfall, 1e-6, 3 * critical + 10))
 
@@ -119,11 +136,3 @@ def log_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
         inner.error,
         inner.freedom,
     )
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """95% interval of a proportion (Wilson 1927)."""
-    z = 1.959963984540054
-    centre = (successes + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
-    return centre - half, centre + half

@@ -76,7 +76,7 @@ def verdict(
 
 
 def is_separable(estimate: Estimate, *, neutral: float = 0.0) -> bool | None:
-    """Whether the 95% interval (or McNemar's test) excludes `neutral`; None if neither exists."""
+    """Whether the 95% interval excludes `neutral`; None where there is none."""
     if estimate.low is not None and estimate.high is not None:
         return not estimate.low <= neutral <= estimate.high
     if estimate.p is not None:
