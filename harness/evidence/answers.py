@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness.evidence.contrasts import Contrast, cost_contrast, directions, score_contrast
 from harness.evidence.statistics.estimate import Estimate
+from harness.evidence.statistics.family import Statements, adjusted
 from harness.evidence.statistics.intervals import LEVEL
-from harness.evidence.statistics.margins import ONE_SIDED, SAME, MarginTests, against_margin, holm
+from harness.evidence.statistics.margins import ONE_SIDED, SAME, MarginTests, against_margin
 from harness.evidence.statistics.verdict import Outcome, Verdict
 from harness.evidence.view import BASE, ComparisonView
 from harness.pipeline.spec import QuestionSpec
@@ -21,11 +21,16 @@ COUNTED = {
     Outcome.EQUAL: Outcome.IDENTICAL,
 }
 """A counted cost's outcome as the answer to a question."""
+UNTESTED = Statements(None)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question's evidence, its tests, p values adjusted over all questions (Holm), and the verdict."""
+    """A question's evidence, its tests, the adjusted p values of its statements, and the verdict.
+
+    `p`, `p_not_worse` and `p_same` are adjusted over the `family` questions that are tested together
+    (`statistics.family`).
+    """
 
     quantity: str
     a: str
@@ -37,6 +42,8 @@ class Answer:
     p_not_worse: float | None
     verdict: Verdict
     sources: tuple[str, ...]
+    p_same: float | None = None
+    family: int = 1
 
     @property
     def is_cost(self) -> bool:
@@ -48,21 +55,19 @@ def answers(view: ComparisonView) -> list[Answer]:
     """One answer a question, in the comparison file's order."""
     contrasts = [(question, _contrast(view, question)) for question in view.questions]
     tests = [_tests(view, question, one) for question, one in contrasts]
-    ps = _adjusted(contrasts, [one.estimate.p if isinstance(one, Contrast) else None for _, one in contrasts])
-    margins = _adjusted(contrasts, [test.not_worse for test in tests])
+    tested = [i for i, (question, _) in enumerate(contrasts) if not _is_counted(question)]
+    family = adjusted([_statements(contrasts[i][1], tests[i]) for i in tested])
+    statements = dict(zip(tested, family, strict=True))
     return [
-        _answer(view, question, one, test, next(ps), next(margins))
-        for (question, one), test in zip(contrasts, tests, strict=True)
+        _answer(view, question, one, test, statements.get(i, UNTESTED), len(tested))
+        for i, ((question, one), test) in enumerate(zip(contrasts, tests, strict=True))
     ]
 
 
-def _adjusted(
-    contrasts: Sequence[tuple[QuestionSpec, Contrast | str]], ps: Sequence[float | None]
-) -> Iterator[float | None]:
-    """Holm's p values over the questions that are tested, in order; None for counted costs."""
-    tested = [not _is_counted(question) for question, _ in contrasts]
-    adjusted = iter(holm([p for p, is_tested in zip(ps, tested, strict=True) if is_tested]))
-    return (next(adjusted) if is_tested else None for is_tested in tested)
+def _statements(one: Contrast | str, tests: MarginTests) -> Statements:
+    """The unadjusted p values of one question."""
+    p = one.estimate.p if isinstance(one, Contrast) else None
+    return Statements(p, tests.not_worse, tests.not_better)
 
 
 def _is_counted(question: QuestionSpec) -> bool:
@@ -76,16 +81,15 @@ def _answer(
     question: QuestionSpec,
     one: Contrast | str,
     tests: MarginTests,
-    p: float | None,
-    p_not_worse: float | None,
+    statements: Statements,
+    family: int,
 ) -> Answer:
     estimate = one.estimate if isinstance(one, Contrast) else Estimate.absent(one)
     if isinstance(one, Contrast) and _is_counted(question):
         outcome = COUNTED.get(one.verdict.outcome)
         conclusion = Verdict.plain(outcome) if outcome else one.verdict
     else:
-        conclusion = _verdict(view, question, estimate, tests, p, p_not_worse)
-    sources = one.sources if isinstance(one, Contrast) else ()
+        conclusion = _verdict(view, question, estimate, statements)
     return Answer(
         question.quantity,
         question.a,
@@ -93,11 +97,20 @@ def _answer(
         question.margin,
         estimate,
         tests,
-        p,
-        p_not_worse,
+        statements.difference,
+        statements.not_worse,
         conclusion,
-        sources,
+        one.sources if isinstance(one, Contrast) else (),
+        _same(statements),
+        family,
     )
+
+
+def _same(statements: Statements) -> float | None:
+    """Both one-sided tests at 5%, where being not worse at 2.5% is part of being the same."""
+    if statements.not_worse is None or statements.not_better is None:
+        return None
+    return max(2 * statements.not_worse, statements.not_better)
 
 
 def _contrast(view: ComparisonView, question: QuestionSpec) -> Contrast | str:
@@ -134,18 +147,14 @@ def _tests(view: ComparisonView, question: QuestionSpec, one: Contrast | str) ->
 
 
 def _verdict(
-    view: ComparisonView,
-    question: QuestionSpec,
-    estimate: Estimate,
-    tests: MarginTests,
-    p: float | None,
-    p_not_worse: float | None,
+    view: ComparisonView, question: QuestionSpec, estimate: Estimate, statements: Statements
 ) -> Verdict:
     if estimate.value is None:
         return Verdict(Outcome.NOT_MEASURED, f"not measured: {estimate.reason}")
     if estimate.identical:
         return Verdict.plain(Outcome.IDENTICAL)
     is_cost = cost_of(question.quantity) is not None
+    p, p_not_worse, p_same = statements.difference, statements.not_worse, _same(statements)
     within = p_not_worse is not None and p_not_worse < ONE_SIDED
     margin = "" if question.margin is None else f"the margin of {_amount(question.margin, is_cost)}"
     if p is not None and p < LEVEL:
@@ -154,7 +163,7 @@ def _verdict(
             return Verdict(outcome, f"worse, by less than {margin}")
         return Verdict.plain(outcome)
     if within:
-        same = tests.same is not None and tests.same < SAME
+        same = p_same is not None and p_same < SAME
         text = f"not worse within {margin}" + (", and the same within it" if same else "")
         return Verdict(Outcome.NOT_WORSE, text)
     return Verdict(Outcome.NOT_SEPARABLE, _not_separable(estimate, is_cost))

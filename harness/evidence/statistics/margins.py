@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.evidence.statistics.estimate import Estimate
@@ -13,27 +12,35 @@ SAME = 0.05
 
 @dataclass(frozen=True)
 class MarginTests:
-    """One-sided p of being worse by the margin or more, and p of differing by it or more.
+    """One-sided p of being worse by the margin or more, of being better by it or more, and of either.
 
     None where the estimate has no standard error. `low` and `high` are the 90% interval that the test of
     equivalence looks at.
     """
 
     not_worse: float | None
-    same: float | None
+    not_better: float | None
     low: float | None = None
     high: float | None = None
 
+    @property
+    def same(self) -> float | None:
+        """p of two one-sided tests (Schuirmann 1987): the larger of the two."""
+        if self.not_worse is None or self.not_better is None:
+            return None
+        return max(self.not_worse, self.not_better)
+
 
 def against_margin(estimate: Estimate, margin: float, *, higher_is_better: bool = True) -> MarginTests:
-    """Non-inferiority (one-sided t test) and equivalence (two one-sided tests, Schuirmann 1987).
+    """Non-inferiority (one-sided t test) and its mirror image, which together are equivalence.
 
     `estimate` is a difference a - b, or the logarithm of a ratio; `margin` is positive, in its unit.
     A difference without any spread is what it is: p is 0 or 1.
     """
-    if estimate.value is None:
+    middle = estimate.middle
+    if middle is None:
         return MarginTests(None, None)
-    value = estimate.value if higher_is_better else -estimate.value
+    value = middle if higher_is_better else -middle
     if estimate.identical:
         return MarginTests(0.0, 0.0, estimate.value, estimate.value)
     if estimate.error is None or estimate.freedom is None:
@@ -44,20 +51,4 @@ def against_margin(estimate: Estimate, margin: float, *, higher_is_better: bool 
     above = float(stats.t.sf((value + margin) / error, freedom))
     below = float(stats.t.sf((margin - value) / error, freedom))
     half = float(stats.t.ppf(1 - SAME, freedom)) * error
-    return MarginTests(above, max(above, below), estimate.value - half, estimate.value + half)
-
-
-def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Adjusted p values of a family (Holm 1979); None stays, and counts as a member.
-
-    An adjusted p below the level rejects with the family's error rate held at that level.
-    """
-    order = sorted((i for i, p in enumerate(ps) if p is not None), key=lambda i: ps[i] or 0.0)
-    adjusted: list[float | None] = [None] * len(ps)
-    largest = 0.0
-    for rank, i in enumerate(order):
-        p = ps[i]
-        assert p is not None
-        largest = max(largest, min(1.0, (len(ps) - rank) * p))
-        adjusted[i] = largest
-    return adjusted
+    return MarginTests(above, below, middle - half, middle + half)
