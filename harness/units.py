@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from decimal import ROUND_HALF_UP, Decimal
+
 from harness.tables import Cell, CellKind
 
+TRUSTED_DIGITS = 12
+"""Significant digits of a float that survive sums over items; what lies beyond is noise of the addition."""
 NOT_MEASURED = "not measured"
 BASE: dict[CellKind, str] = {
     "seconds": "s",
@@ -18,15 +23,43 @@ FLOPS = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6
 _JOULES = ((3.6e6, "kWh"), (1e3, "kJ"), (1, "J"))
 
 
+def rounded(value: float, digits: int) -> str:
+    """`value` with so many decimals, halves away from zero: the one rounding rule of every format.
+
+    The value is taken to 12 significant digits first, so that 0.0125 is 0.013 however it was added up:
+    a sum that misses it by the last bit would else be 0.012 in one column and 0.013 in the next.
+    """
+    return f"{_halves_away(value, digits):.{digits}f}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """`value` with so many significant digits by the same rule, as `%g` writes it: `0.0125`, `1.2e-05`."""
+    return f"{_to_significant(value, digits):.{digits}g}"
+
+
+def _to_significant(value: float, digits: int) -> float:
+    if value == 0 or not math.isfinite(value):
+        return value
+    return _halves_away(value, digits - 1 - Decimal(f"{value:.{TRUSTED_DIGITS - 1}e}").adjusted())
+
+
+def _halves_away(value: float, digits: int) -> float:
+    """`value` rounded to so many decimals; without a minus where nothing is left of it."""
+    if not math.isfinite(value) or abs(value) >= 10.0**TRUSTED_DIGITS:
+        return value
+    trusted = Decimal(f"{value:.{TRUSTED_DIGITS - 1}e}")
+    return float(trusted.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)) or 0.0
+
+
 def seconds(value: float) -> str:
     """`81 ms`, `12.3 s`, `4.2 min`, `3.1 h`."""
     if 0 < value < 0.9995:
-        return f"{1000 * value:.3g} ms"
+        return f"{significant(1000 * value)} ms"
     if value >= 7200:
-        return f"{value / 3600:.1f} h"
+        return f"{rounded(value / 3600, 1)} h"
     if value >= 300:
-        return f"{value / 60:.1f} min"
-    return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
+        return f"{rounded(value / 60, 1)} min"
+    return f"{rounded(value, 1 if value >= 10 else 2)} s"
 
 
 def unit_of(value: float, steps: tuple[tuple[float, str], ...]) -> tuple[float, str]:
@@ -38,7 +71,7 @@ def scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
     """Three significant digits in the unit that fits."""
     size, unit = unit_of(value, steps)
     number = value / size
-    return f"{number:.0f} {unit}" if size == 1 else f"{number:.3g} {unit}"
+    return f"{rounded(number, 0) if size == 1 else significant(number)} {unit}"
 
 
 def plain(cell: Cell) -> str:
@@ -65,11 +98,15 @@ def _number(cell: Cell, value: float, *, unit: bool = True) -> str:
     if cell.kind == "joules":
         return scaled(value, _JOULES)
     if cell.kind == "percent":
-        return f"{100 * value:.{cell.digits if cell.digits is not None else 1}f}" + ("%" if unit else "")
+        return rounded(100 * value, 1 if cell.digits is None else cell.digits) + ("%" if unit else "")
     if cell.kind == "count":
-        return f"{value:,.0f}"
-    digits = cell.digits if cell.digits is not None else 3
-    return f"{value:.{digits}f}" if abs(value) >= 10**-digits or value == 0 else f"{value:.1e}"
+        return f"{_halves_away(value, 0):,.0f}"
+    digits = 3 if cell.digits is None else cell.digits
+    return (
+        rounded(value, digits)
+        if abs(value) >= 10**-digits or value == 0
+        else f"{_to_significant(value, 2):.1e}"
+    )
 
 
 def absent_notes(rows: tuple[tuple[Cell, ...], ...], columns: tuple[str, ...]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from harness.tables import Cell, Figure, Panel, Series
-from harness.units import plain
+from harness.units import plain, significant
 
 WIDTH, HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 30, 46
@@ -56,7 +56,7 @@ def _plane(panel: Panel) -> str:
         if panel.kind == "line":
             parts += [_band(series, across, up, number), _line(points, number)]
         tips = [
-            f"{series.label}: {_short(x, panel)} {panel.x_label}, {y:.4g} {panel.y_label}"
+            f"{series.label}: {_short(x, panel)} {panel.x_label}, {significant(y, 4)} {panel.y_label}"
             for x, y in zip(series.x, series.y, strict=True)
         ]
         parts += [_point(x, y, number, tip) for (x, y), tip in zip(points, tips, strict=True)]
@@ -89,7 +89,7 @@ def _radar(panel: Panel) -> str:
         outline = [at(i, y) for i, y in enumerate(series.y)]
         parts.append(_line([*outline, outline[0]], number))
         for (x, y), name, value in zip(outline, panel.x_names, series.y, strict=True):
-            parts.append(_point(x, y, number, f"{series.label}: {name} {value:.4g}"))
+            parts.append(_point(x, y, number, f"{series.label}: {name} {significant(value, 4)}"))
     return "".join(parts)
 
 
@@ -117,7 +117,7 @@ def _ticks(low: float, high: float, *, log: bool = False) -> list[float]:
 
 
 def _short(value: float, panel: Panel) -> str:
-    return plain(Cell(value, panel.x_kind)) if panel.x_kind != "number" else f"{value:.4g}"
+    return plain(Cell(value, panel.x_kind)) if panel.x_kind != "number" else significant(value, 4)
 
 
 def _x_tick(x: float, text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.render._svg import svg
 from harness.tables import Cell, Exchange, Figure, Reply, Report, Section, Table
-from harness.units import absent_notes, plain
+from harness.units import absent_notes, plain, rounded
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 FILTERED = 10
@@ -175,7 +175,7 @@ def _exchanges(exchanges: Sequence[Exchange]) -> dict[str, Any]:
 
 def _reply(reply: Reply, metrics: Sequence[str]) -> dict[str, Any]:
     marks = dict(reply.marks)
-    kept = [None if (value := marks.get(name)) is None else round(value, 4) for name in metrics]
+    kept = [None if (value := marks.get(name)) is None else float(rounded(value, 4)) for name in metrics]
     judged = {"judge": reply.judge, "judgment": reply.judgment}
     return {
         "arm": reply.arm,

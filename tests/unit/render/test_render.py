@@ -46,10 +46,32 @@ NASTY = [
         (Cell(0.5, "percent", 0.4, 0.6), "50.0% [40.0, 60.0]"),
         (Cell(None, "seconds", reason="x"), "not measured"),
         (Cell(1e-9, "number", digits=4), "1.0e-09"),
+        (Cell(0.0125, "number", 0.012499999999999997, 0.1 - 0.0875), "0.013 [0.013, 0.013]"),
+        (Cell(-0.0125, "number"), "-0.013"),
+        (Cell(0.00025, "percent", 0.0002499999999999999, 0.5), "0.0% [0.0, 50.0]"),
+        (Cell(0.0625, "percent", digits=0), "6%"),
+        (Cell(0.0005, "percent", -0.0005, 0.000499999999999999), "0.1% [-0.1, 0.1]"),
+        (Cell(-1e-9, "percent"), "0.0%"),
+        (Cell(2.5, "count"), "3"),
+        (Cell(12.25e12, "flops"), "12.3 TFLOP"),
+        (Cell(0.0625, "seconds"), "62.5 ms"),
+        (Cell(10.25, "seconds"), "10.3 s"),
     ],
 )
 def test_units(cell: Cell, text: str) -> None:
     assert units.plain(cell) == text
+
+
+def test_numbers_in_sentences_are_rounded_like_those_in_tables() -> None:
+    assert {units.rounded(v, 3) for v in (0.0125, 0.1 - 0.0875, 0.012499999999999997)} == {"0.013"}
+    assert [units.significant(v, 2) for v in (0.0125, 0.1 - 0.0875, -0.0125)] == ["0.013", "0.013", "-0.013"]
+    assert [units.significant(v) for v in (0.0125, 2.5e-7, 123456.0, 0.0)] == [
+        "0.0125",
+        "2.5e-07",
+        "1.23e+05",
+        "0",
+    ]
+    assert units.rounded(float("nan"), 3) == "nan"
 
 
 def nasty_report() -> Report:
