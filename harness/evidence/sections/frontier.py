@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from harness.evidence.cells import score_format, stages_behind
-from harness.evidence.costs import arm_cost
+from harness.evidence.contrasts import HOST_MEMORY, Contrast
 from harness.evidence.curves import AXES, Axis, curves
 from harness.evidence.findings import Findings
 from harness.evidence.primary import Primary, own_score
 from harness.evidence.scores import arm_score
-from harness.evidence.statistics.curve import Curve, crossings, pareto
+from harness.evidence.statistics.curve import Curve, crossings
 from harness.evidence.statistics.estimate import ITEMS_TARGET, mean_interval
-from harness.evidence.statistics.verdict import verdict
+from harness.evidence.statistics.verdict import OPPOSITE, Outcome, verdict
 from harness.evidence.view import ComparisonView
-from harness.quantities import COSTS
+from harness.quantities import COSTS, Quantity
 from harness.tables import Cell, Figure, Panel, Section, Series, Table
 
 CAUTION = (
@@ -24,6 +24,13 @@ CAUTION = (
 )
 Reached = dict[str, list[float | None]]
 """Arm -> quality by seed within a budget, None where the arm has no probe by then."""
+
+Outcomes = dict[tuple[str, str, str], Outcome]
+"""(quantity, a, b) -> what was found of a against b."""
+FAVOURABLE = {Outcome.BETTER, Outcome.LESS}
+ADVERSE = {Outcome.WORSE, Outcome.MORE}
+EQUAL = {Outcome.EQUAL, Outcome.IDENTICAL}
+NO_WORSE = FAVOURABLE | EQUAL
 
 
 def section(findings: Findings) -> Section | None:
@@ -36,8 +43,8 @@ def section(findings: Findings) -> Section | None:
     if figure.has_series:
         tables += [equal_cost_table(view, findings.primary), crossings_table(view)]
     metric = own_score(view)
-    if metric is not None:
-        tables.append(pareto_table(view, metric))
+    if metric is not None and view.higher_is_better(metric) is not None:
+        tables.append(pareto_table(view, findings.contrasts, metric))
     figures = (figure,) if figure.has_series else ()
     return Section("Quality against cost", (), tuple(tables), figures) if tables else None
 
@@ -96,37 +103,54 @@ def crossings_table(view: ComparisonView) -> Table:
     return Table("crossings", "Where the curves cross", columns, tuple(rows), (note,))
 
 
-def pareto_table(view: ComparisonView, metric: str) -> Table:
-    """Which arms no other one beats in both cost and score, by their means."""
-    sign = -1.0 if view.higher_is_better(metric) is False else 1.0
-    scores = {arm: arm_score(view, arm, metric).value for arm in view.arms}
-    dominating: dict[str, dict[str, list[str]]] = {}
-    for quantity in COSTS:
-        points = {
-            arm: (cost, sign * score)
-            for arm, score in scores.items()
-            if score is not None and (cost := arm_cost(view, arm, quantity).value) is not None
-        }
-        dominating[quantity.title] = pareto(points)
+def pareto_table(view: ComparisonView, contrasts: Sequence[Contrast], metric: str) -> Table:
+    """Which arms no other one beats in both cost and score, by differences that are separable."""
     kind, _ = score_format(metric)
-    rows = [
-        (
-            Cell(arm),
-            Cell(scores[arm], kind, reason="not scored", sources=view.score_sources(arm, metric)),
-            *(_front(others, arm) for others in dominating.values()),
+    outcomes = {(one.quantity, one.a, one.b): one.verdict.outcome for one in contrasts}
+    rows = []
+    for arm in view.arms:
+        value = arm_score(view, arm, metric).value
+        score = Cell(value, kind, reason="not scored", sources=view.score_sources(arm, metric))
+        others = [other for other in view.arms if other != arm]
+        rows.append((Cell(arm), score, *(_front(outcomes, metric, q, arm, others) for q in COSTS)))
+    note = (
+        f"Score: {metric}. An arm is dominated where another one is separably better in cost or score and "
+        "separably better or equal in the other; on the front where every other arm is separably worse in "
+        "one of them; else not separable. Differences as in the table of arm against arm, unadjusted."
+    )
+    columns = ("arm", "score", *(quantity.title for quantity in COSTS))
+    return Table("pareto", "Pareto front", columns, tuple(rows), (note,))
+
+
+def _front(outcomes: Outcomes, metric: str, quantity: Quantity, arm: str, others: Sequence[str]) -> Cell:
+    """Where the arm stands in score and one cost, or why that cannot be judged."""
+    against = {
+        other: (
+            _outcome(outcomes, quantity.cost_name, other, arm),
+            _outcome(outcomes, metric, other, arm),
         )
-        for arm in view.arms
-    ]
-    note = f"By means alone, whether separable or not. Score: {metric}."
-    return Table("pareto", "Pareto front", ("arm", "score", *dominating), tuple(rows), (note,))
+        for other in others
+    }
+    costs = {cost for cost, _ in against.values()}
+    if Outcome.NOT_JUDGED in costs:
+        return Cell(None, reason=HOST_MEMORY)
+    known = {other: pair for other, pair in against.items() if not set(pair) & {None, Outcome.NOT_MEASURED}}
+    if not known:
+        return Cell(None, reason="no two arms have both figures")
+    dominating = [other for other, pair in known.items() if set(pair) <= NO_WORSE and set(pair) & FAVOURABLE]
+    if dominating:
+        return Cell(f"dominated by {', '.join(dominating)}")
+    unclear = [other for other, pair in known.items() if not set(pair) & ADVERSE and not set(pair) <= EQUAL]
+    return Cell(f"not separable from {', '.join(unclear)}" if unclear else "on the front")
 
 
-def _front(dominating: dict[str, list[str]], arm: str) -> Cell:
-    if not dominating:
-        return Cell(None, reason="no arm has both figures")
-    if arm not in dominating:
-        return Cell(None, reason="the arm lacks one of the figures")
-    return Cell(f"dominated by {', '.join(dominating[arm])}" if dominating[arm] else "on the front")
+def _outcome(outcomes: Outcomes, quantity: str, a: str, b: str) -> Outcome | None:
+    """What was found of `a` against `b`, whichever of the two the contrast names first."""
+    found = outcomes.get((quantity, a, b))
+    if found is not None:
+        return found
+    turned = outcomes.get((quantity, b, a))
+    return None if turned is None else OPPOSITE.get(turned, turned)
 
 
 def _curves(view: ComparisonView, axis: Axis) -> dict[str, list[Curve]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from harness.evidence.sections.categories import category_table, gradings, radar
 from harness.evidence.sections.dynamics import score_figure
 from harness.evidence.sections.judging import judges_table, length_table
 from harness.evidence.sections.ranking import ranking_table
-from harness.evidence.statistics.estimate import ITEMS_TARGET
+from harness.evidence.statistics.estimate import ITEMS_TARGET, Estimate
 from harness.evidence.statistics.verdict import Outcome, is_separable
 from harness.evidence.view import ComparisonView
 from harness.quantities import COST
@@ -110,12 +111,33 @@ def contrasts_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Tabl
         "Scores: difference a - b; a win rate against b itself is compared with 50%. Costs: ratio "
         "a / b, geometric mean over seeds. Intervals: 95%. Over items too: about the population of items "
         f"and seeds alike, by a two-level analysis. {registered}",
+        *narrower(between),
         *([f"Memory: {HOST_MEMORY}."] if NOT_JUDGED in [one.verdict for one in contrasts] else []),
         *(f"{quantity} is not measured: {reason}." for quantity, reason in absent.items()),
         *label_notes(view, *(one.quantity for one in contrasts)),
     )
     rows = tuple(_row(view, one) for one in measured)
     return Table("evidence", "Arm against arm", columns, rows, notes)
+
+
+def narrower(contrasts: Sequence[Contrast]) -> tuple[str, ...]:
+    """Why an interval over seeds and items can be narrower than the one over seeds, where one is."""
+    if not any(
+        one.both is not None and _width(one.both) < _width(one.estimate) < math.inf for one in contrasts
+    ):
+        return ()
+    return (
+        "Where the interval over items too is the narrower one, that is no mistake: the two are about "
+        "different targets, and with few seeds a t interval has few degrees of freedom, while the two-level "
+        "analysis learns the noise of items from every item and has more of them.",
+    )
+
+
+def _width(estimate: Estimate) -> float:
+    """Infinite without an interval."""
+    if estimate.low is None or estimate.high is None:
+        return math.inf
+    return estimate.high - estimate.low
 
 
 def _row(view: ComparisonView, one: Contrast) -> tuple[Cell, ...]:

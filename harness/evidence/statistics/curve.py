@@ -1,9 +1,9 @@
-"""Quality against cost as curves: what is reached within a cost, where curves cross, who is dominated."""
+"""Quality against cost as curves: what is reached within a cost, where curves cross."""
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -67,15 +67,3 @@ def crossings(a: Sequence[Curve], b: Sequence[Curve]) -> list[tuple[float, bool]
             crossed.append((where, gap > 0))
         last = (cost, gap)
     return crossed
-
-
-def pareto(points: Mapping[str, tuple[float, float]]) -> dict[str, list[str]]:
-    """For each name at (cost, quality): the names that cost no more and reach no less, one strictly."""
-    return {
-        name: [
-            other
-            for other, (c, q) in points.items()
-            if other != name and c <= cost and q >= quality and (c < cost or q > quality)
-        ]
-        for name, (cost, quality) in points.items()
-    }

@@ -10,6 +10,7 @@ import pytest
 from synthetic import FLOPS, SECONDS, make_view
 
 from harness.errors import UserError
+from harness.evidence.contrasts import HOST_MEMORY, Contrast, all_contrasts
 from harness.evidence.curves import AXES, curves
 from harness.evidence.primary import primary
 from harness.evidence.sections.attribution import attribution_table
@@ -17,12 +18,15 @@ from harness.evidence.sections.claims import claims_table
 from harness.evidence.sections.frontier import crossings_table, equal_cost_table, pareto_table
 from harness.evidence.sections.limits import limits
 from harness.evidence.sections.predictions import predictions_table
+from harness.evidence.sections.quality import contrasts_table
 from harness.evidence.sections.ratios import Part, equal_lengths, ratios_table
 from harness.evidence.sections.reference import reference_table
 from harness.evidence.sections.sharing import prices_table, sharing_table
 from harness.evidence.sections.throughput import conditions_table, step_seconds, throughput_table
 from harness.evidence.standings import standing_of
-from harness.evidence.statistics.curve import Curve, crossings, pareto
+from harness.evidence.statistics.curve import Curve, crossings
+from harness.evidence.statistics.estimate import Estimate
+from harness.evidence.statistics.verdict import Outcome, Verdict
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim, load_claims
 from harness.records import Measurement, TrainFacts
@@ -175,12 +179,54 @@ def test_crossings_are_named_with_who_leads() -> None:
     assert 1e12 < rows[1][3] < 2e12
 
 
-def test_the_pareto_front() -> None:
-    points = {"a": (1.0, 0.5), "b": (2.0, 0.7), "c": (3.0, 0.6), "same": (2.0, 0.7)}
-    assert pareto(points) == {"a": [], "b": [], "c": ["b", "same"], "same": []}
-    table = pareto_table(make_view(), "preference.accuracy")
-    assert column(table, "training time") == ["on the front", "dominated by orpo", "on the front"]
+def of(quantity: str, a: str, b: str, outcome: str) -> Contrast:
+    """A contrast of which only the outcome is read."""
+    kind = "ratio" if quantity.startswith("cost.") else "difference"
+    return Contrast(quantity, a, b, kind, Estimate.absent(""), Verdict.plain(Outcome(outcome)), ())
+
+
+SCORE, TIME = "preference.accuracy", "cost.wall_seconds"
+
+
+@pytest.mark.parametrize(
+    ("score", "time", "front"),
+    [
+        ("better", "better", ["on the front", "dominated by orpo", "on the front"]),
+        ("not separable", "better", ["on the front", "not separable from orpo", "on the front"]),
+        (
+            "not separable",
+            "not separable",
+            ["on the front", "not separable from orpo", "not separable from sft_dpo"],
+        ),
+        ("worse", "better", ["on the front", "on the front", "on the front"]),
+        ("identical", "better", ["on the front", "dominated by orpo", "on the front"]),
+        (
+            "identical",
+            "not separable",
+            ["on the front", "not separable from orpo", "not separable from sft_dpo"],
+        ),
+    ],
+)
+def test_only_separable_differences_dominate(score: str, time: str, front: list[str]) -> None:
+    """Orpo against sft_dpo as given; sft is cheaper and worse than both."""
+    contrasts = [
+        *(of(SCORE, arm, "sft", "better") for arm in ("sft_dpo", "orpo")),
+        *(of(TIME, arm, "sft", "worse") for arm in ("sft_dpo", "orpo")),
+        of(SCORE, "orpo", "sft_dpo", score),
+        of(TIME, "orpo", "sft_dpo", time),
+    ]
+    table = pareto_table(make_view(), contrasts, SCORE)
+    assert column(table, "training time") == front
+
+
+def test_the_pareto_front_of_a_run_on_a_cpu() -> None:
+    """Two seeds: times are equal at both and so not separable; FLOPs are counted; host memory is no cost."""
+    view = make_view()
+    table = pareto_table(view, all_contrasts(view), "preference.accuracy")
     assert column(table, "energy") == [None, None, None]
+    assert column(table, "peak memory") == [None, None, None]
+    assert {row[table.columns.index("peak memory")].reason for row in table.rows} == {HOST_MEMORY}
+    assert "not separable" in str(column(table, "FLOPs")[1])
 
 
 def test_claims_are_judged() -> None:
@@ -237,3 +283,25 @@ def test_what_disturbed_a_stage_stands_in_the_limits() -> None:
     assert "other processes used 40.0% of the CPU time" in column(
         conditions_table(view), "spoils time and energy"
     )
+
+
+def interval(low: float | None, high: float | None) -> Estimate:
+    return Estimate(0.1, low, high, 3, 0.5, "t")
+
+
+@pytest.mark.parametrize(
+    ("over_seeds", "over_both", "told"),
+    [
+        (interval(-0.2, 0.4), interval(0.0, 0.2), True),
+        (interval(0.0, 0.2), interval(-0.2, 0.4), False),
+        (interval(None, None), interval(0.0, 0.2), False),
+        (interval(0.0, 0.2), None, False),
+    ],
+)
+def test_a_narrower_interval_over_items_too_is_explained(
+    over_seeds: Estimate, over_both: Estimate | None, told: bool
+) -> None:
+    verdict = Verdict.plain(Outcome.NOT_SEPARABLE)
+    one = Contrast("preference.accuracy", "orpo", "sft_dpo", "difference", over_seeds, verdict, (), over_both)
+    notes = " ".join(contrasts_table(make_view(), [one]).notes)
+    assert ("different targets" in notes) is told
