@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -10,7 +10,7 @@ from harness.evidence.contrasts import HOST_MEMORY, score_contrast
 from harness.evidence.costs import MemoryKind, arm_cost, cost_ratio, memory_kind
 from harness.evidence.scores import arm_score
 from harness.evidence.statistics.estimate import ITEMS_TARGET, RUNS_TARGET, Estimate, mean_interval
-from harness.evidence.statistics.intervals import LEVEL
+from harness.evidence.statistics.verdict import is_separable
 from harness.evidence.view import BASE, ComparisonView
 from harness.pipeline.claims import COUNTED, RISES, SETTINGS, Claim
 from harness.quantities import (
@@ -21,6 +21,7 @@ from harness.quantities import (
     LOGP_CHOSEN,
     LOGP_REJECTED,
     PEAK_MEMORY,
+    is_win_rate,
 )
 from harness.records import ReferenceHolder, TrainFacts
 
@@ -64,22 +65,52 @@ def standing_of(view: ComparisonView, claim: Claim) -> ClaimStanding:
     estimate = _estimate(view, claim, claim.quantity)
     if estimate.value is None:
         return ClaimStanding(estimate, Standing.NOT_MEASURED, Standing.NOT_MEASURED.value)
+    equal = _equal(claim)
+    standing = _within(claim, estimate) if equal is None else _on_its_side(claim, estimate, equal)
+    if standing is None:
+        why = "every item is equal" if estimate.identical else estimate.reason or "no interval"
+        return ClaimStanding(estimate, Standing.NOT_SEPARABLE, f"not separable: {why}")
+    return ClaimStanding(estimate, standing, standing.value)
+
+
+def _within(claim: Claim, estimate: Estimate) -> Standing | None:
+    """Whether the interval, or the value that is exact, lies in the claimed range; None without either."""
+    assert estimate.value is not None
+    exact = (*COUNTED, *SETTINGS, *(quantity.name for quantity in COSTS if not quantity.timed))
+    if estimate.low is None and claim.quantity not in exact and not estimate.identical:
+        return None
     low = estimate.value if estimate.low is None else estimate.low
     high = estimate.value if estimate.high is None else estimate.high
     lowest, highest = _bounds(claim)
-    exact = (*COUNTED, *SETTINGS, *(quantity.name for quantity in COSTS if not quantity.timed))
-    directed = 0.0 in (lowest, highest) and estimate.p is not None and estimate.p < LEVEL
-    if estimate.low is None and not (claim.quantity in exact or estimate.identical or directed):
-        return ClaimStanding(
-            estimate, Standing.NOT_SEPARABLE, f"not separable: {estimate.reason or 'no interval'}"
-        )
     if lowest - EXACT <= low and high <= highest + EXACT:
-        standing = Standing.SUPPORTED
-    elif high < lowest - EXACT or low > highest + EXACT:
-        standing = Standing.CONTRADICTED
-    else:
-        standing = Standing.NOT_SEPARABLE
-    return ClaimStanding(estimate, standing, standing.value)
+        return Standing.SUPPORTED
+    outside = high < lowest - EXACT or low > highest + EXACT
+    return Standing.CONTRADICTED if outside else Standing.NOT_SEPARABLE
+
+
+def _on_its_side(claim: Claim, estimate: Estimate, equal: float) -> Standing | None:
+    """Whether the estimate is separably on the claimed side of equal, by the rule of every contrast.
+
+    None where nothing was tested, or where all items are equal.
+    """
+    assert estimate.value is not None
+    separable = is_separable(estimate, neutral=equal)
+    if separable is None or estimate.identical:
+        return None
+    if not separable:
+        return Standing.NOT_SEPARABLE
+    above = _bounds(claim)[0] == equal
+    return Standing.SUPPORTED if (estimate.value > equal) == above else Standing.CONTRADICTED
+
+
+def _equal(claim: Claim) -> float | None:
+    """What equal is, where a score or a rise is claimed to be on one side of it; None for other ranges."""
+    quantity = claim.quantity or ""
+    if "." not in quantity and quantity not in RISES:
+        return None
+    equal = 0.5 if claim.b is None and is_win_rate(quantity) else 0.0
+    sides = ((equal, float("inf")), (-float("inf"), equal))
+    return equal if _bounds(claim) in sides else None
 
 
 def _bounds(claim: Claim) -> tuple[float, float]:
@@ -105,15 +136,33 @@ def _estimate(view: ComparisonView, claim: Claim, quantity: str) -> Estimate:
 
 
 def _score(view: ComparisonView, claim: Claim, metric: str) -> Estimate:
-    """The difference a - b of a score, or the score of `a` alone."""
+    """The difference a - b of a score, or the score of `a` alone.
+
+    A win rate of `a` alone is what the contrast with its rival says, counted from zero and not from one
+    half, so that a claim and the evidence are never judged by two analyses of the same items.
+    """
     if view.random_weights:
         return _nothing("training began from random weights")
     if metric not in view.metrics():
         return _nothing(f"{metric} was not scored")
+    rival = view.rival_of(metric) if is_win_rate(metric) else None
+    if claim.b is None and rival is not None and rival != claim.a:
+        against = score_contrast(view, metric, claim.a, rival)
+        if against is None:
+            return _nothing(f"{metric} was not scored for {claim.a}")
+        return _shifted(against.estimate, view.against_itself(metric))
     if claim.b is None:
         return arm_score(view, claim.a, metric)
     one = score_contrast(view, metric, claim.a, claim.b)
     return one.estimate if one is not None else _nothing(f"{metric} was not scored for both")
+
+
+def _shifted(estimate: Estimate, by: float) -> Estimate:
+    """The estimate of a difference as one of the value that differs; its tests stay what they were."""
+    value, low, high = (
+        None if end is None else end + by for end in (estimate.value, estimate.low, estimate.high)
+    )
+    return replace(estimate, value=value, low=low, high=high)
 
 
 def _rise(view: ComparisonView, claim: Claim, quantity: str) -> Estimate:

@@ -23,8 +23,13 @@ class Claim(SpecModel):
 
     Costs, counts and settings of `a` are divided by those of `b`; of scores (`benchmark.metric`) and of
     rises during training `b` is subtracted. An end of `expected` may be null: open. Counts per pair or
-    in memory are those of an arm's last stage. `needs` says why one run cannot measure the claim;
-    `scope` on what it was made, `note` what else is to be known, such as a source that contradicts itself.
+    in memory are those of an arm's last stage. A claim without a quantity is one that no single run
+    measures.
+
+    `source` names the table, section or page; `scope` the models and data that it is about;
+    `seeds_reported` whether the source says over how many trainings its figures are (None: not looked
+    up); `needs` what a run, or several, must have to judge the claim; `note` what else is to be known,
+    such as a source that contradicts itself.
     """
 
     id: str
@@ -35,12 +40,13 @@ class Claim(SpecModel):
     b: str | None = None
     expected: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = None
     scope: str | None = None
+    seeds_reported: bool | None = None
     needs: str | None = None
     note: str | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Claim:
-        if (self.quantity is None) != (self.needs is not None):
+        if self.quantity is None and self.needs is None:
             raise ValueError("give a quantity to measure, or say in needs why one run cannot")
         if self.quantity is not None:
             if self.expected is None:
@@ -52,6 +58,11 @@ class Claim(SpecModel):
             if "." not in self.quantity and self.quantity not in known:
                 raise ValueError(f"quantity {self.quantity} is unknown; write benchmark.metric or {known}")
         return self
+
+    @property
+    def seeds(self) -> str:
+        """Whether the source reports seeds, in a word."""
+        return "not looked up" if self.seeds_reported is None else "yes" if self.seeds_reported else "no"
 
 
 class ClaimFile(SpecModel):

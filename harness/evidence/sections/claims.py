@@ -24,11 +24,22 @@ def claims_table(view: ComparisonView, claims: Sequence[Claim]) -> Table | None:
     rows = tuple(_row(view, claim) for claim in claims if claim not in elsewhere)
     if not rows:
         return None
-    columns = ("claim", "source", "measured by", "claimed", "here", "verdict")
+    columns = (
+        "claim",
+        "scope",
+        "source",
+        "seeds in source",
+        "measured by",
+        "needs",
+        "claimed",
+        "here",
+        "verdict",
+    )
     note = (
         "Supported: the 95% interval, or a counted value, lies within what is claimed; contradicted: it "
         "lies outside; anything else is not separable. One run speaks of its own model, data and device, "
-        "and not of those that the claim was made on. None of these was registered as a question."
+        "and not of those that the claim was made on. Seeds in source: whether it says over how many "
+        "trainings its figures are. None of these was registered as a question."
     )
     left_out = (
         f"{len(elsewhere)} claim(s) about arms that are not in this comparison are left out; `harness check` "
@@ -41,9 +52,12 @@ def _row(view: ComparisonView, claim: Claim) -> tuple[Cell, ...]:
     one = standing_of(view, claim)
     arms = [arm for arm in (claim.a, claim.b) if arm in view.arms]
     return (
-        Cell(claim.statement + (f" ({claim.scope})" if claim.scope else "")),
+        Cell(claim.statement),
+        Cell(claim.scope or "not said"),
         Cell(claim.source + (f". {claim.note}" if claim.note else "")),
+        Cell(claim.seeds),
         Cell(_compared(claim)),
+        Cell(claim.needs or "the arms, scored or measured"),
         Cell(_wanted(claim)),
         estimate_cell(one.estimate, stages_behind(view, arms)),
         Cell(one.text),

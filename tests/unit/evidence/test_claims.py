@@ -9,10 +9,12 @@ import pytest
 from synthetic import make_view
 
 from harness.errors import UserError
+from harness.evidence.contrasts import score_contrast
 from harness.evidence.sections.claims import claims_table
 from harness.evidence.standings import standing_of
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim, load_claims
+from harness.records import JudgeFacts, Score, StageUse
 
 
 def claim(**fields: Any) -> Claim:
@@ -129,8 +131,10 @@ def test_every_shipped_claim_stands_in_the_table() -> None:
     names = {one.id for one in claims}
     wanted = {
         "no_reference_model", "half_the_forward_passes", "half_the_memory", "half_the_training_time",
-        "relative_cost", "alpaca_eval_above_sft_dpo", "reward_model_above_sft_dpo", "ifeval_above_sft_dpo",
-        "mt_bench_not_below", "sft_raises_rejected", "margin_keeps_growing", "less_diverse_per_input",
+        "relative_cost", "alpaca_eval_above_sft_dpo", "reward_model_above_sft_dpo", "ifeval_of_mistral",
+        "mt_bench_of_mistral", "two_stages_above_one_stage", "orpo_after_sft_like_dpo",
+        "dpo_above_orpo_of_mistral_base", "dpo_above_orpo_of_llama_3_base", "sft_raises_rejected",
+        "margin_keeps_growing", "less_diverse_per_input",
         "more_diverse_across_inputs", "fewer_settings", "one_data_set", "more_stable", "rivals_larger_models",
         "sft_is_half_of_the_hours", "sft_is_a_fifth_of_the_cost",
     }  # fmt: skip
@@ -139,8 +143,100 @@ def test_every_shipped_claim_stands_in_the_table() -> None:
     assert table is not None
     assert len(table.rows) == len(names) - 1
     assert "1 claim(s) about arms that are not in this comparison are left out" in table.notes[1]
-    told = " ".join(str(row[1].value) for row in table.rows)
-    assert "which contradicts its hours" in told
+    sources = " ".join(str(row[table.columns.index("source")].value) for row in table.rows)
+    assert "which contradicts its hours" in sources
+    assert "three of the six figures against DPO are below one half" in sources
+
+
+def test_every_shipped_claim_says_its_scope_and_what_judges_it() -> None:
+    for one in load_claims():
+        assert one.scope, one.id
+        assert one.needs, one.id
+    claims = {one.id: one for one in load_claims()}
+    table = claims_table(make_view(full=True), [claims["half_the_memory"], claims["sft_raises_rejected"]])
+    assert table is not None
+    told = [dict(zip(table.columns, (cell.value for cell in row), strict=True)) for row in table.rows]
+    assert [row["seeds in source"] for row in told] == ["no", "not looked up"]
+    assert told[0]["needs"] == "both arms trained on an accelerator; host memory is not judged"
+    assert told[1]["scope"] == "HH-RLHF"
+
+
+def test_claims_say_what_their_sources_say() -> None:
+    """Directions that the figures of the same claim speak against, and ranges that no clock can meet."""
+    claims = {one.id: one for one in load_claims()}
+    for name in ("mt_bench_of_mistral", "ifeval_of_mistral"):
+        assert claims[name].quantity is None
+    assert "no SFT then DPO of Llama-2" in str(claims["alpaca_eval_above_sft_dpo"].scope)
+    for name in ("less_diverse_per_input", "more_diverse_across_inputs"):
+        assert claims[name].source.endswith("section 6.4")
+    low, high = claims["relative_cost"].expected or (None, None)
+    assert (low, high) == (0.57, 0.67)
+
+
+def contests(rates: dict[int, list[float]], seeds: tuple[int, ...]) -> ComparisonView:
+    """Orpo's answers against those of sft_dpo: by seed the preference on each prompt."""
+    view = make_view(seeds=seeds)
+    metric = "alpaca_eval.win_rate_vs_sft_dpo"
+    items = {cell: dict(tables) for cell, tables in view.items.items()}
+    facts = {}
+    for seed in seeds:
+        items[f"orpo@{seed}"][metric] = {f"p{i}": rate for i, rate in enumerate(rates[seed])}
+        facts[f"orpo@{seed}"] = [
+            Score(
+                benchmark="alpaca_eval",
+                metric="win_rate_vs_sft_dpo",
+                estimate=sum(rates[seed]) / len(rates[seed]),
+                n=len(rates[seed]),
+                settings={"rival": f"sft_dpo@{seed}"},
+            )
+        ]
+    record = view.record
+    judge = record.results["prep"].model_copy(
+        update={"digest": "judge", "kind": "judge", "name": "judge", "facts": JudgeFacts(cells=facts)}
+    )
+    record = record.model_copy(
+        update={
+            "plan": record.plan.model_copy(update={"judge": "judge"}),
+            "results": {**record.results, "judge": judge},
+            "uses": {**record.uses, "judge": StageUse(digest="judge")},
+        }
+    )
+    return ComparisonView(record, items, view.series)
+
+
+HALF_WINS = [1.0] * 60 + [0.5] * 20 + [0.0] * 20
+FEW = [1.0] * 9 + [0.5] * 91
+EVEN = [1.0] * 40 + [0.0] * 40
+STANDS = {"better": "supported", "worse": "contradicted"}
+
+
+@pytest.mark.parametrize(
+    "by_seed",
+    [
+        [HALF_WINS],
+        [FEW],
+        [EVEN],
+        [[1 - rate for rate in HALF_WINS]],
+        [[0.5] * 30],
+        [HALF_WINS, FEW],
+        [HALF_WINS, HALF_WINS[5:] + [0.0] * 5, HALF_WINS[3:] + [0.5] * 3],
+        [[1 - r for r in HALF_WINS], [1 - r for r in HALF_WINS[4:] + [0.0] * 4], [1 - r for r in HALF_WINS]],
+        [EVEN, [*EVEN[1:], 0.5], [*EVEN[2:], 0.5, 0.5]],
+    ],
+)
+def test_a_claim_on_a_win_rate_is_judged_as_its_contrast(by_seed: list[list[float]]) -> None:
+    seeds = tuple(range(len(by_seed)))
+    view = contests(dict(enumerate(by_seed)), seeds)
+    metric = "alpaca_eval.win_rate_vs_sft_dpo"
+    contrast = score_contrast(view, metric, "orpo", "sft_dpo")
+    assert contrast is not None
+    one = standing_of(view, claim(quantity=metric, expected=[0.5, None]))
+    assert one.standing == STANDS.get(contrast.verdict.outcome, "not separable")
+    against = standing_of(view, claim(quantity=metric, expected=[None, 0.5]))
+    turned = {"supported": "contradicted", "contradicted": "supported"}
+    assert against.standing == turned.get(one.standing, "not separable")
+    assert one.estimate.p == contrast.estimate.p
+    assert one.estimate.value == pytest.approx(0.5 + (contrast.estimate.value or 0.0))
 
 
 @pytest.mark.parametrize(("arm", "models"), [("orpo", 1.0), ("sft_dpo", 2.0), ("sft_dpo_precomputed", 1.0)])
