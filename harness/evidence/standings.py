@@ -59,10 +59,9 @@ def missing_arms(view: ComparisonView, claim: Claim) -> list[str]:
 def standing_of(view: ComparisonView, claim: Claim) -> ClaimStanding:
     """The claim's quantity on this run, and how the claim stands."""
     if claim.quantity is None:
-        return ClaimStanding(
-            _nothing(claim.needs or ""), Standing.NOT_MEASURED, f"not measured: {claim.needs}"
-        )
-    estimate = _estimate(view, claim, claim.quantity)
+        estimate = _nothing(claim.needs or "")
+    else:
+        estimate = _estimate(view, claim, claim.quantity)
     if estimate.value is None:
         return ClaimStanding(estimate, Standing.NOT_MEASURED, Standing.NOT_MEASURED.value)
     equal = _equal(claim)

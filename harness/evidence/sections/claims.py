@@ -26,7 +26,6 @@ def claims_table(view: ComparisonView, claims: Sequence[Claim]) -> Table | None:
         return None
     columns = (
         "claim",
-        "scope",
         "source",
         "seeds in source",
         "measured by",
@@ -52,8 +51,7 @@ def _row(view: ComparisonView, claim: Claim) -> tuple[Cell, ...]:
     one = standing_of(view, claim)
     arms = [arm for arm in (claim.a, claim.b) if arm in view.arms]
     return (
-        Cell(claim.statement),
-        Cell(claim.scope or "not said"),
+        Cell(claim.statement + (f" ({claim.scope})" if claim.scope else "")),
         Cell(claim.source + (f". {claim.note}" if claim.note else "")),
         Cell(claim.seeds),
         Cell(_compared(claim)),
