@@ -24,13 +24,15 @@ Clusters = Mapping[str, str]
 class Linearised:
     """`table` is (seeds, clusters) and has the mean of all values; `values` are these: (items over seeds,).
 
-    `items` counts distinct items, `absent` the values that some seed lacks.
+    `items` counts distinct items, `absent` the values that some seed lacks, `effective` the equal clusters
+    that weigh as much as these.
     """
 
     table: Array
     values: Array
     items: int
     absent: int
+    effective: float
 
     @property
     def clustered(self) -> bool:
@@ -50,7 +52,14 @@ def linearised(by_seed: Sequence[Items], clusters: Clusters) -> Linearised:
             counts[row, places[names[item]]] += 1
     values = np.array([one[item] for one in by_seed for item in sorted(one)])
     absent = len(by_seed) * len(items) - len(values)
-    return Linearised(linearise(sums, counts), values, len(items), absent)
+    return Linearised(
+        linearise(sums, counts), values, len(items), absent, float(effective(counts.sum(axis=0)))
+    )
+
+
+def effective(counts: Array) -> Array:
+    """Clusters of equal size that weigh as much as clusters of these sizes, (..., clusters) (Kish 1965)."""
+    return np.asarray(np.square(counts.sum(axis=-1)) / np.square(counts).sum(axis=-1))
 
 
 def linearise(sums: Array, counts: Array) -> Array:

@@ -62,7 +62,7 @@ def items_estimate(values: Items, *, about: float = 0.0, clusters: Clusters = NO
     reason = _no_interval(whole.table[0], ends)
     if reason is not None:
         return Estimate(mean, None, None, n, None, POPULATION_TARGET, reason=reason, items=n)
-    intervals = over_items(whole.table[0], ends, clustered=whole.clustered)
+    intervals = over_items(whole.table[0], ends, effective=whole.effective if whole.clustered else None)
     return _estimate(intervals, mean, n, POPULATION_TARGET, whole, ends)
 
 
