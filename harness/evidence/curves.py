@@ -25,11 +25,21 @@ class Axis:
     total: Quantity
 
 
+OLD_PROBE_PAIRS = 64  # in records that do not say how many
+FEWEST_PROBED = 20
+"""Over fewer pairs an accuracy moves in steps of more than five points, and says nothing of quality."""
 AXES = (
     Axis("FLOPs", "training FLOPs", "elapsed_flops", FLOPS),
     Axis("seconds", "training time (s)", "elapsed_seconds", WALL_SECONDS),
     Axis("joules", "energy (J)", "elapsed_joules", ENERGY),
 )
+
+
+def probed_pairs(view: ComparisonView) -> list[int]:
+    """How many held-out pairs the probes scored: one number where all stages scored as many."""
+    metrics = (row["metrics"] for rows in view.series.values() for row in rows)
+    counts = sorted({int(known["probe_pairs"]) for known in metrics if "probe_pairs" in known})
+    return counts or [min(OLD_PROBE_PAIRS, view.prepared.test_pairs)]
 
 
 def curves(view: ComparisonView, arm: str, axis: Axis) -> list[Curve]:

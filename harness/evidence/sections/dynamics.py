@@ -6,13 +6,13 @@ from collections import defaultdict
 
 from harness.evidence.cells import stages_behind
 from harness.evidence.costs import arm_cost
+from harness.evidence.curves import probed_pairs
 from harness.evidence.findings import Findings
 from harness.evidence.view import ComparisonView
 from harness.quantities import FLOPS, LOG_ODDS_MARGIN, LOGP_CHOSEN, LOGP_REJECTED, Quantity
 from harness.records import TrainFacts
 from harness.tables import Cell, Figure, Panel, Section, Series, Table
 
-OLD_PROBE_PAIRS = 64  # in records that do not say how many
 NATS = "mean log-prob per token (nats)"
 
 
@@ -128,12 +128,7 @@ def why_unprobed(view: ComparisonView, arm: str) -> str:
 
 
 def _probed(view: ComparisonView) -> str:
-    """How many held-out pairs the probes scored."""
-    metrics = (row["metrics"] for rows in view.series.values() for row in rows)
-    counts = sorted({int(known["probe_pairs"]) for known in metrics if "probe_pairs" in known})
-    if not counts:
-        return str(min(OLD_PROBE_PAIRS, view.prepared.test_pairs))
-    return " or ".join(map(str, counts))
+    return " or ".join(map(str, probed_pairs(view)))
 
 
 def _panel(view: ComparisonView, quantity: Quantity, title: str, label: str) -> Panel:

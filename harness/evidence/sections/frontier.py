@@ -7,7 +7,7 @@ from itertools import combinations
 
 from harness.evidence.cells import score_format, stages_behind
 from harness.evidence.contrasts import HOST_MEMORY, Contrast
-from harness.evidence.curves import AXES, Axis, curves
+from harness.evidence.curves import AXES, FEWEST_PROBED, Axis, curves, probed_pairs
 from harness.evidence.findings import Findings
 from harness.evidence.primary import Primary, own_score
 from harness.evidence.scores import arm_score
@@ -39,14 +39,27 @@ def section(findings: Findings) -> Section | None:
     if view.random_weights:
         return None
     figure = cost_figure(view)
+    too_few = figure.has_series and min(probed_pairs(view)) < FEWEST_PROBED
+    shown = figure.has_series and not too_few
     tables = []
-    if figure.has_series:
+    if shown:
         tables += [equal_cost_table(view, findings.primary), crossings_table(view)]
     metric = own_score(view)
     if metric is not None and view.higher_is_better(metric) is not None:
         tables.append(pareto_table(view, findings.contrasts, metric))
-    figures = (figure,) if figure.has_series else ()
-    return Section("Quality against cost", (), tuple(tables), figures) if tables else None
+    figures = (figure,) if shown else ()
+    why = (_too_few(view),) if too_few else ()
+    return Section("Quality against cost", why, tuple(tables), figures) if tables or why else None
+
+
+def _too_few(view: ComparisonView) -> str:
+    """Why the curves are not shown."""
+    counts = " or ".join(map(str, probed_pairs(view)))
+    return (
+        f"Quality at equal cost is not measured: the probes scored {counts} held-out pairs, since they may "
+        f"take at most 5% of the training that they watch; an accuracy of fewer than {FEWEST_PROBED} pairs "
+        "says too little."
+    )
 
 
 def cost_figure(view: ComparisonView) -> Figure:

@@ -12,7 +12,9 @@ from synthetic import FLOPS, SECONDS, make_view
 from harness.errors import UserError
 from harness.evidence.contrasts import HOST_MEMORY, Contrast, all_contrasts
 from harness.evidence.curves import AXES, curves
+from harness.evidence.findings import findings
 from harness.evidence.primary import primary
+from harness.evidence.sections import frontier
 from harness.evidence.sections.attribution import attribution_table
 from harness.evidence.sections.claims import claims_table
 from harness.evidence.sections.frontier import crossings_table, equal_cost_table, pareto_table
@@ -220,13 +222,14 @@ def test_only_separable_differences_dominate(score: str, time: str, front: list[
 
 
 def test_the_pareto_front_of_a_run_on_a_cpu() -> None:
-    """Two seeds: times are equal at both and so not separable; FLOPs are counted; host memory is no cost."""
+    """Times are equal at both seeds and so not separable; FLOPs are counted; host memory is no cost."""
     view = make_view()
     table = pareto_table(view, all_contrasts(view), "preference.accuracy")
     assert column(table, "energy") == [None, None, None]
     assert column(table, "peak memory") == [None, None, None]
     assert {row[table.columns.index("peak memory")].reason for row in table.rows} == {HOST_MEMORY}
-    assert "not separable" in str(column(table, "FLOPs")[1])
+    assert column(table, "FLOPs")[1] == "dominated by orpo"
+    assert "not separable" in str(column(table, "training time")[1])
 
 
 def test_claims_are_judged() -> None:
@@ -305,3 +308,16 @@ def test_a_narrower_interval_over_items_too_is_explained(
     one = Contrast("preference.accuracy", "orpo", "sft_dpo", "difference", over_seeds, verdict, (), over_both)
     notes = " ".join(contrasts_table(make_view(), [one]).notes)
     assert ("different targets" in notes) is told
+
+
+def test_probes_of_three_pairs_say_nothing_of_quality_at_equal_cost() -> None:
+    view = make_view()
+    few = {
+        digest: [{**row, "metrics": {**row["metrics"], "probe_pairs": 3}} for row in rows]
+        for digest, rows in view.series.items()
+    }
+    section = frontier.section(findings(ComparisonView(view.record, view.items, few)))
+    assert section is not None
+    assert "the probes scored 3 held-out pairs" in section.paragraphs[0]
+    assert "equal_cost" not in {table.name for table in section.tables}
+    assert section.figures == ()

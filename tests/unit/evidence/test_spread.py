@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from synthetic import make_view
 
 from harness.evidence.diverged import diverged_seeds, has_diverged
 from harness.evidence.findings import findings
 from harness.evidence.sections import spread
 from harness.evidence.statistics.components import components
 from harness.evidence.view import ComparisonView
-from tests.synthetic import make_view
 
 
 def test_components_are_those_that_the_values_were_made_of() -> None:
