@@ -55,17 +55,38 @@ class Series:
 
 
 @dataclass(frozen=True)
+class ForestRow:
+    """One row of a forest: a value with its interval, None where it has none.
+
+    `weight` is a run's share in the combined value, None for a run that is no part of it. A prediction is
+    drawn as its interval alone.
+    """
+
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+    weight: float | None = None
+    kind: Literal["run", "combined", "prediction"] = "run"
+
+
+@dataclass(frozen=True)
 class Panel:
-    """One pair of axes of a figure; a radar's x counts its spokes, which `x_names` names."""
+    """One pair of axes of a figure; a radar's x counts its spokes, which `x_names` names.
+
+    A forest has `rows` from top to bottom in place of series, values along x, and a line at `neutral`.
+    """
 
     title: str
     x_label: str
     y_label: str
     series: tuple[Series, ...]
-    kind: Literal["line", "scatter", "radar"] = "line"
+    kind: Literal["line", "scatter", "radar", "forest"] = "line"
     log_x: bool = False
     x_kind: CellKind = "number"
     x_names: tuple[str, ...] = ()
+    rows: tuple[ForestRow, ...] = ()
+    neutral: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +102,7 @@ class Figure:
     @property
     def has_series(self) -> bool:
         """Whether there is anything to show."""
-        return any(panel.series for panel in self.panels)
+        return any(panel.series or panel.rows for panel in self.panels)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from decimal import ROUND_HALF_UP, Decimal
 
-from harness.tables import Cell, CellKind
+from harness.tables import Cell, CellKind, ForestRow
 
 TRUSTED_DIGITS = 12
 """Significant digits of a float that survive sums over items; what lies beyond is noise of the addition."""
@@ -107,6 +107,15 @@ def _number(cell: Cell, value: float, *, unit: bool = True) -> str:
         if abs(value) >= 10**-digits or value == 0
         else f"{_to_significant(value, 2):.1e}"
     )
+
+
+def forest_words(row: ForestRow) -> tuple[str, str]:
+    """A forest row's value with interval and its weight, as tables show them; a prediction has no value."""
+    text = plain(Cell(row.value, "number", row.low, row.high, 3))
+    if row.kind == "prediction":
+        return text.partition(" ")[2], ""
+    weight = "left out" if row.weight is None else plain(Cell(row.weight, "percent", digits=0))
+    return text, weight if row.kind == "run" else ""
 
 
 def absent_notes(rows: tuple[tuple[Cell, ...], ...], columns: tuple[str, ...]) -> list[str]:

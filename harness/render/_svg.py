@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 
+from harness.render._forest import forest
+from harness.render._scales import Scale, scale, ticks
 from harness.tables import Cell, Figure, Panel, Series
 from harness.units import plain, significant
 
@@ -13,7 +15,6 @@ WIDTH, HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 30, 46
 DASHES = ("", "6 3", "6 3 1 3", "2 3", "8 3 2 3 2 3", "10 3", "")
 SHAPES = 4
-Scale = Callable[[float], float]
 
 
 def svg(figure: Figure) -> str:
@@ -22,6 +23,8 @@ def svg(figure: Figure) -> str:
 
 
 def _panel(panel: Panel, title: str) -> str:
+    if panel.kind == "forest":
+        return forest(panel, title)
     body = _radar(panel) if panel.kind == "radar" else _plane(panel)
     legend = "".join(
         f'<li><svg viewBox="0 0 26 12" aria-hidden="true"><path class="s{i % 7}" d="M1 6H25" '
@@ -40,11 +43,11 @@ def _plane(panel: Panel) -> str:
     ys = [y for s in panel.series for y in (*s.y, *s.low, *s.high)]
     if not xs:
         return ""
-    across = _scale(min(xs), max(xs), LEFT, WIDTH - RIGHT, log=panel.log_x)
-    up = _scale(min(ys), max(ys), HEIGHT - BOTTOM, TOP)
+    across = scale(min(xs), max(xs), LEFT, WIDTH - RIGHT, log=panel.log_x)
+    up = scale(min(ys), max(ys), HEIGHT - BOTTOM, TOP)
     parts = [
-        *(_x_tick(across(v), _short(v, panel)) for v in _ticks(min(xs), max(xs), log=panel.log_x)),
-        *(_y_tick(up(v), f"{v:.4g}") for v in _ticks(min(ys), max(ys))),
+        *(_x_tick(across(v), _short(v, panel)) for v in ticks(min(xs), max(xs), log=panel.log_x)),
+        *(_y_tick(up(v), f"{v:.4g}") for v in ticks(min(ys), max(ys))),
         f'<text class="axis" x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">'
         f"{escape(panel.x_label)}</text>",
         f'<text class="axis" transform="translate(13 {(TOP + HEIGHT - BOTTOM) / 2:.0f}) rotate(-90)" '
@@ -65,7 +68,7 @@ def _plane(panel: Panel) -> str:
 
 def _radar(panel: Panel) -> str:
     count = len(panel.x_names)
-    top = _ticks(0.0, 1.2 * max((y for s in panel.series for y in s.y), default=1.0))[-1]
+    top = ticks(0.0, 1.2 * max((y for s in panel.series for y in s.y), default=1.0))[-1]
     middle, radius = (WIDTH / 2, HEIGHT / 2 + 6), HEIGHT / 2 - 42
 
     def at(place: int, value: float) -> tuple[float, float]:
@@ -91,29 +94,6 @@ def _radar(panel: Panel) -> str:
         for (x, y), name, value in zip(outline, panel.x_names, series.y, strict=True):
             parts.append(_point(x, y, number, f"{series.label}: {name} {significant(value, 4)}"))
     return "".join(parts)
-
-
-def _scale(low: float, high: float, start: float, end: float, *, log: bool = False) -> Scale:
-    if log and low > 0:
-        inner = _scale(math.log10(low), math.log10(high), start, end)
-        return lambda value: inner(math.log10(value))
-    room = 0.04 * (high - low) or abs(high) * 0.1 or 1.0
-    low, high = low - room, high + room
-    return lambda value: start + (value - low) / (high - low) * (end - start)
-
-
-def _ticks(low: float, high: float, *, log: bool = False) -> list[float]:
-    """Round values between the ends; powers of ten on a logarithmic axis."""
-    if log and low > 0:
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        return [v for p in powers if low <= (v := 10.0**p) <= high] or [low, high]
-    if low == high:
-        return [low]
-    rough = (high - low) / 4
-    size = 10 ** math.floor(math.log10(rough))
-    step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= rough)
-    first = math.ceil(low / step)
-    return [i * step for i in range(first, math.floor(high / step) + 1)]
 
 
 def _short(value: float, panel: Panel) -> str:

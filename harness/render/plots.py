@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.tables import Figure, Panel, Report
-from harness.units import FLOPS, unit_of
+from harness.units import FLOPS, forest_words, unit_of
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), "-")
@@ -49,10 +49,14 @@ def _draw(figure: Figure) -> Any:
     from matplotlib.figure import Figure as Canvas
 
     count = max(len(figure.panels), 1)
-    canvas = Canvas(figsize=(3.6 * count + 0.4, 3.0), layout="constrained")
+    rows = max((len(panel.rows) for panel in figure.panels), default=0)
+    size = (8.4, 1.1 + 0.26 * rows) if rows else (3.6 * count + 0.4, 3.0)
+    canvas = Canvas(figsize=size, layout="constrained")
     for number, panel in enumerate(figure.panels, start=1):
         if panel.kind == "radar":
             _radar(canvas.add_subplot(1, count, number, projection="polar"), panel)
+        elif panel.kind == "forest":
+            _forest(canvas.add_subplot(1, count, number), panel)
         else:
             _panel(canvas.add_subplot(1, count, number), panel)
     return canvas
@@ -87,6 +91,53 @@ def _radar(axis: Any, panel: Panel) -> None:
     axis.tick_params(axis="y", labelsize=7)
     axis.set_title(panel.title)
     axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.05, 1.1))
+
+
+def _forest(axis: Any, panel: Panel) -> None:
+    """Runs as squares as large as their weight, the combined value as a diamond, a prediction as a line."""
+    largest = max((row.weight for row in panel.rows if row.weight), default=1.0)
+    for place, row in enumerate(panel.rows):
+        low, high = (row.value if end is None else end for end in (row.low, row.high))
+        if row.kind == "combined":
+            axis.fill([low, row.value, high, row.value], [place, place - 0.3, place, place + 0.3], COLOURS[1])
+            continue
+        bar = {"linewidth": 2.5, "color": COLOURS[2]} if row.kind == "prediction" else {"linewidth": 1.2}
+        axis.plot([low, high], [place, place], **{"color": COLOURS[0], **bar}, solid_capstyle="butt")
+        if row.kind == "run":
+            side = 4.0 + 4.0 * ((row.weight or 0.0) / largest) ** 0.5
+            style = (
+                {"marker": "s", "markersize": side} if row.weight else {"marker": "o", "fillstyle": "none"}
+            )
+            axis.plot([row.value], [place], color=COLOURS[0], **style)
+    axis.axvline(panel.neutral, color="0.35", linewidth=0.8, linestyle="--", zorder=0)
+    axis.set_ylim(len(panel.rows) - 0.4, -0.6)
+    axis.set_yticks(range(len(panel.rows)), [row.label for row in panel.rows], fontsize=8)
+    _forest_figures(axis, panel)
+    axis.set(title=panel.title, xlabel=panel.x_label)
+    if panel.log_x:
+        _ratio_axis(axis)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+
+
+def _forest_figures(axis: Any, panel: Panel) -> None:
+    """Values, intervals and weights in figures along the right side."""
+    beside = axis.twinx()
+    beside.set_ylim(axis.get_ylim())
+    words = ["   ".join(part for part in forest_words(row) if part) for row in panel.rows]
+    beside.set_yticks(range(len(panel.rows)), words, fontsize=8)
+    beside.tick_params(axis="y", length=0)
+    beside.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _ratio_axis(axis: Any) -> None:
+    """A logarithmic axis with few, plain ticks: ratios seldom span a power of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=9))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _panel(axis: Any, panel: Panel) -> None:

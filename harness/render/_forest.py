@@ -1,0 +1,81 @@
+"""A forest as inline SVG: a row a run, the combined value as a diamond, a prediction as a line."""
+
+from __future__ import annotations
+
+from html import escape
+
+from harness.render._scales import Scale, scale, ticks
+from harness.tables import ForestRow, Panel
+from harness.units import forest_words
+
+WIDTH, ROW, TOP, BOTTOM = 860, 22, 34, 44
+LEFT, RIGHT, WEIGHT = 310, 210, 60
+CHARACTERS = 52
+"""A label's characters that fit left of the plot; the tip has the whole."""
+
+
+def forest(panel: Panel, title: str) -> str:
+    """The panel as one `<svg>`, as high as its rows need, with its figures in words on the right."""
+    bottom = TOP + ROW * len(panel.rows)
+    ends = [v for row in panel.rows for v in (row.value, row.low, row.high) if v is not None]
+    low, high = min(*ends, panel.neutral), max(*ends, panel.neutral)
+    across = scale(low, high, LEFT, WIDTH - RIGHT, log=panel.log_x)
+    largest = max((row.weight for row in panel.rows if row.weight), default=1.0)
+    marks = _ratios(low, high) if panel.log_x else ticks(low, high)
+    parts = [
+        f'<text class="head" x="8" y="16">{escape(panel.title)}</text>',
+        *(_tick(across(value), f"{value:.4g}", bottom) for value in marks),
+        f'<path class="s6" style="stroke-width:1" stroke-dasharray="4 3" '
+        f'd="M{across(panel.neutral):.1f} {TOP - 6}V{bottom}"/>',
+        *(_row(row, TOP + ROW * (n + 0.5), across, largest) for n, row in enumerate(panel.rows)),
+        f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{bottom + 36}" text-anchor="middle">'
+        f"{escape(panel.x_label)}</text>",
+    ]
+    return (
+        f'<div class="panel" style="max-width:52rem;flex-basis:100%"><svg class="plot" role="group" '
+        f'aria-label="{escape(title)}" viewBox="0 0 {WIDTH} {bottom + BOTTOM}"><title>{escape(title)}</title>'
+        f"{''.join(parts)}</svg></div>"
+    )
+
+
+def _ratios(low: float, high: float) -> list[float]:
+    """Marks of an axis of ratios, which seldom spans a power of ten; at most about six."""
+    known = [m * 10.0**p for p in range(-6, 7) for m in (1, 1.5, 2, 3, 5, 7)]
+    inside = [value for value in known if low <= value <= high] or [low, high]
+    return inside[:: 1 + len(inside) // 7]
+
+
+def _tick(x: float, text: str, bottom: float) -> str:
+    return (
+        f'<path class="grid" d="M{x:.1f} {TOP - 6}V{bottom}"/>'
+        f'<text class="tick" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>'
+    )
+
+
+def _row(row: ForestRow, y: float, across: Scale, largest: float) -> str:
+    figures, weight = map(escape, forest_words(row))
+    short = row.label if len(row.label) <= CHARACTERS else row.label[: CHARACTERS - 1] + "\u2026"
+    tip = f"{escape(row.label)}: {figures} {weight}".rstrip()
+    return (
+        f'<text x="8" y="{y + 4:.1f}">{escape(short)}</text>'
+        f'<g class="point" tabindex="0" role="img" aria-label="{tip}" data-tip="{tip}">'
+        f"{_marks(row, y, across, largest)}</g>"
+        f'<text x="{WIDTH - WEIGHT}" y="{y + 4:.1f}" text-anchor="end">{figures}</text>'
+        f'<text x="{WIDTH - 8}" y="{y + 4:.1f}" text-anchor="end">{weight}</text>'
+    )
+
+
+def _marks(row: ForestRow, y: float, across: Scale, largest: float) -> str:
+    low, middle, high = (across(row.value if v is None else v) for v in (row.low, row.value, row.high))
+    if row.kind == "combined":
+        return (
+            f'<path class="f1" d="M{low:.1f} {y}L{middle:.1f} {y - 7}L{high:.1f} {y}L{middle:.1f} {y + 7}Z"/>'
+        )
+    if row.kind == "prediction":
+        return f'<path class="s2" style="stroke-width:4" d="M{low:.1f} {y}H{high:.1f}"/>'
+    line = f'<path class="s0" d="M{low:.1f} {y}H{high:.1f}"/>'
+    if row.weight is None:
+        return f'{line}<circle class="s0" style="fill:none" cx="{middle:.1f}" cy="{y}" r="3.5"/>'
+    side = 5 + 7 * (row.weight / largest) ** 0.5
+    corner = f'x="{middle - side / 2:.1f}" y="{y - side / 2:.1f}"'
+    return f'{line}<rect class="f0" {corner} width="{side:.1f}" height="{side:.1f}"/>'
