@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from synthetic import make_view
 
+from harness import registry
+from harness.evidence.combined import CombinedEffect, combined_effects
 from harness.evidence.documents.differences import differences
 from harness.evidence.documents.many import many_report
 from harness.evidence.documents.mixing import forbidden, same_device
+from harness.evidence.run_effects import stability_of
+from harness.evidence.statistics.verdict import Outcome
 from harness.evidence.view import ComparisonView
+from harness.tables import Table
 
 
 def renamed(view: ComparisonView, name: str, **spec: Any) -> ComparisonView:
@@ -40,7 +47,7 @@ def test_rows_are_runs_and_columns_are_arms() -> None:
     assert table.columns == ("model", "data", "seeds", "sft", "sft_dpo", "orpo")
     assert [row[0].value for row in table.rows] == ["small", "large"]
     assert tables["runs_relative_flops"].rows[0][5].value == pytest.approx(2 / 3.67)
-    assert "preference.accuracy, orpo against sft_dpo: 2 not separable" in tables["runs_differences"].notes[0]
+    assert not any("Counts" in note for note in tables["runs_differences"].notes)
 
 
 def test_what_parity_forbids_is_refused_and_named() -> None:
@@ -85,3 +92,181 @@ def test_differences_of_two_runs() -> None:
     assert found["Settings", "stages.dpo.beta"] == ("0.1", "0.5")
     assert ("Results", "orpo: preference.accuracy") in found
     assert not any(group == "Surroundings" for group, _ in found)
+
+
+MARGIN = {"quantity": "preference.accuracy", "a": "orpo", "b": "sft_dpo", "margin": 0.05}
+
+
+def scored(
+    model: str,
+    effect: float,
+    *,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    data: str = "pairs.jsonl",
+    questions: tuple[dict[str, Any], ...] = (MARGIN,),
+    spread: float = 0.01,
+) -> ComparisonView:
+    """A run in which ORPO lies `effect` above SFT then DPO, whose gain over SFT is 0.1, give or take."""
+    view = make_view(seeds=seeds, model=model, questions=list(questions))
+    plan = view.record.plan.model_copy(update={"id": f"{model}-{data}-{seeds}"})
+    results = dict(view.record.results)
+    facts = results["prep"].facts.model_copy(update={"source": data})
+    results["prep"] = results["prep"].model_copy(update={"facts": facts})
+    rng = np.random.default_rng(len(model) * 100 + seeds[0])
+    items = {}
+    for seed in seeds:
+        for arm, gain in (("sft", 0.0), ("sft_dpo", 0.1), ("orpo", 0.1 + effect)):
+            # The same items are added to every arm's own level, so that the spread is that of seeds.
+            level = gain + spread * rng.standard_normal()
+            items[f"{arm}@{seed}"] = {"preference.accuracy": {f"i{n}": n / 100 + level for n in range(20)}}
+    record = view.record.model_copy(update={"id": plan.id, "plan": plan, "results": results})
+    return ComparisonView(record, items, view.series)
+
+
+def accuracy(views: list[ComparisonView]) -> CombinedEffect:
+    return next(one for one in combined_effects(views) if one.quantity == "preference.accuracy")
+
+
+def table_of(views: list[ComparisonView], name: str) -> Table:
+    return next(table for table in many_report(views).tables() if table.name == name)
+
+
+def test_the_combined_effect_is_the_headline() -> None:
+    views = [scored(f"model {n}", effect) for n, effect in enumerate((0.08, 0.1, 0.12, 0.1))]
+    one = accuracy(views)
+    assert one.combined is not None
+    assert one.verdict.outcome == Outcome.BETTER
+    assert one.estimate.n == 4
+    assert one.estimate.value == pytest.approx(0.1, abs=0.01)
+    assert one.estimate.target == "models like these 4, on pairs.jsonl"
+    assert one.predicted is not None
+    assert one.predicted[0] < one.estimate.low < one.estimate.high < one.predicted[1]
+    report = many_report(views)
+    assert report.summary[0].startswith(
+        "ORPO against SFT then DPO, preference.accuracy: better (difference 0.1"
+    )
+    assert "over 4 runs, 4 models and 1 data set; registered in every run" in report.summary[0]
+    assert report.sections[0].title == "ORPO against SFT then DPO over all runs"
+
+
+def test_many_small_losses_are_no_vote() -> None:
+    """Not one run separates the arms, and together they do."""
+    views = [scored(f"model {n}", 0.02, spread=0.008) for n in range(8)]
+    separable = [
+        v for run in accuracy(views).runs if (v := run.contrast) and v.verdict.outcome == Outcome.BETTER
+    ]
+    assert len(separable) <= 2
+    assert accuracy(views).verdict.outcome == Outcome.BETTER
+
+
+def test_repetitions_of_a_model_and_data_set_count_once() -> None:
+    views = [scored("m", 0.3, seeds=(s, s + 1, s + 2)) for s in (0, 3, 6, 9)]
+    one = accuracy(views)
+    assert one.combined is None
+    assert one.verdict.text.startswith("not combined: fewer than 2 models and data sets")
+    assert many_report(views).sections[0].title != "ORPO against SFT then DPO over all runs"
+    both = accuracy([*views, scored("other", 0.1)])
+    assert both.estimate.n == 2
+    assert both.estimate.value == pytest.approx(0.2, abs=0.02)
+    assert both.estimate.freedom == 1
+    notes = " ".join(table_of([*views, scored("other", 0.1)], "runs_combined").notes)
+    assert "one degree of freedom" in notes
+
+
+def test_a_run_without_an_error_is_listed_and_left_out() -> None:
+    equal, dark = scored("equal", 0.0), make_view(random_weights=True, model="random", questions=[MARGIN])
+    for seed in equal.seeds:
+        equal.items[f"orpo@{seed}"] = equal.items[f"sft_dpo@{seed}"]
+    views = [scored("a", 0.1), scored("b", 0.12), equal, dark]
+    one = accuracy(views)
+    assert [run.effect is not None for run in one.runs] == [True, True, False, False]
+    assert [run.reason for run in one.runs[2:]] == [
+        "no standard error (every item is equal)",
+        "training began from random weights",
+    ]
+    assert [weight is None for weight in one.weights] == [False, False, True, True]
+    rows = [row for row in table_of(views, "runs_differences").rows if row[0].value == "preference.accuracy"]
+    assert [row[8].value for row in rows[2:]] == [
+        "left out: no standard error (every item is equal)",
+        "left out: training began from random weights",
+    ]
+    drawn = next(f for f in many_report(views).figures() if "accuracy" in f.name).panels[0].rows
+    assert [(row.kind, row.weight is None) for row in drawn] == [
+        ("run", False),
+        ("run", False),
+        ("run", True),
+        ("combined", True),
+    ]
+
+
+def test_the_margin_is_that_of_every_run_or_none() -> None:
+    tests = [scored(f"model {n}", effect) for n, effect in enumerate((-0.01, 0.0, 0.01, 0.0, -0.005))]
+    one = accuracy(tests)
+    assert (one.registered, one.margin) == (True, 0.05)
+    assert one.verdict.text == "not worse within the margin of 0.05"
+    wider = accuracy([*tests, scored("wide", 0.0, questions=({**MARGIN, "margin": 0.1},))])
+    assert (wider.registered, wider.margin) == (True, None)
+    assert wider.verdict.outcome == Outcome.NOT_SEPARABLE
+    unasked = accuracy([*tests, scored("silent", 0.0, questions=())])
+    assert (unasked.registered, unasked.margin) == (False, None)
+
+
+def test_registered_quantities_are_one_family() -> None:
+    """Two registered quantities: the smaller p counts twice."""
+    asked = (MARGIN, {"quantity": "cost.wall_seconds", "a": "orpo", "b": "sft_dpo", "margin": None})
+    views = [scored(f"model {n}", e, questions=asked) for n, e in enumerate((0.02, 0.06, 0.04))]
+    one = accuracy(views)
+    time = next(e for e in combined_effects(views) if e.quantity == "cost.wall_seconds")
+    # Time is told exactly the same in every made run, so that there is no error and no p of its own.
+    assert time.p is None
+    assert one.estimate.p is not None
+    assert one.p == pytest.approx(one.estimate.p)
+    for view in views:
+        for digest, stage in view.record.results.items():
+            if digest.startswith("orpo"):
+                ledger = [
+                    m.model_copy(update={"value": m.value * (1 + 0.1 * stage.seed * (digest == "orpo2"))})
+                    if m.quantity == "wall_seconds"
+                    else m
+                    for m in stage.ledger
+                ]
+                view.record.results[digest] = stage.model_copy(update={"ledger": ledger})
+    effects = {e.quantity: e for e in combined_effects(views)}
+    ps = [effects[name].estimate.p for name in ("preference.accuracy", "cost.wall_seconds")]
+    assert all(p is not None for p in ps)
+    adjusted = [effects[name].p for name in ("preference.accuracy", "cost.wall_seconds")]
+    assert min(adjusted) == pytest.approx(min(1.0, 2 * min(ps)))
+
+
+def test_counted_costs_that_never_vary_are_said_as_they_are() -> None:
+    one = next(
+        e for e in combined_effects([scored("a", 0.1), scored("b", 0.1)]) if e.quantity == "cost.flops"
+    )
+    assert one.estimate.value == pytest.approx(2 / 3.67)
+    assert one.verdict.text == "less, by the same factor in every run"
+
+
+def test_the_stability_of_gains_over_the_baseline() -> None:
+    """SFT then DPO gains 0.1 in every run; what ORPO gains depends on the model."""
+    effects = (0.2, -0.3, 0.4, 0.0, -0.2, 0.3, 0.1)
+    views = [scored(f"model {n}", effect, spread=0.001) for n, effect in enumerate(effects)]
+    assert stability_of(views, "preference.accuracy", "orpo", "sft_dpo").more_stable is False
+    assert stability_of(views, "preference.accuracy", "sft_dpo", "orpo").more_stable is True
+    assert table_of(views, "runs_stability").rows[0][-1].value == "less stable"
+    few = table_of(views[:4], "runs_stability").rows[0]
+    assert few[-1].value == "not measured: 4 models and data sets, needs at least 5"
+
+
+def test_every_format_draws_the_forest(tmp_path: Path) -> None:
+    views = [scored(f"model {n}", effect) for n, effect in enumerate((0.08, 0.1, 0.12))]
+    report = many_report(views)
+    for name in registry.names("formats"):
+        registry.load("formats", name).render(report, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    drawn = next(figure for figure in report.figures() if "accuracy" in figure.name)
+    for row in drawn.panels[0].rows:
+        assert row.label in page
+        assert row.label in (tmp_path / "figures" / f"{drawn.name}.svg").read_text()
+    assert (tmp_path / "figures" / f"{drawn.name}.pdf").stat().st_size > 0
+    one = accuracy(views).estimate
+    assert f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" in page
