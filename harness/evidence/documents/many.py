@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence.cells import cost_cell, estimate_cell, score_cell
-from harness.evidence.combined import combined_effects
+from harness.evidence.combined import CombinedEffect, combined_effects
 from harness.evidence.costs import arm_cost, cost_ratio
 from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.documents.mixing import same_device
@@ -24,7 +24,7 @@ from harness.tables import Cell, Report, Section, Table
 
 
 def many_report(views: Sequence[ComparisonView]) -> Report:
-    """Costs, scores and the difference of each run's primary arms."""
+    """Combined effects of the primary arms, their difference in each run, then costs and scores."""
     arms = list(dict.fromkeys(arm for view in views for arm in view.arms))
     metrics = list(dict.fromkeys(metric for view in views for metric in view.metrics()))
     scores = tuple(_scores(views, arms, metric) for metric in metrics)
@@ -42,7 +42,7 @@ def many_report(views: Sequence[ComparisonView]) -> Report:
         f"{len(views)} runs stand side by side: rows are runs, columns are arms.",
         "Each row was compared on equal terms in itself; between rows model, data and seeds differ.",
     )
-    return Report("Several runs", summary, sections, _data(views))
+    return Report("Several runs", summary, sections, _data(views, effects))
 
 
 def _label(view: ComparisonView) -> tuple[Cell, ...]:
@@ -118,11 +118,37 @@ def _runs(views: Sequence[ComparisonView]) -> Table:
     return Table("runs", "Runs", (*LABELS, "run", "finished", "training pairs"), rows)
 
 
-def _data(views: Sequence[ComparisonView]) -> dict[str, object]:
+def _data(views: Sequence[ComparisonView], effects: Sequence[CombinedEffect]) -> dict[str, object]:
     runs = {view.record.id: comparison_data(findings(view)) for view in views}
     stages = {d: s for data in runs.values() for d, s in data["provenance"]["stages"].items()}
     return {
         "schema_version": 1,
         "runs": runs,
+        "combined": [_combined(one) for one in effects if one.combined is not None],
         "provenance": {"run_id": ", ".join(runs), "stages": stages},
+    }
+
+
+def _combined(one: CombinedEffect) -> dict[str, object]:
+    """A combined effect; of costs a ratio, with tau of its logarithm."""
+    assert one.combined is not None
+    runs = {run.view.record.id: weight for run, weight in zip(one.runs, one.weights, strict=True)}
+    return {
+        "quantity": one.quantity,
+        "a": one.a,
+        "b": one.b,
+        "estimate": one.estimate.value,
+        "low": one.estimate.low,
+        "high": one.estimate.high,
+        "n": one.estimate.n,
+        "p": one.p,
+        "target": one.estimate.target,
+        "verdict": one.verdict.text,
+        "registered": one.registered,
+        "margin": one.margin,
+        "tau": one.combined.tau,
+        "i2": one.combined.i2,
+        "q_p": one.combined.q_p,
+        "predicted": one.predicted,
+        "weights": runs,
     }

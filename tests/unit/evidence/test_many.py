@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +271,7 @@ def test_every_format_draws_the_forest(tmp_path: Path) -> None:
     assert (tmp_path / "figures" / f"{drawn.name}.pdf").stat().st_size > 0
     one = accuracy(views).estimate
     assert f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" in page
+    written = json.loads((tmp_path / "comparison.json").read_text())["combined"]
+    held = next(entry for entry in written if entry["quantity"] == "preference.accuracy")
+    assert (held["estimate"], held["low"], held["high"]) == (one.value, one.low, one.high)
+    assert sum(held["weights"].values()) == pytest.approx(1)
