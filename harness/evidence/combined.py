@@ -15,8 +15,9 @@ from harness.evidence.contrasts import directions
 from harness.evidence.primary import Primary, primary
 from harness.evidence.run_effects import RunEffect, model_of, models_and_data, primary_pairs, run_effect
 from harness.evidence.statistics.estimate import Estimate
+from harness.evidence.statistics.family import Statements, adjusted
 from harness.evidence.statistics.intervals import LEVEL
-from harness.evidence.statistics.margins import ONE_SIDED, against_margin, holm
+from harness.evidence.statistics.margins import ONE_SIDED, MarginTests, against_margin
 from harness.evidence.statistics.meta import Combined, combine
 from harness.evidence.statistics.verdict import Outcome, Verdict
 from harness.evidence.view import ComparisonView
@@ -129,32 +130,33 @@ def _exponential(logs: Estimate) -> Estimate:
 
 
 def _judged(effects: Sequence[CombinedEffect]) -> list[CombinedEffect]:
-    """Verdicts, with p values adjusted by Holm over the quantities that all their runs registered."""
-    asked = [one for one in effects if one.registered and one.combined is not None]
-    ps = dict(zip(map(id, asked), holm([one.estimate.p for one in asked]), strict=True))
-    within = dict(zip(map(id, asked), holm([_not_worse(one) for one in asked]), strict=True))
-    return [
-        replace(one, p=p, verdict=_verdict(one, p, within.get(id(one))))
-        for one in effects
-        for p in [ps.get(id(one), one.estimate.p)]
-    ]
+    """Verdicts; those that all their runs registered are one family, tested together."""
+    asked = [i for i, one in enumerate(effects) if one.registered and one.combined is not None]
+    family = dict(zip(asked, adjusted([_statements(effects[i]) for i in asked]), strict=True))
+    judged = []
+    for i, one in enumerate(effects):
+        statements = family.get(i, Statements(one.estimate.p))
+        judged.append(replace(one, p=statements.difference, verdict=_verdict(one, statements)))
+    return judged
 
 
-def _not_worse(one: CombinedEffect) -> float | None:
-    """One-sided p of being worse by the registered margin or more; a cost's margin is a share."""
+def _statements(one: CombinedEffect) -> Statements:
+    """Unadjusted p values; a cost's margin is a share."""
+    tests = MarginTests(None, None)
     higher = False if one.is_cost else one.included[0].higher_is_better(one.quantity)
-    if one.margin is None or one.combined is None or higher is None:
-        return None
-    margin = math.log1p(one.margin) if one.is_cost else one.margin
-    return against_margin(one.combined.estimate, margin, higher_is_better=higher).not_worse
+    if one.margin is not None and one.combined is not None and higher is not None:
+        margin = math.log1p(one.margin) if one.is_cost else one.margin
+        tests = against_margin(one.combined.estimate, margin, higher_is_better=higher)
+    return Statements(one.estimate.p, tests.not_worse, tests.not_better)
 
 
-def _verdict(one: CombinedEffect, p: float | None, not_worse: float | None) -> Verdict:
+def _verdict(one: CombinedEffect, statements: Statements) -> Verdict:
     estimate = one.estimate
     if estimate.value is None:
         return Verdict(Outcome.NOT_MEASURED, f"not combined: {estimate.reason}")
     if estimate.identical:
         return Verdict.plain(Outcome.IDENTICAL)
+    p, not_worse = statements.difference, statements.not_worse
     within = not_worse is not None and not_worse < ONE_SIDED
     margin = "" if one.margin is None else f"the margin of {one.margin:{'.1%' if one.is_cost else '.3g'}}"
     if p is not None and p < LEVEL:

@@ -91,7 +91,9 @@ def run_effect(view: ComparisonView, quantity: str, pair: Primary) -> RunEffect:
         return RunEffect(view, contrast, Effect(value, 0.0, math.inf, unit))
     if not estimate.error:
         reason = "every item is equal" if estimate.identical else estimate.reason
-        return RunEffect(view, contrast, None, f"no standard error ({reason or 'exact test'})")
+        return RunEffect(
+            view, contrast, None, f"no standard error ({reason})" if reason else "no standard error"
+        )
     freedom = math.inf if estimate.freedom is None else estimate.freedom
     return RunEffect(view, contrast, Effect(value, estimate.error, freedom, unit))
 

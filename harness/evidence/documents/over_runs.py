@@ -12,6 +12,7 @@ from harness.evidence.run_effects import model_of, models_and_data, primary_pair
 from harness.evidence.statistics.stability import Stability
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, CellKind, Figure, ForestRow, Panel, Section, Table
+from harness.units import plain
 
 LABELS = ("model", "data", "seeds")
 METHOD = (
@@ -23,7 +24,7 @@ METHOD = (
     "the 95% prediction interval of what a run of another model or data set like these would measure."
 )
 REGISTERED = (
-    "Registered: every combined run asked this question before it ran; p is adjusted over these (Holm). "
+    "Registered: every combined run asked this question before it ran; p is adjusted over all of these. "
     "The rest is exploratory, its p is not adjusted."
 )
 TWO = (
@@ -66,14 +67,11 @@ def summary_of(views: Sequence[ComparisonView], effects: Sequence[CombinedEffect
 
 def _sentence(one: CombinedEffect) -> str:
     models, data = models_and_data(one.included)
-    estimate = one.estimate
-    interval = (
-        "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
-    )
+    shown = plain(estimate_cell(one.estimate, ()))
     what = "ratio" if one.is_cost else "difference"
     kind = "registered in every run" if one.registered else "exploratory"
     of = f"{_count(len(one.included), 'run')}, {_count(models, 'model')} and {_count(data, 'data set')}"
-    return f"{one.quantity}: {one.verdict.text} ({what} {estimate.value:.3f}{interval} over {of}; {kind})."
+    return f"{one.quantity}: {one.verdict.text} ({what} {shown} over {of}; {kind})."
 
 
 def _count(n: int, word: str) -> str:

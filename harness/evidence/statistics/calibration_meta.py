@@ -6,10 +6,11 @@ estimated from a number of seeds as a run's are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
+from harness.evidence.statistics.calibration_cases import Case
 from harness.evidence.statistics.intervals import LEVEL
 from harness.evidence.statistics.meta import moderated, pool
 from harness.evidence.statistics.stability import spread_ratios
@@ -23,34 +24,21 @@ ERRORS = (1.0, 2.0)
 """Errors of the first arm's gains over those of the second."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One cell of the grid: how often the interval held the truth, and a true null was rejected.
+def meta_cases(simulations: int) -> Iterator[Case]:
+    """Every cell; the interval without its guard is shown at known errors, where it is exact.
 
-    `conservative` intervals cover more than 97.5% by design where true effects hardly vary: the guard makes
-    theirs the fixed-effect error read by t.
+    The guard makes cells `wide`: where true effects hardly vary, it is the fixed-effect error read by t.
     """
-
-    name: str
-    setting: str
-    covered: float
-    rejected: float
-    conservative: bool
-
-
-def calibrate_meta(simulations: int = 20_000) -> list[Row]:
-    """Every cell; each has random numbers of its own. The interval without its guard is shown at known
-    errors, where it is exact."""
-    rows = []
     for ratio in RATIOS:
         for runs in RUNS:
             for seeds in SEEDS:
-                rows += _intervals(runs, ratio, seeds, simulations)
-        rows += [_spreads(runs, ratio, error, simulations) for runs in STABLE_RUNS for error in ERRORS]
-    return rows
+                yield from _intervals(runs, ratio, seeds, simulations)
+        for runs in STABLE_RUNS:
+            for error in ERRORS:
+                yield _spreads(runs, ratio, error, simulations)
 
 
-def _intervals(runs: int, ratio: float, seeds: int | None, simulations: int) -> list[Row]:
+def _intervals(runs: int, ratio: float, seeds: int | None, simulations: int) -> Iterator[Case]:
     """The combined effect, and what one more run would measure."""
     from scipy import stats
 
@@ -65,21 +53,18 @@ def _intervals(runs: int, ratio: float, seeds: int | None, simulations: int) -> 
     next_run = np.sqrt(ratio + 1) * rng.standard_normal(simulations)
     t = float(stats.t.ppf(1 - LEVEL / 2, runs - 1))
     setting = f"{runs} runs, tau^2 / error^2 = {ratio:g}, {known}"
-    pooled, rows = pool(values, variances), []
     if seeds is None:
         bare = pool(values, variances, guarded=False)
         inside = float((np.abs(bare.mean) <= t * bare.error).mean())
-        rows.append(Row("combined effect, without its guard", setting, inside, 1 - inside, False))
+        yield Case("several runs, without the guard", setting, inside, 1 - inside, simulations=simulations)
+    pooled = pool(values, variances)
     inside = float((np.abs(pooled.mean) <= t * pooled.error).mean())
+    yield Case("several runs", setting, inside, 1 - inside, wide=True, simulations=simulations)
     ahead = float((np.abs(next_run - pooled.mean) <= t * pooled.ahead(variances)).mean())
-    return [
-        *rows,
-        Row("combined effect", setting, inside, 1 - inside, True),
-        Row("what one more run would measure", setting, ahead, 1 - ahead, True),
-    ]
+    yield Case("several runs: one more run", setting, ahead, wide=True, simulations=simulations)
 
 
-def _spreads(runs: int, ratio: float, error: float, simulations: int) -> Row:
+def _spreads(runs: int, ratio: float, error: float, simulations: int) -> Case:
     """Gains of two arms over one baseline, true spreads equal; true gains are correlated by half.
 
     Covered is the ratio of the measured spreads, rejected what is said of the true ones.
@@ -93,4 +78,4 @@ def _spreads(runs: int, ratio: float, error: float, simulations: int) -> Row:
     covered = float(((one.low <= truth) & (truth <= one.high)).mean())
     rejected = float(((one.high < min(error, 1)) | (one.low > max(error, 1))).mean())
     setting = f"{runs} runs, tau^2 / error^2 = {ratio:g}, errors {error:g} to 1"
-    return Row("ratio of spreads", setting, covered, rejected, False)
+    return Case("several runs: ratio of spreads", setting, covered, rejected, simulations=simulations)
