@@ -11,6 +11,7 @@ from collections.abc import Callable
 from harness.evidence.statistics.calibration_cases import SIMULATIONS, Case
 from harness.evidence.statistics.calibration_family import family_cases
 from harness.evidence.statistics.calibration_items import item_cases
+from harness.evidence.statistics.calibration_meta import meta_cases
 from harness.evidence.statistics.calibration_seeds import seed_cases
 
 FAMILIES = 5
@@ -25,6 +26,7 @@ def calibrate(
     for part in (
         seed_cases(simulations),
         item_cases(simulations),
+        meta_cases(simulations),
         family_cases(simulations // FAMILIES),
     ):
         for case in part:
