@@ -1,9 +1,13 @@
 """Judges, one file each: `Config`, `check(config)` and `make(config, cache)`, which returns a Judge.
 
 A judge has `name` and `prefer_all`. It may have `grade_all` (single answers), `complete_all` (free text,
-for benchmarks with prompts of their own), `announce` (what it is going to ask, and what that costs)
-and `usage` (what it asked and what that cost). A module may have `files(config)`: the files, folders and
-hub repositories that its settings name, so that a change of their contents judges again.
+for benchmarks with prompts of their own), `announce` (what it is going to ask, and what that costs),
+`usage` (what it asked and what that cost) and `agreement` (how far its members agree). A module may have
+`files(config)`: the files, folders and hub repositories that its settings name, so that a change of their
+contents judges again.
+
+A preference is a number in [0, 1] everywhere: 1 where the first answer is better. alpaca_eval's 1 to 2 is
+written and read where its code is called, and nowhere else.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 from harness import registry
+from harness.errors import UserError
+from harness.judges._verdicts import written_grade as written_grade
 from harness.pipeline.named import NeedsHub
 from harness.pipeline.spec import SpecModel
 
@@ -22,6 +28,8 @@ Duel = tuple[str, str, str]
 
 
 COUNTED = ("calls", "cache_hits", "retries", "input_tokens", "output_tokens", "money")
+COMMAND = "HARNESS_COMMAND"
+"""The variable that names the command for which a process works: what a cap on money holds for."""
 
 
 @runtime_checkable
@@ -66,6 +74,14 @@ class CountingJudge(Protocol):
     def usage(self) -> dict[str, Any]: ...
 
 
+@runtime_checkable
+class AgreeingJudge(Protocol):
+    """A judge of several members."""
+
+    def agreement(self, duels: Sequence[Duel]) -> float | None:
+        """Krippendorff's alpha of the members over these duels alone, as they judged them."""
+
+
 class JudgeModule(Protocol):
     """What every judge's module has; `check` raises UserError for what it lacks."""
 
@@ -102,13 +118,52 @@ def cache_of(out: Path) -> Path:
     return out.parent.parent / "cache" / "judges"
 
 
+def preferences_of(judge: Judge, duels: Sequence[Duel], progress: Progress = quiet) -> list[float | None]:
+    """What the judge prefers, one value in [0, 1] or None a duel; raises UserError for anything else."""
+    return _checked(judge, "preference", judge.prefer_all(duels, progress), len(duels))
+
+
+def grades_of(judge: GradingJudge, answers: Sequence[tuple[str, str]]) -> list[float | None]:
+    """The judge's grades, one value in [0, 1] or None an answer; raises UserError for anything else."""
+    return _checked(judge, "grade", judge.grade_all(answers), len(answers))
+
+
+def _checked(judge: Judge, what: str, values: Sequence[Any], asked: int) -> list[float | None]:
+    if len(values) != asked:
+        raise UserError(
+            f"judge {judge.name} returned {len(values)} {what}s for {asked} questions",
+            remedy="mend the judge: one value for each question, None where it could not tell",
+        )
+    for number, value in enumerate(values):
+        if value is not None and not (isinstance(value, int | float) and 0 <= value <= 1):
+            raise UserError(
+                f"judge {judge.name} returned {value!r} as {what} {number}, which is not between 0 and 1",
+                remedy="mend the judge: 1 where the first answer is better, 0 the second, 0.5 a tie, None "
+                "where it could not tell; grades are shares of the full grade",
+            )
+    return [None if value is None else float(value) for value in values]
+
+
+def agreement_of(judge: Judge, duels: Sequence[Duel]) -> dict[str, float | None]:
+    """How far a judge's members agree on these duels; nothing for one without members."""
+    if not isinstance(judge, AgreeingJudge):
+        return {}
+    return {"krippendorff_alpha": judge.agreement(duels)}
+
+
 def usage_of(judge: Judge, before: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a judge says it asked, less what it had asked `before`; nothing for one that asks nobody."""
-    if not isinstance(judge, CountingJudge):
-        return {}
-    now: dict[str, Any] = judge.usage()
-    earlier = before or {}
-    return {
-        name: value - earlier[name] if name in COUNTED and value is not None and earlier.get(name) else value
-        for name, value in now.items()
-    }
+    return _less(judge.usage(), before or {}) if isinstance(judge, CountingJudge) else {}
+
+
+def _less(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Counts since `before`, members' too; what is no count stays."""
+    since: dict[str, Any] = {}
+    for name, value in now.items():
+        earlier = before.get(name)
+        if isinstance(value, dict):
+            value = _less(value, earlier or {})
+        elif name in COUNTED and value is not None and earlier:
+            value -= earlier
+        since[name] = value
+    return since

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
 from harness.judges._api import ApiConfig, ChatClient, Request, check_key, connect
+from harness.judges._purse import Purse
+from harness.judges._verdicts import HIGHEST, LOWEST, read_grade, read_preference
 
 QUESTION = """Two assistants answered the same user. Say whose answer is better: more helpful, \
 correct and honest. Length alone is no merit. The order of the answers means nothing.
@@ -49,7 +50,8 @@ class OpenAIJudge:
 
     def prefer_all(self, duels: Sequence[Duel], progress: Progress = quiet) -> list[float | None]:
         """One request a duel."""
-        return [_letter(text) for text in self._texts([self.request_of(duel) for duel in duels], progress)]
+        asked = [self.request_of(duel) for duel in duels]
+        return [read_preference(text) for text in self._texts(asked, progress)]
 
     def announce(self, duels: Sequence[Duel]) -> None:
         """Say what these duels are going to cost."""
@@ -73,6 +75,11 @@ class OpenAIJudge:
     ) -> list[str]:
         """The model's own text."""
         return self._texts([self._request(messages, max_tokens) for messages in conversations], progress)
+
+    @property
+    def purse(self) -> Purse:
+        """What it may cost."""
+        return self.client.purse
 
     def usage(self) -> dict[str, Any]:
         """Calls, cache hits, tokens and money of this process."""
@@ -100,16 +107,10 @@ def usage_of_client(client: ChatClient) -> dict[str, Any]:
     }
 
 
-def _letter(text: str) -> float | None:
-    match = re.match(r"\W*(?:answer\s+)?([ABT])\b", text.strip(), flags=re.IGNORECASE)
-    return {"A": 1.0, "B": 0.0, "T": 0.5}[match[1].upper()] if match else None
-
-
 def _grade(text: str) -> float | None:
-    match = re.match(r"\W*(\d+(?:\.\d+)?)", text.strip())
-    if match is None or not 1 <= float(match[1]) <= 10:
-        return None
-    return (float(match[1]) - 1) / 9
+    """A grade as a share of the scale."""
+    grade = read_grade(text)
+    return None if grade is None else (grade - LOWEST) / (HIGHEST - LOWEST)
 
 
 def make(config: Config, cache: Path | None = None) -> OpenAIJudge:
