@@ -17,7 +17,7 @@ from pydantic import PositiveInt, model_validator
 
 from harness.errors import UserError
 from harness.judges._cache import ReplyCache
-from harness.judges._purse import CapReachedError, Prices, Purse
+from harness.judges._purse import Cap, CapReachedError, Prices, Purse, ledger_of
 from harness.pipeline.spec import NonNegative, SpecModel
 
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
@@ -29,7 +29,8 @@ say = logging.getLogger("harness.judges").info
 class ApiConfig(SpecModel):
     """`base_url` None is OpenAI's own; the key is read from the variable `api_key_env`.
 
-    Prices are the user's, for a million tokens; `max_cost` stops before it is passed and needs them.
+    Prices are the user's, for a million tokens. `max_cost` needs them: it is what this model at this URL may
+    cost in one command, over all cells, benchmarks, orders and seats on juries.
     """
 
     model: str
@@ -101,7 +102,10 @@ class ChatClient:
         self._cache = ReplyCache(cache)
         self._pace = threading.Lock()
         self._next_call = 0.0
-        self.purse = Purse(config.prices(), config.max_cost)
+        self.purse = Purse(config.prices())
+        if config.max_cost is not None:
+            ledger = ledger_of(cache, f"{config.base_url} {config.model}")
+            self.purse.add_cap(Cap(config.max_cost, ledger, config.model))
         self.usage = Usage()
         self._announced: set[Request] = set()
 
@@ -225,8 +229,8 @@ class ChatClient:
         name = self.config.model
         if isinstance(error, CapReachedError):
             return UserError(
-                f"judge {name} has used {self.purse.spent:.4f} of max_cost {self.config.max_cost:g}, and the "
-                "next request could pass it",
+                f"judge {error.cap.name} has used {error.cap.ledger.taken():.4f} of max_cost "
+                f"{error.cap.limit:g} in this command, and the next request could pass it",
                 remedy="raise max_cost and run the same command again: what was answered is kept",
             )
         if isinstance(error, openai.APIStatusError):

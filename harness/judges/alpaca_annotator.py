@@ -17,12 +17,15 @@ from harness.errors import UserError, unknown_name
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
 from harness.judges._api import ApiConfig, ChatClient, Request, check_key, connect
+from harness.judges._purse import Purse
 from harness.judges.openai import usage_of_client
 from harness.pipeline.named import Named
 
 KINDS = ("openai_completions",)
 DEFAULT = "weighted_alpaca_eval_gpt4_turbo"
 _SENT = ("max_tokens", "temperature", "logprobs", "top_logprobs")
+TIE = 0.0
+"""What alpaca_eval's older parsers write for a tie."""
 _FIELD = re.compile(r"\{(instruction|output_1|output_2)\}")
 _TURN = re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", re.DOTALL)
 
@@ -55,6 +58,11 @@ class AlpacaAnnotator:
         """Say what these duels are going to cost."""
         self._client.announce([self._request(*duel) for duel in duels])
 
+    @property
+    def purse(self) -> Purse:
+        """What it may cost."""
+        return self._client.purse
+
     def usage(self) -> dict[str, Any]:
         """Calls, cache hits, tokens and money of this process."""
         return usage_of_client(self._client)
@@ -67,11 +75,7 @@ class AlpacaAnnotator:
             for role, body in _TURN.findall(self._template)
         )
         completion_kwargs = self._annotator["completions_kwargs"]
-        kept = tuple(
-            (k, completion_kwargs[k])
-            for k in ("max_tokens", "temperature", "logprobs", "top_logprobs")
-            if k in completion_kwargs
-        )
+        kept = tuple((k, completion_kwargs[k]) for k in _SENT if k in completion_kwargs)
         return Request(turns, kept)
 
     def _parsed(self, reply: dict[str, Any]) -> float | None:
@@ -81,13 +85,26 @@ class AlpacaAnnotator:
             (preference,) = self._parse(completion, **self._annotator.get("completion_parser_kwargs", {}))
         except (ValueError, AssertionError, TypeError, KeyError):
             return None
-        return None if preference is None or math.isnan(float(preference)) else 2 - float(preference)
+        return None if preference is None else _of_alpaca_eval(float(preference), self.name)
 
     @cached_property
     def _parse(self) -> Any:
         from alpaca_eval import completion_parsers
 
         return getattr(completion_parsers, self._annotator["fn_completion_parser"])
+
+
+def _of_alpaca_eval(preference: float, name: str) -> float | None:
+    """alpaca_eval's 1 (the first) to 2 (the second) as ours; raises UserError for anything else."""
+    if math.isnan(preference):
+        return None
+    if preference != TIE and not 1 <= preference <= 2:
+        raise UserError(
+            f"annotator {name} gave preference {preference:g}, which is not between 1 and 2",
+            where="judge_config.annotator",
+            remedy="use an annotator that compares two outputs, such as " + DEFAULT,
+        )
+    return 0.5 if preference == TIE else 2 - preference
 
 
 def make(config: Config, cache: Path | None = None) -> AlpacaAnnotator:

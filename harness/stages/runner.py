@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import selectors
@@ -9,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import Interrupted, StageFailed, UserError
+from harness.judges import COMMAND
 from harness.measure import gpus
 from harness.records import StageError, StageResult
 from harness.stages.context import read_result
@@ -67,6 +70,7 @@ def child_environment() -> dict[str, str]:
     """
     return {
         "THP_MEM_ALLOC_ENABLE": "1",
+        COMMAND: _this_command(),
         **os.environ,
         "HARNESS_SPAWNED_AT": str(time.monotonic()),
         "TOKENIZERS_PARALLELISM": "false",
@@ -79,6 +83,12 @@ def child_environment() -> dict[str, str]:
         gpus.DEVICE: "",
         **gpus.hiding(),
     }
+
+
+@functools.cache
+def _this_command() -> str:
+    """A name that all stages of this process share, and no other command has."""
+    return uuid.uuid4().hex
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:

@@ -114,12 +114,14 @@ class Fixed:
 def test_a_jury_averages_votes_and_says_how_far_it_agrees() -> None:
     seen: list[tuple[int, int]] = []
     bench = jury.Jury([Fixed("a", [1.0, 0.0, None]), Fixed("b", [1.0, 1.0, None])])
-    votes = bench.prefer_all(DUELS, lambda done, total: seen.append((done, total)))
+    duels = [(f"question {i}", "one", "two") for i in range(3)]
+    votes = bench.prefer_all(duels, lambda done, total: seen.append((done, total)))
     assert votes == [1.0, 0.5, None]
     assert seen == [(3, 6), (6, 6)]
     usage = bench.usage()
     assert usage["money"] == 0.5
-    assert usage["krippendorff_alpha"] == pytest.approx(krippendorff_alpha([[1, 0, None], [1, 1, None]]))
+    assert bench.agreement(duels) == pytest.approx(krippendorff_alpha([[1, 0, None], [1, 1, None]]))
+    assert bench.agreement(duels[:1]) is None, "two equal votes show no spread to agree beyond"
     assert bench.name == "jury of a, b"
 
 

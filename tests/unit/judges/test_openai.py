@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.judges import alpaca_annotator, openai
+from harness.judges import COMMAND, alpaca_annotator, jury, openai, usage_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_server import FakeServer
@@ -32,9 +33,9 @@ def judge_of(server: FakeServer, cache: Path | None = None, **settings: Any) -> 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("A", 1.0), (" b.", 0.0), ("**T**", 0.5), ("Answer A", 1.0), ("Both are lovely", None)],
+    [("A", 1.0), ("Answer: B", 0.0), ("A tie", 0.5), ("A is worse than B", 0.0), ("A or B", None)],
 )
-def test_letters(server: FakeServer, text: str, value: float | None) -> None:
+def test_a_reply_is_a_preference(server: FakeServer, text: str, value: float | None) -> None:
     server.script.append((200, text))
     assert judge_of(server).prefer_all([("q", "one", "two")]) == [value]
     assert "[Answer A]\none" in server.asked[0]["messages"][0]["content"]
@@ -138,6 +139,79 @@ def test_many_threads_together_do_not_pass_the_cap(server: FakeServer) -> None:
     assert judge.usage()["money"] <= 1.2
 
 
+def test_a_cap_holds_for_all_processes_of_a_command(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each cell is scored by a process with a judge of its own; before, each had the whole cap again."""
+    prices = {"price_per_million_input": 1000.0, "price_per_million_output": 0.0}
+    monkeypatch.setenv(COMMAND, "one")
+    asked = [(f"cell {c} {i}", "one", "two") for c in range(3) for i in range(12)]
+    for cell in range(3):
+        with pytest.raises(UserError, match="of max_cost 1 in this command"):
+            judge_of(server, tmp_path, max_cost=1.0, **prices).prefer_all(asked[12 * cell : 12 * cell + 12])
+    assert 0.5 < 0.1 * len(server.asked) <= 1.0
+    monkeypatch.setenv(COMMAND, "another")
+    before = len(server.asked)
+    with pytest.raises(UserError, match="max_cost 1"):
+        judge_of(server, tmp_path, max_cost=1.0, **prices).prefer_all(asked)
+    assert 0.5 < 0.1 * (len(server.asked) - before) <= 1.0
+
+
+def test_judges_at_once_do_not_pass_the_cap_together(server: FakeServer, tmp_path: Path) -> None:
+    """What is in flight is reserved at its worst, in the file that all of them share."""
+    server.delay = 0.02
+    prices = {"price_per_million_input": 1000.0, "price_per_million_output": 0.0}
+    judges = [judge_of(server, tmp_path, concurrency=4, max_cost=1.5, **prices) for _ in range(3)]
+    errors: list[UserError] = []
+
+    def ask(number: int) -> None:
+        try:
+            judges[number].prefer_all([(f"{number} {i}", "one", "two") for i in range(12)])
+        except UserError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(errors) == 3
+    assert sum(judge.usage()["money"] for judge in judges) == pytest.approx(0.1 * len(server.asked))
+    assert 0.1 * len(server.asked) <= 1.5
+
+
+def test_a_jury_has_one_purse_for_all_its_seats(server: FakeServer, tmp_path: Path) -> None:
+    member = {
+        "model": "m",
+        "base_url": server.url,
+        "concurrency": 1,
+        "price_per_million_input": 1000.0,
+        "price_per_million_output": 0.0,
+    }
+    members = [{"judge": "openai", "judge_config": {**member, "model": name}} for name in ("m", "n")]
+    config = jury.Config.model_validate({"judges": members, "max_cost": 2.0})
+    jury.check(config)
+    for cell in range(2):
+        with pytest.raises(UserError, match=r"judge jury of m, n has used .* of max_cost 2"):
+            jury.make(config, tmp_path).prefer_all([(f"{cell} {i}", "one", "two") for i in range(12)])
+    assert 1.0 < 0.1 * len(server.asked) <= 2.0
+    assert {body["model"] for body in server.asked} == {"m", "n"}
+    members[1]["judge_config"] = {"model": "n", "base_url": server.url}
+    with pytest.raises(UserError, match="needs the prices of every judge"):
+        jury.check(jury.Config.model_validate({"judges": members, "max_cost": 2.0}))
+
+
+def test_a_jurys_counts_are_of_one_cell(server: FakeServer, tmp_path: Path) -> None:
+    member = {"judge": "openai", "judge_config": {"model": "m", "base_url": server.url}}
+    other = {"judge": "openai", "judge_config": {"model": "n", "base_url": server.url}}
+    judges = jury.make(jury.Config.model_validate({"judges": [member, other]}), tmp_path)
+    judges.prefer_all(DUELS[:5])
+    before = usage_of(judges)
+    judges.prefer_all(DUELS[5:7])
+    since = usage_of(judges, before)
+    assert {name: counts["calls"] for name, counts in since["members"].items()} == {"m": 2, "n": 2}
+
+
 def test_an_estimate_before_the_first_call(server: FakeServer, tmp_path: Path) -> None:
     prices = {"price_per_million_input": 10.0, "price_per_million_output": 20.0}
     judge = judge_of(server, tmp_path, **prices)
@@ -189,6 +263,16 @@ def test_alpaca_eval_1_ranks(server: FakeServer) -> None:
     assert judge.prefer_all(DUELS[:1]) == [0.0]
     assert judge.prefer_all(DUELS[1:2]) == [None]
     assert judge.name == "alpaca_eval_gpt4"
+
+
+def test_an_annotator_outside_its_range_is_named(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = annotator_of(server, "alpaca_eval_gpt4")
+    for told, value in (([0], 0.5), ([1.25], 0.75), ([float("nan")], None)):
+        monkeypatch.setattr(type(judge), "_parse", lambda self, text, told=told, **_: told)
+        assert judge.prefer_all(DUELS[:1]) == [value]
+    monkeypatch.setattr(type(judge), "_parse", lambda self, text, **_: [3])
+    with pytest.raises(UserError, match="annotator alpaca_eval_gpt4 gave preference 3"):
+        judge.prefer_all(DUELS[:1])
 
 
 def test_an_answer_cannot_open_a_turn_or_fill_a_field(server: FakeServer) -> None:
