@@ -7,10 +7,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from harness.benchmarks._clusters import shared
 from harness.data.schemas import digest
 from harness.errors import UserError
 
 ANNOTATIONS, OUTPUTS = "annotations.json", "model_outputs.json"
+TIE = 0
+"""What alpaca_eval wrote for a tie before it wrote 1.5."""
 Rows = list[dict[str, Any]]
 
 
@@ -39,13 +42,15 @@ def read_items(path: Path, arm: str) -> tuple[list[dict[str, Any]], dict[str, An
     """One item an annotated prompt, and settings that name judge and rival.
 
     `preference` is 1 where the rival's answer is better, 2 where the arm's is, 1.5 a tie, and
-    between where the judge was weighted (alpaca_eval 0.6); what could not be read stays None.
+    between where the judge was weighted (alpaca_eval 0.6); what could not be read stays None. Raises
+    UserError for a file that writes preferences in another way.
     """
     rows = _rows(path)
+    _check_coding(rows, path)
     swapped = _sides(rows, arm, path)
     seen: Counter[str] = Counter()
     items = []
-    for row in rows:
+    for row, cluster in zip(rows, shared([str(row["instruction"]) for row in rows]), strict=True):
         name = digest(str(row["instruction"]))
         seen[name] += 1
         win = _win(row.get("preference"), swapped)
@@ -58,6 +63,7 @@ def read_items(path: Path, arm: str) -> tuple[list[dict[str, Any]], dict[str, An
                 "answer": row[mine],
                 "rival_answer": row[theirs],
                 "dataset": row.get("dataset"),
+                **cluster,
             }
         )
     return items, _settings(rows, swapped)
@@ -84,6 +90,33 @@ def _rows(path: Path) -> Rows:
     return rows
 
 
+def _check_coding(rows: Rows, path: Path) -> None:
+    """Raise UserError unless all preferences are 1 to 2, with alpaca_eval's old 0 for a tie beside them.
+
+    A file of 0 and 1 alone may mean ties and first places, or losses and wins: it is refused.
+    """
+    readable = {number: row["preference"] for number, row in enumerate(rows) if _is_read(row["preference"])}
+    judge = ", ".join(sorted({str(row.get("annotator") or "unknown") for row in rows}))
+    for number, preference in readable.items():
+        if not isinstance(preference, int | float) or not (preference == TIE or 1 <= preference <= 2):
+            raise UserError(
+                f"annotation {number} by {judge} has preference {preference!r}, which is not between 1 and 2",
+                where=str(path),
+                remedy="write 1 where output_1 is better, 2 where output_2 is, 1.5 for a tie",
+            )
+    if TIE in readable.values() and max(readable.values()) <= 1:
+        raise UserError(
+            f"annotations by {judge} hold the preferences 0 and 1 alone, which may be ties and firsts or "
+            "losses and wins",
+            where=str(path),
+            remedy="write 1 where output_1 is better, 2 where output_2 is, 1.5 for a tie",
+        )
+
+
+def _is_read(preference: Any) -> bool:
+    return preference is not None and preference == preference
+
+
 def _sides(rows: Rows, arm: str, path: Path) -> bool:
     """Whether the arm's answers are the first ones; AlpacaEval writes them second."""
     firsts, seconds = ({row.get(f"generator_{k}") for row in rows} for k in (1, 2))
@@ -98,14 +131,11 @@ def _sides(rows: Rows, arm: str, path: Path) -> bool:
 
 def _win(preference: Any, swapped: bool) -> float | None:
     """The arm's part of the preference: 0 lost, 1 won. AlpacaEval also wrote 0 for a tie."""
-    if preference is None or preference != preference:
+    if not _is_read(preference):
         return None
-    value = float(preference)
-    if value == 0:
+    if preference == TIE:
         return 0.5
-    if not 1 <= value <= 2:
-        return None
-    return 2 - value if swapped else value - 1
+    return 2 - float(preference) if swapped else float(preference) - 1
 
 
 def _settings(rows: Rows, swapped: bool) -> dict[str, Any]:

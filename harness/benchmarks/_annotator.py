@@ -1,4 +1,7 @@
-"""alpaca_eval's PairwiseAnnotator asking one of our judges instead of an API it knows."""
+"""alpaca_eval's PairwiseAnnotator asking one of our judges instead of an API it knows.
+
+It writes preferences as 1 (the first) to 2 (the second) and ours are 1 to 0: they are turned here.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 from alpaca_eval.annotators import PairwiseAnnotator
 from alpaca_eval.annotators.pairwise_evaluator import SinglePairwiseAnnotator
 
-from harness.judges import Progress, quiet
+from harness.judges import Progress, preferences_of, quiet
 
 
 class _JudgeAnnotator(SinglePairwiseAnnotator):  # type: ignore[misc]
@@ -50,14 +53,17 @@ class JudgeAnnotator(PairwiseAnnotator):  # type: ignore[misc]
 
     def _ask(self, prompts: list[str], **_: Any) -> dict[str, list[Any]]:
         duels = [(prompt, first, second) for prompt, first, second in map(json.loads, prompts)]
-        answers = self._judge.prefer_all(duels, self._progress)
-        return {"completions": ["nan" if a is None else str(2 - a) for a in answers]}
+        answers = preferences_of(self._judge, duels, self._progress)
+        return {"completions": ["nan" if a is None else repr(2 - a) for a in answers]}
 
 
 def annotate(
     judge: Any, rows: list[tuple[str, str, str]], out: Path, progress: Progress = quiet
 ) -> list[float | None]:
-    """Preferences of (prompt, first answer, second answer) rows, in their order."""
+    """Preference for the first answer in [0, 1] of each row (prompt, first answer, second answer).
+
+    None where it could not be read; two equal answers are a tie that nobody is asked about.
+    """
     config = out / "annotator" / "configs.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(f"{json.dumps(judge.name)}: {{}}\n", encoding="utf-8")
@@ -65,7 +71,8 @@ def annotate(
     annotator = JudgeAnnotator(judge, config, progress)
     first = [{"instruction": prompt, "output": a} for prompt, a, _ in rows]
     second = [{"instruction": prompt, "output": b} for prompt, _, b in rows]
-    annotated = annotator.annotate_head2head(first, second, is_ordered=True)
+    # All rows at once: a jury has to see both orders of a pair.
+    annotated = annotator.annotate_head2head(first, second, is_ordered=True, chunksize=len(rows))
     preference_by_row = {(r["instruction"], r["output_1"], r["output_2"]): r["preference"] for r in annotated}
     preferences = (preference_by_row.get(row) for row in rows)
-    return [None if p is None or p != p else float(p) for p in preferences]
+    return [None if p is None or p != p else 2 - float(p) for p in preferences]

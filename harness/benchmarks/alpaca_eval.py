@@ -1,6 +1,7 @@
 """AlpacaEval: whose answer does a judge prefer, by alpaca_eval's own annotator and win rate.
 
-Both orders of every pair are asked and averaged, so an inconsistent judge gives half a win.
+Both orders of every pair are asked and averaged, so an inconsistent judge gives half a win. A pair of
+which one order alone could be read is left out and counted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pydantic import Field, PositiveInt
 from harness.benchmarks import CheckContext, scores_of_items
 from harness.benchmarks._alpaca_files import arms_in, read_items
 from harness.benchmarks._alpaca_prompts import TEST, load_prompts, set_files, set_needs_hub
-from harness.benchmarks._duels import OWN_ANSWERS, both_orders, duel, pairs_of, winrate_of_alpaca_eval
+from harness.benchmarks._duels import OWN_ANSWERS, both_orders, duel, official_win_rate, pairs_of
 from harness.errors import UserError, unknown_name
 from harness.generate import Answer, Prompt
 from harness.judges import announce, cache_of, judge_needs_hub, load_judge
@@ -110,7 +111,6 @@ def score_cells(
 
 def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     """Scores of the arms whose published annotations lie in `folder`; win rates are alpaca_eval's own."""
-    get_winrate = winrate_of_alpaca_eval()
     scores_by_arm = {}
     for arm, path in arms_in(folder).items():
         items, settings = read_items(path, arm.partition("@")[0])
@@ -122,8 +122,7 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
             settings=settings,
             neutral=["length_difference"],
         )
-        known = [{"preference": 1 + w} for i in items if (w := i["metrics"]["win_rate"]) is not None]
-        rate = float(get_winrate(known)["win_rate"]) / 100 if known else None
+        rate = official_win_rate([item["metrics"]["win_rate"] for item in items])
         scores_by_arm[arm] = [
             s.model_copy(update={"estimate": rate}) if s.metric == "win_rate" else s for s in scores
         ]

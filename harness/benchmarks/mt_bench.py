@@ -24,14 +24,15 @@ from harness.benchmarks._mt_bench_files import (
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
 from harness.jsonl import read_jsonl
-from harness.judges import WritingJudge, cache_of, load_judge, usage_of
+from harness.judges import WritingJudge, cache_of, load_judge, usage_of, written_grade
 from harness.pipeline.named import Named
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
 
 OFFICIAL_JUDGE = "gpt-4"
-_RATING = (re.compile(r"\[\[(\d+\.?\d*)\]\]"), re.compile(r"\[(\d+\.?\d*)\]"))
+UNREAD = -1.0
+"""What FastChat writes where a judgment held no grade."""
 OWN_SYSTEM = "You grade answers of an assistant fairly. Length and order mean nothing."
 _END = (
     "\n\nExplain briefly, then end with your grade from 1 to 10 in exactly this form: [[grade]], "
@@ -104,7 +105,10 @@ def prompts(config: Config, prepared: Path) -> list[Prompt]:
 
 
 def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Path) -> list[Score]:
-    """Grades over all turns, by turn and by category, and as helpfulness on five points."""
+    """Grades over all turns, by turn and by category, and as helpfulness on five points.
+
+    The turns of a question are a cluster.
+    """
     module, judge_config = _judge(config)
     judge = module.make(judge_config, cache_of(out))
     questions = {q.id: q for q in _questions(config)}
@@ -135,10 +139,10 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
         for row in read_jsonl(path):
             if str(row.get("model")) == arm:
                 name = str(row["question_id"])
-                grade = float(row["score"]) if float(row["score"]) >= 1 else None
-                judges.add(str((row.get("judge") or ["unknown"])[0]))
-                metrics = _metrics(grade, int(row["turn"]), categories.get(name))
-                items.append({"id": f"{name}-{row['turn']}", "metrics": metrics})
+                judge = str((row.get("judge") or ["unknown"])[0])
+                judges.add(judge)
+                metrics = _metrics(_published_grade(row, judge, path), int(row["turn"]), categories.get(name))
+                items.append({"id": f"{name}-{row['turn']}", "cluster": name, "metrics": metrics})
         failures = sum(item["metrics"]["score"] is None for item in items)
         settings = {
             "judge": ", ".join(sorted(judges)),
@@ -152,12 +156,17 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     return scores_by_arm
 
 
-def rating(text: str) -> float | None:
-    """The grade that a judgment ends with, None where there is none from 1 to 10."""
-    match = next((m for pattern in _RATING if (m := pattern.search(text))), None)
-    if match is None or not 1 <= float(match[1]) <= 10:
-        return None
-    return float(match[1])
+def _published_grade(row: dict[str, Any], judge: str, path: Path) -> float | None:
+    """FastChat's grade from 1 to 10, None for its -1; raises UserError for anything else."""
+    grade = float(row["score"])
+    if grade != UNREAD and not 1 <= grade <= 10:
+        raise UserError(
+            f"judge {judge} graded turn {row['turn']} of question {row['question_id']} with {grade:g}, which "
+            "is not between 1 and 10",
+            where=str(path),
+            remedy="mend that row, or write -1 where no grade could be read",
+        )
+    return None if grade == UNREAD else grade
 
 
 def _conversation(
@@ -189,7 +198,8 @@ def _item(answer: Answer, reply: str) -> dict[str, Any]:
     turn = len(answer.meta.get("earlier", [])) // 2 + 1
     return {
         "id": answer.id,
-        "metrics": _metrics(rating(reply), turn, answer.meta["category"]),
+        "cluster": answer.meta["question"],
+        "metrics": _metrics(written_grade(reply), turn, answer.meta["category"]),
         "category": answer.meta["category"],
         "prompt": answer.prompt,
         "answer": answer.text,

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import PositiveInt
 
 from harness.benchmarks import CheckContext, read_prepared_test, scores_of_items
+from harness.benchmarks._clusters import shared
 from harness.errors import UserError
 from harness.generate import LoadedModel
 from harness.pipeline.spec import SpecModel
@@ -38,14 +39,17 @@ def pairs_to_score(config: Config, prepared: Path) -> tuple[list[dict[str, Any]]
 def score_model(
     config: Config, model: LoadedModel, prepared: Path, out: Path, progress: Any = None
 ) -> list[Score]:
-    """Accuracy (ties count half), margin and log-probs, a row a pair."""
+    """Accuracy (ties count half), margin and log-probs, a row a pair; pairs of one prompt are a cluster."""
     from harness.generate.logprobs import pair_log_probs
 
     rows, batch_size = pairs_to_score(config, prepared)
     log_probs = pair_log_probs(model.model, rows, model.tokenizer.pad_token_id, batch_size)
+    clusters = shared([row["prompt"] for row in rows])
     items = [
-        {"id": row["id"], "metrics": _metrics(float(chosen), float(rejected))}
-        for row, chosen, rejected in zip(rows, log_probs.chosen_mean, log_probs.rejected_mean, strict=True)
+        {"id": row["id"], "metrics": _metrics(float(chosen), float(rejected)), **cluster}
+        for row, cluster, chosen, rejected in zip(
+            rows, clusters, log_probs.chosen_mean, log_probs.rejected_mean, strict=True
+        )
     ]
     settings = {"log_prob": "mean per response token", "ties": "count half"}
     return scores_of_items(

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items, test_prompts
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
-from harness.judges import GradingJudge, cache_of, load_judge, usage_of
+from harness.judges import GradingJudge, cache_of, grades_of, load_judge, usage_of
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
@@ -37,7 +37,7 @@ def prompts(config: Config, prepared: Path) -> list[Prompt]:
 def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Path) -> list[Score]:
     """The judge's grade, whether it is full, and the answer's length."""
     judge = _judge(config, cache_of(out))
-    grades = judge.grade_all([(answer.prompt, answer.text) for answer in answers])
+    grades = grades_of(judge, [(answer.prompt, answer.text) for answer in answers])
     items = []
     for answer, grade in zip(answers, grades, strict=True):
         passed = None if grade is None else float(grade == 1.0)

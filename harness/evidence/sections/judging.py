@@ -34,12 +34,15 @@ def judges_table(view: ComparisonView) -> Table | None:
         "first slot",
         "alpha",
         "unreadable",
+        "half-read pairs",
         "money",
     )
     note = (
         "Flip rate: pairs whose two orders disagree, which count half a win. First slot: share of decided "
         "judgments that took the answer in the first place; 50% is no leaning. Unreadable judgments are "
-        "counted, and left out of rates. Alpha: Krippendorff's, how far the judges of a jury agree."
+        "counted, and left out of rates. Half-read pairs: one order alone could be read; they are left out "
+        "too, since that order's leaning would stay in the rate. Alpha: Krippendorff's, how far a jury's "
+        "judges agree on the pairs of this row, each judge's two orders averaged."
     )
     return Table("judges", "Judges", columns, tuple(rows.values()), (note,))
 
@@ -58,6 +61,7 @@ def _judge_row(cell: str, metric: str, digest: str, score: Score) -> tuple[Cell,
         Cell(known.get("first_slot_rate"), "percent", reason=one_order, sources=sources),
         Cell(known.get("krippendorff_alpha"), "number", digits=2, reason="one judge", sources=sources),
         Cell(known.get("parse_failures"), "count", reason="not recorded", sources=sources),
+        Cell(known.get("half_read"), "count", reason=one_order, sources=sources),
         Cell(known.get("money"), "number", digits=4, reason="the judge has no price", sources=sources),
     )
 

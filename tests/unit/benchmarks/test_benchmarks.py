@@ -41,6 +41,19 @@ def test_preference_accuracy_is_the_share_of_higher_log_probs(
     wins = [r["metrics"]["logp_chosen"] > r["metrics"]["logp_rejected"] for r in rows]
     assert scores["accuracy"].estimate == pytest.approx(sum(wins) / len(wins))
     assert scores["accuracy"].n == 6
+    assert not any("cluster" in row for row in rows)
+
+
+def test_pairs_that_share_a_prompt_are_a_cluster(
+    loaded: Any, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = preference.read_prepared_test(prepared)
+    rows = [*own[:3], {**own[3], "prompt": own[0]["prompt"]}]
+    monkeypatch.setattr(preference, "read_prepared_test", lambda prepared, limit=None: rows)
+    preference.score_model(preference.Config(), loaded, prepared, tmp_path)
+    clusters = [row.get("cluster") for row in read_jsonl(tmp_path / "scores" / "preference.jsonl")]
+    assert clusters[0] == clusters[3] is not None
+    assert clusters[1:3] == [None, None]
 
 
 def test_win_rate_counts_both_orders(prepared: Path, tmp_path: Path) -> None:
@@ -81,7 +94,7 @@ def test_answers_that_cannot_be_judged_are_counted_not_dropped(tmp_path: Path) -
         name = "mute"
 
         def prefer_all(self, duels: Any, progress: Any = None) -> list[float | None]:
-            return [None if "upper" in prompt else 1.0 for prompt, _, _ in duels]
+            return [None if "upper" in prompt or first == "2 ." else 1.0 for prompt, first, _ in duels]
 
     score, *_ = duel(
         Mute(),
@@ -91,7 +104,7 @@ def test_answers_that_cannot_be_judged_are_counted_not_dropped(tmp_path: Path) -
         rival="b@0",
         metric="win_rate",
     )
-    assert (score.settings["parse_failures"], score.n) == (2, 2)
+    assert (score.settings["parse_failures"], score.settings["half_read"], score.n) == (3, 1, 1)
 
 
 def test_head_to_head_and_references(prepared: Path, tmp_path: Path) -> None:

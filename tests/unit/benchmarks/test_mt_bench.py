@@ -13,6 +13,7 @@ from harness.errors import UserError
 from harness.generate import Answer
 from harness.generate.load import load_model
 from harness.generate.turns import answer_turns
+from harness.jsonl import read_jsonl
 from harness.pipeline.spec import GenerationSpec
 
 QUESTIONS = [
@@ -80,6 +81,8 @@ def test_grades_by_turn_category_and_as_helpfulness(questions: Path, writer: Wri
     assert scores["helpfulness"].estimate == pytest.approx(1 + (7.625 - 1) * 4 / 9)
     settings = scores["score"].settings
     assert (settings["parse_failures"], settings["comparable_with_published"]) == (2, False)
+    rows = read_jsonl(tmp_path / str(scores["score"].items_file))
+    assert [row["cluster"] for row in rows] == ["81", "81", "111", "111", "121", "121"]
 
 
 def test_references_go_where_they_are_needed_and_braces_stay(
@@ -157,3 +160,9 @@ def test_published_judgments_are_replayed(questions: Path, tmp_path: Path) -> No
     assert (scores["score"].estimate, scores["score"].settings["parse_failures"]) == (7.5, 1)
     assert scores["score_in_math"].estimate == 7.5
     assert found["a"][0].settings["judge"] == "gpt-4"
+    items = read_jsonl(tmp_path / str(found["a"][0].items_file))
+    assert [item["cluster"] for item in items] == ["81", "81", "111", "111", "121", "121"]
+    rows[0]["score"] = 70
+    (folder / "gpt-4_single.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(UserError, match="judge gpt-4 graded turn 1 of question 81 with 70"):
+        mt_bench.replay(folder, tmp_path)
