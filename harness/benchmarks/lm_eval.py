@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +11,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from harness.benchmarks import CheckContext, read_prepared_test, scores_of_items
 from harness.benchmarks._lm_eval_files import arms_in, read_samples
+from harness.benchmarks._lm_eval_items import TaskItems, figures_of, items_of
 from harness.benchmarks._lm_eval_run import check_backend, check_task, language_model, run_tasks
 from harness.benchmarks._suites import Task, load_suite
 from harness.errors import UserError, unknown_name
@@ -111,26 +111,36 @@ def scores_of_results(
 ) -> list[Score]:
     """Scores of lm-eval's results: a benchmark `lm_eval/<task>` each, and one of every group with figures."""
     scores: list[Score] = []
-    for task, samples in found["samples"].items():
+    directions = found.get("higher_is_better", {})
+    figures = {task: figures_of(found.get("results", {}).get(task, {})) for task in found["samples"]}
+    kept = {task: items_of(samples, figures[task]) for task, samples in found["samples"].items()}
+    for task, items in kept.items():
         task_settings = {
             **settings,
             "num_fewshot": found.get("n-shot", {}).get(task),
             "version": found.get("versions", {}).get(task),
         }
-        better = found.get("higher_is_better", {}).get(task, {})
-        results = found.get("results", {}).get(task, {})
-        scores += _scores(task, items_of(samples), results, task_settings, better, out, ending)
+        scores += _scores(task, items, figures[task], task_settings, directions.get(task, {}), out, ending)
     for group, results in (found.get("groups") or {}).items():
-        members = [t for t in _members(group, found.get("group_subtasks", {})) if t in found["samples"]]
-        items = [
-            {**item, "id": f"{task}/{item['id']}"}
-            for task in members
-            for item in items_of(found["samples"][task])
-        ]
-        better = found.get("higher_is_better", {}).get(group, {})
-        group_settings = {**settings, "members": members}
-        scores += _scores(group, items, results, group_settings, better, out, ending) if items else []
+        members = [t for t in _members(group, found.get("group_subtasks", {})) if t in kept]
+        if members:
+            items = _together({task: kept[task] for task in members})
+            group_settings = {**settings, "members": members}
+            better = directions.get(group, {})
+            scores += _scores(group, items, figures_of(results), group_settings, better, out, ending)
     return scores
+
+
+def _together(items: dict[str, TaskItems]) -> TaskItems:
+    """The items of several tasks, their ids and clusters told apart by the task."""
+    rows = [
+        {**row, **{key: f"{task}/{row[key]}" for key in ("id", "cluster") if key in row}}
+        for task, one in items.items()
+        for row in one.rows
+    ]
+    kept = {metric for row in rows for metric in row["metrics"]}
+    left_out = {m: why for one in items.values() for m, why in one.left_out.items() if m not in kept}
+    return TaskItems(rows, left_out, sum(one.documents for one in items.values()))
 
 
 def _members(group: str, subtasks: dict[str, list[str]]) -> list[str]:
@@ -153,45 +163,37 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     return scores_by_arm
 
 
-def items_of(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One item a document, with its metrics; a metric that several filters read is named with each.
-
-    Documents are known by what was asked: `doc_hash`, `prompt_hash`, `target_hash`, and a number where
-    all three are equal.
-    """
-    filters = list(dict.fromkeys(str(sample.get("filter", "none")) for sample in samples))
-    items: dict[str, dict[str, Any]] = {}
-    for name in filters:
-        seen: Counter[str] = Counter()
-        tail = f",{name}" if len(filters) > 1 else ""
-        for sample in (s for s in samples if str(s.get("filter", "none")) == name):
-            identity = "-".join(str(sample[h])[:12] for h in ("doc_hash", "prompt_hash", "target_hash"))
-            seen[identity] += 1
-            key = f"{identity}-{seen[identity]}"
-            item = items.setdefault(key, {"id": key, "metrics": {}, "doc_id": sample["doc_id"]})
-            for metric in sample.get("metrics", []):
-                if isinstance(sample.get(metric), int | float):
-                    item["metrics"][f"{metric}{tail}"] = float(sample[metric])
-    return list(items.values())
-
-
 def _scores(
     task: str,
-    items: list[dict[str, Any]],
-    results: dict[str, Any],
+    items: TaskItems,
+    figures: dict[str, float],
     settings: dict[str, Any],
     higher_is_better: dict[str, bool | None],
     out: Path,
     ending: str,
 ) -> list[Score]:
-    """Scores named `<metric>` or `<metric>,<filter>`; directions are the task's own."""
-    estimates = {key: value for key, value in results.items() if isinstance(value, float)}
-    plain = {key.partition(",")[0]: value for key, value in estimates.items()}
-    scores = scores_of_items(f"lm_eval/{task}", items, out, file=f"lm_eval.{task}{ending}", settings=settings)
+    """Scores named `<metric>` or `<metric>,<filter>`; figures and directions are the task's own.
+
+    A metric that is left out has a score without items: lm-eval's figure, and why it is no more than that.
+    """
+    benchmark, file = f"lm_eval/{task}", f"lm_eval.{task}{ending}"
+    settings = {**settings, "left_out": sorted(items.left_out)} if items.left_out else settings
+    scores = scores_of_items(benchmark, items.rows, out, file=file, settings=settings)
+    scores += [
+        Score(
+            benchmark=benchmark,
+            metric=metric,
+            estimate=None,
+            n=items.documents,
+            settings=settings,
+            reason=f"no items are kept: {why}",
+        )
+        for metric, why in items.left_out.items()
+    ]
     return [
         s.model_copy(
             update={
-                "estimate": estimates.get(s.metric, plain.get(s.metric, s.estimate)),
+                "estimate": figures.get(s.metric, s.estimate),
                 "higher_is_better": higher_is_better.get(s.metric.partition(",")[0]) is not False,
             }
         )

@@ -15,6 +15,7 @@ from harness.evidence.primary import own_score
 from harness.evidence.sections.categories import category_table, gradings, radar_figure
 from harness.evidence.sections.dynamics import score_figure
 from harness.evidence.sections.judging import judges_table, length_table
+from harness.evidence.sections.left_out import left_out_table
 from harness.evidence.sections.ranking import ranking_table
 from harness.evidence.statistics.estimate import ITEMS_TARGET, Estimate
 from harness.evidence.statistics.verdict import Outcome, is_separable
@@ -47,6 +48,7 @@ def quality_tables(findings: Findings) -> tuple[Table, ...]:
         length_table(view),
         None if view.replayed else ranking_table(view),
         judges_table(view),
+        left_out_table(view),
     )
     return (
         score_table(view, findings.contrasts),

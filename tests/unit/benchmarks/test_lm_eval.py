@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.benchmarks import CheckContext, lm_eval
+from harness.benchmarks._lm_eval_items import items_of
 from harness.benchmarks._lm_eval_run import NLTK_DATA
 from harness.benchmarks._suites import load_suite
 from harness.errors import UserError
@@ -77,12 +79,73 @@ def test_filters_are_apart_and_duplicates_keep_their_number() -> None:
     samples = [
         sample(i, "exact_match", f, float(i == 1), "same") for f in ("strict", "loose") for i in (0, 1)
     ]
-    items = lm_eval.items_of(samples)
+    items = items_of(samples, {}).rows
     assert [item["metrics"] for item in items] == [
         {"exact_match,strict": 0.0, "exact_match,loose": 0.0},
         {"exact_match,strict": 1.0, "exact_match,loose": 1.0},
     ]
     assert len({item["id"] for item in items}) == 2
+
+
+def ifeval(number: int, followed: list[bool]) -> dict[str, Any]:
+    """A sample as lm-eval 0.4.13 logs it for IFEval, whose instructions are lists."""
+    metrics = {"prompt_level_loose_acc": all(followed), "inst_level_loose_acc": followed}
+    return {**sample(number, "x", "none", 0.0), "metrics": list(metrics), **metrics}
+
+
+def test_lists_are_a_row_a_value_and_average_to_lm_evals_own_figure(tmp_path: Path) -> None:
+    lists = [[True, True, True], [False], [True, False], [np.bool_(True)]]
+    samples = [ifeval(number, followed) for number, followed in enumerate(lists)]
+    micro = sum(map(sum, lists)) / sum(map(len, lists))
+    results = {"prompt_level_loose_acc,none": 0.5, "inst_level_loose_acc,none": micro}
+    found = {"samples": {"ifeval": samples}, "results": {"ifeval": results}}
+    scores = {s.metric: s for s in lm_eval.scores_of_results(found, tmp_path, {})}
+    score = scores["inst_level_loose_acc"]
+    assert (score.estimate, score.n) == (micro, 7)
+    rows = read_jsonl(tmp_path / str(score.items_file))
+    values = {r["id"]: r for r in rows if "inst_level_loose_acc" in r["metrics"]}
+    assert sum(r["metrics"]["inst_level_loose_acc"] for r in values.values()) / 7 == pytest.approx(micro)
+    assert [r["cluster"] for r in values.values()].count("doc0-p-t-1") == 3
+    assert scores["prompt_level_loose_acc"].n == 4
+    assert not any("cluster" in r for r in rows if "prompt_level_loose_acc" in r["metrics"])
+    assert "left_out" not in score.settings
+
+
+def test_what_cannot_be_kept_of_a_document_is_named_with_the_reason(tmp_path: Path) -> None:
+    """A perplexity of log-likelihoods, F1 of (gold, predicted) pairs, and references in words."""
+    samples = [
+        {
+            **sample(number, "x", "none", 0.0),
+            "metrics": ["acc", "perplexity", "f1", "bleu"],
+            "acc": 1.0,
+            "perplexity": -2.0,
+            "f1": (1, number % 2),
+            "bleu": ("one", "two"),
+        }
+        for number in range(4)
+    ]
+    own = {"acc,none": 1.0, "perplexity,none": 7.389, "f1,none": 2 / 3, "bleu,none": 0.0}
+    found = {
+        "samples": {"a": samples},
+        "results": {"a": own},
+        "groups": {"all": own},
+        "group_subtasks": {"all": ["a"]},
+    }
+    scores = {(s.benchmark, s.metric): s for s in lm_eval.scores_of_results(found, tmp_path, {})}
+    for benchmark in ("lm_eval/a", "lm_eval/all"):
+        assert scores[benchmark, "acc"].settings["left_out"] == ["bleu", "f1", "perplexity"]
+        assert scores[benchmark, "acc"].n == 4
+        for metric in ("perplexity", "f1", "bleu"):
+            score = scores[benchmark, metric]
+            assert (score.estimate, score.items_file) == (own[f"{metric},none"], None)
+            assert str(score.reason).startswith("no items are kept: ")
+    rows = read_jsonl(tmp_path / str(scores["lm_eval/a", "acc"].items_file))
+    assert [row["metrics"] for row in rows] == [{"acc": 1.0}] * 4
+
+
+def test_documents_that_name_a_group_are_a_cluster() -> None:
+    samples = [{**sample(i, "acc", "none", 1.0), "doc": {"source_id": f"video{i // 2}"}} for i in range(4)]
+    assert [r["cluster"] for r in items_of(samples, {}).rows] == ["video0", "video0", "video1", "video1"]
 
 
 def test_a_group_holds_the_items_of_its_tasks(tmp_path: Path) -> None:
