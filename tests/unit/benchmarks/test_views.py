@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from synthetic import PREPARED, make_record
 
@@ -62,6 +63,41 @@ def test_similarities_are_means_over_pairs() -> None:
     assert np.mean(diversity.across_input(rows)) == pytest.approx(np.mean(pairs))
 
 
+def similarities(rng: Any, prompts: int, *, arms: int = 2) -> list[list[float]]:
+    """Mean cosines with the others of arms that answer alike: every prompt has a topic of its own."""
+    topics = rng.normal(size=(prompts, 6)) + 1.0
+    rows = [topics + rng.normal(size=(prompts, 6)) for _ in range(arms)]
+    return [diversity.across_input(v / np.linalg.norm(v, axis=1, keepdims=True)) for v in rows]
+
+
+def rejected(pairs: list[tuple[Any, Any]]) -> float:
+    """Share of paired t tests at 5% that call two equal arms different."""
+    return float(np.mean([scipy.stats.ttest_rel(a, b).pvalue < 0.05 for a, b in pairs]))
+
+
+def test_pseudo_values_average_to_the_mean_over_pairs_and_leave_one_out() -> None:
+    (with_others,) = similarities(np.random.default_rng(3), 9, arms=1)
+    values = diversity.pseudo_values(with_others)
+    whole = float(np.mean(with_others))
+    assert np.mean(values) == pytest.approx(whole)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(9, 4))
+    own = diversity.pseudo_values(diversity.across_input(rows))
+    for i in range(9):
+        without = float(np.mean(diversity.across_input(np.delete(rows, i, axis=0))))
+        assert own[i] == pytest.approx(9 * np.mean(diversity.across_input(rows)) - 8 * without)
+
+
+def test_equal_arms_differ_in_diversity_in_one_test_of_twenty() -> None:
+    """A U-statistic's own terms are not independent: as items they call equal arms different too often."""
+    rng = np.random.default_rng(1)
+    drawn = [similarities(rng, 60) for _ in range(1500)]
+    plain = rejected([(a, b) for a, b in drawn])
+    jackknife = rejected([(diversity.pseudo_values(a), diversity.pseudo_values(b)) for a, b in drawn])
+    assert plain > 0.25
+    assert jackknife == pytest.approx(0.05, abs=0.017)
+
+
 def test_word_counts_see_equal_and_different_answers() -> None:
     rows = embed("words", ["the cat sat", "The cat, sat!", "a dog ran", ""])
     assert rows[0] @ rows[1] == pytest.approx(1)
@@ -100,11 +136,16 @@ def test_diversity_samples_and_repeats(policy: LoadedModel, prepared: Path, tmp_
     assert first["per_input_similarity"].settings["embeddings"] == "words"
     items = read_jsonl(tmp_path / "scores" / "diversity.jsonl")
     assert [len(item["samples"]) for item in items] == [3] * 4
+    across = first["across_input_similarity"]
+    assert across.estimate == pytest.approx(np.mean([item["mean_cosine_with_others"] for item in items]))
+    assert across.settings["across_input_items"].startswith("jackknife pseudo-values")
     assert len({text for item in items for text in item["samples"]}) > 4
     with pytest.raises(UserError, match="samples is 1"):
         diversity.check(diversity.Config(samples=1), CheckContext(prepared, "m", False))
     with pytest.raises(UserError, match='embedding model "no/such" cannot be loaded'):
         diversity.check(diversity.Config(embeddings="no/such"), CheckContext(prepared, "m", False))
+    with pytest.raises(UserError, match="has 2 prompts and compares at least 3"):
+        diversity.check(diversity.Config(prompts=2), CheckContext(prepared, "m", False))
 
 
 def test_divergence_equals_the_sum_over_all_tokens(policy: LoadedModel, moved: Any) -> None:
