@@ -143,18 +143,18 @@ def test_a_cap_holds_for_all_processes_of_a_command(
     server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each cell is scored by a process with a judge of its own; before, each had the whole cap again."""
-    prices = {"price_per_million_input": 1000.0, "price_per_million_output": 0.0}
+    prices = {"price_per_million_input": 1000.0, "price_per_million_output": 0.0, "concurrency": 1}
     monkeypatch.setenv(COMMAND, "one")
     asked = [(f"cell {c} {i}", "one", "two") for c in range(3) for i in range(12)]
     for cell in range(3):
         with pytest.raises(UserError, match="of max_cost 1 in this command"):
             judge_of(server, tmp_path, max_cost=1.0, **prices).prefer_all(asked[12 * cell : 12 * cell + 12])
-    assert 0.5 < 0.1 * len(server.asked) <= 1.0
+    spent = 0.1 * len(server.asked)
+    assert 0.5 < spent <= 1.0
     monkeypatch.setenv(COMMAND, "another")
-    before = len(server.asked)
     with pytest.raises(UserError, match="max_cost 1"):
         judge_of(server, tmp_path, max_cost=1.0, **prices).prefer_all(asked)
-    assert 0.5 < 0.1 * (len(server.asked) - before) <= 1.0
+    assert 0.1 * len(server.asked) == pytest.approx(2 * spent)
 
 
 def test_judges_at_once_do_not_pass_the_cap_together(server: FakeServer, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_judges_at_once_do_not_pass_the_cap_together(server: FakeServer, tmp_pat
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(errors) == 3
+    assert len(errors) >= 2, "together they need 3.6"
     assert sum(judge.usage()["money"] for judge in judges) == pytest.approx(0.1 * len(server.asked))
     assert 0.1 * len(server.asked) <= 1.5
 
