@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-CellKind = Literal["text", "seconds", "bytes", "flops", "joules", "percent", "number", "count"]
+CellKind = Literal["text", "seconds", "bytes", "flops", "joules", "percent", "points", "number", "count"]
 
 
 @dataclass(frozen=True)
 class Cell:
     """One table cell.
 
-    `value` is in base units (seconds, bytes, FLOPs, joules, a ratio for percent: 1.0 = 100%);
-    None shows `reason`. `low` and `high` bound its interval. `sources` are stage digests.
+    `value` is in base units (seconds, bytes, FLOPs, joules, a ratio for percent: 1.0 = 100%, a difference
+    of two such ratios for points: 1.0 = 100 points); None shows `reason`. `low` and `high` bound its
+    interval. `sources` are stage digests.
     `bold` only where the value is separable from its rivals.
     """
 

@@ -16,6 +16,7 @@ BASE: dict[CellKind, str] = {
     "flops": "FLOP",
     "joules": "J",
     "percent": "share",
+    "points": "share",
 }
 """The unit that a cell's value is in, for formats that show it as it is."""
 _BYTES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
@@ -99,14 +100,18 @@ def _number(cell: Cell, value: float, *, unit: bool = True) -> str:
         return scaled(value, _JOULES)
     if cell.kind == "percent":
         return rounded(100 * value, 1 if cell.digits is None else cell.digits) + ("%" if unit else "")
+    if cell.kind == "points":
+        return _decimal(100 * value, 2 if cell.digits is None else cell.digits) + " points" * unit
     if cell.kind == "count":
         return f"{_halves_away(value, 0):,.0f}"
-    digits = 3 if cell.digits is None else cell.digits
-    return (
-        rounded(value, digits)
-        if abs(value) >= 10**-digits or value == 0
-        else f"{_to_significant(value, 2):.1e}"
-    )
+    return _decimal(value, 3 if cell.digits is None else cell.digits)
+
+
+def _decimal(value: float, digits: int) -> str:
+    """So many decimals; a value too small for them keeps two digits."""
+    if abs(value) >= 10**-digits or value == 0:
+        return rounded(value, digits)
+    return f"{_to_significant(value, 2):.1e}"
 
 
 def forest_words(row: ForestRow) -> tuple[str, str]:
