@@ -23,12 +23,14 @@ class ComparisonView:
 
     A cell's key is `arm@seed`, or `base` for the model that every arm starts from.
     `clusters["benchmark.metric"][item id]` names what several items share, such as a question of two turns.
+    `unread` has the ids of items that were asked and have no value, by cell and metric as `items`.
     """
 
     record: ComparisonRecord
     items: dict[str, dict[str, ItemTable]]
     series: dict[str, list[dict[str, Any]]]
     clusters: dict[str, dict[str, str]] = field(default_factory=dict)
+    unread: dict[str, dict[str, set[str]]] = field(default_factory=dict)
 
     @property
     def arms(self) -> list[str]:

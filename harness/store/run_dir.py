@@ -158,6 +158,16 @@ class RunRoot:
                 clusters.setdefault(f"{score.benchmark}.{score.metric}", {}).update(shared)
         return clusters
 
+    def read_unread(self, record: ComparisonRecord) -> dict[str, dict[str, set[str]]]:
+        """Items that were asked and have no value, by cell and metric."""
+        unread: dict[str, dict[str, set[str]]] = {}
+        for cell, score, rows in self._scored(record):
+            metric = score.metric
+            ids = {row["id"] for row in rows if row["metrics"].get(metric, 0.0) is None}
+            if ids:
+                unread.setdefault(cell, {}).setdefault(f"{score.benchmark}.{metric}", set()).update(ids)
+        return unread
+
     def _scored(self, record: ComparisonRecord) -> Iterator[tuple[str, Score, list[dict[str, Any]]]]:
         """(cell key, score, rows of its items)."""
         # The metrics of one file stand one after the other, so the last file is all that is kept.
