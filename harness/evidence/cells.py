@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from harness.evidence.costs import arm_cost
+from harness.evidence.missing import asked_items, missing_of
 from harness.evidence.scores import arm_score
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.view import BASE, ComparisonView
@@ -27,6 +28,12 @@ def estimate_cell(
         reason=estimate.reason,
         sources=tuple(sources),
     )
+
+
+def difference_cell(quantity: str, estimate: Estimate, sources: Sequence[str]) -> Cell:
+    """A difference of scores, of shares in points of percent; or a ratio of costs."""
+    kind, digits = difference_format(quantity)
+    return estimate_cell(estimate, sources, kind, digits)
 
 
 def stage_cell(stage: StageResult, quantity: Quantity) -> Cell:
@@ -70,6 +77,18 @@ def base_score_cell(view: ComparisonView, metric: str) -> Cell:
 def score_format(metric: str) -> tuple[CellKind, int]:
     """How a score is shown, and with how many digits."""
     return ("percent", 1) if is_share(metric) else ("number", 3)
+
+
+def difference_format(quantity: str) -> tuple[CellKind, int]:
+    """How a difference of a score, or a ratio of a cost, is shown, and with how many digits."""
+    return ("points", 2) if is_share(quantity) else ("number", 3)
+
+
+def item_cells(view: ComparisonView, metric: str) -> tuple[Cell, Cell]:
+    """How many items a cell was asked, and what is missing of them by arm, over its seeds."""
+    arms = {arm: missing_of(view, arm, metric) for arm in (BASE, *view.arms)}
+    listed = [f"{arm} {one.count:,} of {one.asked:,}" for arm, one in arms.items() if one and one.count]
+    return Cell(len(asked_items(view, metric)), "count"), Cell("; ".join(listed) or "none")
 
 
 def stages_behind(view: ComparisonView, arms: Iterable[str]) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.evidence.answers import Answer, answers
 from harness.evidence.arms import arm_titles
 from harness.evidence.contrasts import Contrast, all_contrasts
 from harness.evidence.primary import Primary, primary
+from harness.evidence.registered import reconciled, worded
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim
 
@@ -17,8 +18,9 @@ from harness.pipeline.claims import Claim
 class Findings:
     """Contrasts of all arms, answers to the registered questions, and the two arms they are about.
 
-    `titles` has a title by arm. `claims` are judged on the run; `warnings` are what only the outside
-    knows, such as a comparison file that changed after the run.
+    A contrast that a question is about has the verdict of its adjusted answer. `titles` has a title by
+    arm. `claims` are judged on the run; `warnings` are what only the outside knows, such as a comparison
+    file that changed after the run.
     """
 
     view: ComparisonView
@@ -32,10 +34,11 @@ class Findings:
 
 def findings(view: ComparisonView, claims: Sequence[Claim] = (), warnings: Sequence[str] = ()) -> Findings:
     """Everything that can be said of a run, computed once."""
+    answered = tuple(replace(one, verdict=worded(one.quantity, one.verdict)) for one in answers(view))
     return Findings(
         view,
-        tuple(all_contrasts(view)),
-        tuple(answers(view)),
+        tuple(reconciled(one, answered) for one in all_contrasts(view)),
+        answered,
         primary(view),
         arm_titles(view),
         tuple(claims),

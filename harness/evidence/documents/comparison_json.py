@@ -11,11 +11,13 @@ from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import arm_cost, cost_ratio, memory_kind
 from harness.evidence.findings import Findings
 from harness.evidence.labels import unequal
+from harness.evidence.missing import asked_items, missing_items
 from harness.evidence.scores import arm_score
 from harness.evidence.sections.categories import gradings
 from harness.evidence.sections.results import NO_GRADER
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.view import BASE, ComparisonView
+from harness.evidence.wins import wins_of
 from harness.quantities import COSTS, WALL_SECONDS
 
 SCHEMA_VERSION = 1
@@ -92,6 +94,7 @@ def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str
                 "high": estimate.high,
                 "n": estimate.n,
                 "per_seed": view.item_means(arm, metric),
+                **_items(view, arm, metric),
             }
         elif view.rival_of(metric) == arm:
             scores.setdefault(benchmark, {})[name] = {
@@ -105,6 +108,16 @@ def _scores(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str
         else:
             missing[metric] = _why(view, arm, metric, estimate)
     return scores
+
+
+def _items(view: ComparisonView, arm: str, metric: str) -> dict[str, Any]:
+    """How many items each cell was asked, how many of them are missing by seed; wins, ties and losses."""
+    counts = wins_of(view, arm, metric)
+    return {
+        "items": len(asked_items(view, metric)),
+        "items_missing": [len(ids) for ids in missing_items(view, arm, metric)],
+        **({} if counts is None else {"wins": dataclasses.asdict(counts)}),
+    }
 
 
 def _why(view: ComparisonView, arm: str, metric: str, estimate: Estimate) -> str:

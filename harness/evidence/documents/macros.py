@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from harness.evidence.answers import Answer
-from harness.evidence.cells import cost_cell, estimate_cell, score_cell
+from harness.evidence.cells import cost_cell, difference_cell, estimate_cell, score_cell
 from harness.evidence.costs import cost_ratio
 from harness.evidence.findings import Findings
 from harness.evidence.view import ComparisonView
@@ -61,7 +61,7 @@ def _costs(view: ComparisonView, arm: str) -> list[Macro]:
 def _answer(one: Answer) -> list[Macro]:
     words = name_of(one.a, "against", one.b, one.quantity)
     return [
-        Macro(words, estimate_cell(one.estimate, one.sources)),
+        Macro(words, difference_cell(one.quantity, one.estimate, one.sources)),
         Macro(f"{words}Verdict", Cell(one.verdict.text, sources=one.sources)),
     ]
 

@@ -26,6 +26,7 @@ HEADS = {
     HeadKind.FUSED: "by a fused head",
     HeadKind.FULL_LOGITS: "from full logits",
 }
+EXPLORATORY = "All other verdicts are unadjusted and exploratory."
 
 
 @dataclass(frozen=True)
@@ -200,14 +201,14 @@ def _answers(view: ComparisonView) -> str:
 
 
 def _statistics(view: ComparisonView) -> Passage:
+    family, adjusted = _family(view)
     if len(view.seeds) == 1:
         return Passage(
             "Arms are compared on the same items at one seed: intervals are Student's over items, and "
             "McNemar's exact test stands where fewer than 25 items disagree; nothing follows for training "
-            "again.",
-            (bibliography.MCNEMAR_1947,),
+            f"again.{family}",
+            (bibliography.MCNEMAR_1947, *adjusted),
         )
-    family, adjusted = _family(view)
     return Passage(
         f"Arms are compared on the same items, with paired t intervals over {len(view.seeds)} seeds; "
         "intervals about the population of items too come from a two-level analysis with Satterthwaite's "
@@ -217,16 +218,16 @@ def _statistics(view: ComparisonView) -> Passage:
 
 
 def _family(view: ComparisonView) -> tuple[str, tuple[Citation, ...]]:
-    """How the registered questions are adjusted and tested; nothing where none was asked."""
+    """How the registered questions are adjusted and tested, and what all other verdicts are."""
     asked = view.questions
     if not asked:
-        return "", ()
+        return " No question was registered: every verdict is unadjusted and exploratory.", ()
     text = f" The {len(asked)} registered question(s) are adjusted by Holm's procedure"
     if all(question.margin is None for question in asked):
-        return f"{text}.", (bibliography.HOLM_1979,)
+        return f"{text}. {EXPLORATORY}", (bibliography.HOLM_1979,)
     earlier, _ = scored_before(view)
     when = "were set when scores were there already" if earlier else "were set before the run"
-    text += f"; margins {when}, and equivalence is tested by two one-sided tests."
+    text += f"; margins {when}, and equivalence is tested by two one-sided tests. {EXPLORATORY}"
     return text, (bibliography.HOLM_1979, bibliography.SCHUIRMANN_1987)
 
 

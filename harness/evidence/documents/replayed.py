@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from harness.evidence.contrasts import Contrast
 from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.documents.macros import macros
 from harness.evidence.documents.methods_text import methods
 from harness.evidence.findings import Findings
 from harness.evidence.sections import claims, provenance, quality
-from harness.evidence.view import ComparisonView
+from harness.evidence.sections.limits import missing
+from harness.evidence.sections.summary import registered_answers
+from harness.evidence.wording import sentence
 from harness.tables import Report, Section
+
+NOT_REGISTERED = "No question was registered, so every verdict is exploratory and unadjusted."
 
 
 def replay_report(findings: Findings) -> Report:
@@ -17,7 +20,7 @@ def replay_report(findings: Findings) -> Report:
     view = findings.view
     sections = (
         Section("Scores", (), quality.quality_tables(findings), quality.quality_figures(view)),
-        Section("What can and cannot be concluded", _limits(view)),
+        Section("What can and cannot be concluded", _limits(findings)),
         claims.section(findings),
         Section("Provenance", (), (provenance.provenance_table(view),)),
     )
@@ -34,26 +37,17 @@ def replay_report(findings: Findings) -> Report:
 
 
 def _summary(findings: Findings) -> tuple[str, ...]:
-    """What was replayed, how each pair of arms compares on the first metric that all have."""
-    view = findings.view
+    """What was replayed; the registered answers, or how each pair of arms compares on the first metric."""
+    view, titles = findings.view, findings.titles
     first = next((one.quantity for one in findings.contrasts if one.estimate.value is not None), None)
-    sentences = [_sentence(one) for one in findings.contrasts if one.quantity == first]
     what = f"{len(view.arms)} arm(s) with {', '.join(view.metrics())} were replayed from {view.source}."
-    return (what, *sentences, "Nothing was trained or generated, so costs are not measured.")
+    exploratory = [sentence(view, titles, one) for one in findings.contrasts if one.quantity == first]
+    told = registered_answers(findings) if findings.answers else (NOT_REGISTERED, *exploratory)
+    return (what, *told, "Nothing was trained or generated, so costs are not measured.")
 
 
-def _sentence(one: Contrast) -> str:
-    value = one.estimate
-    text = f"On {one.quantity} {one.a} against {one.b}: {one.verdict.text}"
-    if value.value is None:
-        return f"{text}."
-    between = ""
-    if value.low is not None and value.high is not None:
-        between = f", 95% {value.low:+.4f} to {value.high:+.4f}"
-    return f"{text} ({value.value:+.4f}{between}, n = {value.n})."
-
-
-def _limits(view: ComparisonView) -> tuple[str, ...]:
+def _limits(findings: Findings) -> tuple[str, ...]:
     files = "The figures are those of the published files; how they were made is not known here."
     one = "One training of each arm: intervals speak of the population of items and not of training again."
-    return (files, one) if len(view.seeds) == 1 else (files,)
+    seeds = (one,) if len(findings.view.seeds) == 1 else ()
+    return (files, *seeds, *missing(findings.view, findings.primary))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.evidence.cells import estimate_cell
+from harness.evidence.cells import estimate_cell, item_cells
 from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Figure, Panel, Series, Table
@@ -33,13 +33,16 @@ def category_table(view: ComparisonView, grading: str = BENCHMARK) -> Table:
         (
             Cell(name.removeprefix(IN_CATEGORY).replace("_", " ")),
             *(_grade(view, arm, f"{grading}.{name}") for arm in view.arms),
+            *item_cells(view, f"{grading}.{name}"),
         )
         for name in names
         if f"{grading}.{name}" in view.metrics()
     ]
     title = grading.replace(BENCHMARK, "MT-Bench").replace("@", ", graded as ")
     name = grading.replace("@", "_")
-    return Table(name, title, ("category", *view.arms), tuple(rows), (_note(view, grading),))
+    return Table(
+        name, title, ("category", *view.arms, "items", "missing"), tuple(rows), (_note(view, grading),)
+    )
 
 
 def _grade(view: ComparisonView, arm: str, metric: str) -> Cell:

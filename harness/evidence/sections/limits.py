@@ -5,15 +5,19 @@ from __future__ import annotations
 from harness.evidence.arms import method_of, method_title
 from harness.evidence.costs import MemoryKind, memory_kind
 from harness.evidence.findings import Findings
+from harness.evidence.missing import lopsided, missing_items, missing_of
+from harness.evidence.primary import Primary
 from harness.evidence.sections.throughput import spoilt
 from harness.evidence.sections.updates import rounding
+from harness.evidence.statistics.intervals import LEVEL
 from harness.evidence.view import ComparisonView
 from harness.tables import Section
 
 
 def section(findings: Findings) -> Section:
     """The warnings from outside first, then this run's limits."""
-    paragraphs = (*findings.warnings, *limits(findings.view))
+    absent = missing(findings.view, findings.primary)
+    paragraphs = (*findings.warnings, *limits(findings.view), *absent)
     return Section("What can and cannot be concluded", paragraphs)
 
 
@@ -32,6 +36,25 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
         _sft_data(view),
     ]
     return tuple(sentence for sentence in sentences if sentence)
+
+
+def missing(view: ComparisonView, pair: Primary | None) -> tuple[str, ...]:
+    """One sentence for each way in which the two primary arms lack items unequally."""
+    if pair is None or view.random_weights:
+        return ()
+    metrics: dict[str, list[str]] = {}
+    for metric in view.metrics():
+        by_arm = [missing_items(view, arm, metric) for arm in (pair.a, pair.b)]
+        if not all(by_arm) or (p := lopsided(*by_arm)) >= LEVEL:
+            continue
+        counts = [missing_of(view, arm, metric) for arm in (pair.a, pair.b)]
+        a, b = (f"{one.count:,} of {one.asked:,}" for one in counts if one is not None)
+        metrics.setdefault(f"{pair.a} lacks {a} items and {pair.b} {b} (p = {p:.2g})", []).append(metric)
+    return tuple(
+        f"Missing items of {', '.join(names)}: {counts}. That is unequal by an exact sign test over items at "
+        "5%; the two are compared on what both have, so a difference may be one of what could be read."
+        for counts, names in metrics.items()
+    )
 
 
 def _seeds(view: ComparisonView) -> str:

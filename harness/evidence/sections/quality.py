@@ -6,24 +6,30 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.evidence.cells import base_score_cell, estimate_cell, score_cell
+from harness.evidence.cells import base_score_cell, difference_cell, item_cells, score_cell
 from harness.evidence.contrasts import HOST_MEMORY, NOT_JUDGED, Contrast
 from harness.evidence.findings import Findings
 from harness.evidence.labels import marked
 from harness.evidence.labels import notes as label_notes
 from harness.evidence.primary import own_score
+from harness.evidence.registered import DETECTABLE, SEPARABLE
 from harness.evidence.sections.categories import category_table, gradings, radar_figure
 from harness.evidence.sections.dynamics import score_figure
 from harness.evidence.sections.judging import judges_table, length_table
 from harness.evidence.sections.left_out import left_out_table
 from harness.evidence.sections.ranking import ranking_table
+from harness.evidence.sections.wins import wins_table
 from harness.evidence.statistics.estimate import ITEMS_TARGET, Estimate
-from harness.evidence.statistics.verdict import Outcome, is_separable
+from harness.evidence.statistics.verdict import Outcome
 from harness.evidence.view import ComparisonView
 from harness.quantities import COST
 from harness.tables import Cell, Figure, Section, Table
 
 NOT_MEASURED = "not measured"
+ITEMS = (
+    "Items: what each cell was asked. Missing: of these, over an arm's seeds, those that could not be read "
+    "or scored; they are left out."
+)
 
 
 def section(findings: Findings) -> Section:
@@ -44,6 +50,7 @@ def quality_tables(findings: Findings) -> tuple[Table, ...]:
     """Scores, arm against arm, and what judges said."""
     view = findings.view
     judged = (
+        wins_table(view),
         *(category_table(view, grading) for grading in gradings(view)),
         length_table(view),
         None if view.replayed else ranking_table(view),
@@ -67,7 +74,7 @@ def quality_figures(view: ComparisonView) -> tuple[Figure, ...]:
 
 def score_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Table:
     """One row a metric, one column an arm; bold where the arm beats every other one separably."""
-    columns = ("benchmark", "metric", "base model", *view.arms)
+    columns = ("benchmark", "metric", "base model", *view.arms, "items", "missing")
     rows = []
     for metric in view.metrics():
         benchmark, _, name = metric.rpartition(".")
@@ -76,16 +83,24 @@ def score_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Table:
             replace(score_cell(view, arm, metric), bold=_is_best(arm, view.arms, outcomes))
             for arm in view.arms
         ]
-        rows.append(
-            (Cell(benchmark), Cell(marked(view, name, metric)), base_score_cell(view, metric), *cells)
-        )
+        named = (Cell(benchmark), Cell(marked(view, name, metric)))
+        rows.append((*named, base_score_cell(view, metric), *cells, *item_cells(view, metric)))
     note = (
         f"Mean over {len(view.seeds)} seeds with a 95% t interval over seeds: {ITEMS_TARGET}."
         if len(view.seeds) > 1
         else "One seed: intervals are Wilson's over items, for shares of right items alone."
     )
-    notes = (note, "Bold: separably better than every other arm.", *label_notes(view, *view.metrics()))
+    notes = (
+        note,
+        f"Bold: separably better than every other arm{_adjusted(view)}.",
+        ITEMS,
+        *label_notes(view, *view.metrics()),
+    )
     return Table("scores", "Scores", columns, tuple(rows), notes)
+
+
+def _adjusted(view: ComparisonView) -> str:
+    return ", by the adjusted answer where a question was registered" if view.questions else ", unadjusted"
 
 
 def _is_best(arm: str, arms: Sequence[str], outcomes: dict[tuple[str, str], Outcome]) -> bool:
@@ -105,14 +120,16 @@ def contrasts_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Tabl
     absent = {one.quantity: one.estimate.reason for one in between if one.estimate.value is None}
     columns = ("quantity", "a", "b", "a against b", "p", "n", "verdict on a", "about", "over items too")
     registered = (
-        "What was registered before the run stands in the table of questions; all else here is exploratory."
+        "Verdicts here are unadjusted. Where a question was registered and its adjusted answer is another "
+        "one, both are told; all else is exploratory."
         if view.questions
-        else "Nothing here was registered before the run, so all of it is exploratory."
+        else "Nothing here was registered before the run, so all of it is exploratory and unadjusted."
     )
     notes = (
-        "Scores: difference a - b; a win rate against b itself is compared with 50%. Costs: ratio "
-        "a / b, geometric mean over seeds. Intervals: 95%. Over items too: about the population of items "
-        f"and seeds alike, by a two-level analysis. {registered}",
+        "Scores: difference a - b, of shares in points of percent; a win rate against b itself is compared "
+        "with 50%. Costs: ratio a / b, geometric mean over seeds. Intervals: 95%. Bold: separable, and by "
+        "the registered answer where there is one. Over items too: about the population of items and seeds "
+        f"alike, by a two-level analysis. {DETECTABLE} {registered}",
         *narrower(between),
         *([f"Memory: {HOST_MEMORY}."] if NOT_JUDGED in [one.verdict for one in contrasts] else []),
         *(f"{quantity} is not measured: {reason}." for quantity, reason in absent.items()),
@@ -144,16 +161,15 @@ def _width(estimate: Estimate) -> float:
 
 def _row(view: ComparisonView, one: Contrast) -> tuple[Cell, ...]:
     value = one.estimate
-    bold = bool(is_separable(value, neutral=1.0 if one.kind == "ratio" else 0.0))
     over_items = Cell(None, reason="a cost, or one seed")
     return (
         Cell(marked(view, one.quantity, one.quantity)),
         Cell(one.a),
         Cell(one.b),
-        replace(estimate_cell(value, one.sources), bold=bold),
+        replace(difference_cell(one.quantity, value, one.sources), bold=one.verdict.outcome in SEPARABLE),
         Cell(value.p, "number", digits=4, reason="no test"),
         Cell(value.n, "count"),
         Cell(one.verdict.text),
         Cell(value.target or NOT_MEASURED),
-        over_items if one.both is None else estimate_cell(one.both, one.sources),
+        over_items if one.both is None else difference_cell(one.quantity, one.both, one.sources),
     )

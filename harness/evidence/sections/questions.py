@@ -1,37 +1,23 @@
-"""The registered questions: an answer each in words, and the numbers behind it."""
+"""The registered questions: the numbers behind each answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from harness.evidence.answers import Answer, scored_before
-from harness.evidence.cells import estimate_cell
+from harness.evidence.cells import difference_cell, difference_format
 from harness.evidence.findings import Findings
+from harness.evidence.registered import DETECTABLE, questions_in_words
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Section, Table
+
+NO_MARGIN = "no margin was set"
 
 
 def section(findings: Findings) -> Section | None:
     """None where nothing was asked before the run."""
     table = questions_table(findings.view, findings.answers)
-    return None if table is None else Section("Questions", sentences(findings.answers), (table,))
-
-
-def sentences(answers: Sequence[Answer]) -> tuple[str, ...]:
-    """One sentence a question: the verdict and what it rests on."""
-    return tuple(
-        f"{one.quantity}, {one.a} against {one.b}: {one.verdict.text}{_numbers(one)}." for one in answers
-    )
-
-
-def _numbers(one: Answer) -> str:
-    value = one.estimate
-    if value.value is None:
-        return ""
-    between = ""
-    if value.low is not None and value.high is not None:
-        between = f", 95% interval {value.low:.3g} to {value.high:.3g}"
-    return f" ({'ratio' if one.is_cost else 'difference'} {value.value:.3g}{between}, n = {value.n})"
+    return None if table is None else Section("Questions", (), (table,))
 
 
 def questions_table(view: ComparisonView, answers: Sequence[Answer]) -> Table | None:
@@ -43,8 +29,8 @@ def questions_table(view: ComparisonView, answers: Sequence[Answer]) -> Table | 
             Cell(one.quantity),
             Cell(one.a),
             Cell(one.b),
-            estimate_cell(one.estimate, one.sources),
-            Cell(one.margin, "number", digits=3, reason="no margin was set"),
+            difference_cell(one.quantity, one.estimate, one.sources),
+            _margin(one),
             Cell(one.p, "number", digits=4, reason="no test", sources=one.sources),
             Cell(one.p_not_worse, "number", digits=4, reason="no test", sources=one.sources),
             Cell(one.verdict.text),
@@ -52,13 +38,23 @@ def questions_table(view: ComparisonView, answers: Sequence[Answer]) -> Table | 
         for one in answers
     )
     note = (
-        "Registered in the comparison file. Scores: difference a - b; costs: ratio a / b, lower is better. "
-        "p: two-sided, of no difference; not worse: one-sided at 2.5%, of being worse by the margin or more; "
-        f"both adjusted by Holm over the questions that are tested, of {len(answers)}. The same within the "
-        "margin: two one-sided tests at 5%. Counted costs are values and not tested."
+        "Registered in the comparison file. Scores: difference a - b, of shares in points of percent; costs: "
+        "ratio a / b, lower is better, and a margin in percent. Intervals: 95%, of one question each and not "
+        "adjusted. p: two-sided, of no difference; not worse: one-sided at 2.5%, of being worse by the "
+        f"margin or more; both adjusted by Holm over the {questions_in_words(answers)} that are tested, of "
+        f"{len(answers)}. The same within the margin: two one-sided tests at 5%. {DETECTABLE} Counted costs "
+        "are values and not tested."
     )
     columns = ("quantity", "a", "b", "a against b", "margin", "p", "p of not worse", "verdict on a")
     return Table("questions", "Questions asked before the run", columns, rows, (note, *not_first(view)))
+
+
+def _margin(one: Answer) -> Cell:
+    """The margin in its quantity's unit."""
+    if one.is_cost:
+        return Cell(one.margin, "percent", digits=1, reason=NO_MARGIN)
+    kind, digits = difference_format(one.quantity)
+    return Cell(one.margin, kind, digits=digits, reason=NO_MARGIN)
 
 
 def not_first(view: ComparisonView) -> tuple[str, ...]:

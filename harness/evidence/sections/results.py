@@ -48,7 +48,7 @@ def main_table(view: ComparisonView) -> Table:
         "Training time: from model load to the final checkpoint, summed over stages; mean of "
         f"{len(view.seeds)} seed(s). Relative cost: training time over that of {view.cost_reference}, "
         f"geometric mean over seeds and repeats with its 95% interval. Win rate: against "
-        f"{_rival(view, win_rate)}, 50% = equal.",
+        f"{_rival(view, win_rate)}, 50% = equal, ties count half.",
         *label_notes(view, *(quantity.name for quantity in COSTS), win_rate or SCORES),
     )
     return Table("main", "What each arm costs and reaches", columns, tuple(rows), notes)

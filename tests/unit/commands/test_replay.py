@@ -150,3 +150,18 @@ def test_published_win_rates_come_out_exactly(tmp_path: Path) -> None:
     pair = next(e for e in data["evidence"] if e["quantity"] == "alpaca_eval.win_rate")
     assert pair["low"] < pair["estimate"] < pair["high"]
     assert "better" in pair["verdict"] or "worse" in pair["verdict"]
+
+
+def test_the_first_page_of_a_replay_is_exploratory_and_counts_ties(tmp_path: Path) -> None:
+    run(published(tmp_path / "results"), tmp_path / "runs", baseline="sft")
+    text = (tmp_path / "runs" / "latest" / "report" / "report.md").read_text()
+    first = text.partition("\n## ")[0]
+    assert "No question was registered, so every verdict is exploratory and unadjusted." in first
+    assert "points" in first
+    assert "not of training again" in first
+    # Of 42 judgments per arm one is a tie; the 43rd could not be read, and both lack it.
+    wins = text.partition("**Wins, ties and losses**")[2]
+    assert "| text\\_davinci\\_003 | 43 | 1 | 42 | 33 | 1 | 8 |" in wins.replace(
+        "text_davinci_003", "text\\_davinci\\_003"
+    )
+    assert "dpo 1 of 43; sft 1 of 43" in wins

@@ -118,11 +118,12 @@ def test_random_weights_leave_quality_out_with_the_reason() -> None:
     assert "was not measured: training began from random weights" in build_report(view).summary[0]
 
 
-def test_the_first_page_answers_in_three_sentences() -> None:
+def test_the_first_page_without_questions_has_three_sentences() -> None:
     summary = build_report(make_view()).summary
     assert len(summary) == 3
-    assert "preference.accuracy differs by +0.200" in summary[0]
-    assert "62% of its training time, 54% of its FLOPs" in summary[1]
+    assert "on preference.accuracy" in summary[0]
+    assert "a difference of +20.00 points" in summary[0]
+    assert "62% of its training time (no interval), 54% of its FLOPs" in summary[1]
     assert "parity was broken in: a|b_c" in summary[2]
 
 

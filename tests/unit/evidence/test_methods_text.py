@@ -162,3 +162,15 @@ def test_every_device_is_named() -> None:
     results = {**view.record.results, "orpo0": other.model_copy(update={"environment": environment})}
     moved = replace(view, record=view.record.model_copy(update={"results": results}))
     assert "on a CPU and another CPU (torch 2.13.0)" in paragraph(moved)
+
+
+def test_verdicts_that_no_question_asked_for_are_said_to_be_exploratory() -> None:
+    for seeds in ((0,), (0, 1)):
+        assert "No question was registered: every verdict is unadjusted and exploratory." in paragraph(
+            make_view(seeds=seeds)
+        )
+        question = {"quantity": "preference.accuracy", "a": "orpo", "b": "sft_dpo", "margin": 0.05}
+        view = make_view(seeds=seeds, questions=[question])
+        assert "The 1 registered question(s) are adjusted by Holm's procedure" in paragraph(view)
+        assert "All other verdicts are unadjusted and exploratory." in paragraph(view)
+        assert "holm1979" in keys(view)

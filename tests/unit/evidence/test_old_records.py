@@ -30,6 +30,10 @@ BY_DEFINITION = {
 KEPT_COLUMNS = {"throughput": -2, "questions": -3}
 """Without MFU and HFU (each rehearsal's own peak then, one for all arms now), and without adjusted p values
 (Holm's then, those of one closed test now)."""
+NEW_COLUMNS = {"scores": -2}
+"""Columns that a table gained at its end: items, and what is missing of them."""
+IN_POINTS = {"0.118": "11.80 points", "0.245": "24.50 points", "0.0471": "4.71 points"}
+"""Amounts in verdicts on shares, as they were told then and are now."""
 
 OLD_HERE = 4
 """The column of the old table of claims that has what the run measured."""
@@ -61,7 +65,8 @@ def test_every_table_has_the_figures_that_it_had(old: dict[str, Any], report: Re
         if name == "claims":
             continue
         kept = KEPT_COLUMNS.get(name)
-        assert [row[:kept] for row in tables[name]] == _close([row[:kept] for row in rows]), name
+        now = [row[: NEW_COLUMNS.get(name)][:kept] for row in tables[name]]
+        assert now == _close([row[:kept] for row in rows]), name
 
 
 def test_claims_that_were_judged_have_the_figures_that_they_had(old: dict[str, Any], report: Report) -> None:
@@ -108,7 +113,10 @@ def test_macros_and_verdicts_are_what_they_were(old: dict[str, Any], report: Rep
         name: value if value is None else pytest.approx(value, rel=1e-9) for name, value in expected.items()
     }
     data: Any = report.data
-    assert [question["verdict"] for question in data["questions"]] == old["report"]["verdicts"]
+    then = old["report"]["verdicts"]
+    for was, now in IN_POINTS.items():
+        then = [verdict.replace(f"detectable {was})", f"detectable {now})") for verdict in then]
+    assert [question["verdict"] for question in data["questions"]] == then
 
 
 def test_titles_and_citations_come_from_the_installed_methods(report: Report) -> None:
@@ -121,6 +129,6 @@ def test_a_record_of_made_stages_renders_too() -> None:
     report = build_report(ComparisonView(ComparisonRecord.model_validate_json(text), {}, {}))
     main = next(table for table in report.tables() if table.name == "main")
     assert [row[2].value for row in main.rows] == pytest.approx([10.5, 42.0, 26.25])
-    assert report.summary[1].endswith(
-        "62% of its training time, 54% of its FLOPs and 125% of its peak host memory."
+    assert report.summary[-2].endswith(
+        "62% of its training time (no interval), 54% of its FLOPs and 125% of its peak host memory."
     )

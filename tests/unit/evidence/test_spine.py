@@ -100,7 +100,7 @@ def test_every_section_renders_for_arms_that_nobody_foresaw() -> None:
         assert {"main", "questions", "evidence", "ledger", "hyperparameters"} <= {
             t.name for t in report.tables()
         }
-        assert len(report.summary) == 3
+        assert len(report.summary) == 4
 
 
 def test_a_foreign_method_has_title_citation_and_ratios() -> None:
@@ -116,7 +116,7 @@ def test_a_foreign_method_has_title_citation_and_ratios() -> None:
     assert column(report, "ratios", "FLOPs") == pytest.approx([2 / 3.67, 2 / 2.67])
     assert "ORPO" not in text(report)
     assert "mine against sft_dpo" in table(report, "equal_cost").columns
-    assert report.summary[1].startswith("Against SFT then DPO (100%), SimPO took 50% of its training time")
+    assert report.summary[-2].startswith("Against SFT then DPO (100%), SimPO took 50% of its training time")
 
 
 def test_two_stages_against_two_compare_the_last_ones() -> None:
@@ -137,7 +137,7 @@ def test_two_variants_of_one_method_differ_by_their_arms() -> None:
     )
     report = build_report(view)
     assert arm_titles(view) == {"orpo": "ORPO (orpo)", "orpo_whole": "ORPO (orpo_whole)"}
-    assert "ORPO (orpo_whole) and ORPO (orpo) are not separable here" in report.summary[0]
+    assert "ORPO (orpo_whole) and ORPO (orpo) are not separable on" in report.summary[1]
     assert "The NLL covers the response (ORPO of orpo); prompt and response (ORPO of orpo_whole)." in text(
         report
     )
@@ -157,7 +157,7 @@ def test_one_arm_alone_has_nothing_to_be_held_against() -> None:
 
 def test_costs_are_told_of_both_arms_where_the_reference_is_a_third() -> None:
     view = make_view(arms=SIMPO, cost_reference="sft", questions=[asked("mine", "sft_dpo")])
-    cost = summary(findings(view))[1]
+    cost = summary(findings(view))[-2]
     assert cost.startswith("Against SFT (100%), SimPO took 200% of its training time")
     assert ", and SFT then DPO took 400% of its training time" in cost
     gone = summary(findings(make_view(arms=SIMPO, cost_reference="gone")))[1]
@@ -218,57 +218,61 @@ def scored(
     return ComparisonView(view.record, items, view.series)
 
 
-def quality(view: ComparisonView) -> str:
-    return summary(findings(view))[0]
+def answered(view: ComparisonView) -> tuple[str, ...]:
+    """What the first page says besides cost and sureness."""
+    return summary(findings(view))[:-2]
 
 
 @pytest.mark.parametrize(
     ("means", "margin", "opening"),
     [
-        (BETTER, None, "SimPO is better than SFT then DPO here: preference.accuracy differs by +0.105"),
+        (
+            BETTER,
+            None,
+            "SimPO is better than SFT then DPO on preference.accuracy: a difference of +10.50 points",
+        ),
         (
             {"mine": BETTER["sft_dpo"], "sft_dpo": BETTER["mine"]},
             None,
-            "SimPO is worse than SFT then DPO here: preference.accuracy differs by -0.105",
+            "SimPO is worse than SFT then DPO on preference.accuracy: a difference of -10.50 points",
         ),
-        (CLOSE, None, "SimPO and SFT then DPO are not separable here: preference.accuracy differs by"),
+        (CLOSE, None, "SimPO and SFT then DPO are not separable on preference.accuracy at n = 3"),
         (
             CLOSE,
             0.05,
-            "SimPO is not worse than SFT then DPO here within the margin of 0.05, and the same within it",
+            "SimPO is not worse than SFT then DPO on preference.accuracy within the margin of 5.00 points, "
+            "and the same within it",
         ),
         (
             {"mine": [0.5] * 3, "sft_dpo": [0.5] * 3},
             None,
-            "SimPO and SFT then DPO give identical results here",
+            "SimPO and SFT then DPO are equal on every item of preference.accuracy: a difference of "
+            "0.00 points.",
         ),
     ],
 )
-def test_the_first_sentence_is_the_registered_answer(means: Any, margin: float | None, opening: str) -> None:
-    sentence = quality(scored(means, asked("mine", "sft_dpo", margin=margin)))
+def test_a_sentence_is_the_registered_answer(means: Any, margin: float | None, opening: str) -> None:
+    asking, sentence = answered(scored(means, asked("mine", "sft_dpo", margin=margin)))
+    assert asking == "1 question was registered before the run."
     assert sentence.startswith(opening)
     assert "exploratory" not in sentence
 
 
-def test_the_first_sentence_uses_the_adjusted_p() -> None:
+def test_a_sentence_uses_the_adjusted_p() -> None:
     one = asked("mine", "sft_dpo")
     close = {"mine": [0.74, 0.76, 0.75], "sft_dpo": [0.70, 0.74, 0.70]}
-    alone = quality(scored(close, one))
-    family = quality(
+    alone = answered(scored(close, one))[1]
+    family = answered(
         scored(close, one, *[asked("mine", "sft")] * 20, asked("mine", "sft_dpo", "cost.wall_seconds"))
-    )
-    adjusted = [
-        float(text.partition("adjusted p = ")[2].split(";")[0].rstrip(".")) for text in (alone, family)
-    ]
+    )[1]
+    adjusted = [float(text.partition("adjusted p = ")[2].partition(")")[0]) for text in (alone, family)]
     assert adjusted[1] > adjusted[0] > 0
 
 
-def test_a_win_of_one_test_is_lost_in_a_family() -> None:
-    one = asked("mine", "sft_dpo")
+def in_a_family(*questions: dict[str, Any]) -> ComparisonView:
+    """A win of one test alone, asked among 31 questions whose times differ between seeds."""
     wins = {"mine": [0.80, 0.82, 0.81], "sft_dpo": [0.74, 0.73, 0.75]}
-    assert quality(scored(wins, one)).startswith("SimPO is better")
-    family = [one, *[asked("mine", "sft_dpo", "cost.wall_seconds")] * 30]
-    view = scored(wins, *family)
+    view = scored(wins, asked("mine", "sft_dpo"), *questions)
     spread = [
         stage.model_copy(
             update={
@@ -283,21 +287,51 @@ def test_a_win_of_one_test_is_lost_in_a_family() -> None:
         for stage in view.record.results.values()
     ]
     results = {stage.digest: stage for stage in spread}
-    view = replace(view, record=view.record.model_copy(update={"results": results}))
-    assert quality(view).startswith("SimPO and SFT then DPO are not separable")
+    return replace(view, record=view.record.model_copy(update={"results": results}))
 
 
-def test_other_registered_scores_stand_beside_the_first() -> None:
-    view = scored(BETTER, asked("mine", "sft_dpo"), asked("mine", "sft_dpo", "rubric.grade"))
-    assert quality(view).endswith("; also registered: rubric.grade not measured.")
+def test_a_win_of_one_test_is_lost_in_a_family() -> None:
+    assert answered(in_a_family())[1].startswith("SimPO is better than SFT then DPO on preference.accuracy")
+    many = [asked("mine", "sft_dpo", "cost.wall_seconds")] * 30
+    first, sentence, *rest = answered(in_a_family(*many))
+    assert "adjusted over the 31 that are tested" in first
+    assert sentence.startswith("SimPO and SFT then DPO are not separable on preference.accuracy")
+    assert sentence.endswith("excludes zero, which over 31 questions is not enough.")
+    assert len(rest) == 30
 
 
-def test_what_was_not_registered_is_called_exploratory() -> None:
-    tail = "; no question about it was registered, so this is exploratory."
-    assert quality(scored(BETTER)).startswith("SimPO is better than SFT then DPO here")
-    assert quality(scored(BETTER)).endswith(tail)
-    only_costs = scored(BETTER, asked("mine", "sft_dpo", "cost.flops"))
-    assert quality(only_costs).endswith(tail)
+def test_every_registered_answer_has_its_sentence_in_the_order_of_the_file() -> None:
+    view = scored(
+        BETTER,
+        asked("mine", "sft_dpo", "rubric.grade"),
+        asked("mine", "sft_dpo"),
+        asked("sft_dpo", "sft", "cost.flops"),
+    )
+    first, grade, accuracy, flops = answered(view)
+    assert (
+        first
+        == "3 questions were registered before the run; verdicts and p are adjusted over the 2 that are "
+        "tested, intervals are of one each."
+    )
+    assert grade == (
+        "Whether SimPO is better than SFT then DPO on rubric.grade was not measured: rubric.grade was not "
+        "scored for both."
+    )
+    assert accuracy.startswith("SimPO is better than SFT then DPO on preference.accuracy")
+    assert (
+        flops == "SFT then DPO is worse than SFT in FLOPs: 367.0% of SFT's, which is counted and not tested."
+    )
+
+
+def test_what_was_not_registered_is_called_exploratory_or_left_out() -> None:
+    (alone,) = answered(scored(BETTER))
+    assert alone.startswith(
+        "Exploratory, since no question was registered: SimPO is better than SFT then DPO on"
+    )
+    assert "unadjusted p = " in alone
+    told = answered(scored(BETTER, asked("mine", "sft_dpo", "cost.flops")))
+    assert told[-1] == "No question about a score was registered, so nothing is said of quality here."
+    assert "preference.accuracy" not in " ".join(told)
 
 
 def test_questions_that_came_after_the_scores_are_called_exploratory() -> None:
@@ -305,14 +339,25 @@ def test_questions_that_came_after_the_scores_are_called_exploratory() -> None:
     first = str(view.record.plan.cells[0].evaluate)
     uses = {**view.record.uses, first: StageUse(digest=first, reused_from="earlier-1")}
     late = replace(view, record=view.record.model_copy(update={"uses": uses}))
-    assert quality(late).endswith("scores were there before the questions, so this is exploratory.")
-
-
-def test_a_question_that_nothing_answers_says_why() -> None:
-    view = scored(BETTER, asked("mine", "sft_dpo", "rubric.grade"))
-    assert quality(view) == (
-        "Whether SimPO is better than SFT then DPO was not measured: rubric.grade was not scored for both."
+    assert answered(late)[0] == (
+        "1 question was registered after 1 scoring stage(s) of earlier-1 had finished, so every answer here "
+        "is exploratory."
     )
+
+
+def test_an_equal_cost_is_not_called_identical() -> None:
+    report = build_report(make_view(questions=[asked("orpo", "sft_dpo", "cost.flops")]))
+    same = make_view(
+        arms={"sft": ["sft"], "a": ["orpo"], "b": ["simpo"]},
+        cost_reference="sft",
+        questions=[asked("a", "b", "cost.flops")],
+    )
+    assert column(build_report(same), "questions", "verdict on a") == ["equal"]
+    assert (
+        summary(findings(same))[1]
+        == "ORPO and SimPO are equal in FLOPs: 100.0% of SimPO's, which is counted and not tested."
+    )
+    assert column(report, "questions", "verdict on a") == ["better"]
 
 
 def duel(shares: dict[str, float], rival: str, metric: str = "alpaca_eval.win_rate_vs_x") -> ComparisonView:
@@ -344,12 +389,17 @@ def test_a_duel_of_the_two_arms_is_the_headline() -> None:
     pair = primary(view)
     assert pair is not None
     assert head_to_head(view, pair) == headline_score(view, pair) == "alpaca_eval.win_rate_vs_x"
-    assert "mine wins 60.5% of answers against sft_dpo, +0.105 from equal" in quality(view)
+    assert (
+        "SimPO's answers were preferred in 60.5%, tied in 0.0% and lost in 39.5% of 100 prompts x 2 seeds, a "
+        "win rate of 60.5% (ties count half), +10.50 points from one half"
+    ) in answered(view)[0]
 
 
 def test_a_duel_that_the_other_arm_challenged_is_turned() -> None:
     view = duel({"sft_dpo@0": 0.60, "sft_dpo@1": 0.61}, "mine")
-    assert quality(view).startswith("SimPO is worse than SFT then DPO here: mine wins 39.5% of answers")
+    (sentence,) = answered(view)
+    assert "SimPO is worse than SFT then DPO on" in sentence
+    assert "SimPO's answers were preferred in 39.5%, tied in 0.0% and lost in 60.5%" in sentence
 
 
 def test_win_rates_against_a_third_are_no_duel() -> None:
@@ -373,7 +423,7 @@ def test_win_rates_against_a_third_are_no_duel() -> None:
             }
         ),
     )
-    assert "alpaca_eval.win_rate_vs_x differs by +0.105" in quality(registered)
+    assert "a difference of +10.50 points between win rates against chosen" in answered(registered)[1]
     assert own_score(view) == ACCURACY
 
 
@@ -387,21 +437,11 @@ def test_the_score_beside_costs_is_the_first_registered_one_without_a_rival() ->
     assert own_score(replace(view, items={})) is None
 
 
-def test_a_registered_duel_is_the_headline_wherever_it_stands() -> None:
-    duelled = duel({"mine@0": 0.60, "mine@1": 0.61}, "sft_dpo")
-    metric = "alpaca_eval.win_rate_vs_x"
-    questions = [asked("mine", "sft_dpo"), asked("mine", "sft_dpo", metric), asked("sft_dpo", "sft")]
-    plan = duelled.record.plan
-    plan = plan.model_copy(update={"spec": {**plan.spec, "questions": questions}})
-    view = replace(duelled, record=duelled.record.model_copy(update={"plan": plan}))
-    assert "mine wins 60.5% of answers" in quality(view)
-    assert quality(view).endswith("; also registered: preference.accuracy not separable.")
-
-
 def test_a_turned_contrast_turns_its_interval() -> None:
     view = duel({"sft_dpo@0": 0.60, "sft_dpo@1": 0.62}, "mine")
     # Seeds 0.10 and 0.12 above one half: mean 0.11, half width 12.7062 * 0.0141421 / sqrt(2) = 0.127.
-    assert "-0.110 from equal (95% -0.237 to +0.017)" in quality(view)
+    assert "-11.00 points from one half" in answered(view)[0]
+    assert "-23.71 to +1.71 points" in answered(view)[0]
 
 
 def test_the_main_win_rate_is_no_duel() -> None:

@@ -1,0 +1,84 @@
+"""What was registered has the word: a contrast that a question is about shows the adjusted answer too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.evidence.answers import Answer
+from harness.evidence.contrasts import Contrast
+from harness.evidence.statistics.verdict import OPPOSITE, Outcome, Verdict
+from harness.quantities import cost_of, is_share
+from harness.tables import Cell
+from harness.units import plain
+
+SEPARABLE = frozenset({Outcome.BETTER, Outcome.WORSE, Outcome.HIGHER, Outcome.LOWER})
+"""What may be set in bold, and nothing else."""
+DETECTABLE = "Smallest detectable: the true difference that one test alone finds with 80% power at this n."
+_AMOUNT = re.compile(r"(margin of|detectable) (\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
+
+
+def is_counted(quantity: str) -> bool:
+    """Whether it is a counted cost: a value, which no test is about."""
+    cost = cost_of(quantity)
+    return cost is not None and not cost.timed
+
+
+def family_size(answers: Sequence[Answer]) -> int:
+    """How many registered questions share one error rate."""
+    return sum(not is_counted(one.quantity) for one in answers)
+
+
+def reconciled(one: Contrast, answers: Sequence[Answer]) -> Contrast:
+    """The contrast with the verdict that may stand in a table: where the registered, adjusted answer is
+    another one, both are told and the outcome is the answer's."""
+    verdict = worded(one.quantity, one.verdict)
+    about = [answer for answer in answers if _is_about(answer, one)]
+    other = [answer for answer in about if _outcome_for(one, answer) != verdict.outcome]
+    if verdict.outcome not in SEPARABLE or not other:
+        return replace(one, verdict=verdict)
+    answer = other[0]
+    side = "" if (answer.a, answer.b) == (one.a, one.b) else f" of {answer.a} against {answer.b}"
+    adjusted = f"adjusted over {questions_in_words(answers)}{side}: {answer.verdict.text}"
+    text = f"{verdict.text}, unadjusted; {adjusted}"
+    return replace(one, verdict=Verdict(_outcome_for(one, answer), text))
+
+
+def _is_about(answer: Answer, one: Contrast) -> bool:
+    return answer.quantity == one.quantity and {answer.a, answer.b} == {one.a, one.b}
+
+
+def _outcome_for(one: Contrast, answer: Answer) -> Outcome:
+    """The answer's outcome as said of the contrast's first arm."""
+    outcome = answer.verdict.outcome
+    if (answer.a, answer.b) == (one.a, one.b):
+        return outcome
+    # That a is not worse than b leaves open what b is.
+    return Outcome.NOT_SEPARABLE if outcome == Outcome.NOT_WORSE else OPPOSITE.get(outcome, outcome)
+
+
+def questions_in_words(answers: Sequence[Answer]) -> str:
+    """`4 questions`, those that are tested together."""
+    count = family_size(answers)
+    return f"{count} question{'s' if count != 1 else ''}"
+
+
+def worded(quantity: str, verdict: Verdict) -> Verdict:
+    """The verdict in its quantity's words: amounts of a share in points of percent, costs equal and never
+    identical.
+
+    Statistics word a verdict and know no quantities.
+    """
+    if cost_of(quantity) is not None:
+        equal = verdict.outcome == Outcome.IDENTICAL
+        return replace(verdict, text=Outcome.EQUAL.value) if equal else verdict
+    if not is_share(quantity):
+        return verdict
+    text = _AMOUNT.sub(lambda found: f"{found[1]} {points(float(found[2]))}", verdict.text)
+    return replace(verdict, text=text)
+
+
+def points(value: float) -> str:
+    """A difference of shares: 0.05 is `5.00 points`."""
+    return plain(Cell(value, "points"))

@@ -1,0 +1,168 @@
+"""Evidence in sentences: the verdict, and the figure with its unit, interval and what that is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.evidence.answers import Answer
+from harness.evidence.cells import difference_format
+from harness.evidence.contrasts import Contrast
+from harness.evidence.costs import cost_title
+from harness.evidence.registered import SEPARABLE, is_counted
+from harness.evidence.statistics.estimate import POPULATION_TARGET, Estimate
+from harness.evidence.statistics.verdict import Outcome
+from harness.evidence.view import BASE, ComparisonView
+from harness.evidence.wins import Wins, wins_of
+from harness.quantities import cost_of, is_win_rate
+from harness.tables import Cell
+from harness.units import plain
+
+Evidence = Answer | Contrast
+UNIT = " points"
+OF_ONE_ARM = frozenset({*SEPARABLE, Outcome.LESS, Outcome.MORE, Outcome.NOT_WORSE})
+OF_BOTH_ARMS = frozenset({Outcome.NOT_SEPARABLE, Outcome.EQUAL})
+
+
+def sentence(view: ComparisonView, titles: Mapping[str, str], one: Evidence, family: str = "") -> str:
+    """`A is better than B on SCORE: figure (interval, p).`; `family` is what an answer's p is adjusted
+    over."""
+    a, b = (titles.get(arm, "the base model" if arm == BASE else arm) for arm in (one.a, one.b))
+    if one.estimate.value is None:
+        return f"Whether {a} is better than {b} {_thing(view, one)} was not measured: {one.estimate.reason}."
+    figure = _of_cost(one, one.estimate.value, b) if _is_cost(one) else _of_score(view, one, a, b)
+    claim = _claim(view, one, a, b)
+    return f"{claim}{';' if ':' in claim else ':'} {figure}{_evidence(one)}{_why_not(one, family)}."
+
+
+def _is_cost(one: Evidence) -> bool:
+    return cost_of(one.quantity) is not None
+
+
+def _thing(view: ComparisonView, one: Evidence) -> str:
+    cost = cost_of(one.quantity)
+    return f"on {one.quantity}" if cost is None else f"in {cost_title(view, cost)}"
+
+
+def _claim(view: ComparisonView, one: Evidence, a: str, b: str) -> str:
+    """The verdict's own words around the two arms."""
+    outcome, text, thing = one.verdict.outcome, one.verdict.text, _thing(view, one)
+    rest = text.removeprefix(outcome.value)
+    if outcome in OF_ONE_ARM and rest != text:
+        return f"{a} is {outcome.value} than {b} {thing}{rest}"
+    if outcome in OF_BOTH_ARMS and rest != text:
+        return f"{a} and {b} are {outcome.value} {thing}{rest}"
+    if outcome == Outcome.IDENTICAL:
+        if _is_cost(one):
+            return f"{a} and {b} are equal {thing}"
+        if _duel(view, one) is not None:
+            return f"Every answer of {a} is tied with that of {b} {thing}"
+        return f"{a} and {b} are equal on every item of {one.quantity}"
+    return f"{a} against {b} {thing}: {text}"
+
+
+def _of_cost(one: Evidence, ratio: float, b: str) -> str:
+    judged = is_counted(one.quantity) and one.verdict.outcome != Outcome.NOT_JUDGED
+    counted = ", which is counted and not tested" if judged else ""
+    return f"{ratio:.1%} of {b}'s{counted}"
+
+
+def _of_score(view: ComparisonView, one: Evidence, a: str, b: str) -> str:
+    """The difference; before it, of answers that met each other, how they did."""
+    value = one.estimate.value
+    assert value is not None
+    difference = signed(one.quantity, value)
+    counts = _duel(view, one)
+    if counts is not None:
+        return f"{in_words(counts, a, 0.5 + value)}, {difference} from one half"
+    if is_win_rate(one.quantity):
+        return f"a difference of {difference} between win rates against {view.rival_of(one.quantity)}"
+    return f"a difference of {difference}"
+
+
+def _duel(view: ComparisonView, one: Evidence) -> Wins | None:
+    """How the answers of `a` did against those of `b`, where a win rate is between the two."""
+    rival = view.rival_of(one.quantity)
+    if not is_win_rate(one.quantity) or rival not in (one.a, one.b):
+        return None
+    counts = wins_of(view, one.a if rival == one.b else one.b, one.quantity)
+    return counts if counts is None or rival == one.b else counts.turned()
+
+
+def in_words(counts: Wins, arm: str, rate: float) -> str:
+    """`ARM's answers were preferred in ..., tied in ... and lost in ...: win rate ...`."""
+    judged, expected = counts.judged, counts.prompts * counts.seeds
+    over = f"{counts.prompts:,} prompts" + (f" x {counts.seeds} seeds" if counts.seeds > 1 else "")
+    of = over if judged == expected else f"the {judged:,} of {expected:,} that were judged ({over})"
+    shares = (f"{count / judged:.1%}" for count in (counts.won, counts.tied, counts.lost))
+    won, tied, lost = shares
+    if counts.soft:
+        return (
+            f"mean preference for {arm}'s answers {rate:.1%} (above one half in {won}, at it in {tied}, "
+            f"below it in {lost} of {of})"
+        )
+    return (
+        f"{arm}'s answers were preferred in {won}, tied in {tied} and lost in {lost} of {of}, a win rate of "
+        f"{rate:.1%} (ties count half)"
+    )
+
+
+def signed(quantity: str, value: float) -> str:
+    """A difference with its sign and unit: `+4.60 points` of a share, `-0.105` of another score."""
+    kind, digits = difference_format(quantity)
+    return ("+" if value > 0 else "") + plain(Cell(value, kind, digits=digits))
+
+
+def _evidence(one: Evidence) -> str:
+    """Interval, what it is about, and p, in brackets."""
+    parts = [part for part in (_interval(one), _p(one)) if part]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _interval(one: Evidence) -> str:
+    value = one.estimate
+    if is_counted(one.quantity) or one.verdict.outcome == Outcome.IDENTICAL:
+        return ""
+    if value.low is None or value.high is None:
+        why = value.reason if value.reason and value.reason not in one.verdict.text else "no interval"
+        return f"{why}; about {about(value)}"
+    if _is_cost(one):
+        bounds = f"{value.low:.1%} to {value.high:.1%}"
+    else:
+        low, high = signed(one.quantity, value.low), signed(one.quantity, value.high)
+        bounds = f"{low.removesuffix(UNIT)} to {high}"
+    return f"95% interval about {about(value)}: {bounds}"
+
+
+def about(value: Estimate) -> str:
+    """What an interval is about; one seed says nothing of the next."""
+    again = " and not of training again" if value.target == POPULATION_TARGET else ""
+    return f"{value.target}{again}"
+
+
+def _p(one: Evidence) -> str:
+    if one.estimate.identical:
+        return ""
+    if not isinstance(one, Answer):
+        p = one.estimate.p
+        return "" if p is None else f"unadjusted p{_below(p)}"
+    if one.verdict.outcome == Outcome.NOT_WORSE and one.p_not_worse is not None:
+        return f"adjusted p of being worse by the margin{_below(one.p_not_worse)}"
+    return "" if one.p is None else f"adjusted p{_below(one.p)}"
+
+
+def _below(p: float) -> str:
+    return f" = {p:.3f}" if p >= 0.0005 else " < 0.001"
+
+
+def _why_not(one: Evidence, family: str) -> str:
+    """Why an interval that leaves out no difference separates nothing."""
+    value = one.estimate
+    if not isinstance(one, Answer) or value.low is None or value.high is None or value.identical:
+        return ""
+    neutral = 1.0 if one.is_cost else 0.0
+    if one.verdict.outcome in SEPARABLE or value.low <= neutral <= value.high:
+        return ""
+    excluded = "100%" if one.is_cost else "zero"
+    return (
+        f"; the interval is of this question alone and excludes {excluded}, which over {family} is not enough"
+    )
