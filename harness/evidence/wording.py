@@ -163,6 +163,4 @@ def _why_not(one: Evidence, family: str) -> str:
     if one.verdict.outcome in SEPARABLE or value.low <= neutral <= value.high:
         return ""
     excluded = "100%" if one.is_cost else "zero"
-    return (
-        f"; the interval is of this question alone and excludes {excluded}, which over {family} is not enough"
-    )
+    return f"; the interval excludes {excluded}, but over {family} together that is not separable"

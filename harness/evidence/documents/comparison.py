@@ -1,4 +1,4 @@
-"""The report of a comparison: an answer in three sentences, then everything that it rests on."""
+"""The report of a comparison: the answers on its first page, then everything that they rest on."""
 
 from __future__ import annotations
 

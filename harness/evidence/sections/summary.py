@@ -56,9 +56,8 @@ def _registered(findings: Findings) -> str:
         were += " before the run"
     if tested < 2:
         return f"{were}."
-    return (
-        f"{were}; verdicts and p are adjusted over the {tested} that are tested, intervals are of one each."
-    )
+    adjusted = f"Verdicts and p values are adjusted over the {tested} that are tested together"
+    return f"{were}. {adjusted}; each interval is of one question alone."
 
 
 def _exploratory(findings: Findings) -> str:

@@ -161,7 +161,5 @@ def test_the_first_page_of_a_replay_is_exploratory_and_counts_ties(tmp_path: Pat
     assert "not of training again" in first
     # Of 42 judgments per arm one is a tie; the 43rd could not be read, and both lack it.
     wins = text.partition("**Wins, ties and losses**")[2]
-    assert "| text\\_davinci\\_003 | 43 | 1 | 42 | 33 | 1 | 8 |" in wins.replace(
-        "text_davinci_003", "text\\_davinci\\_003"
-    )
+    assert "| 43 | 1 | 42 | 33 | 1 | 8 |" in wins
     assert "dpo 1 of 43; sft 1 of 43" in wins

@@ -294,9 +294,9 @@ def test_a_win_of_one_test_is_lost_in_a_family() -> None:
     assert answered(in_a_family())[1].startswith("SimPO is better than SFT then DPO on preference.accuracy")
     many = [asked("mine", "sft_dpo", "cost.wall_seconds")] * 30
     first, sentence, *rest = answered(in_a_family(*many))
-    assert "adjusted over the 31 that are tested" in first
+    assert "adjusted over the 31 that are tested together" in first
     assert sentence.startswith("SimPO and SFT then DPO are not separable on preference.accuracy")
-    assert sentence.endswith("excludes zero, which over 31 questions is not enough.")
+    assert sentence.endswith("excludes zero, but over 31 questions together that is not separable.")
     assert len(rest) == 30
 
 
@@ -308,10 +308,9 @@ def test_every_registered_answer_has_its_sentence_in_the_order_of_the_file() -> 
         asked("sft_dpo", "sft", "cost.flops"),
     )
     first, grade, accuracy, flops = answered(view)
-    assert (
-        first
-        == "3 questions were registered before the run; verdicts and p are adjusted over the 2 that are "
-        "tested, intervals are of one each."
+    assert first == (
+        "3 questions were registered before the run. Verdicts and p values are adjusted over the 2 that are "
+        "tested together; each interval is of one question alone."
     )
     assert grade == (
         "Whether SimPO is better than SFT then DPO on rubric.grade was not measured: rubric.grade was not "
