@@ -27,7 +27,7 @@ def is_counted(quantity: str) -> bool:
 
 def family_size(answers: Sequence[Answer]) -> int:
     """How many registered questions share one error rate."""
-    return sum(not is_counted(one.quantity) for one in answers)
+    return max((one.family for one in answers), default=0)
 
 
 def reconciled(one: Contrast, answers: Sequence[Answer]) -> Contrast:

@@ -15,7 +15,7 @@ from harness.evidence.view import BASE, ComparisonView
 from harness.evidence.wins import Wins, wins_of
 from harness.quantities import cost_of, is_win_rate
 from harness.tables import Cell
-from harness.units import plain
+from harness.units import plain, rounded
 
 Evidence = Answer | Contrast
 UNIT = " points"
@@ -63,7 +63,7 @@ def _claim(view: ComparisonView, one: Evidence, a: str, b: str) -> str:
 def _of_cost(one: Evidence, ratio: float, b: str) -> str:
     judged = is_counted(one.quantity) and one.verdict.outcome != Outcome.NOT_JUDGED
     counted = ", which is counted and not tested" if judged else ""
-    return f"{ratio:.1%} of {b}'s{counted}"
+    return f"{percent(ratio)} of {b}'s{counted}"
 
 
 def _of_score(view: ComparisonView, one: Evidence, a: str, b: str) -> str:
@@ -93,17 +93,21 @@ def in_words(counts: Wins, arm: str, rate: float) -> str:
     judged, expected = counts.judged, counts.prompts * counts.seeds
     over = f"{counts.prompts:,} prompts" + (f" x {counts.seeds} seeds" if counts.seeds > 1 else "")
     of = over if judged == expected else f"the {judged:,} of {expected:,} that were judged ({over})"
-    shares = (f"{count / judged:.1%}" for count in (counts.won, counts.tied, counts.lost))
-    won, tied, lost = shares
+    won, tied, lost = (percent(count / judged) for count in (counts.won, counts.tied, counts.lost))
     if counts.soft:
         return (
-            f"mean preference for {arm}'s answers {rate:.1%} (above one half in {won}, at it in {tied}, "
+            f"mean preference for {arm}'s answers {percent(rate)} (above one half in {won}, at it in {tied}, "
             f"below it in {lost} of {of})"
         )
     return (
         f"{arm}'s answers were preferred in {won}, tied in {tied} and lost in {lost} of {of}, a win rate of "
-        f"{rate:.1%} (ties count half)"
+        f"{percent(rate)} (ties count half)"
     )
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share or a ratio, rounded as tables round."""
+    return plain(Cell(value, "percent", digits=digits))
 
 
 def signed(quantity: str, value: float) -> str:
@@ -126,7 +130,7 @@ def _interval(one: Evidence) -> str:
         why = value.reason if value.reason and value.reason not in one.verdict.text else "no interval"
         return f"{why}; about {about(value)}"
     if _is_cost(one):
-        bounds = f"{value.low:.1%} to {value.high:.1%}"
+        bounds = f"{percent(value.low)} to {percent(value.high)}"
     else:
         low, high = signed(one.quantity, value.low), signed(one.quantity, value.high)
         bounds = f"{low.removesuffix(UNIT)} to {high}"
@@ -151,7 +155,7 @@ def _p(one: Evidence) -> str:
 
 
 def _below(p: float) -> str:
-    return f" = {p:.3f}" if p >= 0.0005 else " < 0.001"
+    return f" = {rounded(p, 3)}" if p >= 0.0005 else " < 0.001"
 
 
 def _why_not(one: Evidence, family: str) -> str:

@@ -74,16 +74,6 @@ AMINI_2025 = arxiv(
     year="2025",
     number="2504.10637",
 )
-MCNEMAR_1947 = entry(
-    "article",
-    "mcnemar1947",
-    author="McNemar, Quinn",
-    title="Note on the sampling error of the difference between correlated proportions or percentages",
-    journal="Psychometrika",
-    volume="12",
-    pages="153--157",
-    year="1947",
-)
 SATTERTHWAITE_1946 = entry(
     "article",
     "satterthwaite1946",
@@ -93,6 +83,16 @@ SATTERTHWAITE_1946 = entry(
     volume="2",
     pages="110--114",
     year="1946",
+)
+MARCUS_1976 = entry(
+    "article",
+    "marcus1976",
+    author="Marcus, Ruth and Peritz, Eric and Gabriel, K. R.",
+    title="On closed testing procedures with special reference to ordered analysis of variance",
+    journal="Biometrika",
+    volume="63",
+    pages="655--660",
+    year="1976",
 )
 HOLM_1979 = entry(
     "article",

@@ -26,6 +26,7 @@ HEADS = {
     HeadKind.FUSED: "by a fused head",
     HeadKind.FULL_LOGITS: "from full logits",
 }
+ENDS = "Where at least half of the values are one, a pseudo-item at each end of the scale keeps them honest."
 EXPLORATORY = "All other verdicts are unadjusted and exploratory."
 
 
@@ -204,15 +205,14 @@ def _statistics(view: ComparisonView) -> Passage:
     family, adjusted = _family(view)
     if len(view.seeds) == 1:
         return Passage(
-            "Arms are compared on the same items at one seed: intervals are Student's over items, and "
-            "McNemar's exact test stands where fewer than 25 items disagree; nothing follows for training "
-            f"again.{family}",
-            (bibliography.MCNEMAR_1947, *adjusted),
+            "Arms are compared on the same items at one seed: intervals are Student's over items, or over "
+            f"clusters of items that share something. {ENDS} Nothing follows for training again.{family}",
+            adjusted,
         )
     return Passage(
         f"Arms are compared on the same items, with paired t intervals over {len(view.seeds)} seeds; "
         "intervals about the population of items too come from a two-level analysis with Satterthwaite's "
-        f"degrees of freedom; ratios of time are geometric means.{family}",
+        f"degrees of freedom; ratios of time are geometric means. {ENDS}{family}",
         (bibliography.SATTERTHWAITE_1946, *adjusted),
     )
 
@@ -222,13 +222,14 @@ def _family(view: ComparisonView) -> tuple[str, tuple[Citation, ...]]:
     asked = view.questions
     if not asked:
         return " No question was registered: every verdict is unadjusted and exploratory.", ()
-    text = f" The {len(asked)} registered question(s) are adjusted by Holm's procedure"
+    text = f" One closed test adjusts all that is said of the {len(asked)} registered question(s)"
+    cites = (bibliography.MARCUS_1976, bibliography.HOLM_1979)
     if all(question.margin is None for question in asked):
-        return f"{text}. {EXPLORATORY}", (bibliography.HOLM_1979,)
+        return f"{text}. {EXPLORATORY}", cites
     earlier, _ = scored_before(view)
     when = "were set when scores were there already" if earlier else "were set before the run"
     text += f"; margins {when}, and equivalence is tested by two one-sided tests. {EXPLORATORY}"
-    return text, (bibliography.HOLM_1979, bibliography.SCHUIRMANN_1987)
+    return text, (*cites, bibliography.SCHUIRMANN_1987)
 
 
 def _listed(names: Iterable[str]) -> str:

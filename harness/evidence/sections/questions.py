@@ -41,9 +41,9 @@ def questions_table(view: ComparisonView, answers: Sequence[Answer]) -> Table | 
         "Registered in the comparison file. Scores: difference a - b, of shares in points of percent; costs: "
         "ratio a / b, lower is better, and a margin in percent. Intervals: 95%, of one question each and not "
         "adjusted. p: two-sided, of no difference; not worse: one-sided at 2.5%, of being worse by the "
-        f"margin or more; both adjusted by Holm over the {questions_in_words(answers)} that are tested, of "
-        f"{len(answers)}. The same within the margin: two one-sided tests at 5%. {DETECTABLE} Counted costs "
-        "are values and not tested."
+        f"margin or more; both adjusted by one closed test over the {questions_in_words(answers)} that are "
+        f"tested, of {len(answers)}. The same within the margin: two one-sided tests at 5%, adjusted too. "
+        f"{DETECTABLE} Counted costs are values and not tested."
     )
     columns = ("quantity", "a", "b", "a against b", "margin", "p", "p of not worse", "verdict on a")
     return Table("questions", "Questions asked before the run", columns, rows, (note, *not_first(view)))

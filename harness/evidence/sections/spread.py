@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.evidence.cells import estimate_cell
+from harness.evidence.cells import difference_cell
 from harness.evidence.contrasts import score_contrast, seed_differences, without_seeds
 from harness.evidence.diverged import diverged_seeds
 from harness.evidence.findings import Findings
@@ -70,9 +70,11 @@ def without_table(view: ComparisonView, pair: Primary, seeds: list[int]) -> Tabl
         if every is None:
             continue
         without = (
-            Cell(None, reason="no other seed") if some is None else estimate_cell(some.estimate, some.sources)
+            Cell(None, reason="no other seed")
+            if some is None
+            else difference_cell(metric, some.estimate, some.sources)
         )
-        rows.append((Cell(metric), estimate_cell(every.estimate, every.sources), without))
+        rows.append((Cell(metric), difference_cell(metric, every.estimate, every.sources), without))
     columns = ("metric", "all seeds", f"without {', '.join(str(seed) for seed in seeds)}")
     note = f"Differences {pair.a} - {pair.b}; the registered answers are those of all seeds."
     return Table("diverged", "With and without seeds that diverged", columns, tuple(rows), (note,))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from harness.evidence.answers import scored_before
 from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import MemoryKind, cost_ratio, cost_title, memory_kind, share_of_imports
+from harness.evidence.diverged import diverged_seeds
 from harness.evidence.findings import Findings
 from harness.evidence.primary import Primary, headline_score
 from harness.evidence.registered import family_size, questions_in_words
@@ -12,7 +15,7 @@ from harness.evidence.sections.limits import missing
 from harness.evidence.sections.updates import changed_in_bfloat16
 from harness.evidence.statistics.estimate import RUNS_TARGET
 from harness.evidence.view import ComparisonView
-from harness.evidence.wording import sentence
+from harness.evidence.wording import percent, sentence
 from harness.quantities import FLOPS, PEAK_MEMORY, WALL_SECONDS
 
 
@@ -96,7 +99,7 @@ def _cost(findings: Findings) -> str:
     if not compared:
         return "With one arm there are no relative costs."
     imports = share_of_imports(view) if memory_kind(view) == MemoryKind.HOST else None
-    caveat = f" ({imports:.0%} or more of it imports)" if imports is not None else ""
+    caveat = f" ({percent(imports, 0)} or more of it imports)" if imports is not None else ""
     shares = ", and ".join(f"{findings.titles[arm]} took {_shares(view, arm)}{caveat}" for arm in compared)
     return f"Against {findings.titles[reference]} (100%), {shares}."
 
@@ -111,25 +114,33 @@ def _shares(view: ComparisonView, arm: str) -> str:
             continue
         between = " (no interval)" if quantity.timed else ""
         if ratio.low is not None and ratio.high is not None and ratio.low != ratio.high:
-            between = f" (95% interval about {RUNS_TARGET}: {ratio.low:.0%} to {ratio.high:.0%})"
-        parts.append(f"{ratio.value:.0%} of its {name}{between}")
+            between = (
+                f" (95% interval about {RUNS_TARGET}: {percent(ratio.low, 0)} to {percent(ratio.high, 0)})"
+            )
+        parts.append(f"{percent(ratio.value, 0)} of its {name}{between}")
     return f"{parts[0]}, {parts[1]} and {parts[2]}"
 
 
 def _sureness(findings: Findings) -> str:
-    view = findings.view
-    seeds, prepared = len(view.seeds), view.prepared
-    unequal = [
-        check.check for check in view.record.parity if check.equal is False and (check.stops or check.touches)
-    ]
-    parity = f"parity was broken in: {', '.join(unequal)}" if unequal else "no parity check failed"
-    if missing(view, findings.primary):
-        parity += "; more items of one arm than of the other could not be read"
-    shares = changed_in_bfloat16(view)
-    if shares:
-        least, most = min(shares.values()), max(shares.values())
-        parity += f"; weights were held in bfloat16, where {least:.2%} to {most:.2%} of them changed at all"
+    seeds, prepared = len(findings.view.seeds), findings.view.prepared
     return (
         f"This rests on {seeds} seed{'s' if seeds > 1 else ''}, {prepared.train_pairs:,} training pairs and "
-        f"{prepared.test_pairs:,} held-out pairs, and {parity}."
+        f"{prepared.test_pairs:,} held-out pairs, and {'; '.join(_doubts(findings))}."
     )
+
+
+def _doubts(findings: Findings) -> Iterator[str]:
+    """What the answers rest on less surely than the intervals say; parity always."""
+    view, pair = findings.view, findings.primary
+    failed = [one for one in view.record.parity if one.equal is False and (one.stops or one.touches)]
+    unequal = ", ".join(one.check for one in failed)
+    yield f"parity was broken in: {unequal}" if unequal else "no parity check failed"
+    if missing(view, pair):
+        yield "more items of one arm than of the other could not be read"
+    diverged = diverged_seeds(view, pair.a, pair.b) if pair else []
+    if diverged:
+        yield f"training of one of the two arms diverged at seed {', '.join(map(str, diverged))}"
+    shares = changed_in_bfloat16(view)
+    if shares:
+        least, most = percent(min(shares.values()), 2), percent(max(shares.values()), 2)
+        yield f"weights were held in bfloat16, where {least} to {most} of them changed at all"

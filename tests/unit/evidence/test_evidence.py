@@ -123,7 +123,7 @@ def test_the_first_page_without_questions_has_three_sentences() -> None:
     assert len(summary) == 3
     assert "on preference.accuracy" in summary[0]
     assert "a difference of +20.00 points" in summary[0]
-    assert "62% of its training time (no interval), 54% of its FLOPs" in summary[1]
+    assert "63% of its training time (no interval), 54% of its FLOPs" in summary[1]
     assert "parity was broken in: a|b_c" in summary[2]
 
 

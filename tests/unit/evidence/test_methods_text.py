@@ -108,10 +108,10 @@ def test_margins_and_their_tests_are_told_where_there_are_some(margin: float | N
     question = {"quantity": "preference.accuracy", "a": "orpo", "b": "sft_dpo", "margin": margin}
     view = with_spec(make_view(), questions=[question])
     text = paragraph(view)
-    assert "The 1 registered question(s) are adjusted by Holm's procedure" in text
+    assert "One closed test adjusts all that is said of the 1 registered question(s)" in text
     assert ("margins were set before the run" in text) == (margin is not None)
     assert ("schuirmann1987" in keys(view)) == (margin is not None)
-    assert "Holm" not in paragraph(make_view())
+    assert "closed test" not in paragraph(make_view())
     first = str(view.record.plan.cells[0].evaluate)
     uses = {**view.record.uses, first: StageUse(digest=first, reused_from="earlier-1")}
     late = paragraph(replace(view, record=view.record.model_copy(update={"uses": uses})))
@@ -171,6 +171,6 @@ def test_verdicts_that_no_question_asked_for_are_said_to_be_exploratory() -> Non
         )
         question = {"quantity": "preference.accuracy", "a": "orpo", "b": "sft_dpo", "margin": 0.05}
         view = make_view(seeds=seeds, questions=[question])
-        assert "The 1 registered question(s) are adjusted by Holm's procedure" in paragraph(view)
+        assert "One closed test adjusts all that is said of the 1 registered question(s)" in paragraph(view)
         assert "All other verdicts are unadjusted and exploratory." in paragraph(view)
         assert "holm1979" in keys(view)

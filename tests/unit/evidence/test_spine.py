@@ -344,6 +344,14 @@ def test_questions_that_came_after_the_scores_are_called_exploratory() -> None:
     )
 
 
+def test_a_seed_that_diverged_is_named_on_the_first_page() -> None:
+    view = scored(BETTER, asked("mine", "sft_dpo"))
+    broken = {"simpo1": [{"step": 1, "metrics": {"loss": float("nan")}}]}
+    last = summary(findings(replace(view, series=broken)))[-1]
+    assert "training of one of the two arms diverged at seed 1" in last
+    assert "diverged" not in summary(findings(view))[-1]
+
+
 def test_an_equal_cost_is_not_called_identical() -> None:
     report = build_report(make_view(questions=[asked("orpo", "sft_dpo", "cost.flops")]))
     same = make_view(
