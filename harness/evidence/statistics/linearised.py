@@ -67,4 +67,5 @@ def linearise(sums: Array, counts: Array) -> Array:
     total = counts.sum(axis=(-2, -1), keepdims=True)
     mean = sums.sum(axis=(-2, -1), keepdims=True) / total
     size = sums.shape[-2] * sums.shape[-1]
-    return np.asarray(mean + (sums - mean * counts) * (size / total))
+    with np.errstate(invalid="ignore"):  # Values that are not finite are told by those who ask.
+        return np.asarray(mean + (sums - mean * counts) * (size / total))
