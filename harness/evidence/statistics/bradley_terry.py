@@ -1,66 +1,116 @@
-"""More than two arms on one scale: Bradley and Terry's model of judged pairs (1952), with evalica."""
+"""Arms on one scale: Bradley and Terry's model of judged pairs (1952), with evalica.
+
+A judgment is the part of a win that it gives the first arm: 1, 0, half for a tie, 0.55 for a preference of
+0.55. It enters as that part of a win for one side and the rest for the other, so that two arms alone are
+ranked by their mean preference.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-RESAMPLES, SEED = 200, 19_520_101
-Array = np.ndarray[Any, Any]
-Triple = tuple[str, str, str]
-"""An arm, its rival, and who was preferred: `first`, `second` or `draw`."""
+from harness.evidence.statistics.score_interval import Outcomes, chance_interval
+
+EXACT, LIMIT = 1e-10, 100_000
+Wins = dict[tuple[str, str], float]
+"""How much the first of two arms won against the second; above 0."""
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """The part of a win, in [0, 1], that `first` had against `second`; `cluster` is what it shares."""
+
+    first: str
+    second: str
+    won: float
+    cluster: str
 
 
 @dataclass(frozen=True)
 class Chance:
-    """Of being preferred to the anchor, with a 95% interval where every resample had a solution."""
+    """Of being preferred to the anchor, with a 95% interval; None where no judged pair links the two."""
 
-    value: float
-    low: float | None
-    high: float | None
+    value: float | None
+    low: float | None = None
+    high: float | None = None
 
 
-def ranked(prompts: Sequence[Mapping[Triple, int]], anchor: str) -> dict[str, Chance] | None:
-    """Each arm's chance against `anchor`, best first; None where the model has no finite solution.
+def ranked(judgments: Sequence[Judgment], anchor: str) -> dict[str, Chance]:
+    """Each arm's chance to be preferred to `anchor`, best first, those that nothing links to it last.
 
-    `prompts` are counts of judgments by prompt. Intervals: percentile bootstrap over prompts with refit,
-    about the population of prompts.
+    An arm that reaches the anchor by wins alone has the model's limit, a chance of 1. Intervals are
+    score intervals, about the population of clusters: prompts with all that was judged on them.
     """
-    triples = sorted({triple for prompt in prompts for triple in prompt})
-    counts = np.array([[prompt.get(triple, 0) for triple in triples] for prompt in prompts], dtype=float)
-    whole = _chances(triples, counts.sum(axis=0), anchor)
-    if whole is None:
-        return None
-    rng = np.random.default_rng(SEED)
-    times = rng.multinomial(len(prompts), np.full(len(prompts), 1 / len(prompts)), RESAMPLES)
-    drawn = [_chances(triples, row @ counts, anchor) for row in times]
-    known = [one for one in drawn if one is not None]
-    chances = {}
-    for arm in sorted(whole, key=lambda name: -whole[name]):
-        low = high = None
-        if len(known) == RESAMPLES and arm != anchor:
-            low, high = (float(end) for end in np.quantile([one[arm] for one in known], [0.025, 0.975]))
-        chances[arm] = Chance(whole[arm], low, high)
-    return chances
+    ordered = sorted(judgments, key=lambda one: one.cluster)
+    values = _chances(_wins(ordered), anchor)
+    chances = {arm: Chance(value) for arm, value in values.items()}
+    for arm, value in values.items():
+        if arm != anchor and value is not None:
+            chances[arm] = Chance(value, *_interval(ordered, arm, anchor))
+    return dict(sorted(chances.items(), key=lambda entry: -1 if (v := entry[1].value) is None else v)[::-1])
 
 
-def _chances(triples: Sequence[Triple], weights: Array, anchor: str) -> dict[str, float] | None:
-    """Each arm's chance against the anchor; None where the model has no finite solution."""
+def outcomes_of(judgments: Sequence[Judgment], arm: str, anchor: str) -> Outcomes:
+    """What each judgment says of the strengths above the anchor's, `arm`'s first: one data set.
+
+    `judgments` of one cluster stand together.
+    """
+    names = dict.fromkeys(name for one in judgments for name in (one.first, one.second))
+    terms = [arm, *(name for name in names if name not in (arm, anchor))]
+    signs = [[(one.first == term) - (one.second == term) for term in terms] for one in judgments]
+    clusters = [one.cluster for one in judgments]
+    starts = [i for i, name in enumerate(clusters) if i == 0 or name != clusters[i - 1]]
+    won = np.array([[one.won for one in judgments]])
+    return Outcomes(won, np.array([signs], dtype=float), np.array(starts))
+
+
+def _interval(judgments: Sequence[Judgment], arm: str, anchor: str) -> tuple[float, float]:
+    return chance_interval(outcomes_of(judgments, arm, anchor))[1:]
+
+
+def _wins(judgments: Iterable[Judgment]) -> Wins:
+    wins: Wins = {}
+    for one in judgments:
+        for pair, won in (((one.first, one.second), one.won), ((one.second, one.first), 1 - one.won)):
+            wins[pair] = wins.get(pair, 0.0) + won
+    return {pair: won for pair, won in wins.items() if won > 0}
+
+
+def _chances(wins: Mapping[tuple[str, str], float], anchor: str) -> dict[str, float | None]:
+    """Each arm's chance against the anchor; finite strengths need wins both ways (Ford 1957)."""
+    over, under = _reached(wins, anchor), _reached({(b, a): w for (a, b), w in wins.items()}, anchor)
+    tied = {pair: won for pair, won in wins.items() if set(pair) <= over & under}
+    chances: dict[str, float | None] = {anchor: 0.5}
+    for arm in sorted({name for pair in wins for name in pair}):
+        chances[arm] = None if arm not in over | under else float(arm in over)
+    return chances | _fitted(tied, anchor)
+
+
+def _reached(wins: Mapping[tuple[str, str], float], anchor: str) -> set[str]:
+    """Arms that have a chain of wins down to the anchor, itself among them."""
+    above, size = {anchor}, 0
+    while len(above) > size:
+        size = len(above)
+        above |= {winner for winner, loser in wins if loser in above}
+    return above
+
+
+def _fitted(wins: Mapping[tuple[str, str], float], anchor: str) -> dict[str, float | None]:
+    """Evalica's strengths as chances against the anchor, of arms that all won and lost."""
+    if not wins:
+        return {anchor: 0.5}
     import evalica
 
-    winners = {"first": evalica.Winner.X, "second": evalica.Winner.Y, "draw": evalica.Winner.Draw}
     fit = evalica.bradley_terry(
-        [a for a, _, _ in triples],
-        [b for _, b, _ in triples],
-        [winners[word] for _, _, word in triples],
-        weights=[float(w) for w in weights],
-        limit=10_000,
+        [winner for winner, _ in wins],
+        [loser for _, loser in wins],
+        [evalica.Winner.X] * len(wins),
+        weights=list(wins.values()),
+        tolerance=EXACT,
+        limit=LIMIT,
     )
-    strengths = {str(name): float(value) for name, value in fit.scores.items()}
-    of_anchor = strengths[anchor]
-    if fit.iterations >= fit.limit or not all(np.isfinite(v) and v > 0 for v in strengths.values()):
-        return None
-    return {name: value / (value + of_anchor) for name, value in strengths.items()}
+    strengths: dict[str, float] = {str(name): float(value) for name, value in fit.scores.items()}
+    return {name: value / (value + strengths[anchor]) for name, value in strengths.items()}

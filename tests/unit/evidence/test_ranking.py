@@ -56,3 +56,31 @@ def test_strengths_come_back() -> None:
 def test_no_ranking_without_three_arms_or_enough_prompts() -> None:
     assert ranking_table(judged(10)) is None
     assert ranking_table(make_view()) is None
+
+
+def soft() -> ComparisonView:
+    """`sft_dpo` beats the baseline in 45% outright; `orpo` is preferred by 0.55 on 60%, by 0.05 on 40%."""
+    view = judged(100)
+    wins = {f"i{i}": 0.55 if i % 5 < 3 else 0.05 for i in range(100)}
+    view.items["orpo@0"] = {"alpaca_eval.win_rate": wins}
+    view.items["sft_dpo@0"] = {"alpaca_eval.win_rate": {f"i{i}": float(i % 20 < 9) for i in range(100)}}
+    return view
+
+
+def test_soft_preferences_stay_soft_and_in_the_order_of_their_means() -> None:
+    table = ranking_table(soft())
+    assert table is not None
+    assert [row[0].value for row in table.rows] == ["sft", "sft_dpo", "orpo"]
+    assert [row[1].value for row in table.rows] == pytest.approx([0.5, 0.45, 0.35])
+
+
+def test_each_row_counts_its_own_judged_pairs_and_no_pair_twice() -> None:
+    table = ranking_table(judged(50))
+    assert table is not None
+    assert {row[0].value: row[2].value for row in table.rows} == {"sft": 100, "sft_dpo": 100, "orpo": 100}
+    view = soft()
+    view.items["orpo@0"]["alpaca_eval.win_rate_vs_sft"] = dict(view.items["orpo@0"]["alpaca_eval.win_rate"])
+    view.written["orpo@0", "alpaca_eval.win_rate_vs_sft"] = view.written["orpo@0", "alpaca_eval.win_rate"]
+    again = ranking_table(view)
+    assert again is not None
+    assert {row[0].value: row[2].value for row in again.rows} == {"sft": 200, "sft_dpo": 100, "orpo": 100}
