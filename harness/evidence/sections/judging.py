@@ -1,12 +1,8 @@
-"""What judges said of themselves: orders, flips, slots, failures, money; and length-controlled rates."""
+"""What judges said of themselves: orders, flips, slots, failures, money."""
 
 from __future__ import annotations
 
-from harness.evidence.cells import estimate_cell
-from harness.evidence.statistics.estimate import ITEMS_TARGET, Estimate, mean_interval
-from harness.evidence.statistics.length_control import length_controlled
 from harness.evidence.view import ComparisonView
-from harness.quantities import WIN_RATE, is_win_rate
 from harness.records import Score
 from harness.tables import Cell, Table
 
@@ -64,64 +60,3 @@ def _judge_row(cell: str, metric: str, digest: str, score: Score) -> tuple[Cell,
         Cell(known.get("half_read"), "count", reason=one_order, sources=sources),
         Cell(known.get("money"), "number", digits=4, reason="the judge has no price", sources=sources),
     )
-
-
-def length_table(view: ComparisonView) -> Table | None:
-    """Raw and length-controlled win rates of every arm; None where no judged score kept lengths."""
-    candidates = (_length_row(view, arm, metric) for metric in view.metrics() for arm in view.arms)
-    rows = tuple(row for row in candidates if row is not None)
-    if not rows:
-        return None
-    note = (
-        "Logistic model of the win on the tanh of the scaled difference in characters, at a difference of "
-        "zero (Dubois et al. 2024) without instruction difficulty, so not the leaderboard's figure. One "
-        "seed: 95% interval of a bootstrap over prompts with refit; several: t interval over seeds. "
-        "AlpacaEval's own: alpaca_eval's length_controlled_winrate, which is defined for its 805 prompts."
-    )
-    columns = ("metric", "arm", "raw", "length-controlled", "AlpacaEval's own", "prompts", "against")
-    return Table("length_control", "Length-controlled win rates", columns, rows, (note,))
-
-
-def _length_row(view: ComparisonView, arm: str, metric: str) -> tuple[Cell, ...] | None:
-    if not is_win_rate(metric):
-        return None
-    benchmark, _, name = metric.rpartition(".")
-    per_seed = _per_seed(view, arm, metric, f"{benchmark}.{LENGTH}{name.removeprefix(WIN_RATE)}")
-    if not per_seed:
-        return None
-    raw = mean_interval(view.item_means(arm, metric), ITEMS_TARGET)
-    whole = per_seed[0] if len(per_seed) == 1 else _over_seeds(per_seed)
-    sources = view.score_sources(arm, metric)
-    return (
-        Cell(metric),
-        Cell(arm),
-        estimate_cell(raw, sources, "percent", 2),
-        estimate_cell(whole, sources, "percent", 2),
-        _official(view, arm, metric),
-        Cell(per_seed[0].n, "count"),
-        Cell(view.rival_of(metric) or "none"),
-    )
-
-
-def _official(view: ComparisonView, arm: str, metric: str) -> Cell:
-    """Mean over seeds of alpaca_eval's own length-controlled rate, or why there is none."""
-    known = [view.written[f"{arm}@{cell.seed}", metric][1].settings for cell in view.cells_of(arm)]
-    values = [k["official_lc_win_rate"] for k in known if k.get("official_lc_win_rate") is not None]
-    if not values or len(values) < len(known):
-        reason = next((k["official_lc_reason"] for k in known if k.get("official_lc_reason")), None)
-        return Cell(None, reason=reason or "the prompts are not AlpacaEval's")
-    sources = view.score_sources(arm, metric)
-    return Cell(sum(values) / len(values), "percent", digits=2, sources=sources)
-
-
-def _per_seed(view: ComparisonView, arm: str, metric: str, lengths: str) -> list[Estimate]:
-    tables = [view.items.get(f"{arm}@{cell.seed}", {}) for cell in view.cells_of(arm)]
-    return [
-        length_controlled(table[metric], table[lengths], interval=len(view.seeds) == 1)
-        for table in tables
-        if table.get(metric) and table.get(lengths)
-    ]
-
-
-def _over_seeds(per_seed: list[Estimate]) -> Estimate:
-    return mean_interval([e.value for e in per_seed if e.value is not None], ITEMS_TARGET)

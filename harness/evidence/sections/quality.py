@@ -15,8 +15,9 @@ from harness.evidence.primary import own_score
 from harness.evidence.registered import DETECTABLE, SEPARABLE
 from harness.evidence.sections.categories import category_table, gradings, radar_figure
 from harness.evidence.sections.dynamics import score_figure
-from harness.evidence.sections.judging import judges_table, length_table
+from harness.evidence.sections.judging import judges_table
 from harness.evidence.sections.left_out import left_out_table
+from harness.evidence.sections.length import length_table
 from harness.evidence.sections.ranking import ranking_table
 from harness.evidence.sections.wins import wins_table
 from harness.evidence.statistics.estimate import ITEMS_TARGET, Estimate
