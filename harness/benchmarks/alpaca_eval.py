@@ -16,6 +16,7 @@ from harness.benchmarks import CheckContext, scores_of_items
 from harness.benchmarks._alpaca_files import arms_in, read_items
 from harness.benchmarks._alpaca_prompts import TEST, load_prompts, set_files, set_needs_hub
 from harness.benchmarks._duels import OWN_ANSWERS, both_orders, duel, official_win_rate, pairs_of
+from harness.benchmarks._official_lc import replayed_lc
 from harness.errors import UserError, unknown_name
 from harness.generate import Answer, Prompt
 from harness.judges import announce, cache_of, judge_needs_hub, load_judge
@@ -119,7 +120,7 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
             items,
             out,
             file=f"alpaca_eval.{arm}",
-            settings=settings,
+            settings=settings | replayed_lc(arm.partition("@")[0], items, settings),
             neutral=["length_difference"],
         )
         rate = official_win_rate([item["metrics"]["win_rate"] for item in items])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.benchmarks import CheckContext, alpaca_eval
-from harness.benchmarks._official_lc import official_lc
+from harness.benchmarks import CheckContext, _official_lc, alpaca_eval
+from harness.benchmarks._official_lc import COMPUTED, PUBLISHED, listed_lc, official_lc, replayed_lc
 from harness.errors import UserError
 from harness.generate import Answer
 
@@ -105,10 +106,23 @@ def annotated(number: int) -> list[dict[str, Any]]:
     ]
 
 
+def recognised(monkeypatch: Any, rows: list[dict[str, Any]]) -> None:
+    """Take the prompts of `rows` for AlpacaEval's, which are not ours to give away."""
+    text = "\n".join(row["instruction"] for row in rows)
+    monkeypatch.setattr(_official_lc, "INSTRUCTIONS", hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def test_other_prompts_have_no_official_rate_however_many() -> None:
+    value, reason = official_lc(annotated(805))
+    assert value is None
+    assert reason == "it is defined for all 805 prompts of AlpacaEval, in their order"
+
+
 def test_the_official_rate_needs_the_difficulties(tmp_path: Path, monkeypatch: Any) -> None:
     """With the hub's file alpaca_eval's own code runs; without it there is a reason, no figure."""
     from huggingface_hub import constants
 
+    recognised(monkeypatch, annotated(805))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     value, reason = official_lc(annotated(805))
     assert value is None
@@ -123,3 +137,41 @@ def test_the_official_rate_needs_the_difficulties(tmp_path: Path, monkeypatch: A
     assert reason is None
     assert value is not None
     assert 0.3 < value < 0.7
+
+
+def replayed_items() -> list[dict[str, Any]]:
+    return [
+        {
+            "prompt": row["instruction"],
+            "answer": row["output_2"],
+            "rival_answer": row["output_1"],
+            "metrics": {"win_rate": row["preference"] - 1},
+        }
+        for row in annotated(805)
+    ]
+
+
+def test_a_replay_says_which_of_the_two_the_official_figure_is(tmp_path: Path, monkeypatch: Any) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    settings = {"judge": "alpaca_eval_gpt4", "rival": "text_davinci_003"}
+    assert replayed_lc("orpo", replayed_items(), settings) == {}
+    recognised(monkeypatch, annotated(805))
+    absent = replayed_lc("orpo", replayed_items(), settings)
+    assert absent["official_lc_win_rate"] is None
+    assert "LocalEntryNotFoundError" in absent["official_lc_reason"]
+    monkeypatch.setattr(_official_lc, "official_lc", lambda rows: (0.4, None))
+    assert replayed_lc("orpo", replayed_items(), settings)["official_lc_origin"] == COMPUTED
+    monkeypatch.setattr(_official_lc, "listed_lc", lambda *known: 0.3)
+    listed = replayed_lc("orpo", replayed_items(), settings)
+    assert (listed["official_lc_win_rate"], listed["official_lc_origin"]) == (0.3, PUBLISHED)
+
+
+def test_the_leaderboard_is_believed_only_for_the_same_judge_and_raw_rate() -> None:
+    known = ("phi-2-dpo", "alpaca_eval_gpt4", "text_davinci_003")
+    assert listed_lc(*known, 662 / 804) == pytest.approx(0.5428867, abs=1e-6)
+    assert listed_lc(*known, 0.82) is None
+    assert listed_lc("phi-2-dpo", "../../secret", "text_davinci_003", 662 / 804) is None
+    assert listed_lc("phi-2-dpo", "alpaca_eval_gpt4", "somebody", 662 / 804) is None
+    assert listed_lc("nobody", "alpaca_eval_gpt4", "text_davinci_003", 662 / 804) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -150,6 +151,14 @@ def test_published_win_rates_come_out_exactly(tmp_path: Path) -> None:
     pair = next(e for e in data["evidence"] if e["quantity"] == "alpaca_eval.win_rate")
     assert pair["low"] < pair["estimate"] < pair["high"]
     assert "better" in pair["verdict"] or "worse" in pair["verdict"]
+    with (tmp_path / "runs" / "latest" / "report" / "tables" / "length_control.csv").open() as file:
+        rows = {row["arm"]: row for row in csv.DictReader(file)}
+    # alpaca_eval's own leaderboard lists 54.29 and 44.74; 99% of phi-2-dpo's answers are longer.
+    own = {arm: round(100 * float(row["AlpacaEval's own (share)"]), 2) for arm, row in rows.items()}
+    assert own == {"phi-2-dpo": 54.29, "phi-2-sft": 44.74}
+    assert rows["phi-2-dpo"]["length-controlled (share)"] == ""
+    assert "only 1.0% of 804 answers are no longer" in rows["phi-2-dpo"]["not measured"]
+    assert 0.36 < float(rows["phi-2-sft"]["length-controlled low"]) < 0.37
 
 
 def test_the_first_page_of_a_replay_is_exploratory_and_counts_ties(tmp_path: Path) -> None:
