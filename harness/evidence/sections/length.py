@@ -61,7 +61,7 @@ def _row(view: ComparisonView, arm: str, metric: str) -> tuple[Cell, ...] | None
         Cell(metric),
         Cell(arm),
         estimate_cell(raw, sources, "percent", 2),
-        estimate_cell(_controlled(judged), sources, "percent", 2),
+        estimate_cell(_controlled(judged, view.clusters_of(metric)), sources, "percent", 2),
         _official(view, arm, metric),
         *_support_cells(supports, sources),
         Cell(min(one.items for one in supports), "count", sources=sources),
@@ -80,9 +80,12 @@ def _judged(view: ComparisonView, arm: str, metric: str, lengths: str) -> list[t
     ]
 
 
-def _controlled(judged: Sequence[tuple[ItemTable, ItemTable]]) -> Estimate:
+def _controlled(judged: Sequence[tuple[ItemTable, ItemTable]], clusters: dict[str, str]) -> Estimate:
     """At one seed with its own interval; over seeds the mean of theirs, absent where one is."""
-    per_seed = [length_controlled(wins, lengths, interval=len(judged) == 1) for wins, lengths in judged]
+    per_seed = [
+        length_controlled(wins, lengths, clusters=clusters, interval=len(judged) == 1)
+        for wins, lengths in judged
+    ]
     lacking = next((one for one in per_seed if one.value is None), None)
     if lacking is not None or len(per_seed) == 1:
         return lacking or per_seed[0]

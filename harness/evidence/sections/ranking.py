@@ -48,9 +48,10 @@ def _judgments(view: ComparisonView) -> list[Judgment]:
     """Every judged pair once: a head-to-head against the baseline may have been scored under two names."""
     judgments: dict[tuple[str, str, str], Judgment] = {}
     for metric in _win_rates(view):
-        rival = str(view.rival_of(metric))
+        rival, shared = str(view.rival_of(metric)), view.clusters_of(metric)
         for cell, tables in view.items.items():
             arm = cell.partition("@")[0]
             for item, won in tables.get(metric, {}).items() if arm != rival else ():
-                judgments.setdefault((cell, rival, item), Judgment(arm, rival, won, item))
+                one = Judgment(arm, rival, won, shared.get(item, item))
+                judgments.setdefault((cell, rival, item), one)
     return list(judgments.values())

@@ -84,3 +84,20 @@ def test_each_row_counts_its_own_judged_pairs_and_no_pair_twice() -> None:
     again = ranking_table(view)
     assert again is not None
     assert {row[0].value: row[2].value for row in again.rows} == {"sft": 200, "sft_dpo": 100, "orpo": 100}
+
+
+def test_items_of_one_prompt_are_one_prompt() -> None:
+    """Every prompt twice, with the same verdicts: nothing more is known of them."""
+    once, view = soft(), soft()
+    shared = {f"i{i}{k}": f"i{i}" for i in range(100) for k in "ab"}
+    for tables in view.items.values():
+        for metric, values in tables.items():
+            tables[metric] = {item: values[prompt] for item, prompt in shared.items() if prompt in values}
+    view.clusters.update({metric: shared for metric in RIVALS})
+    ends = []
+    for one in (once, view):
+        table = ranking_table(one)
+        assert table is not None
+        ends.append([(row[1].low, row[1].high) for row in table.rows[1:]])
+    for single, double in zip(*ends, strict=True):
+        assert double == pytest.approx(single, abs=0.005)
