@@ -11,11 +11,15 @@ from collections.abc import Callable
 from harness.evidence.statistics.calibration_cases import SIMULATIONS, Case
 from harness.evidence.statistics.calibration_family import family_cases
 from harness.evidence.statistics.calibration_items import item_cases
+from harness.evidence.statistics.calibration_length import length_cases
 from harness.evidence.statistics.calibration_meta import meta_cases
+from harness.evidence.statistics.calibration_ranking import ranking_cases
 from harness.evidence.statistics.calibration_seeds import seed_cases
 
 FAMILIES = 5
 """A family's simulation is in Python, so that there are so many times fewer."""
+JUDGED = 2
+"""A judged set is fitted once a simulation, which takes longest: half as many."""
 
 
 def calibrate(
@@ -26,6 +30,8 @@ def calibrate(
     for part in (
         seed_cases(simulations),
         item_cases(simulations),
+        length_cases(simulations // JUDGED),
+        ranking_cases(simulations // JUDGED),
         meta_cases(simulations),
         family_cases(simulations // FAMILIES),
     ):
