@@ -9,6 +9,7 @@ from harness.evidence.contrasts import Contrast, cost_contrast, directions, scor
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.family import Statements, adjusted
 from harness.evidence.statistics.intervals import LEVEL
+from harness.evidence.statistics.looks import at_look
 from harness.evidence.statistics.margins import ONE_SIDED, SAME, MarginTests, against_margin
 from harness.evidence.statistics.verdict import Outcome, Verdict
 from harness.evidence.view import BASE, ComparisonView
@@ -29,7 +30,7 @@ class Answer:
     """A question's evidence, its tests, the adjusted p values of its statements, and the verdict.
 
     `p`, `p_not_worse` and `p_same` are adjusted over the `family` questions that are tested together
-    (`statistics.family`).
+    (`statistics.family`), and where the run is one of several looks for these (`statistics.looks`).
     """
 
     quantity: str
@@ -56,7 +57,8 @@ def answers(view: ComparisonView) -> list[Answer]:
     contrasts = [(question, _contrast(view, question)) for question in view.questions]
     tests = [_tests(view, question, one) for question, one in contrasts]
     tested = [i for i, (question, _) in enumerate(contrasts) if not _is_counted(question)]
-    family = adjusted([_statements(contrasts[i][1], tests[i]) for i in tested])
+    weight = view.look.weight if view.look is not None else 1.0
+    family = adjusted([at_look(_statements(contrasts[i][1], tests[i]), weight) for i in tested])
     statements = dict(zip(tested, family, strict=True))
     return [
         _answer(view, question, one, test, statements.get(i, UNTESTED), len(tested))
@@ -193,10 +195,12 @@ def _amount(amount: float, is_cost: bool) -> str:
 def scored_before(view: ComparisonView) -> tuple[int, list[str]]:
     """How many scoring stages had finished in earlier runs before this one was planned, and which runs.
 
-    Questions about such scores were not registered first.
+    Questions about such scores were not registered first. Earlier looks of this run's own sequence asked
+    the same questions and do not count.
     """
     record = view.record
     digests = {cell.evaluate for cell in record.plan.cells} | {record.plan.judge}
     uses = [record.uses[digest] for digest in digests if digest in record.uses]
-    earlier = [use.reused_from for use in uses if use.reused_from]
+    looks = view.look.earlier if view.look is not None else []
+    earlier = [use.reused_from for use in uses if use.reused_from and use.reused_from not in looks]
     return (0, []) if view.replayed else (len(earlier), sorted(set(earlier)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness.pipeline.spec import QuestionSpec
+from harness.pipeline.spec import LookSpec, QuestionSpec
 from harness.quantities import is_win_rate
 from harness.records import ComparisonRecord, PlannedCell, PrepareFacts, ReplayFacts, Score, StageResult
 from harness.store.run_dir import scores_by_cell
@@ -57,6 +57,12 @@ class ComparisonView:
         """What was asked before the run, in the order of the comparison file."""
         asked = self.record.plan.spec.get("questions") or []
         return [QuestionSpec.model_validate(question) for question in asked]
+
+    @cached_property
+    def look(self) -> LookSpec | None:
+        """Which look of a sequence of looks the run is; None where its seeds were fixed."""
+        look = self.record.plan.spec.get("look")
+        return None if look is None else LookSpec.model_validate(look)
 
     @property
     def prepared(self) -> PrepareFacts:

@@ -11,7 +11,7 @@ from harness.errors import UserError, unknown_name
 from harness.pipeline._parity_checks import CHECKS
 from harness.pipeline.find import find_file
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
-from harness.pipeline.spec import RENAMED, ArmSpec, ComparisonSpec, DataSpec, StageSpec, TrainConfig
+from harness.pipeline.spec import RENAMED, ArmSpec, ComparisonSpec, DataSpec, LookSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
 from harness.quantities import COST_NAMES
@@ -54,8 +54,17 @@ def load_comparison(
         _load_arm(entry, where(("arms", str(index))))
         for index, entry in enumerate(_entries(data.get("arms"), document))
     ]
+    if "look" in data:
+        raise UserError(
+            "look is written by --until-decided",
+            where=where(("look",)),
+            remedy="take it out; `looks` says how many seeds each look uses",
+        )
     spec = validate(ComparisonSpec, data, where=where)
     _check_names(spec, where)
+    # Seeds that the command line names may be fewer than the looks that it does not ask for.
+    if overrides.look is not None or overrides.seeds is None:
+        _check_looks(spec, where)
     if not overrides.arms:
         _check_sides(spec, where)
     for arm in spec.arms:
@@ -65,7 +74,14 @@ def load_comparison(
         benchmark_config(spec, name, where=where)
     if spec.if_too_large is not None and not too_large:
         load_comparison(path, overrides, too_large=True)
-    return spec
+    return spec if overrides.look is None else _at_look(spec, overrides.look)
+
+
+def _at_look(spec: ComparisonSpec, look: LookSpec) -> ComparisonSpec:
+    """The comparison with the seeds of one of its looks."""
+    assert spec.looks is not None, "only a file with looks is looked at"
+    seeds = spec.seeds[: spec.looks[look.number - 1]]
+    return spec.model_copy(update={"look": look, "seeds": seeds})
 
 
 def _fall_back(data: dict[str, Any]) -> None:
@@ -182,6 +198,16 @@ def _check_names(spec: ComparisonSpec, where: Any) -> None:
     if spec.model_revision is not None and spec.model == "embedded":
         raise UserError(
             "model_revision is set", where=where(("model_revision",)), remedy="the embedded model has none"
+        )
+
+
+def _check_looks(spec: ComparisonSpec, where: Any) -> None:
+    """Raise UserError for looks that need more seeds than there are."""
+    if spec.looks is not None and spec.looks[-1] > len(spec.seeds):
+        raise UserError(
+            f"the last look uses {spec.looks[-1]} seeds and there are {len(spec.seeds)}",
+            where=where(("seeds",)),
+            remedy=f"give {spec.looks[-1]} seeds, or end looks at {len(spec.seeds)}",
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from harness.errors import UserError
+from harness.pipeline.spec import LookSpec
 from harness.pipeline.yaml_file import KeyPath
 
 DATA_KEPT = (
@@ -20,7 +21,10 @@ DATA_KEPT = (
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says over the file; None leaves the file's word."""
+    """What the command line says over the file; None leaves the file's word.
+
+    `look` takes the seeds of one of the file's looks alone.
+    """
 
     model: str | None = None
     data: str | None = None
@@ -28,6 +32,7 @@ class Overrides:
     seeds: str | None = None
     score: Sequence[str] | None = None
     sets: Sequence[str] = field(default_factory=tuple)
+    look: LookSpec | None = None
 
 
 def apply_overrides(data: dict[str, Any], overrides: Overrides) -> dict[KeyPath, str]:

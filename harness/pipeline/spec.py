@@ -7,9 +7,10 @@ benchmark's beside the benchmark.
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from harness.pipeline.roles import with_roles
 
@@ -243,6 +244,23 @@ class QuestionSpec(SpecModel):
     margin: Positive | None = None
 
 
+class LookSpec(SpecModel):
+    """Which of a comparison's looks a run is, counted from 1; written by `--until-decided`, by no file.
+
+    `weights` are the looks' shares of the error, in order; they sum to 1. `earlier` are the runs of the
+    looks before this one.
+    """
+
+    number: PositiveInt
+    weights: Annotated[list[Positive], Field(min_length=1)]
+    earlier: list[str] = Field(default_factory=list)
+
+    @property
+    def weight(self) -> float:
+        """This look's share of the error."""
+        return self.weights[self.number - 1]
+
+
 class ComparisonSpec(SpecModel):
     """One question: these arms, this model, this data, these seeds, these benchmarks.
 
@@ -253,7 +271,8 @@ class ComparisonSpec(SpecModel):
     every cell so often, for the cost alone. `allow_unequal` names parity checks that may fail.
     `questions` are the run's primary quantities with their margins: what is not among them is
     exploratory. The report is about the arms of the first. Win rates are against `baseline`, costs are
-    shares of `cost_reference`; `roles.py` says what a file that leaves them out means.
+    shares of `cost_reference`; `roles.py` says what a file that leaves them out means. `looks` says how
+    many of the seeds each look of `--until-decided` uses; `look` records which one a run is.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -266,6 +285,8 @@ class ComparisonSpec(SpecModel):
     baseline: str
     cost_reference: str
     seeds: Annotated[list[int], Field(min_length=1)]
+    looks: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)] | None = None
+    look: LookSpec | None = None
     training: dict[str, Any] = Field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
     repeats: PositiveInt = 1
@@ -281,6 +302,13 @@ class ComparisonSpec(SpecModel):
     questions: list[QuestionSpec] = Field(default_factory=list)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
     search_space: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("looks")
+    @classmethod
+    def _every_look_adds_seeds(cls, looks: list[int] | None) -> list[int] | None:
+        if looks is not None and any(b <= a for a, b in pairwise(looks)):
+            raise ValueError("a look uses no more seeds than the one before; write growing numbers")
+        return looks
 
     @model_validator(mode="before")
     @classmethod
