@@ -104,6 +104,14 @@ HOLM_1979 = entry(
     pages="65--70",
     year="1979",
 )
+JENNISON_2000 = entry(
+    "book",
+    "jennison2000",
+    author="Jennison, Christopher and Turnbull, Bruce W.",
+    title="Group Sequential Methods with Applications to Clinical Trials",
+    publisher="Chapman and Hall/CRC",
+    year="2000",
+)
 SCHUIRMANN_1987 = entry(
     "article",
     "schuirmann1987",

@@ -40,6 +40,7 @@ def comparison_data(findings: Findings) -> dict[str, Any]:
         "base": _base(view),
         "evidence": [_contrast(view, one) for one in findings.contrasts],
         "questions": [_answer(one) for one in findings.answers],
+        "look": None if view.look is None else view.look.model_dump(),
         "parity": [check.model_dump() for check in record.parity],
         "data": None if view.replayed else view.prepared.statistics.model_dump(),
         "provenance": _provenance(view),

@@ -11,6 +11,7 @@ from harness.evidence.arms import method_of, method_title, reference_in_words, t
 from harness.evidence.costs import MemoryKind, memory_kind
 from harness.evidence.documents import bibliography
 from harness.evidence.findings import Findings
+from harness.evidence.sequence import looks_in_words
 from harness.evidence.view import ComparisonView
 from harness.records import Citation, HeadKind, Implementation, StageResult, TrainFacts
 from harness.tables import Reference, Statement
@@ -209,11 +210,13 @@ def _statistics(view: ComparisonView) -> Passage:
             f"clusters of items that share something. {ENDS} Nothing follows for training again.{family}",
             adjusted,
         )
+    looks = looks_in_words(view)
+    spending = (bibliography.JENNISON_2000,) if looks else ()
     return Passage(
         f"Arms are compared on the same items, with paired t intervals over {len(view.seeds)} seeds; "
         "intervals about the population of items too come from a two-level analysis with Satterthwaite's "
-        f"degrees of freedom; ratios of time are geometric means. {ENDS}{family}",
-        (bibliography.SATTERTHWAITE_1946, *adjusted),
+        f"degrees of freedom; ratios of time are geometric means. {ENDS}{family}{looks}",
+        (bibliography.SATTERTHWAITE_1946, *adjusted, *spending),
     )
 
 

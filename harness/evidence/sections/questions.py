@@ -8,6 +8,7 @@ from harness.evidence.answers import Answer, scored_before
 from harness.evidence.cells import difference_cell, difference_format
 from harness.evidence.findings import Findings
 from harness.evidence.registered import DETECTABLE, questions_in_words
+from harness.evidence.sequence import look_note
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Section, Table
 
@@ -46,7 +47,8 @@ def questions_table(view: ComparisonView, answers: Sequence[Answer]) -> Table | 
         f"{DETECTABLE} Counted costs are values and not tested."
     )
     columns = ("quantity", "a", "b", "a against b", "margin", "p", "p of not worse", "verdict on a")
-    return Table("questions", "Questions asked before the run", columns, rows, (note, *not_first(view)))
+    notes = (note, *look_note(view), *not_first(view))
+    return Table("questions", "Questions asked before the run", columns, rows, notes)
 
 
 def _margin(one: Answer) -> Cell:
