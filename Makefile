@@ -19,7 +19,7 @@ ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 .PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-long test-all test-stochastic \
         golden lint wheel bench bench-gpu example clean
 help:
-	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN= DEVICE=]   run a comparison"
+	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN= DEVICE= UNTIL_DECIDED=1]   run a comparison"
 	@echo "make plan [the same, WHY=1 POWER=1]   what would run, and why; runs nothing"
 	@echo "make cost [the same, PEAK_TFLOPS= MFU=]   what every arm costs, from a few steps of each stage"
 	@echo "make report [RUN=latest]  render a finished run again"
@@ -52,7 +52,7 @@ $(READY_DEV): $(READY)
 	@touch $@
 
 compare: $(READY)
-	@$(BIN)/harness compare $(ARGUMENTS) $(call flag,AGAIN,again)
+	@$(BIN)/harness compare $(ARGUMENTS) $(call flag,AGAIN,again) $(if $(UNTIL_DECIDED),--until-decided)
 
 plan: $(READY)
 	@$(BIN)/harness plan $(ARGUMENTS) $(call flag,AGAIN,again) $(if $(WHY),--why) $(if $(POWER),--power)

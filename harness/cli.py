@@ -93,6 +93,13 @@ def compare(
     out: Out = RUNS,
     again: Again = None,
     device: Device = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Add seeds in the file's registered looks until every question is decided.",
+        ),
+    ] = False,
     mlflow: Annotated[bool, typer.Option(help="Write the run to MLflow as well.")] = True,
 ) -> int:
     """Run the arms of a comparison, measure and score them, and write the report."""
@@ -102,7 +109,14 @@ def compare(
 
     overrides = Overrides(model, data, _words(arms), seeds, _words(score), tuple(set_ or ()))
     with using(device):
-        return command.run(comparison, overrides, out=out, mlflow=mlflow, again=_all_words(again))
+        return command.run(
+            comparison,
+            overrides,
+            out=out,
+            mlflow=mlflow,
+            again=_all_words(again),
+            until_decided=until_decided,
+        )
 
 
 @app.command()

@@ -52,6 +52,7 @@ def compare(
     out: str | Path = RUNS,
     again: Sequence[str] = (),
     device: int | str | None = None,
+    until_decided: bool = False,
     mlflow: bool = True,
 ) -> Run:
     """Run a comparison as `harness compare` does; every argument means what the flag of its name means.
@@ -60,10 +61,11 @@ def compare(
     `{"stages.dpo.beta": 0.05}`. Stages that are finished are reused, as on the command line.
     """
     given = {"model": model, "data": data, "arms": arms, "seeds": seeds, "score": score, "set": set}
-    given |= {"device": device}
+    given |= {"device": device, "until_decided": until_decided or None}
+    run_it = compare_command.run_until_decided if until_decided else compare_command.run_comparison
     call = [repr(comparison), *(f"{name}={value!r}" for name, value in given.items() if value is not None)]
     with using(None if device is None else str(device)):
-        record = compare_command.run_comparison(
+        record = run_it(
             comparison,
             Overrides(model, data, arms, _seeds(seeds), score, _settings(set or {})),
             out=Path(out),

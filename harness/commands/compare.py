@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from harness.commands import report as report_command
+from harness.commands.view import view_of
+from harness.errors import UserError
+from harness.evidence.answers import Answer, answers
+from harness.evidence.sequence import Saved, open_questions, saved
+from harness.evidence.statistics.looks import weights
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
+from harness.pipeline.spec import LookSpec
 from harness.records import ComparisonRecord
 from harness.running.again import Again
 from harness.running.execute import Execution
@@ -21,6 +28,7 @@ from harness.running.forecast import forecast
 from harness.running.ready import audit_now, check_parity, make_ready
 from harness.running.resolve import resolve
 from harness.store.run_dir import RunRoot
+from harness.units import seconds
 
 
 def run(
@@ -30,10 +38,12 @@ def run(
     out: Path,
     mlflow: bool = True,
     again: Sequence[str] = (),
+    until_decided: bool = False,
 ) -> int:
     """Run a comparison and print the report's first page; returns 0, raises what becomes an exit code."""
     console = Console()
-    record = run_comparison(comparison, overrides, out=out, console=console, mlflow=mlflow, again=again)
+    run_it = run_until_decided if until_decided else run_comparison
+    record = run_it(comparison, overrides, out=out, console=console, mlflow=mlflow, again=again)
     report_command.print_summary(RunRoot(out).run_folder(record.id) / "report", console)
     return 0
 
@@ -71,6 +81,85 @@ def run_comparison(
         if mlflow:
             report_command.project(record, root, folder, console)
     return record
+
+
+def run_until_decided(
+    comparison: str | None,
+    overrides: Overrides,
+    *,
+    out: Path,
+    console: Console,
+    mlflow: bool = True,
+    again: Sequence[str] = (),
+    command: str | None = None,
+) -> ComparisonRecord:
+    """Run the registered looks until every tested question is decided; returns the last look's record.
+
+    Each look is a run of its own that reuses the stages of those before it. Raises UserError for a file that
+    registers none.
+    """
+    path = find_comparison(comparison, model=overrides.model)
+    looks, earlier = _registered_looks(path, overrides, again), list[str]()
+    shares = list(weights(len(looks)))
+    for number in range(1, len(looks) + 1):
+        look = LookSpec(number=number, weights=shares, earlier=earlier)
+        record = run_comparison(
+            comparison,
+            replace(overrides, look=look),
+            out=out,
+            console=console,
+            mlflow=mlflow,
+            command=command,
+        )
+        view = view_of(record, RunRoot(out))
+        undecided = open_questions(answers(view))
+        console.print(_look_in_words(look, len(view.seeds), undecided), highlight=False)
+        if not undecided:
+            break
+        earlier = [*earlier, record.id]
+    console.print(_saved_in_words(saved(view), looks[-1]), highlight=False)
+    return record
+
+
+def _registered_looks(path: Path, overrides: Overrides, again: Sequence[str]) -> list[int]:
+    """How many seeds each look uses; raises UserError where nothing was registered to look for."""
+    spec = load_comparison(path, overrides)
+    if spec.looks is None:
+        raise UserError(
+            "--until-decided needs looks, and none are registered",
+            where=str(path),
+            remedy="write `looks: [3, 5, 10]` into it: how many of its seeds each look uses, the last at "
+            "most all of them",
+        )
+    if not spec.questions:
+        raise UserError(
+            "asks no questions, so nothing can be decided",
+            where=str(path),
+            remedy="write `questions:` into it; docs/evidence.md says how",
+        )
+    if again:
+        raise UserError(
+            "--again and --until-decided do not go together",
+            remedy="run stages again without --until-decided first",
+        )
+    return spec.looks
+
+
+def _look_in_words(look: LookSpec, seeds_used: int, undecided: Sequence[Answer]) -> str:
+    """Which look is done, and which questions are still open."""
+    done = f"Look {look.number} of {len(look.weights)}, {seeds_used} seeds: "
+    if not undecided:
+        return f"{done}every question is decided."
+    listed = "; ".join(f"{one.quantity}, {one.a} against {one.b}: {one.verdict.text}" for one in undecided)
+    return f"{done}{len(undecided)} question(s) open ({listed})."
+
+
+def _saved_in_words(one: Saved, most: int) -> str:
+    """What stopping here leaves out."""
+    if not one.seeds:
+        return f"All {most} seeds were trained: nothing was saved."
+    time = "time not known" if one.seconds is None else f"about {seconds(one.seconds)} of training"
+    return f"Saved: {one.seeds} of {most} seeds were not trained ({time}, by the mean of a block)."
 
 
 def _train_and_score(execution: Execution) -> None:

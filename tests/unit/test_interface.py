@@ -140,6 +140,12 @@ def test_arguments_mean_what_the_flags_mean(monkeypatch: pytest.MonkeyPatch, out
     assert more["command"].startswith("harness.compare('embedded', arms=['orpo'], seeds=[3], set={")
     harness.compare(seeds=2, out=out)
     assert parse_seeds(calls[-1][1].seeds) == [0, 1]
+    monkeypatch.setattr(
+        compare_command, "run_until_decided", lambda *a, **more: run_comparison("looks", **more)
+    )
+    harness.compare(until_decided=True, out=out)
+    assert calls[-1][0] == "looks"
+    assert calls[-1][-1]["command"] == "harness.compare(None, until_decided=True)"
 
 
 def test_frames_are_pandas_with_the_stages_behind_them(run: harness.Run) -> None:
