@@ -12,6 +12,7 @@ from harness.evidence.statistics.calibration_cases import SIMULATIONS, Case
 from harness.evidence.statistics.calibration_family import family_cases
 from harness.evidence.statistics.calibration_items import item_cases
 from harness.evidence.statistics.calibration_length import length_cases
+from harness.evidence.statistics.calibration_looks import looks_cases
 from harness.evidence.statistics.calibration_meta import meta_cases
 from harness.evidence.statistics.calibration_ranking import ranking_cases
 from harness.evidence.statistics.calibration_seeds import seed_cases
@@ -33,6 +34,7 @@ def calibrate(
         length_cases(simulations // JUDGED),
         ranking_cases(simulations // JUDGED),
         meta_cases(simulations),
+        looks_cases(simulations // FAMILIES),
         family_cases(simulations // FAMILIES),
     ):
         for case in part:
