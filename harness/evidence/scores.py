@@ -12,7 +12,7 @@ def arm_score(view: ComparisonView, arm: str, metric: str) -> Estimate:
     """Mean over seeds with an interval over them; at one seed, over items."""
     tables = [view.items.get(f"{arm}@{cell.seed}", {}).get(metric) for cell in view.cells_of(arm)]
     by_seed = [table for table in tables if table]
-    about = 0.5 if is_share(metric) else 0.0
+    about = 0.5 if is_share(metric) else None
     if len(by_seed) == 1:
         return items_estimate(by_seed[0], about=about, clusters=view.clusters_of(metric))
     if not by_seed:

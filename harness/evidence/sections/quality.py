@@ -20,7 +20,7 @@ from harness.evidence.sections.left_out import left_out_table
 from harness.evidence.sections.length import length_table
 from harness.evidence.sections.ranking import ranking_table
 from harness.evidence.sections.wins import wins_table
-from harness.evidence.statistics.estimate import ITEMS_TARGET, Estimate
+from harness.evidence.statistics.estimate import ITEMS_TARGET, POPULATION_TARGET, Estimate
 from harness.evidence.statistics.verdict import Outcome
 from harness.evidence.view import ComparisonView
 from harness.quantities import COST
@@ -89,7 +89,7 @@ def score_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Table:
     note = (
         f"Mean over {len(view.seeds)} seeds with a 95% t interval over seeds: {ITEMS_TARGET}."
         if len(view.seeds) > 1
-        else "One seed: intervals are Wilson's over items, for shares of right items alone."
+        else f"One seed: 95% intervals about {POPULATION_TARGET}."
     )
     notes = (
         note,

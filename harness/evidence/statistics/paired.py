@@ -40,11 +40,12 @@ def paired_items(a: Items, b: Items, *, clusters: Clusters = NO_CLUSTERS) -> Est
     return items_estimate({i: a[i] - b[i] for i in shared}, clusters=clusters)
 
 
-def items_estimate(values: Items, *, about: float = 0.0, clusters: Clusters = NO_CLUSTERS) -> Estimate:
+def items_estimate(values: Items, *, about: float | None = 0.0, clusters: Clusters = NO_CLUSTERS) -> Estimate:
     """Mean over items, or clusters of them, drawn from a population; see `intervals.over_items`.
 
     The ends of the scale are as far from `about` as the farthest item: 0 and 1 for right and wrong about one
-    half. Where no value dominates, a long tail leaves no interval (`intervals.too_skewed`).
+    half. Differences are about 0, and identical where all are 0; a scale that is not known (None) ends where
+    its values do. Where no value dominates, a long tail leaves no interval (`intervals.too_skewed`).
     """
     if not values:
         return Estimate.absent("no shared items", target=POPULATION_TARGET)
@@ -52,7 +53,7 @@ def items_estimate(values: Items, *, about: float = 0.0, clusters: Clusters = NO
     n, groups = whole.items, whole.table.shape[1]
     if not np.isfinite(whole.values).all():
         return Estimate.absent(_odd(whole.values), n=n, target=POPULATION_TARGET)
-    if not whole.values.any():
+    if about == 0 and not whole.values.any():
         return Estimate(0.0, 0.0, 0.0, n, 1.0, POPULATION_TARGET, identical=True, items=n)
     mean = math.fsum(values.values()) / n
     if groups < 2:
@@ -74,7 +75,7 @@ def paired_seeds(a: Mapping[int, Items], b: Mapping[int, Items]) -> Estimate:
     return seeds_estimate(differences(a, b))
 
 
-def seeds_estimate(by_seed: Sequence[Items], *, about: float = 0.0) -> Estimate:
+def seeds_estimate(by_seed: Sequence[Items], *, about: float | None = 0.0) -> Estimate:
     """Mean over training seeds for the same items; see `intervals.over_seeds`."""
     means = [math.fsum(table[i] for i in sorted(table)) / len(table) for table in by_seed]
     plain = mean_interval(means, ITEMS_TARGET)
@@ -82,7 +83,7 @@ def seeds_estimate(by_seed: Sequence[Items], *, about: float = 0.0) -> Estimate:
         return plain
     whole = linearised(by_seed, NO_CLUSTERS)
     plain = replace(plain, items=whole.items, absent_values=whole.absent)
-    if not whole.values.any():
+    if about == 0 and not whole.values.any():
         return plain
     ends = _ends(whole, about)
     if not ends.few:
@@ -137,8 +138,10 @@ def differences(a: Mapping[int, Items], b: Mapping[int, Items]) -> list[Items]:
     return [table for table in tables if table]
 
 
-def _ends(whole: Linearised, about: float = 0.0) -> Ends:
+def _ends(whole: Linearised, about: float | None = 0.0) -> Ends:
     """The scale's ends, and whether one value dominates."""
+    if about is None:
+        about = (float(whole.values.max()) + float(whole.values.min())) / 2
     farthest = float(np.abs(whole.values - about).max())
     return Ends(about - farthest, about + farthest, bool(one_value_dominates(whole.values)))
 

@@ -137,3 +137,18 @@ def test_a_claim_on_a_rate_and_the_difference_from_one_half_agree() -> None:
     assert isinstance(rate, Estimate)
     assert rate.low == pytest.approx((difference.low or 0) + 0.5)
     assert rate.high == pytest.approx((difference.high or 0) + 0.5)
+
+
+def test_a_share_of_none_has_an_interval_and_an_unknown_scale_ends_where_its_values_do() -> None:
+    none = items_estimate(dict.fromkeys(_record(16, 0, 0), 0.0), about=0.5)
+    assert none.value == none.low == 0
+    assert none.high is not None
+    assert 0.1 < none.high < 0.25
+    assert not none.identical
+    # 10 of 16 answers were cut off at 64 tokens: the interval lies among the lengths that there are.
+    lengths = {f"i{n}": 64.0 if n < 10 else 20.0 + n for n in range(16)}
+    one = items_estimate(lengths, about=None)
+    assert one.low is not None
+    assert one.high is not None
+    assert 40 < one.low < (one.value or 0) < one.high < 64
+    assert items_estimate(dict.fromkeys(lengths, 64.0), about=None).reason == "no spread to judge it by"
