@@ -14,6 +14,8 @@ from harness.tables import CellKind
 
 COST = "cost."
 """Before a cost's name where costs and scores stand side by side: `cost.flops`."""
+AGGREGATE = "aggregate."
+"""Before the name of an aggregate of scores, likewise: `aggregate.overall`."""
 
 
 @dataclass(frozen=True)

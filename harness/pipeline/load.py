@@ -14,7 +14,7 @@ from harness.pipeline.overrides import Overrides, apply_overrides, set_field
 from harness.pipeline.spec import RENAMED, ArmSpec, ComparisonSpec, DataSpec, LookSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
-from harness.quantities import COST_NAMES
+from harness.quantities import AGGREGATE, COST, COST_NAMES
 
 
 def find_comparison(name: str | None, *, model: str | None) -> Path:
@@ -190,8 +190,17 @@ def _check_names(spec: ComparisonSpec, where: Any) -> None:
         if key not in common:
             raise unknown_name("key of training", key, common, where=where(("training", key)))
     _check_reach(spec, where)
+    for name, aggregate in spec.aggregates.items():
+        for score in aggregate.weights:
+            _check_part(name, score, where(("aggregates", name, "weights", score)))
     for number, question in enumerate(spec.questions):
-        _check_quantity(question.quantity, where(("questions", str(number), "quantity")))
+        place = where(("questions", str(number), "quantity"))
+        if question.quantity.startswith(AGGREGATE):
+            name = question.quantity.removeprefix(AGGREGATE)
+            if name not in spec.aggregates:
+                raise unknown_name("aggregate", name, spec.aggregates, where=place)
+        else:
+            _check_quantity(question.quantity, place)
     for name in spec.allow_unequal:
         if name not in CHECKS:
             raise unknown_name("parity check", name, CHECKS, where=where(("allow_unequal",)))
@@ -220,6 +229,17 @@ def _check_sides(spec: ComparisonSpec, where: Any) -> None:
                 raise unknown_name("arm", arm, known, where=where(("questions", str(number), side)))
 
 
+def _check_part(aggregate: str, score: str, where: str | None) -> None:
+    """Raise UserError for a part of an aggregate that is no score."""
+    if score.startswith((COST, AGGREGATE)):
+        raise UserError(
+            f"{score} is no score, so it cannot be part of aggregate {aggregate}",
+            where=where,
+            remedy="name scores (benchmark.metric) alone",
+        )
+    _check_quantity(score, where)
+
+
 def _check_quantity(quantity: str, where: str | None) -> None:
     """Raise UserError for a quantity that no run can have."""
     group, _, name = quantity.partition(".")
@@ -231,7 +251,7 @@ def _check_quantity(quantity: str, where: str | None) -> None:
     registry.check("benchmarks", benchmark, where=where)
     if not name:
         raise UserError(
-            f"question {quantity} names no metric", where=where, remedy="write benchmark.metric or cost.NAME"
+            f"{quantity} names no metric", where=where, remedy="write benchmark.metric or cost.NAME"
         )
 
 

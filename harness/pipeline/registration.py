@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UserError
 from harness.pipeline.roles import with_roles
-from harness.pipeline.spec import QuestionSpec
+from harness.pipeline.spec import AggregateSpec, QuestionSpec
 from harness.pipeline.yaml_file import read
 from harness.records import ComparisonRecord
 
@@ -23,10 +25,18 @@ def changed_since(record: ComparisonRecord) -> str | None:
     if path is None or not path.is_file() or file_digest(path) == record.file_digest:
         return None
     try:
-        asked = {**record.plan.spec, "questions": read(path).data.get("questions") or []}
+        written = read(path).data
+        asked = {**record.plan.spec, "questions": written.get("questions") or []}
         now = [QuestionSpec.model_validate(one).model_dump() for one in with_roles(asked)["questions"]]
+        aggregates = _aggregates(written)
     except (UserError, ValueError, AttributeError):
-        now = None
-    same = now == (record.plan.spec.get("questions") or [])
+        now, aggregates = None, {}
+    spec = record.plan.spec
+    same = now == (spec.get("questions") or []) and aggregates == _aggregates(spec)
     what = "though not its questions" if same else "its questions too: the report answers those of the run"
     return f"The comparison file {path.name} was changed after the run, {what}."
+
+
+def _aggregates(spec: Mapping[str, Any]) -> dict[str, AggregateSpec]:
+    """What questions about aggregates mean."""
+    return {name: AggregateSpec.model_validate(one) for name, one in (spec.get("aggregates") or {}).items()}
