@@ -133,9 +133,14 @@ def paired_both(
 
 def differences(a: Mapping[int, Items], b: Mapping[int, Items]) -> list[Items]:
     """Per-item differences a - b at each seed at which both have items."""
+    return list(differences_by_seed(a, b).values())
+
+
+def differences_by_seed(a: Mapping[int, Items], b: Mapping[int, Items]) -> dict[int, Items]:
+    """`differences` by their seeds, in order."""
     seeds = sorted(a.keys() & b.keys())
-    tables = ({i: a[seed][i] - b[seed][i] for i in a[seed].keys() & b[seed].keys()} for seed in seeds)
-    return [table for table in tables if table]
+    tables = {seed: {i: a[seed][i] - b[seed][i] for i in a[seed].keys() & b[seed].keys()} for seed in seeds}
+    return {seed: table for seed, table in tables.items() if table}
 
 
 def _ends(whole: Linearised, about: float | None = 0.0) -> Ends:
