@@ -179,9 +179,10 @@ WIN_RATE = "win_rate"
 
 def is_win_rate(score: str) -> bool:
     """Whether `benchmark.metric` is a share of answers that beat a rival's."""
-    return score.rpartition(".")[2].startswith(WIN_RATE)
+    return not score.startswith(AGGREGATE) and score.rpartition(".")[2].startswith(WIN_RATE)
 
 
 def is_share(score: str) -> bool:
     """Whether `benchmark.metric` is a share of items, shown in percent."""
-    return score.rpartition(".")[2] in SHARES or is_win_rate(score)
+    named = not score.startswith(AGGREGATE) and score.rpartition(".")[2] in SHARES
+    return named or is_win_rate(score)

@@ -29,7 +29,7 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path, like: str) -
             remedy="write `questions:` into it; docs/evidence.md says how",
         )
     earlier = _earlier(out, like)
-    powers = plan_power(spec.questions, len(spec.seeds), earlier)
+    powers = plan_power(spec.questions, len(spec.seeds), earlier, spec.aggregates)
     console.print(power_table(powers, len(spec.seeds)))
     console.print(_source(earlier), highlight=False)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from harness.evidence.aggregates import aggregate_contrast
 from harness.evidence.contrasts import Contrast, cost_contrast, directions, score_contrast
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.family import Statements, adjusted
@@ -14,7 +15,7 @@ from harness.evidence.statistics.margins import ONE_SIDED, SAME, MarginTests, ag
 from harness.evidence.statistics.verdict import Outcome, Verdict
 from harness.evidence.view import BASE, ComparisonView
 from harness.pipeline.spec import QuestionSpec
-from harness.quantities import cost_of
+from harness.quantities import AGGREGATE, cost_of
 
 COUNTED = {
     Outcome.LESS: Outcome.BETTER,
@@ -126,6 +127,9 @@ def _contrast(view: ComparisonView, question: QuestionSpec) -> Contrast | str:
         return cost_contrast(view, cost, a, b)
     if view.random_weights:
         return "training began from random weights"
+    if quantity.startswith(AGGREGATE):
+        name = quantity.removeprefix(AGGREGATE)
+        return aggregate_contrast(view, name, view.aggregates[name], a, b)
     one = score_contrast(view, quantity, a, b)
     if one is not None:
         return one

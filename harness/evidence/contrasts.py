@@ -74,7 +74,7 @@ def score_contrast(view: ComparisonView, metric: str, a: str, b: str) -> Contras
 
     A win rate of `a` against `b` itself is compared with one half on every item.
     """
-    left, right = _sides(view, metric, a, b)
+    left, right = sides(view, metric, a, b)
     shared = sorted(left.keys() & right.keys())
     if not shared:
         return None
@@ -92,7 +92,7 @@ def score_contrast(view: ComparisonView, metric: str, a: str, b: str) -> Contras
 
 def seed_differences(view: ComparisonView, metric: str, a: str, b: str) -> list[Items]:
     """Per-item differences a - b at each seed that has any."""
-    return differences(*_sides(view, metric, a, b))
+    return differences(*sides(view, metric, a, b))
 
 
 def without_seeds(view: ComparisonView, seeds: Sequence[int]) -> ComparisonView:
@@ -101,10 +101,10 @@ def without_seeds(view: ComparisonView, seeds: Sequence[int]) -> ComparisonView:
     return replace(view, items={cell: table for cell, table in view.items.items() if cell not in gone})
 
 
-def _sides(
+def sides(
     view: ComparisonView, metric: str, a: str, b: str
 ) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, float]]]:
-    """Items of both arms by seed; of a rival of `a`, what it scores against itself."""
+    """Items of arms `a` and `b` by seed; of a rival of `a`, what it scores against itself."""
     left, right = _by_seed(view, a, metric), _by_seed(view, b, metric)
     if a != BASE and view.rival_of(metric) == b:
         itself = view.against_itself(metric)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from harness.evidence.aggregates import aggregate_contrasts
 from harness.evidence.answers import Answer, answers
 from harness.evidence.arms import arm_titles
 from harness.evidence.contrasts import Contrast, all_contrasts
@@ -37,7 +38,7 @@ def findings(view: ComparisonView, claims: Sequence[Claim] = (), warnings: Seque
     answered = tuple(replace(one, verdict=worded(one.quantity, one.verdict)) for one in answers(view))
     return Findings(
         view,
-        tuple(reconciled(one, answered) for one in all_contrasts(view)),
+        tuple(reconciled(one, answered) for one in (*all_contrasts(view), *aggregate_contrasts(view))),
         answered,
         primary(view),
         arm_titles(view),

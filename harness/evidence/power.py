@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.evidence.aggregates import aggregate_contrast
 from harness.evidence.contrasts import score_contrast
 from harness.evidence.costs import cost_ratio
 from harness.evidence.statistics.estimate import POWER, Estimate, detectable
 from harness.evidence.statistics.intervals import LEVEL
 from harness.evidence.statistics.paired import paired_items
 from harness.evidence.view import BASE, ComparisonView
-from harness.pipeline.spec import QuestionSpec
-from harness.quantities import cost_of
+from harness.pipeline.spec import AggregateSpec, QuestionSpec
+from harness.quantities import AGGREGATE, cost_of
 
 MOST_SEEDS = 1_000
 ASSURED = 0.8
 GRID = 400
 """Number of equally likely spreads that power is averaged over."""
+NO_AGGREGATES: Mapping[str, AggregateSpec] = {}
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,26 @@ class Power:
     items_effect: float | None = None
 
 
-def plan_power(questions: Sequence[QuestionSpec], seeds: int, like: ComparisonView | None) -> list[Power]:
-    """Power of every tested question at the planned number of seeds, by the spread that `like` measured."""
+def plan_power(
+    questions: Sequence[QuestionSpec],
+    seeds: int,
+    like: ComparisonView | None,
+    aggregates: Mapping[str, AggregateSpec] = NO_AGGREGATES,
+) -> list[Power]:
+    """Power of every tested question at the planned number of seeds, by the spread that `like` measured.
+
+    `aggregates` are those that the questions may be about.
+    """
     costs = [cost_of(question.quantity) for question in questions]
     tested = [q for q, cost in zip(questions, costs, strict=True) if cost is None or cost.timed]
-    return [_one(question, seeds, like) for question in tested]
+    return [_one(question, seeds, like, aggregates) for question in tested]
 
 
-def _one(question: QuestionSpec, seeds: int, like: ComparisonView | None) -> Power:
+def _one(
+    question: QuestionSpec, seeds: int, like: ComparisonView | None, aggregates: Mapping[str, AggregateSpec]
+) -> Power:
     is_cost = cost_of(question.quantity) is not None
-    spread = _spread(question, like) if like is not None else None
+    spread = _spread(question, like, aggregates) if like is not None else None
     effect = assured = None
     if seeds > 1:
         effect = _effect(spread.sd if spread else 1.0, seeds, is_cost=is_cost and spread is not None)
@@ -136,23 +148,32 @@ def _by_items(question: QuestionSpec, like: ComparisonView) -> tuple[int | None,
     return one.n, one.detectable
 
 
-def _spread(question: QuestionSpec, like: ComparisonView) -> Spread | None:
+def _spread(
+    question: QuestionSpec, like: ComparisonView, aggregates: Mapping[str, AggregateSpec]
+) -> Spread | None:
     """Spread of seed-level differences (of logs for costs) in an earlier run; None where there is none."""
     if not {question.a, question.b} <= {*like.arms, BASE}:
         return None
-    estimate = _earlier(question, like)
+    estimate = _earlier(question, like, aggregates)
     if estimate is None or not estimate.error or estimate.n < 2:
         return None
     return Spread(estimate.error * math.sqrt(estimate.n), estimate.n - 1.0)
 
 
-def _earlier(question: QuestionSpec, like: ComparisonView) -> Estimate | None:
+def _earlier(
+    question: QuestionSpec, like: ComparisonView, aggregates: Mapping[str, AggregateSpec]
+) -> Estimate | None:
     quantity, a, b = question.quantity, question.a, question.b
     cost = cost_of(quantity)
     if cost is not None:
         return cost_ratio(like, a, b, cost)
+    if len(like.seeds) < 2:
+        return None
+    if quantity.startswith(AGGREGATE):
+        name = quantity.removeprefix(AGGREGATE)
+        return aggregate_contrast(like, name, aggregates[name], a, b).estimate
     one = score_contrast(like, quantity, a, b) or score_contrast(like, quantity, b, a)
-    return one.estimate if one is not None and len(like.seeds) > 1 else None
+    return one.estimate if one is not None else None
 
 
 def power_within(margin: float, sd: float, seeds: int) -> float:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness.pipeline.spec import LookSpec, QuestionSpec
-from harness.quantities import is_win_rate
+from harness.pipeline.spec import AggregateSpec, LookSpec, QuestionSpec
+from harness.quantities import AGGREGATE, is_win_rate
 from harness.records import ComparisonRecord, PlannedCell, PrepareFacts, ReplayFacts, Score, StageResult
 from harness.store.run_dir import scores_by_cell
 
@@ -63,6 +63,12 @@ class ComparisonView:
         """Which look of a sequence of looks the run is; None where its seeds were fixed."""
         look = self.record.plan.spec.get("look")
         return None if look is None else LookSpec.model_validate(look)
+
+    @cached_property
+    def aggregates(self) -> dict[str, AggregateSpec]:
+        """Aggregates of scores by name, as they were written before the run."""
+        written = self.record.plan.spec.get("aggregates") or {}
+        return {name: AggregateSpec.model_validate(one) for name, one in written.items()}
 
     @property
     def prepared(self) -> PrepareFacts:
@@ -145,7 +151,12 @@ class ComparisonView:
         return self.clusters.get(metric, {})
 
     def higher_is_better(self, metric: str) -> bool | None:
-        """Which direction of a metric is good, as its benchmark recorded it; None for neither."""
+        """Which direction of a metric is good, as its benchmark recorded it; None for neither.
+
+        Aggregates are oriented so that higher is.
+        """
+        if metric.startswith(AGGREGATE):
+            return True
         directions = {s.higher_is_better for (_, m), (_, s) in self.written.items() if m == metric}
         return None if None in directions else False not in directions
 

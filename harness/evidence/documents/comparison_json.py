@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
+from harness.evidence.aggregates import members
 from harness.evidence.answers import Answer
 from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import arm_cost, cost_ratio, memory_kind
@@ -38,6 +39,10 @@ def comparison_data(findings: Findings) -> dict[str, Any]:
         "seeds": view.seeds,
         "arms": {arm: {"title": findings.titles[arm], **_arm(view, arm)} for arm in view.arms},
         "base": _base(view),
+        "aggregates": {
+            name: [dataclasses.asdict(one) for one in members(view, aggregate)]
+            for name, aggregate in view.aggregates.items()
+        },
         "evidence": [_contrast(view, one) for one in findings.contrasts],
         "questions": [_answer(one) for one in findings.answers],
         "look": None if view.look is None else view.look.model_dump(),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.evidence.aggregates import aggregate_notes
 from harness.evidence.cells import base_score_cell, difference_cell, item_cells, score_cell
 from harness.evidence.contrasts import HOST_MEMORY, NOT_JUDGED, Contrast
 from harness.evidence.findings import Findings
@@ -131,6 +132,7 @@ def contrasts_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Tabl
         "with 50%. Costs: ratio a / b, geometric mean over seeds. Intervals: 95%. Bold: separable, and by "
         "the registered answer where there is one. Over items too: about the population of items and seeds "
         f"alike, by a two-level analysis. {DETECTABLE} {registered}",
+        *aggregate_notes(view, (one.quantity for one in between)),
         *narrower(between),
         *([f"Memory: {HOST_MEMORY}."] if NOT_JUDGED in [one.verdict for one in contrasts] else []),
         *(f"{quantity} is not measured: {reason}." for quantity, reason in absent.items()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.evidence.aggregates import aggregate_notes
 from harness.evidence.answers import Answer, scored_before
 from harness.evidence.cells import difference_cell, difference_format
 from harness.evidence.findings import Findings
@@ -47,7 +48,8 @@ def questions_table(view: ComparisonView, answers: Sequence[Answer]) -> Table | 
         f"{DETECTABLE} Counted costs are values and not tested."
     )
     columns = ("quantity", "a", "b", "a against b", "margin", "p", "p of not worse", "verdict on a")
-    notes = (note, *look_note(view), *not_first(view))
+    made_of = aggregate_notes(view, (one.quantity for one in answers))
+    notes = (note, *made_of, *look_note(view), *not_first(view))
     return Table("questions", "Questions asked before the run", columns, rows, notes)
 
 
