@@ -26,6 +26,7 @@ from harness.evidence.statistics.weighted import CANCELLED, Part, weighted_sum
 from harness.evidence.view import ComparisonView
 from harness.pipeline.load import load_comparison
 from harness.pipeline.registration import changed_since, file_digest
+from harness.quantities import is_share, is_win_rate
 from harness.records import Score
 
 Tables = dict[str, dict[str, dict[str, float]]]
@@ -463,3 +464,9 @@ def test_scores_of_unequal_items_reject_as_often_as_they_should() -> None:
     # Some samples of 15 are too skewed for an interval, of this sum as of the score alone.
     assert refused < 0.06 * simulated
     assert 0.03 <= rejections / simulated <= 0.07
+
+
+def test_an_aggregate_called_like_a_share_is_none() -> None:
+    """Its unit is that of its scales, not points of percent."""
+    assert [is_share(f"aggregate.{name}") for name in ("accuracy", "grade", "win_rate")] == [False] * 3
+    assert not is_win_rate("aggregate.win_rate_vs_sft")
