@@ -98,7 +98,7 @@ def aggregate_notes(view: ComparisonView, shown: Iterable[str]) -> tuple[str, ..
     quantities = {*shown}
     return tuple(
         f"{AGGREGATE}{name}: weighted mean of differences, higher is better, in units of a scale for each "
-        f"score: {'; '.join(_told(one) for one in members(view, aggregate))}."
+        f"score: {'; '.join(_in_words(one) for one in members(view, aggregate))}."
         for name, aggregate in view.aggregates.items()
         if AGGREGATE + name in quantities
     )
@@ -152,7 +152,7 @@ def _missing(tables: dict[str, dict[int, Items]]) -> str | None:
     return f"missing for both: {'; '.join(lacking)}" if lacking else None
 
 
-def _told(one: Member) -> str:
+def _in_words(one: Member) -> str:
     if one.scale is None:
         return f"{one.score} {one.share:.1%}, without a scale"
     origin = "as written before the run" if one.written else "the spread of the base model's items"

@@ -1,8 +1,9 @@
 """Seeds at which a training diverged, by a rule that is written here and not chosen after the results.
 
 A stage has diverged where a loss is not finite, or where the median loss of its last quarter of steps lies
-above every loss of its first quarter by more than their range. One such seed makes every interval over seeds
-wrong, so that the report shows what it compares with and without it.
+above every loss of its first quarter by more than their range, and by more than half (DPO begins at ln 2
+with next to no range). One such seed makes every interval over seeds wrong, so that the report shows what
+it compares with and without it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def has_diverged(losses: Sequence[float]) -> bool:
         return False
     quarter = len(losses) // 4
     first, last = losses[:quarter], losses[-quarter:]
-    return median(last) > max(first) + (max(first) - min(first))
+    return median(last) > max(first) + max(max(first) - min(first), abs(max(first)) / 2)
 
 
 def diverged_seeds(view: ComparisonView, *arms: str) -> list[int]:

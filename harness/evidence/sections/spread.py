@@ -33,8 +33,9 @@ def _diverged(seeds: list[int], pair: Primary, titles: dict[str, str]) -> str:
     listed = ", ".join(str(seed) for seed in seeds)
     return (
         f"Training of {titles[pair.a]} or {titles[pair.b]} diverged at seed {listed}: a loss was not finite, "
-        "or the losses at its end lay above those at its start by more than their range. Intervals over "
-        "seeds that hold such a seed cover too seldom; the differences stand below with and without it."
+        "or the losses at its end lay above those at its start by more than their range and by half. "
+        "Intervals over seeds that hold such a seed cover too seldom; the differences stand below with and "
+        "without it."
     )
 
 

@@ -91,7 +91,8 @@ def detectable(sd: float, n: int) -> float:
 
 def detectable_error(error: float, freedom: float) -> float:
     """`detectable` of an estimate with this standard error and so many degrees of freedom."""
-    return error * _detectable_shift(freedom)
+    # Satterthwaite's degrees of freedom are rarely whole: rounded, they share what is looked up.
+    return error * _detectable_shift(round(freedom, 1) if math.isfinite(freedom) else freedom)
 
 
 @functools.lru_cache

@@ -128,9 +128,9 @@ def _of_group(parts: Sequence[Part]) -> Estimate:
         items_estimate({i: part.factor * v for i, v in part.by_seed[0].items()}, clusters=clusters)
         for part in parts
     ]
-    own, freedom = _pooled(alone)
+    separate, freedom = _pooled(alone)
     as_filled, _ = _pooled([judged(values) for values in filled])
-    variance = whole.error**2 + max(own**2 - as_filled**2, 0.0)
+    variance = whole.error**2 + max(separate**2 - as_filled**2, 0.0)
     return _judged(whole, whole.middle or 0.0, math.sqrt(variance), min(freedom, whole.freedom or math.inf))
 
 
