@@ -49,10 +49,15 @@ def without_overlap(known: list[Pair], held_out: list[Pair]) -> list[Pair]:
 
 
 def limit_pairs(pairs: list[Pair], limit: int | None) -> list[Pair]:
-    """At most `limit` pairs, chosen by hash so that the order of the file does not matter."""
+    """At most `limit` pairs, chosen by a hash of the prompt.
+
+    Neither the order of the file nor which answer is called chosen matters, so that data sets that differ in
+    labels keep the same pairs.
+    """
     if limit is None or len(pairs) <= limit:
         return pairs
-    kept = set(sorted(range(len(pairs)), key=lambda i: digest(pairs[i].id))[:limit])
+    ranks = [(digest(f"limit/{pair.group}"), digest(pair.id)) for pair in pairs]
+    kept = set(sorted(range(len(pairs)), key=ranks.__getitem__)[:limit])
     return [pair for i, pair in enumerate(pairs) if i in kept]
 
 

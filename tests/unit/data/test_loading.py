@@ -141,6 +141,18 @@ def test_pairs_that_share_a_prompt_stay_on_one_side() -> None:
     assert limit_pairs(pairs, 10) == [p for p in pairs if p in limit_pairs(pairs[::-1], 10)]
 
 
+def test_a_limit_keeps_the_same_prompts_whatever_the_labels() -> None:
+    """Data with flipped labels are compared with the clean ones on the same pairs."""
+    rows = [{**ROW, "prompt": f"p{i}", "chosen": f"good {i}", "rejected": f"bad {i}"} for i in range(100)]
+    flipped = [
+        {**row, "chosen": row["rejected"], "rejected": row["chosen"]} if i % 5 == 0 else row
+        for i, row in enumerate(rows)
+    ]
+    clean, noisy = (limit_pairs(to_pairs(each, where).pairs, 30) for each in (rows, flipped))
+    assert [pair.group for pair in clean] == [pair.group for pair in noisy]
+    assert 0 < sum(a.chosen == b.rejected for a, b in zip(clean, noisy, strict=True)) < 30
+
+
 def test_data_that_prefers_nothing() -> None:
     same = Pair("a", [USER], "x", "x")
     with pytest.raises(UserError, match="chosen equals rejected in all 2 train pairs"):
