@@ -67,7 +67,7 @@ def outcomes_of(judgments: Sequence[Judgment], arm: str, anchor: str) -> Outcome
     return Outcomes(won, np.array([signs], dtype=float), np.array(starts))
 
 
-def _interval(judgments: Sequence[Judgment], arm: str, anchor: str) -> tuple[float, float]:
+def _interval(judgments: Sequence[Judgment], arm: str, anchor: str) -> tuple[float | None, float | None]:
     return chance_interval(outcomes_of(judgments, arm, anchor))[1:]
 
 

@@ -82,7 +82,8 @@ def length_controlled(
         rate = chance_of(float(fit(outcomes.won, outcomes.design)[0, 0]))
         return Estimate(rate, None, None, n, None, POPULATION_TARGET)
     rate, low, high = chance_interval(outcomes)
-    return Estimate(rate, low, high, n, None, POPULATION_TARGET)
+    reason = None if low is not None else "no spread to judge it by"
+    return Estimate(rate, low, high, n, None, POPULATION_TARGET, reason=reason)
 
 
 def length_design(longer: Array) -> Array:

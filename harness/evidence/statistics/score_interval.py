@@ -76,8 +76,11 @@ def score_statistic(outcomes: Outcomes, log_odds: Array) -> Array:
     return np.asarray(parts.sum(-1) / np.sqrt(variance))
 
 
-def chance_interval(outcomes: Outcomes) -> tuple[float, float, float]:
-    """The chance with its 95% interval, of one data set."""
+def chance_interval(outcomes: Outcomes) -> tuple[float, float | None, float | None]:
+    """The chance with its 95% interval, of one data set; without one where its outcomes do not vary.
+
+    Judgments that are all ties are as far from a coin's as can be, and leave a variance of zero.
+    """
     from scipy import optimize
 
     best = float(np.clip(fit(outcomes.won, outcomes.design)[0, 0], -LIMIT, LIMIT))
@@ -90,8 +93,9 @@ def chance_interval(outcomes: Outcomes) -> tuple[float, float, float]:
             return bound
         return float(optimize.brentq(beyond, best, bound, xtol=1e-6))
 
-    low, value, high = (chance_of(log_odds) for log_odds in (end(-LIMIT), best, end(LIMIT)))
-    return value, low, high
+    if abs(best) < LIMIT and beyond(best) >= 0:
+        return chance_of(best), None, None
+    return chance_of(best), chance_of(end(-LIMIT)), chance_of(end(LIMIT))
 
 
 def chance_of(log_odds: float) -> float:

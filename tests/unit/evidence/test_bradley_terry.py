@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,14 @@ def test_the_same_prompts_at_more_seeds_are_no_new_prompts() -> None:
     assert once.low is not None
     assert thrice.low is not None
     assert thrice.low == pytest.approx(once.low, abs=0.003)
+
+
+def test_ties_alone_rank_equal_without_an_interval() -> None:
+    """Arms that two steps of training left alike answer alike: every judgment is a tie."""
+    names = ("sft", "dpo", "orpo")
+    judgments = [
+        Judgment(a, b, 0.5, str(prompt)) for prompt in range(20) for a, b in itertools.combinations(names, 2)
+    ]
+    chances = ranked(judgments, "sft")
+    assert {arm: chance.value for arm, chance in chances.items()} == pytest.approx(dict.fromkeys(names, 0.5))
+    assert {(chance.low, chance.high) for chance in chances.values()} == {(None, None)}
