@@ -31,7 +31,7 @@ class Answer:
     """A question's evidence, its tests, the adjusted p values of its statements, and the verdict.
 
     `p`, `p_not_worse` and `p_same` are adjusted over the `family` questions that are tested together
-    (`statistics.family`), and where the run is one of several looks for these (`statistics.looks`).
+    (`statistics.family`), and over the `looks` that the run is one of (`statistics.looks`).
     """
 
     quantity: str
@@ -46,6 +46,7 @@ class Answer:
     sources: tuple[str, ...]
     p_same: float | None = None
     family: int = 1
+    looks: int = 1
 
     @property
     def is_cost(self) -> bool:
@@ -106,6 +107,7 @@ def _answer(
         one.sources if isinstance(one, Contrast) else (),
         _same(statements),
         family,
+        1 if view.look is None else len(view.look.weights),
     )
 
 

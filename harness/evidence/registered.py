@@ -40,7 +40,7 @@ def reconciled(one: Contrast, answers: Sequence[Answer]) -> Contrast:
         return replace(one, verdict=verdict)
     answer = other[0]
     side = "" if (answer.a, answer.b) == (one.a, one.b) else f" of {answer.a} against {answer.b}"
-    adjusted = f"adjusted over {questions_in_words(answers)}{side}: {answer.verdict.text}"
+    adjusted = f"adjusted over {family_in_words(answers)}{side}: {answer.verdict.text}"
     text = f"{verdict.text}, unadjusted; {adjusted}"
     return replace(one, verdict=Verdict(_outcome_for(one, answer), text))
 
@@ -62,6 +62,12 @@ def questions_in_words(answers: Sequence[Answer]) -> str:
     """`4 questions`, those that are tested together."""
     count = family_size(answers)
     return f"{count} question{'s' if count != 1 else ''}"
+
+
+def family_in_words(answers: Sequence[Answer]) -> str:
+    """`4 questions and 3 looks`: all that shares one error rate."""
+    looks = max((one.looks for one in answers), default=1)
+    return questions_in_words(answers) + (f" and {looks} looks" if looks > 1 else "")
 
 
 def worded(quantity: str, verdict: Verdict) -> Verdict:

@@ -10,7 +10,7 @@ from harness.evidence.costs import MemoryKind, cost_ratio, cost_title, memory_ki
 from harness.evidence.diverged import diverged_seeds
 from harness.evidence.findings import Findings
 from harness.evidence.primary import Primary, headline_score
-from harness.evidence.registered import family_size, questions_in_words
+from harness.evidence.registered import family_in_words, family_size
 from harness.evidence.sections.limits import missing
 from harness.evidence.sections.updates import changed_in_bfloat16
 from harness.evidence.statistics.estimate import RUNS_TARGET
@@ -38,7 +38,7 @@ def summary(findings: Findings) -> tuple[str, ...]:
 
 def registered_answers(findings: Findings) -> tuple[str, ...]:
     """A sentence on what was registered, and one an answer in the comparison file's order."""
-    view, family = findings.view, questions_in_words(findings.answers)
+    view, family = findings.view, family_in_words(findings.answers)
     answers = (sentence(view, findings.titles, one, family) for one in findings.answers)
     silent = all(one.is_cost for one in findings.answers)
     rest = (
@@ -57,10 +57,13 @@ def _registered(findings: Findings) -> str:
         were += f" {when}, so every answer here is exploratory"
     else:
         were += " before the run"
-    if tested < 2:
+    look = findings.view.look
+    over = [f"the {tested} that are tested together"] if tested > 1 else []
+    over += [f"{len(look.weights)} looks, of which this is number {look.number}"] if look is not None else []
+    if not over:
         return f"{were}."
-    adjusted = f"Verdicts and p values are adjusted over the {tested} that are tested together"
-    return f"{were}. {adjusted}; each interval is of one question alone."
+    adjusted = f"Verdicts and p values are adjusted over {' and '.join(over)}"
+    return f"{were}. {adjusted}; each interval is of one question{' and look' if look else ''} alone."
 
 
 def _exploratory(findings: Findings) -> str:

@@ -14,6 +14,7 @@ from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.documents.methods_text import methods
 from harness.evidence.findings import findings
 from harness.evidence.sections.questions import questions_table
+from harness.evidence.sections.summary import registered_answers
 from harness.evidence.sequence import open_questions, saved
 from harness.evidence.statistics.calibration_looks import LOOKS, looks_cases, simulate
 from harness.evidence.statistics.family import Statements
@@ -127,6 +128,28 @@ def test_the_report_says_which_look_it_is_of() -> None:
     assert table is not None
     assert "peeking" not in " ".join(table.notes)
     assert "looks" not in " ".join(statement.text for statement in methods(findings(fixed))[0])
+
+
+def test_the_first_page_says_that_one_question_is_adjusted_for_looks() -> None:
+    """Alone its interval excludes zero; over three looks it is not separable, and the page says why."""
+    view = looked(1)
+    alone = {**view.record.plan.spec, "questions": [{**QUESTIONS[0], "margin": None}]}
+    plan = view.record.plan.model_copy(update={"spec": alone})
+    items = {cell: dict(tables) for cell, tables in view.items.items()}
+    for seed, gain in enumerate((0.010, 0.014, 0.018)):
+        for arm, more in (("orpo", gain), ("sft_dpo", 0.0)):
+            values = {f"i{i}": 0.5 + 0.001 * i + more for i in range(20)}
+            items[f"{arm}@{seed}"] = {"preference.accuracy": values}
+    found = findings(replace(view, record=view.record.model_copy(update={"plan": plan}), items=items))
+    (one,) = found.answers
+    assert one.estimate.low is not None
+    assert one.estimate.low > 0
+    assert one.verdict.outcome == "not separable"
+    text = " ".join(registered_answers(found))
+    assert (
+        "adjusted over 3 looks, of which this is number 1; each interval is of one question and look" in text
+    )
+    assert "over 1 question and 3 looks together that is not separable" in text
 
 
 def test_earlier_looks_do_not_spoil_a_registration_and_other_runs_do() -> None:
