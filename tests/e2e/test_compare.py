@@ -156,6 +156,29 @@ def test_lora_trains_every_arm(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_looks_add_seeds_and_train_nothing_twice(tmp_path: Path) -> None:
+    """Questions about an arm that is left out stay open, so that both looks run."""
+    wanted = ("--seeds", "3", "--arms", "sft orpo", "--set", "looks=[2, 3]", "--score", "preference")
+    arguments = ("compare", *TINY, *wanted, "--until-decided", "--no-mlflow", "--out", str(tmp_path))
+    done = harness(*arguments, timeout=900)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "Look 1 of 2, 2 seeds:" in done.stdout
+    assert "All 3 seeds were trained: nothing was saved." in done.stdout
+    last = json.loads((tmp_path / "latest" / "record.json").read_text())
+    look = last["plan"]["spec"]["look"]
+    assert (look["number"], last["plan"]["spec"]["seeds"]) == (2, [0, 1, 2])
+    first = json.loads((tmp_path / look["earlier"][0] / "record.json").read_text())
+    assert set(first["results"]) <= set(last["results"])
+    report = (tmp_path / "latest" / "report" / "report.md").read_text()
+    assert "Look 2 of 2 (at 2, 3 seeds): every p is adjusted for peeking" in report
+    assert "NOT registered first" not in report
+    again = harness(*arguments, timeout=900)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("reused, finished") == len(first["results"]) + len(last["results"])
+
+
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "harness", "compare", *TINY, "--score", "preference", "--out", str(tmp_path)],
