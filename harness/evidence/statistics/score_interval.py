@@ -93,7 +93,10 @@ def chance_interval(outcomes: Outcomes) -> tuple[float, float | None, float | No
             return bound
         return float(optimize.brentq(beyond, best, bound, xtol=1e-6))
 
-    if abs(best) < LIMIT and beyond(best) >= 0:
+    with np.errstate(invalid="ignore"):
+        # The statistic is 0 where the fit is; without any variance it is not a number, or anything.
+        is_judged = abs(best) >= LIMIT or beyond(best) < 0
+    if not is_judged:
         return chance_of(best), None, None
     return chance_of(best), chance_of(end(-LIMIT)), chance_of(end(LIMIT))
 
