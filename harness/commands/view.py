@@ -18,5 +18,5 @@ def open_run(name: str, out: Path) -> tuple[RunRoot, ComparisonView]:
 
 def view_of(record: ComparisonRecord, root: RunRoot) -> ComparisonView:
     """A record with its items and series, what items share and which of them have no value."""
-    series, clusters = root.read_series(record), root.read_clusters(record)
-    return ComparisonView(record, root.read_items(record), series, clusters, root.read_unread(record))
+    scored = root.read_items(record)
+    return ComparisonView(record, scored.values, root.read_series(record), scored.clusters, scored.unread)

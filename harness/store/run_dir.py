@@ -10,13 +10,25 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from harness.errors import UserError
 from harness.jsonl import read_jsonl
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
+
+
+class ScoredItems(NamedTuple):
+    """What was scored of items, a metric being `benchmark.metric`.
+
+    `values` by cell, metric and item. `unread` by cell and metric: items that were asked and have no value.
+    `clusters` by metric and item: what several share, the question of two turns or the prompt of two pairs.
+    """
+
+    values: dict[str, dict[str, dict[str, float]]]
+    unread: dict[str, dict[str, set[str]]]
+    clusters: dict[str, dict[str, str]]
 
 
 class RunRoot:
@@ -138,35 +150,24 @@ class RunRoot:
             if "steps" in result.outputs
         }
 
-    def read_items(self, record: ComparisonRecord) -> dict[str, dict[str, dict[str, float]]]:
-        """Values by cell, metric (`benchmark.metric`) and item; items without a value are left out."""
-        items: dict[str, dict[str, dict[str, float]]] = {}
+    def read_items(self, record: ComparisonRecord) -> ScoredItems:
+        """What was scored of every item, each file read once."""
+        scored = ScoredItems({}, {}, {})
         for cell, score, rows in self._scored(record):
-            table = items.setdefault(cell, {}).setdefault(f"{score.benchmark}.{score.metric}", {})
-            for row in rows:
-                value = row["metrics"].get(score.metric)
-                if value is not None:
-                    table[row["id"]] = float(value)
-        return items
-
-    def read_clusters(self, record: ComparisonRecord) -> dict[str, dict[str, str]]:
-        """What items share, by metric and item: the question of two turns, the prompt of two pairs."""
-        clusters: dict[str, dict[str, str]] = {}
-        for _, score, rows in self._scored(record):
+            metric = f"{score.benchmark}.{score.metric}"
+            values = {
+                row["id"]: row["metrics"][score.metric] for row in rows if score.metric in row["metrics"]
+            }
+            unread = {item for item, value in values.items() if value is None}
+            scored.values.setdefault(cell, {}).setdefault(metric, {}).update(
+                {item: float(value) for item, value in values.items() if value is not None}
+            )
+            if unread:
+                scored.unread.setdefault(cell, {}).setdefault(metric, set()).update(unread)
             shared = {row["id"]: str(row["cluster"]) for row in rows if row.get("cluster") is not None}
             if shared:
-                clusters.setdefault(f"{score.benchmark}.{score.metric}", {}).update(shared)
-        return clusters
-
-    def read_unread(self, record: ComparisonRecord) -> dict[str, dict[str, set[str]]]:
-        """Items that were asked and have no value, by cell and metric."""
-        unread: dict[str, dict[str, set[str]]] = {}
-        for cell, score, rows in self._scored(record):
-            metric = score.metric
-            ids = {row["id"] for row in rows if row["metrics"].get(metric, 0.0) is None}
-            if ids:
-                unread.setdefault(cell, {}).setdefault(f"{score.benchmark}.{metric}", set()).update(ids)
-        return unread
+                scored.clusters.setdefault(metric, {}).update(shared)
+        return scored
 
     def _scored(self, record: ComparisonRecord) -> Iterator[tuple[str, Score, list[dict[str, Any]]]]:
         """(cell key, score, rows of its items)."""

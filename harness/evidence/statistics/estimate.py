@@ -14,6 +14,7 @@ BOTH_TARGET = "the population of items, over training seeds"
 POPULATION_TARGET = "the population of items, at this one seed"
 RUNS_TARGET = "repeated runs on this device"
 POWER = 0.8
+NO_SPREAD = "no spread to judge it by"
 TINY = 1e-12
 
 
@@ -69,7 +70,7 @@ def mean_interval(values: Sequence[float], target: str) -> Estimate:
     if sd <= TINY * max(1.0, abs(mean)):
         if mean == 0:
             return Estimate(mean, mean, mean, n, 1.0, target, identical=True)
-        return Estimate(mean, None, None, n, None, target, reason="no spread to judge it by")
+        return Estimate(mean, None, None, n, None, target, reason=NO_SPREAD)
     from scipy import stats
 
     half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd / math.sqrt(n)

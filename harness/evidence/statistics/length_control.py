@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.evidence.statistics.estimate import POPULATION_TARGET, Estimate
+from harness.evidence.statistics.estimate import NO_SPREAD, POPULATION_TARGET, Estimate
 from harness.evidence.statistics.score_interval import Array, Outcomes, chance_interval, chance_of, fit
 
 FEWEST_ITEMS = 20
@@ -82,7 +82,7 @@ def length_controlled(
         rate = chance_of(float(fit(outcomes.won, outcomes.design)[0, 0]))
         return Estimate(rate, None, None, n, None, POPULATION_TARGET)
     rate, low, high = chance_interval(outcomes)
-    reason = None if low is not None else "no spread to judge it by"
+    reason = None if low is not None else NO_SPREAD
     return Estimate(rate, low, high, n, None, POPULATION_TARGET, reason=reason)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from harness.evidence.statistics.estimate import (
     BOTH_TARGET,
     ITEMS_TARGET,
+    NO_SPREAD,
     POPULATION_TARGET,
     Estimate,
     detectable_error,
@@ -31,7 +32,6 @@ from harness.evidence.statistics.linearised import Clusters, Items, Linearised, 
 
 FEWEST_SEEDS, FEWEST_ITEMS = 3, 10
 NO_CLUSTERS: Clusters = {}
-NO_SPREAD = "no spread to judge it by"
 
 
 def paired_items(a: Items, b: Items, *, clusters: Clusters = NO_CLUSTERS) -> Estimate:

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.evidence.statistics.estimate import (
     ITEMS_TARGET,
+    NO_SPREAD,
     POPULATION_TARGET,
     Estimate,
     detectable_error,
@@ -17,7 +18,7 @@ from harness.evidence.statistics.estimate import (
 )
 from harness.evidence.statistics.intervals import LEVEL, Array
 from harness.evidence.statistics.linearised import Clusters, Items, linearise
-from harness.evidence.statistics.paired import NO_SPREAD, items_estimate, seeds_estimate
+from harness.evidence.statistics.paired import items_estimate, seeds_estimate
 
 CANCELLED = "the scores differ, and their differences cancel"
 CLEARLY = 1e-9

@@ -89,5 +89,5 @@ def test_rows_without_a_value_are_read_as_asked(tmp_path: Path) -> None:
     results = dict(record.results)
     results["ev-orpo0"] = results["ev-orpo0"].model_copy(update={"scores": [score]})
     scored = record.model_copy(update={"results": results})
-    assert root.read_items(scored) == {"orpo@0": {"rubric.grade": {"a": 1.0}}}
-    assert root.read_unread(scored) == {"orpo@0": {"rubric.grade": {"b"}}}
+    assert root.read_items(scored).values == {"orpo@0": {"rubric.grade": {"a": 1.0}}}
+    assert root.read_items(scored).unread == {"orpo@0": {"rubric.grade": {"b"}}}
