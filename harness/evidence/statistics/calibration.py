@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.evidence.statistics.calibration_aggregates import aggregate_cases
 from harness.evidence.statistics.calibration_cases import SIMULATIONS, Case
 from harness.evidence.statistics.calibration_family import family_cases
 from harness.evidence.statistics.calibration_items import item_cases
@@ -19,6 +20,8 @@ from harness.evidence.statistics.calibration_seeds import seed_cases
 
 FAMILIES = 5
 """A family's simulation is in Python, so that there are so many times fewer."""
+AGGREGATES = 20
+"""So is an aggregate's, over tables of items."""
 JUDGED = 2
 """A judged set is fitted once a simulation, which takes longest: half as many."""
 
@@ -34,6 +37,7 @@ def calibrate(
         length_cases(simulations // JUDGED),
         ranking_cases(simulations // JUDGED),
         meta_cases(simulations),
+        aggregate_cases(simulations // AGGREGATES),
         looks_cases(simulations // FAMILIES),
         family_cases(simulations // FAMILIES),
     ):

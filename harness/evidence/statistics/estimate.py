@@ -96,7 +96,7 @@ def detectable_error(error: float, freedom: float) -> float:
     return error * _detectable_shift(round(freedom, 1) if math.isfinite(freedom) else freedom)
 
 
-@functools.lru_cache
+@functools.cache
 def _detectable_shift(freedom: float) -> float:
     """`detectable` in standard errors; it depends on the degrees of freedom alone."""
     from scipy import optimize, stats

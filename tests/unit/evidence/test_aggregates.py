@@ -20,7 +20,6 @@ from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.findings import findings
 from harness.evidence.power import plan_power
 from harness.evidence.sections.questions import questions_table
-from harness.evidence.statistics import paired, weighted
 from harness.evidence.statistics.estimate import ITEMS_TARGET, POPULATION_TARGET
 from harness.evidence.statistics.weighted import CANCELLED, Part, weighted_sum
 from harness.evidence.view import ComparisonView
@@ -418,52 +417,6 @@ def test_another_weight_after_the_run_is_another_question(tmp_path: Path) -> Non
     assert "though not its questions" in str(changed_since(record))
     path.write_text(path.read_text().replace("rubric.grade: 1", "rubric.grade: 2"))
     assert "its questions too" in str(changed_since(record))
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulations look at p alone: without the smallest detectable effect, which takes most of the time."""
-    for module in (paired, weighted):
-        monkeypatch.setattr(module, "detectable_error", lambda error, freedom: None)
-
-
-def _rejected(draws: np.ndarray[Any, Any], *, apart: bool) -> float:
-    """Share of simulated A/A comparisons at one seed that reject; `apart`: as if items were not shared."""
-    rejections = 0
-    for data in draws:
-        tables = [
-            {f"{score if apart else 'q'}{i}": float(v) for i, v in enumerate(column)}
-            for score, column in enumerate(data.T)
-        ]
-        one = weighted_sum([Part(str(i), 0.5, [table], {}) for i, table in enumerate(tables)])
-        assert one.p is not None
-        rejections += one.p < 0.05
-    return rejections / len(draws)
-
-
-@pytest.mark.usefixtures("quick")
-def test_correlated_scores_of_one_benchmark_reject_as_often_as_they_should() -> None:
-    """Two scores with correlation 0.9: their variances alone are half of the sum's, which rejects
-    2 Phi(-1.96 sqrt(2 / 3.8)) = 15.5% of arms against themselves."""
-    rng = np.random.default_rng(12)
-    draws = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], (1_500, 40))
-    assert 0.033 <= _rejected(draws, apart=False) <= 0.067
-    assert 0.11 <= _rejected(draws[:500], apart=True) <= 0.20
-
-
-@pytest.mark.usefixtures("quick")
-def test_scores_of_unequal_items_reject_as_often_as_they_should() -> None:
-    """Ids that two benchmarks share by accident, 60 of one and 15 of the other, cost nothing."""
-    rng = np.random.default_rng(11)
-    simulated, rejections, refused = 1_000, 0, 0
-    for _ in range(simulated):
-        many, few = ({f"{i}": float(v) for i, v in enumerate(rng.normal(0, 1, n))} for n in (60, 15))
-        one = weighted_sum([Part("many", 0.5, [many], {}), Part("few", 0.5, [few], {})])
-        refused += one.p is None
-        rejections += one.p is not None and one.p < 0.05
-    # Some samples of 15 are too skewed for an interval, of this sum as of the score alone.
-    assert refused < 0.06 * simulated
-    assert 0.03 <= rejections / simulated <= 0.07
 
 
 def test_an_aggregate_called_like_a_share_is_none() -> None:

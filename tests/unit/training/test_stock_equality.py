@@ -83,7 +83,13 @@ def assert_equal(
     gradients_within: float = TOLERANCE,
 ) -> None:
     """Equal losses, and gradients that differ by a share of the largest one or of 1."""
-    shared = {"max_steps": STEPS, "learning_rate": LEARNING_RATE, "warmup_ratio": 0, "max_grad_norm": 1e9, **shared}
+    shared = {
+        "max_steps": STEPS,
+        "learning_rate": LEARNING_RATE,
+        "warmup_ratio": 0,
+        "max_grad_norm": 1e9,
+        **shared,
+    }
     ours, our_steps = trained(make_job(method, name="ours", **shared, **own))
     stock, stock_steps = trained(make_job(method, name="stock", implementation="trl", **shared), our_steps)
     losses = [
