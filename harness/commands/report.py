@@ -65,7 +65,7 @@ def run_many(run_names: Sequence[str], *, out: Path, format_name: str | None) ->
             remedy="report them apart, or run them on equal terms",
         )
     digest = hashlib.sha256("\n".join(sorted(v.record.id for v in views)).encode()).hexdigest()[:10]
-    return _say(render(many_report(views), out / f"runs-{digest}" / "report"), format_name)
+    return _say(render(many_report(views, load_claims()), out / f"runs-{digest}" / "report"), format_name)
 
 
 def _say(written: Path, format_name: str | None) -> int:

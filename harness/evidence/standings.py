@@ -26,6 +26,7 @@ from harness.quantities import (
 from harness.records import ReferenceHolder, TrainFacts
 
 EXACT = 1e-9
+ONE_RUN = "one run has no spread between models and data sets"
 PROBES = {
     "logp_chosen_rise": LOGP_CHOSEN,
     "logp_rejected_rise": LOGP_REJECTED,
@@ -60,6 +61,8 @@ def standing_of(view: ComparisonView, claim: Claim) -> ClaimStanding:
     """The claim's quantity on this run, and how the claim stands."""
     if claim.quantity is None:
         estimate = _nothing(claim.needs or "")
+    elif claim.over_runs is not None:
+        estimate = _nothing(ONE_RUN)
     else:
         estimate = _estimate(view, claim, claim.quantity)
     if estimate.value is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -23,8 +23,9 @@ class Claim(SpecModel):
 
     Costs, counts and settings of `a` are divided by those of `b`; of scores (`benchmark.metric`) and of
     rises during training `b` is subtracted. An end of `expected` may be null: open. Counts per pair or
-    in memory are those of an arm's last stage. A claim without a quantity is one that no single run
-    measures.
+    in memory are those of an arm's last stage. A claim without a quantity is one that no run measures.
+    `over_runs: more_stable` claims that the gain of `a` in the quantity varies less between models and
+    data sets than that of `b`: no single run judges it, the report of several runs does.
 
     `source` names the table, section or page; `scope` the models and data that it is about;
     `seeds_reported` whether the source says over how many trainings its figures are (None: not looked
@@ -39,6 +40,7 @@ class Claim(SpecModel):
     a: str = "orpo"
     b: str | None = None
     expected: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = None
+    over_runs: Literal["more_stable"] | None = None
     scope: str | None = None
     seeds_reported: bool | None = None
     needs: str | None = None
@@ -48,7 +50,10 @@ class Claim(SpecModel):
     def _is_whole(self) -> Claim:
         if self.quantity is None and self.needs is None:
             raise ValueError("give a quantity to measure, or say in needs why one run cannot")
-        if self.quantity is not None:
+        if self.over_runs is not None:
+            if self.quantity is None or self.b is None or self.expected is not None:
+                raise ValueError(f"{self.over_runs} needs a quantity and two arms, and no expected range")
+        elif self.quantity is not None:
             if self.expected is None:
                 raise ValueError("expected is missing")
             low, high = self.expected

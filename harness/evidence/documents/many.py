@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.evidence.cells import cost_cell, estimate_cell, score_cell
 from harness.evidence.combined import CombinedEffect, combined_effects
 from harness.evidence.costs import arm_cost, cost_ratio
+from harness.evidence.documents.claims_over_runs import claims_over_runs
 from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.documents.mixing import same_device
 from harness.evidence.documents.over_runs import (
@@ -19,22 +20,25 @@ from harness.evidence.documents.over_runs import (
 from harness.evidence.findings import findings
 from harness.evidence.run_effects import run_label
 from harness.evidence.view import ComparisonView
+from harness.pipeline.claims import Claim
 from harness.quantities import FLOPS, PEAK_MEMORY, WALL_SECONDS, Quantity
 from harness.tables import Cell, Report, Section, Table
 
 
-def many_report(views: Sequence[ComparisonView]) -> Report:
-    """Combined effects of the primary arms, their difference in each run, then costs and scores."""
+def many_report(views: Sequence[ComparisonView], claims: Sequence[Claim] = ()) -> Report:
+    """Combined effects of the primary arms, their difference in each run, then costs, scores and claims."""
     arms = list(dict.fromkeys(arm for view in views for arm in view.arms))
     metrics = list(dict.fromkeys(metric for view in views for metric in view.metrics()))
     scores = tuple(_scores(views, arms, metric) for metric in metrics)
     effects = combined_effects(views)
     combined = combined_section(views, effects)
+    claimed = claims_over_runs(views, claims)
     sections = (
         *([combined] if combined else []),
         Section(f"{title_of(views)} in every run", (), (differences_table(effects),)),
         Section("Costs", (), tuple(_costs(views, arms))),
         Section("Scores", (), scores),
+        *([Section(claimed.title, (), (claimed,))] if claimed else []),
         Section("Runs", (), (_runs(views),)),
     )
     summary = (

@@ -54,24 +54,30 @@ def _row(view: ComparisonView, claim: Claim) -> tuple[Cell, ...]:
         Cell(claim.statement + (f" ({claim.scope})" if claim.scope else "")),
         Cell(claim.source + (f". {claim.note}" if claim.note else "")),
         Cell(claim.seeds),
-        Cell(_compared(claim)),
+        Cell(compared(claim)),
         Cell(claim.needs or "the arms, scored or measured"),
-        Cell(_wanted(claim)),
+        Cell(wanted(claim)),
         estimate_cell(one.estimate, stages_behind(view, arms)),
         Cell(one.text),
     )
 
 
-def _compared(claim: Claim) -> str:
+def compared(claim: Claim) -> str:
+    """What is measured, of which arm or arms."""
     if claim.quantity is None:
         return "not one run"
+    if claim.over_runs is not None:
+        return f"spread of {claim.quantity} over runs, {claim.a} / {claim.b}"
     if claim.b is None:
         return f"{claim.quantity}, {claim.a}"
     subtracted = "." in claim.quantity or claim.quantity in RISES
     return f"{claim.quantity}, {claim.a} {'-' if subtracted else '/'} {claim.b}"
 
 
-def _wanted(claim: Claim) -> str:
+def wanted(claim: Claim) -> str:
+    """The claimed range in words."""
+    if claim.over_runs is not None:
+        return "less spread than equal spreads can give"
     if claim.expected is None:
         return "none"
     low, high = claim.expected

@@ -17,8 +17,10 @@ from harness.evidence.documents.differences import differences
 from harness.evidence.documents.many import many_report
 from harness.evidence.documents.mixing import forbidden, same_device
 from harness.evidence.run_effects import stability_of
+from harness.evidence.standings import standing_of
 from harness.evidence.statistics.verdict import Outcome
 from harness.evidence.view import ComparisonView
+from harness.pipeline.claims import load_claims
 from harness.tables import Table
 
 
@@ -256,6 +258,22 @@ def test_the_stability_of_gains_over_the_baseline() -> None:
     assert table_of(views, "runs_stability").rows[0][-1].value == "less stable"
     few = table_of(views[:4], "runs_stability").rows[0]
     assert few[-1].value == "not measured: 4 models and data sets, needs at least 5"
+
+
+def test_a_claim_of_stability_is_judged_over_runs_only() -> None:
+    """ORPO varies more: the claim about it is contradicted, the same of SFT then DPO supported."""
+    views = [scored(f"model {n}", e, spread=0.001) for n, e in enumerate((0.2, -0.3, 0.4, 0.0, -0.2, 0.3))]
+    claim = next(one for one in load_claims() if one.id == "more_stable")
+    turned = claim.model_copy(update={"a": "sft_dpo", "b": "orpo"})
+    table = next(t for t in many_report(views, [claim, turned]).tables() if t.name == "runs_claims")
+    assert [row[-1].value for row in table.rows] == ["contradicted", "supported"]
+    few = next(t for t in many_report(views[:4], [claim]).tables() if t.name == "runs_claims")
+    assert few.rows[0][-1].value == "not measured: 4 models and data sets, needs at least 5"
+    alone = standing_of(views[0], claim)
+    assert (alone.text, alone.estimate.reason) == (
+        "not measured",
+        "one run has no spread between models and data sets",
+    )
 
 
 def test_every_format_draws_the_forest(tmp_path: Path) -> None:
