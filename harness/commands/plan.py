@@ -43,7 +43,7 @@ def run(
     console.print(_table(plan, listing, spec))
     if why:
         _print_reasons(listing, console)
-    _print_predictions(Execution(plan, root, console, offline=True), console)
+    _print_predictions(Execution(plan, root, (), offline=True), console)
     sources = {arm.name: arm.sft_data for arm in spec.arms if arm.sft_data is not None}
     console.print(f"SFT data: {sources or 'the chosen answers of the same pairs'}", highlight=False)
     return 0

@@ -19,6 +19,7 @@ from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord
 from harness.running.execute import Execution
+from harness.running.progress import Terminal
 from harness.running.resolve import is_local, resolve
 from harness.store.run_dir import RunRoot, read_record, scores_by_cell
 
@@ -49,7 +50,9 @@ def run(
     with root.lock():
         _check_models(record, root)
         longer = rescored(record.plan, spec, resolve(spec), label)
-        execution = Execution(longer.plan, root, console, offline=is_local(spec))
+        execution = Execution(
+            longer.plan, root, [Terminal(console, longer.plan.order)], offline=is_local(spec)
+        )
         execution.results = dict(record.results)
         execution.run(longer.new)
         scored = execution.record().model_copy(update={"parity": record.parity, "command": record.command})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-
-from rich.console import Console
+from functools import partial
+from typing import Any
 
 from harness.pipeline.covers import TEST_PAIRS
 from harness.pipeline.parity import audit
@@ -22,7 +22,7 @@ from harness.records import (
     StageResult,
     StageUse,
 )
-from harness.running.progress import StageDisplay
+from harness.running.watch import Watcher
 from harness.stages.runner import run_stage
 from harness.store.run_dir import RunRoot
 
@@ -35,18 +35,24 @@ def ran_out_of_memory(result: StageResult) -> bool:
 
 
 class Execution:
-    """The state of one comparison while it runs.
+    """The state of one comparison while it runs; `watchers` are told of every stage.
 
     `tried` are rehearsals that this command has run, in an earlier execution too: what did not fit is
     tried once a command.
     """
 
     def __init__(
-        self, plan: Plan, root: RunRoot, console: Console, *, offline: bool, tried: set[str] | None = None
+        self,
+        plan: Plan,
+        root: RunRoot,
+        watchers: Sequence[Watcher],
+        *,
+        offline: bool,
+        tried: set[str] | None = None,
     ) -> None:
         self.plan = plan
         self.root = root
-        self.console = console
+        self._watchers = watchers
         self.results: dict[str, StageResult] = {}
         self._environment: Mapping[str, str] = OFFLINE if offline else {}
         self._tried = set() if tried is None else tried
@@ -83,11 +89,8 @@ class Execution:
         return True
 
     def _say(self, stage: PlannedStage, text: str) -> None:
-        number, total = self._number(stage), len(self.plan.order)
-        self.console.print(f"[{number}/{total}] {stage.name}: {text}", highlight=False)
-
-    def _number(self, stage: PlannedStage) -> int:
-        return self.plan.order.index(stage.digest) + 1
+        for watcher in self._watchers:
+            watcher.says(stage, text)
 
     def _run_one(self, stage: PlannedStage) -> StageResult:
         inputs = {role: str(self.root.stage_folder(d).resolve()) for role, d in stage.needs.items()}
@@ -101,9 +104,24 @@ class Execution:
             covers=stage.covers,
         )
         folder = self.root.start_stage(request, owner=self.plan.id).resolve()
-        number, total = self._number(stage), len(self.plan.order)
-        with StageDisplay(self.console, number=number, total=total, name=stage.name) as display:
-            return run_stage(folder, name=stage.name, listen=display.listen, environment=self._environment)
+        for watcher in self._watchers:
+            watcher.begins(stage)
+        outcome: StageResult | BaseException
+        try:
+            outcome = run_stage(
+                folder, name=stage.name, listen=partial(self._hear, stage), environment=self._environment
+            )
+        except BaseException as error:
+            outcome = error
+        for watcher in self._watchers:
+            watcher.ends(stage, outcome)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def _hear(self, stage: PlannedStage, message: dict[str, Any]) -> None:
+        for watcher in self._watchers:
+            watcher.hears(stage, message)
 
     def audit(self) -> list[ParityCheck]:
         """The audit after training, with the held-out pairs that each stage's probes read."""

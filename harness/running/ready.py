@@ -21,6 +21,7 @@ from harness.pipeline.spec import ComparisonSpec
 from harness.records import ParityCheck, Plan, Prediction, RehearseEvaluateFacts, RehearseFacts
 from harness.running.again import Again
 from harness.running.execute import Execution
+from harness.running.progress import Terminal
 from harness.running.resolve import is_local, resolve
 from harness.store.run_dir import RunRoot
 
@@ -127,7 +128,7 @@ def _rehearsed(
     console.print(_title(plan, spec, root), highlight=False)
     if again is not None:
         again.set_aside(plan)
-    execution = Execution(plan, root, console, offline=is_local(spec), tried=tried)
+    execution = Execution(plan, root, [Terminal(console, plan.order)], offline=is_local(spec), tried=tried)
     check = [plan.check] if checks and plan.check else []
     scoring = [plan.rehearse_evaluate] if plan.rehearse_evaluate else []
     execution.run([plan.prepare, *check, *plan.rehearsals, *scoring])

@@ -17,6 +17,7 @@ from harness.running import execute, ready
 from harness.running.execute import Execution
 from harness.running.forecast import check_memory
 from harness.running.listing import list_stages
+from harness.running.progress import Terminal
 from harness.store.run_dir import RunRoot
 
 FULL = RehearseFacts(out_of_memory=True)
@@ -81,7 +82,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 def executed(machine: Machine, **settings: Any) -> tuple[Execution, str]:
     """The chain's rehearsals run or reused, and what the console heard."""
     heard = io.StringIO()
-    execution = Execution(chain(), machine.root, Console(file=heard, width=200), offline=True, **settings)
+    plan = chain()
+    terminal = Terminal(Console(file=heard, width=200), plan.order)
+    execution = Execution(plan, machine.root, [terminal], offline=True, **settings)
     execution.run(execution.plan.rehearsals)
     return execution, heard.getvalue()
 
