@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal
 
 CellKind = Literal["text", "seconds", "bytes", "flops", "joules", "percent", "points", "number", "count"]
@@ -13,8 +14,8 @@ class Cell:
     """One table cell.
 
     `value` is in base units (seconds, bytes, FLOPs, joules, a ratio for percent: 1.0 = 100%, a difference
-    of two such ratios for points: 1.0 = 100 points); None shows `reason`. `low` and `high` bound its
-    interval. `sources` are stage digests.
+    of two such ratios for points: 1.0 = 100 points); None shows `reason`, and is nothing that was missed
+    unless it `applies`. `low` and `high` bound its interval. `sources` are stage digests.
     `bold` only where the value is separable from its rivals.
     """
 
@@ -26,6 +27,7 @@ class Cell:
     bold: bool = False
     reason: str | None = None
     sources: tuple[str, ...] = ()
+    applies: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class ForestRow:
     """One row of a forest: a value with its interval, None where it has none.
 
     `weight` is a run's share in the combined value, None for a run that is no part of it. A prediction is
-    drawn as its interval alone.
+    drawn as its interval alone, an answer on the band of its `margins`, from lowest to highest.
     """
 
     label: str
@@ -68,14 +70,16 @@ class ForestRow:
     low: float | None
     high: float | None
     weight: float | None = None
-    kind: Literal["run", "combined", "prediction"] = "run"
+    kind: Literal["run", "combined", "prediction", "answer"] = "run"
+    margins: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Panel:
     """One pair of axes of a figure; a radar's x counts its spokes, which `x_names` names.
 
-    A forest has `rows` from top to bottom in place of series, values along x, and a line at `neutral`.
+    A forest has `rows` from top to bottom in place of series, values along x, and a line at `neutral`; its
+    figures have so many `digits`.
     """
 
     title: str
@@ -88,6 +92,7 @@ class Panel:
     x_names: tuple[str, ...] = ()
     rows: tuple[ForestRow, ...] = ()
     neutral: float = 0.0
+    digits: int = 3
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,29 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with paragraphs, tables and figures, in this order."""
+    """A heading with paragraphs, tables and figures, in this order.
+
+    Sections of one `part` stand together and are folded where a format can, with a `teaser` of what is in
+    them; without a part they are open.
+    """
 
     title: str
     paragraphs: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
+    part: str = ""
+    teaser: str = ""
+
+
+@dataclass(frozen=True)
+class FirstPage:
+    """What is read before all else: the question, a short line an answer, what makes them less sure, and
+    what to do next. The sections without a part stand below it."""
+
+    question: str
+    answers: tuple[str, ...]
+    warnings: tuple[str, ...]
+    next_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,7 +185,10 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report says; `data` is the content of comparison.json."""
+    """All that a report says; `data` is the content of comparison.json.
+
+    `summary` has the answers in full sentences, `first` in short ones.
+    """
 
     title: str
     summary: tuple[str, ...]
@@ -173,6 +198,11 @@ class Report:
     macros: tuple[Macro, ...] = ()
     methods: tuple[Statement, ...] = ()
     references: tuple[Reference, ...] = ()
+    first: FirstPage | None = None
+
+    def parts(self) -> list[tuple[str, list[Section]]]:
+        """Sections that follow each other and are of one part, with its name."""
+        return [(part, [*sections]) for part, sections in groupby(self.sections, key=lambda one: one.part)]
 
     def tables(self) -> list[Table]:
         """Every table, in order."""

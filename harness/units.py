@@ -10,6 +10,7 @@ from harness.tables import Cell, CellKind, ForestRow
 TRUSTED_DIGITS = 12
 """Significant digits of a float that survive sums over items; what lies beyond is noise of the addition."""
 NOT_MEASURED = "not measured"
+DOES_NOT_APPLY = "\N{EN DASH}"
 BASE: dict[CellKind, str] = {
     "seconds": "s",
     "bytes": "B",
@@ -79,7 +80,7 @@ def plain(cell: Cell) -> str:
     """A cell's text with unit and interval, unescaped."""
     value = cell.value
     if value is None:
-        return NOT_MEASURED
+        return NOT_MEASURED if cell.applies else DOES_NOT_APPLY
     if isinstance(value, str):
         return value
     text = _number(cell, float(value))
@@ -114,9 +115,9 @@ def _decimal(value: float, digits: int) -> str:
     return f"{_to_significant(value, 2):.1e}"
 
 
-def forest_words(row: ForestRow) -> tuple[str, str]:
+def forest_words(row: ForestRow, digits: int) -> tuple[str, str]:
     """A forest row's value with interval and its weight, as tables show them; a prediction has no value."""
-    text = plain(Cell(row.value, "number", row.low, row.high, 3))
+    text = plain(Cell(row.value, "number", row.low, row.high, digits))
     if row.kind == "prediction":
         return text.partition(" ")[2], ""
     weight = "left out" if row.weight is None else plain(Cell(row.weight, "percent", digits=0))
@@ -124,12 +125,12 @@ def forest_words(row: ForestRow) -> tuple[str, str]:
 
 
 def absent_notes(rows: tuple[tuple[Cell, ...], ...], columns: tuple[str, ...]) -> list[str]:
-    """Why cells are not measured, each reason once with its columns."""
-    reasons: dict[str, list[str]] = {}
+    """Why cells are empty, each reason once with its columns."""
+    reasons: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for column, cell in zip(columns, row, strict=True):
             if cell.value is None and cell.reason:
-                known = reasons.setdefault(cell.reason, [])
+                known = reasons.setdefault((plain(cell).capitalize(), cell.reason), [])
                 if column not in known:
                     known.append(column)
-    return [f"Not measured ({', '.join(cols)}): {reason}." for reason, cols in reasons.items()]
+    return [f"{shown} ({', '.join(cols)}): {reason}." for (shown, reason), cols in reasons.items()]

@@ -54,7 +54,7 @@ def _claim(view: ComparisonView, one: Evidence, a: str, b: str) -> str:
     if outcome == Outcome.IDENTICAL:
         if _is_cost(one):
             return f"{a} and {b} are equal {thing}"
-        if _duel(view, one) is not None:
+        if duel(view, one) is not None:
             return f"Every answer of {a} is tied with that of {b} {thing}"
         return f"{a} and {b} are equal on every item of {one.quantity}"
     return f"{a} against {b} {thing}: {text}"
@@ -71,7 +71,7 @@ def _of_score(view: ComparisonView, one: Evidence, a: str, b: str) -> str:
     value = one.estimate.value
     assert value is not None
     difference = signed(one.quantity, value)
-    counts = _duel(view, one)
+    counts = duel(view, one)
     if counts is not None:
         return f"{in_words(counts, a, 0.5 + value)}, {difference} from one half"
     if is_win_rate(one.quantity):
@@ -79,7 +79,7 @@ def _of_score(view: ComparisonView, one: Evidence, a: str, b: str) -> str:
     return f"a difference of {difference}"
 
 
-def _duel(view: ComparisonView, one: Evidence) -> Wins | None:
+def duel(view: ComparisonView, one: Evidence) -> Wins | None:
     """How the answers of `a` did against those of `b`, where a win rate is between the two."""
     rival = view.rival_of(one.quantity)
     if not is_win_rate(one.quantity) or rival not in (one.a, one.b):

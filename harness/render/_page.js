@@ -7,6 +7,46 @@ const make = (name, text, css) => {
   return element;
 };
 
+// Parts: a link opens the part that it leads into; print opens all, and folds again what was folded.
+const unfold = () => {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const part = target && target.closest("details");
+  if (part) { part.open = true; target.scrollIntoView(); }
+};
+addEventListener("hashchange", unfold);
+unfold();
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("main > details:not([open])")];
+  for (const part of folded) part.open = true;
+});
+addEventListener("afterprint", () => { for (const part of folded) part.open = false; });
+
+// One tab stop a table and a figure: arrow keys, Home and End go on from there.
+document.addEventListener("keydown", (event) => {
+  const table = event.target.closest("table"), plot = event.target.closest("svg.plot");
+  const stop = plot || event.target.closest("th, td");
+  if (!stop || event.target.closest("input")) return;
+  const all = plot ? [plot, ...plot.querySelectorAll(".point")] : [...table.querySelectorAll("button")].filter((one) => one.offsetParent);
+  const place = all.indexOf(event.target), row = event.target.closest("tr");
+  const column = stop.cellIndex;
+  const beside = (step) => {
+    if (plot) return all[place + step];
+    const rows = [...table.rows].filter((one) => one.offsetParent), from = rows.indexOf(row);
+    for (let at = from + step; at >= 0 && at < rows.length; at += step) {
+      const button = rows[at].cells[column].querySelector("button");
+      if (button) return button;
+    }
+  };
+  const next = { ArrowRight: () => all[place + 1], ArrowLeft: () => all[place - 1], ArrowDown: () => beside(1), ArrowUp: () => beside(-1), Home: () => all[0], End: () => all[all.length - 1] }[event.key];
+  const target = next && next();
+  if (!target) return;
+  event.preventDefault();
+  event.target.tabIndex = -1;
+  target.tabIndex = 0;
+  target.focus();
+});
+
 // Tables: sort by a column, filter by words.
 const key = (row, column) => {
   const cell = row.cells[column];
@@ -118,6 +158,7 @@ if (form) {
     const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
     return items.filter((one) => {
       if (contest && !outcomeOf(one)) return false;
+      if (form.differ.checked && !/[wl]/.test(contest ? outcomeOf(one)[0] : one.outcomes)) return false;
       if (outcome && !(contest ? outcomeOf(one) === outcome : one.outcomes.includes(outcome[0]))) return false;
       const text = [one.prompt, ...one.replies.map((reply) => reply.text)].join("\n").toLowerCase();
       return words.every((word) => text.includes(word));

@@ -32,7 +32,7 @@ def _panel(panel: Panel, title: str) -> str:
         for i, series in enumerate(panel.series)
     )
     return (
-        f'<div class="panel"><svg class="plot" role="group" aria-label="{escape(title)}" '
+        f'<div class="panel"><svg class="plot" role="group" tabindex="0" aria-label="{escape(title)}" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}"><title>{escape(title)}</title>{body}</svg>'
         f'<ul class="legend">{legend}</ul></div>'
     )
@@ -134,7 +134,7 @@ def _band(series: Series, across: Scale, up: Scale, number: int) -> str:
 def _point(x: float, y: float, number: int, tip: str) -> str:
     label = escape(tip)
     mark = _mark(x, y, number)
-    return f'<g class="point" tabindex="0" role="img" aria-label="{label}" data-tip="{label}">{mark}</g>'
+    return f'<g class="point" tabindex="-1" role="img" aria-label="{label}" data-tip="{label}">{mark}</g>'
 
 
 def _mark(x: float, y: float, number: int) -> str:

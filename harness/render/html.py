@@ -17,6 +17,9 @@ from harness.tables import Cell, Exchange, Figure, Reply, Report, Section, Table
 from harness.units import absent_notes, plain, rounded
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+IN_FULL = "The answers in full"
+WIDE = 8
+"""Tables of more columns than this are printed across."""
 FILTERED = 10
 NUMBER = ' class="number"'
 
@@ -32,10 +35,6 @@ def page(report: Report) -> str:
     """The whole page."""
     beside = Path(__file__).parent
     style, script = ((beside / f"_page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    summary = " ".join(_text(sentence) for sentence in report.summary)
-    names = [section.title for section in report.sections]
-    names += (["Methods"] if report.methods else []) + (["Answers"] if report.exchanges else [])
-    links = "".join(f'<li><a href="#{_anchor(name)}">{_text(name)}</a></li>' for name in names)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -48,10 +47,10 @@ def page(report: Report) -> str:
 </head>
 <body>
 <a class="skip" href="#main">Skip to the report</a>
-<header><h1>{_text(report.title)}</h1><p class="summary">{summary}</p></header>
-<nav aria-label="Sections"><ul>{links}</ul></nav>
+<header><h1>{_text(report.title)}</h1>{_first(report)}</header>
 <main id="main">
-{"".join(_section(section) for section in report.sections)}
+{"".join(_part(part, sections) for part, sections in report.parts())}
+{_in_full(report)}
 {_methods(report)}
 {_answers(report.exchanges)}
 </main>
@@ -69,8 +68,46 @@ def page(report: Report) -> str:
 """
 
 
-def _section(section: Section) -> str:
-    parts = [f'<section id="{_anchor(section.title)}"><h2>{_text(section.title)}</h2>']
+def _first(report: Report) -> str:
+    """The short answers with their warnings, or all sentences where there are no short ones."""
+    first = report.first
+    if first is None:
+        return _list(report.summary, "summary")
+    warnings = _list(first.warnings, "warnings") if first.warnings else ""
+    return (
+        f'<p class="question">{_text(first.question)}</p>{_list(first.answers, "summary")}{warnings}'
+        f"{_list(first.next_steps, 'next')}"
+    )
+
+
+def _list(sentences: Sequence[str], css: str) -> str:
+    return f'<ul class="{css}">{"".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)}</ul>'
+
+
+def _in_full(report: Report) -> str:
+    """The sentences that the short answers stand for."""
+    if report.first is None:
+        return ""
+    return _folded(IN_FULL, _list(report.summary, "full"))
+
+
+def _part(part: str, sections: Sequence[Section]) -> str:
+    """Sections, folded under the name of their part where they have one."""
+    if not part:
+        return "".join(_section(section, "h2") for section in sections)
+    teaser = "; ".join(section.teaser for section in sections if section.teaser)
+    return _folded(part, "".join(_section(section, "h3") for section in sections), teaser)
+
+
+def _folded(title: str, content: str, teaser: str = "") -> str:
+    head = f"<h2>{_text(title)}</h2> {_text(teaser)}".rstrip()
+    return f'<details id="{_anchor(title)}"><summary>{head}</summary>{content}</details>\n'
+
+
+def _section(section: Section, heading: str) -> str:
+    title = _text(section.title)
+    place = "" if section.title == section.part else f' id="{_anchor(section.title)}"'
+    parts = [f"<section{place}><{heading}>{title}</{heading}>"]
     parts += [f"<p>{_text(paragraph)}</p>" for paragraph in section.paragraphs]
     parts += [_table(table) for table in section.tables]
     parts += [_figure(figure) for figure in section.figures]
@@ -78,42 +115,55 @@ def _section(section: Section) -> str:
 
 
 def _table(table: Table) -> str:
+    """A table with a header a row and a column, and one tab stop: arrow keys go from figure to figure."""
     right = [
         all(r[i].kind != "text" or r[i].value is None for r in table.rows) for i in range(len(table.columns))
     ]
     heads = "".join(
-        f'<th scope="col" aria-sort="none"{NUMBER * n}><button type="button">{_text(c)}</button></th>'
-        for c, n in zip(table.columns, right, strict=True)
+        f'<th scope="col" aria-sort="none"{NUMBER * n}>'
+        f'<button type="button" tabindex="{0 if i == 0 else -1}">{_text(c)}</button></th>'
+        for i, (c, n) in enumerate(zip(table.columns, right, strict=True))
     )
-    rows = "\n".join(
-        f"<tr>{''.join(_cell(c, number=n) for c, n in zip(row, right, strict=True))}</tr>"
-        for row in table.rows
-    )
+    rows = "\n".join(_row(row, table.columns, right) for row in table.rows)
     notes = " ".join(_text(n) for n in (*table.notes, *absent_notes(table.rows, table.columns)))
     box = f'<input type="search" aria-controls="t-{_text(table.name)}">'
     search = f'<label class="filter">Filter rows {box}</label>' if len(table.rows) > FILTERED else ""
+    wide = " wide" if len(table.columns) > WIDE else ""
     return (
-        f'{search}<div class="scroll" role="region" tabindex="0" aria-label="{_text(table.title)}">'
+        f'{search}<div class="scroll{wide}">'
         f'<table id="t-{_text(table.name)}"><caption>{_text(table.title)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<p class="notes">{notes}</p>'
     )
 
 
-def _cell(cell: Cell, *, number: bool) -> str:
-    """A cell with what it sorts by; one with stages behind it can be asked for them."""
-    text = _text(plain(cell))
-    if cell.bold:
-        text = f"<strong>{text}</strong>"
-    attributes = NUMBER * number
+def _row(row: Sequence[Cell], columns: Sequence[str], right: Sequence[bool]) -> str:
+    """The first cell is the row's header."""
+    of = plain(row[0])
+    cells = "".join(
+        _cell(cell, f"{of}, {column}", column, number=number, header=i == 0)
+        for i, (cell, column, number) in enumerate(zip(row, columns, right, strict=True))
+    )
+    return f"<tr>{cells}</tr>"
+
+
+def _cell(cell: Cell, name: str, column: str, *, number: bool, header: bool) -> str:
+    """A cell with what it sorts by; one with stages behind it can be asked for them, by its name."""
+    shown = plain(cell)
+    text = f"<strong>{_text(shown)}</strong>" if cell.bold else _text(shown)
+    attributes = NUMBER * number + f' data-label="{_text(column)}"'
     if isinstance(cell.value, int | float):
         attributes += f' data-value="{cell.value!r}"'
     if cell.value is None and cell.reason:
         attributes += f' title="{_text(cell.reason)}"'
     if cell.sources:
         stages = _text(" ".join(cell.sources))
-        text = f'<button type="button" class="source" data-stages="{stages}">{text}</button>'
-    return f"<td{attributes}>{text}</td>"
+        label = _text(f"{name}: {shown}")
+        text = (
+            f'<button type="button" class="source" tabindex="-1" aria-label="{label}" '
+            f'data-stages="{stages}">{text}</button>'
+        )
+    return f'<th scope="row"{attributes}>{text}</th>' if header else f"<td{attributes}>{text}</td>"
 
 
 def _figure(figure: Figure) -> str:
@@ -129,10 +179,7 @@ def _methods(report: Report) -> str:
         return ""
     text = " ".join(_text(statement.text) for statement in report.methods)
     cited = "".join(f"<pre>{_text(reference.bibtex)}</pre>" for reference in report.references)
-    return (
-        f'<section id="{_anchor("Methods")}"><h2>Methods</h2><p>{text}</p>'
-        f"<details><summary>BibTeX</summary>{cited}</details></section>"
-    )
+    return _folded("Methods", f"<p>{text}</p><h3>BibTeX</h3>{cited}")
 
 
 def _answers(exchanges: Sequence[Exchange]) -> str:
@@ -140,18 +187,18 @@ def _answers(exchanges: Sequence[Exchange]) -> str:
         return ""
     contests = dict.fromkeys(name for e in exchanges for name, _ in e.outcomes)
     options = "".join(f"<option>{_text(name)}</option>" for name in contests)
-    return f"""<section id="{_anchor("Answers")}"><h2>Answers</h2>
-<p>The first {len(exchanges)} prompts at the first seed, every arm's answer side by side.</p>
+    content = f"""<p>{len(exchanges)} prompts at the first seed, every arm's answer side by side.</p>
 <form id="browse">
 <label>Contest <select name="contest"><option value="">all</option>{options}</select></label>
 <label>Outcome <select name="outcome"><option value="">any</option><option>won</option><option>lost</option>
 <option>tied</option></select></label>
+<label><input type="checkbox" name="differ"> only where arms differ</label>
 <label>Words <input type="search" name="words"></label>
 <output name="count"></output></form>
 <ol id="answers"></ol>
 <p class="pages"><button type="button" data-page="-1">Previous</button> <span id="place"></span>
-<button type="button" data-page="1">Next</button></p></section>
-"""
+<button type="button" data-page="1">Next</button></p>"""
+    return _folded("Answers", content)
 
 
 def _exchanges(exchanges: Sequence[Exchange]) -> dict[str, Any]:

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness.tables import Cell, Figure, Report, Statement, Table
+from harness.tables import Cell, Figure, FirstPage, Report, Section, Statement, Table
 from harness.units import absent_notes, plain
 
 
 def render(report: Report, folder: Path) -> list[Path]:
     """Write `report.md`."""
-    parts = [f"# {escape(report.title)}", " ".join(escape(s) for s in report.summary)]
-    for section in report.sections:
-        parts.append(f"## {escape(section.title)}")
-        parts += [escape(p) for p in section.paragraphs]
-        parts += [_table(t) for t in section.tables]
-        parts += [_figure(f) for f in section.figures]
+    parts = [f"# {escape(report.title)}", *(_first(report.first) if report.first else ())]
+    in_full = _list(report.summary)
+    if report.first is None:
+        parts.append(in_full)
+    for part, sections in report.parts():
+        if part:
+            parts.append(f"## {escape(part)}")
+        parts += [text for section in sections for text in _section(section, "###" if part else "##")]
+        if not part and report.first is not None:
+            parts += ["## The answers in full", in_full]
     if report.methods:
         parts += ["## Methods", " ".join(escape(_cited(s)) for s in report.methods)]
     path = folder / "report.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return [path]
+
+
+def _first(first: FirstPage) -> list[str]:
+    """The question, the answers, what makes them less sure, and what to do next."""
+    warnings = [f"**Warning:** {escape(text)}" for text in first.warnings]
+    return [escape(first.question), _list(first.answers), *warnings, _list(first.next_steps)]
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {escape(sentence)}" for sentence in sentences)
+
+
+def _section(section: Section, heading: str) -> list[str]:
+    return [
+        f"{heading} {escape(section.title)}",
+        *(escape(paragraph) for paragraph in section.paragraphs),
+        *(_table(table) for table in section.tables),
+        *(_figure(figure) for figure in section.figures),
+    ]
 
 
 def _cited(statement: Statement) -> str:

@@ -49,14 +49,17 @@ def _draw(figure: Figure) -> Any:
     from matplotlib.figure import Figure as Canvas
 
     count = max(len(figure.panels), 1)
-    rows = max((len(panel.rows) for panel in figure.panels), default=0)
-    size = (8.4, 1.1 + 0.26 * rows) if rows else (3.6 * count + 0.4, 3.0)
+    rows = sum(len(panel.rows) for panel in figure.panels)
+    size = (8.4, 0.2 + 0.9 * count + 0.26 * rows) if rows else (3.6 * count + 0.4, 3.0)
     canvas = Canvas(figsize=size, layout="constrained")
     for number, panel in enumerate(figure.panels, start=1):
         if panel.kind == "radar":
             _radar(canvas.add_subplot(1, count, number, projection="polar"), panel)
         elif panel.kind == "forest":
-            _forest(canvas.add_subplot(1, count, number), panel)
+            # Forests stand below each other: their rows have long names.
+            heights = [len(panel.rows) + 1.5 for panel in figure.panels]
+            grid = canvas.add_gridspec(count, 1, height_ratios=heights)
+            _forest(canvas.add_subplot(grid[number - 1, 0]), panel)
         else:
             _panel(canvas.add_subplot(1, count, number), panel)
     return canvas
@@ -109,6 +112,11 @@ def _forest(axis: Any, panel: Panel) -> None:
                 {"marker": "s", "markersize": side} if row.weight else {"marker": "o", "fillstyle": "none"}
             )
             axis.plot([row.value], [place], color=COLOURS[0], **style)
+        if row.kind == "answer":
+            axis.plot([row.value], [place], color=COLOURS[0], marker="o", markersize=5)
+            if row.margins:
+                start, end = row.margins
+                axis.barh(place, end - start, left=start, height=0.7, color="0.9", zorder=-1)
     axis.axvline(panel.neutral, color="0.35", linewidth=0.8, linestyle="--", zorder=0)
     axis.set_ylim(len(panel.rows) - 0.4, -0.6)
     axis.set_yticks(range(len(panel.rows)), [row.label for row in panel.rows], fontsize=8)
@@ -124,7 +132,7 @@ def _forest_figures(axis: Any, panel: Panel) -> None:
     """Values, intervals and weights in figures along the right side."""
     beside = axis.twinx()
     beside.set_ylim(axis.get_ylim())
-    words = ["   ".join(part for part in forest_words(row) if part) for row in panel.rows]
+    words = ["   ".join(part for part in forest_words(row, panel.digits) if part) for row in panel.rows]
     beside.set_yticks(range(len(panel.rows)), words, fontsize=8)
     beside.tick_params(axis="y", length=0)
     beside.spines[["top", "right", "left"]].set_visible(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.documents.macros import macros
@@ -28,30 +29,22 @@ from harness.evidence.sections import (
     terms,
     updates,
 )
+from harness.evidence.sections.first import first_page
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim
 from harness.tables import Report
 
-SECTIONS = (
-    results.section,
-    questions.section,
-    quality.section,
-    limits.section,
-    spread.section,
-    frontier.section,
-    dynamics.section,
-    updates.section,
-    claims.section,
-    causes.section,
-    ledger.section,
-    predictions.section,
-    answering.section,
-    terms.parity_section,
-    terms.data_section,
-    settings.section,
-    provenance.section,
-)
-"""In the order of the page; a section that has nothing to show is None."""
+PARTS = {
+    "": (results.section,),
+    "Quality": (questions.section, quality.section, spread.section, claims.section),
+    "Cost": (ledger.section, frontier.section, predictions.section),
+    "Where the cost comes from": (causes.section,),
+    "How training went": (dynamics.section, updates.section),
+    "Can this be trusted?": (limits.section, terms.parity_section, answering.section),
+    "Settings and data": (settings.section, terms.data_section),
+    "Provenance": (provenance.section,),
+}
+"""In the order in which a reviewer asks; a section that has nothing to show is None."""
 
 
 def build_report(
@@ -64,14 +57,15 @@ def build_report(
     everything = findings(view, published, warnings)
     if view.replayed:
         return replay_report(everything)
-    sections = (section(everything) for section in SECTIONS)
+    sections = [(part, section(everything)) for part, sections in PARTS.items() for section in sections]
     how, cited = methods(everything)
     return Report(
         summary.title(everything),
         summary.summary(everything),
-        tuple(section for section in sections if section is not None),
+        tuple(replace(section, part=part) for part, section in sections if section is not None),
         comparison_data(everything),
         macros=macros(everything),
         methods=how,
         references=cited,
+        first=first_page(everything),
     )

@@ -164,13 +164,13 @@ def _width(estimate: Estimate) -> float:
 
 def _row(view: ComparisonView, one: Contrast) -> tuple[Cell, ...]:
     value = one.estimate
-    over_items = Cell(None, reason="a cost, or one seed")
+    over_items = Cell(None, reason="a cost, or one seed", applies=False)
     return (
         Cell(marked(view, one.quantity, one.quantity)),
         Cell(one.a),
         Cell(one.b),
         replace(difference_cell(one.quantity, value, one.sources), bold=one.verdict.outcome in SEPARABLE),
-        Cell(value.p, "number", digits=4, reason="no test"),
+        Cell(value.p, "number", digits=4, reason="no test", applies=False),
         Cell(value.n, "count"),
         Cell(one.verdict.text),
         Cell(value.target or NOT_MEASURED),

@@ -33,8 +33,8 @@ def questions_table(view: ComparisonView, answers: Sequence[Answer]) -> Table | 
             Cell(one.b),
             difference_cell(one.quantity, one.estimate, one.sources),
             _margin(one),
-            Cell(one.p, "number", digits=4, reason="no test", sources=one.sources),
-            Cell(one.p_not_worse, "number", digits=4, reason="no test", sources=one.sources),
+            Cell(one.p, "number", digits=4, reason="no test", sources=one.sources, applies=False),
+            Cell(one.p_not_worse, "number", digits=4, reason="no test", sources=one.sources, applies=False),
             Cell(one.verdict.text),
         )
         for one in answers
@@ -56,9 +56,9 @@ def questions_table(view: ComparisonView, answers: Sequence[Answer]) -> Table | 
 def _margin(one: Answer) -> Cell:
     """The margin in its quantity's unit."""
     if one.is_cost:
-        return Cell(one.margin, "percent", digits=1, reason=NO_MARGIN)
+        return Cell(one.margin, "percent", digits=1, reason=NO_MARGIN, applies=False)
     kind, digits = difference_format(one.quantity)
-    return Cell(one.margin, kind, digits=digits, reason=NO_MARGIN)
+    return Cell(one.margin, kind, digits=digits, reason=NO_MARGIN, applies=False)
 
 
 def not_first(view: ComparisonView) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from harness.evidence.findings import Findings
 from harness.evidence.labels import SCORES, marked
 from harness.evidence.labels import notes as label_notes
 from harness.evidence.sections.categories import gradings
+from harness.evidence.sections.registered_forest import forest
 from harness.evidence.view import ComparisonView
 from harness.quantities import COSTS, FLOPS, PEAK_MEMORY, WALL_SECONDS, WIN_RATE
 from harness.tables import Cell, Section, Table
@@ -17,8 +18,9 @@ NO_GRADER = "no grader"
 
 
 def section(findings: Findings) -> Section:
-    """The main table alone."""
-    return Section("Costs and results", (), (main_table(findings.view),))
+    """The main table, and the registered questions as a forest."""
+    drawn = forest(findings)
+    return Section("Costs and results", (), (main_table(findings.view),), (drawn,) if drawn else ())
 
 
 def main_table(view: ComparisonView) -> Table:

@@ -9,7 +9,7 @@ from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import MemoryKind, cost_ratio, cost_title, memory_kind, share_of_imports
 from harness.evidence.diverged import diverged_seeds
 from harness.evidence.findings import Findings
-from harness.evidence.primary import Primary, headline_score
+from harness.evidence.primary import headline_score
 from harness.evidence.registered import family_in_words, family_size
 from harness.evidence.sections.limits import missing
 from harness.evidence.sections.updates import changed_in_bfloat16
@@ -75,16 +75,20 @@ def _exploratory(findings: Findings) -> str:
     unknown = f"Whether {titles[pair.a]} is better than {titles[pair.b]} was not measured"
     if findings.view.random_weights:
         return f"{unknown}: training began from random weights."
-    one = _contrast(findings, pair, headline_score(findings.view, pair))
+    one = headline(findings)
     if one is None:
         return f"{unknown}: no benchmark scored both."
     return f"Exploratory, since no question was registered: {sentence(findings.view, titles, one)}"
 
 
-def _contrast(findings: Findings, pair: Primary, headline: str | None) -> Contrast | None:
-    """The two arms on the headline's score, seen from the first of them."""
+def headline(findings: Findings) -> Contrast | None:
+    """The primary arms on the score that they are compared by first, seen from the first of them."""
+    pair = findings.primary
+    if pair is None or findings.view.random_weights:
+        return None
+    score = headline_score(findings.view, pair)
     for one in findings.contrasts:
-        if one.quantity == headline and one.estimate.value is not None:
+        if one.quantity == score and one.estimate.value is not None:
             if (one.a, one.b) == (pair.a, pair.b):
                 return one
             if (one.a, one.b) == (pair.b, pair.a):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from harness.evidence.findings import Findings
 from harness.evidence.view import ComparisonView
 from harness.records import PrepareFacts, SplitStatistics
 from harness.tables import Cell, Section, Table
 
+WORDS = {True: "equal", False: "NOT equal", None: "unknown"}
+
 
 def parity_section(findings: Findings) -> Section:
     """The audit's checks."""
-    return Section("Parity", (), (parity_table(findings.view),))
+    counts = Counter(WORDS[check.equal] for check in findings.view.record.parity)
+    teaser = ", ".join(f"{counts[word]} {word}" for word in WORDS.values() if counts[word])
+    return Section("Parity", (), (parity_table(findings.view),), teaser=f"Parity: {teaser}" if teaser else "")
 
 
 def data_section(findings: Findings) -> Section:
@@ -20,9 +26,8 @@ def data_section(findings: Findings) -> Section:
 
 def parity_table(view: ComparisonView) -> Table:
     """What was equal across arms and what was not."""
-    words = {True: "equal", False: "NOT equal", None: "unknown"}
     rows = tuple(
-        (Cell(c.check), Cell(words[c.equal], bold=c.equal is False), Cell(c.detail))
+        (Cell(c.check), Cell(WORDS[c.equal], bold=c.equal is False), Cell(c.detail))
         for c in view.record.parity
     )
     return Table("parity", "Parity across arms", ("check", "result", "detail"), rows)

@@ -72,12 +72,12 @@ class Cells(html.parser.HTMLParser):
             self.found[self._table] = []
         if tag == "tr":
             self.found[self._table].append([])
-        if tag == "td":
+        if tag == "td" or dict(attrs).get("scope") == "row":
             self._in_cell = True
             self.found[self._table][-1].append("")
 
     def handle_endtag(self, tag: str) -> None:
-        self._in_cell = self._in_cell and tag != "td"
+        self._in_cell = self._in_cell and tag not in ("td", "th")
 
     def handle_data(self, data: str) -> None:
         if self._in_cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -114,13 +115,19 @@ def find(browser: Any, css: str) -> Any:
     return browser.find_element("css selector", css)
 
 
+def opened(browser: Any, page: Path) -> None:
+    """The page with every part unfolded."""
+    browser.get(page.as_uri())
+    browser.execute_script("for (const part of document.querySelectorAll('main > details')) part.open = true")
+
+
 def test_in_a_browser(browser: Any, page: Path) -> None:
     from selenium.webdriver import Keys
     from selenium.webdriver.common.actions.action_builder import ActionBuilder
     from selenium.webdriver.support.ui import Select, WebDriverWait
 
-    browser.get(page.as_uri())
-    column = [f"#t-main tbody tr:nth-child({n}) td:first-child" for n in (1, 2, 3, 4)]
+    opened(browser, page)
+    column = [f"#t-main tbody tr:nth-child({n}) th" for n in (1, 2, 3, 4)]
 
     def shown() -> list[str]:
         return [find(browser, css).text for css in column]
@@ -183,6 +190,13 @@ def test_in_a_browser(browser: Any, page: Path) -> None:
     Select(find(browser, "#browse [name=outcome]")).select_by_visible_text("won")
     assert find(browser, "#browse output").text == "5 of 45 prompts"
     assert find(browser, "#answers li strong").text == "won"
+    counts = {}
+    for outcome in ("won", "lost", "tied", "any"):
+        Select(find(browser, "#browse [name=outcome]")).select_by_visible_text(outcome)
+        counts[outcome] = int(find(browser, "#browse output").text.split()[0])
+    find(browser, "#browse [name=differ]").click()
+    differ = int(find(browser, "#browse output").text.split()[0])
+    assert differ == counts["won"] + counts["lost"] == counts["any"] - counts["tied"] < counts["any"]
 
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
     asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
@@ -196,9 +210,43 @@ def test_the_page_is_never_wider_than_the_screen(browser: Any, page: Path, width
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 500},
     )
-    browser.get(page.as_uri())
+    opened(browser, page)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    sideways = (
+        "return [...document.querySelectorAll('.scroll')].filter((o) => o.scrollWidth > o.clientWidth).length"
+    )
+    assert width > 500 or browser.execute_script(sideways) == 0
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_reader_finds_the_answer_first_and_the_rest_folded(browser: Any, page: Path) -> None:
+    browser.get(page.as_uri())
+    tables = "[...document.querySelectorAll('table')]"
+    shown = f"return {tables}.filter((one) => one.checkVisibility()).map((one) => one.id)"
+    assert browser.execute_script(shown) == ["t-main"]
+    assert (
+        browser.execute_script("return document.querySelector('ul.warnings').getBoundingClientRect().bottom")
+        < 700
+    )
+    browser.get(f"{page.as_uri()}#section-parity")
+    assert find(browser, "#t-parity").is_displayed()
+
+
+def test_a_table_and_a_figure_are_one_tab_stop_each(browser: Any, page: Path) -> None:
+    """Arrow keys go on from there, and a figure is named by its row and column."""
+    from selenium.webdriver import Keys
+
+    opened(browser, page)
+    for css, inside in (("table", "button"), ("svg.plot", ".point")):
+        stops = f"[...document.querySelectorAll('{css}')].map((one) => (one.tabIndex === 0 ? 1 : 0) + "
+        stops += f"[...one.querySelectorAll('{inside}')].filter((one) => one.tabIndex === 0).length)"
+        assert set(browser.execute_script(f"return {stops}")) == {1}, css
+    find(browser, "#t-main thead button").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    focus = "return document.activeElement"
+    browser.execute_script(focus).send_keys(Keys.ARROW_DOWN)
+    assert browser.execute_script(f"{focus}.getAttribute('aria-label')") == "sft, training time: 10.5 s"
+    browser.execute_script(focus).send_keys(Keys.ARROW_DOWN)
+    assert browser.execute_script(f"{focus}.getAttribute('aria-label')") == "sft_dpo, training time: 42.0 s"
 
 
 def test_dark_and_light_have_contrast(browser: Any, page: Path) -> None:
@@ -218,6 +266,24 @@ def test_dark_and_light_have_contrast(browser: Any, page: Path) -> None:
             contrast = (max(ground, text) + 0.05) / (min(ground, text) + 0.05)
             assert contrast >= 4.5, (theme, name, contrast)
     assert colours["light"]["ground"] != colours["dark"]["ground"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_no_violation(browser: Any, page: Path, theme: str, width: int) -> None:
+    """Deque's rules of accessibility, from the file that AXE names."""
+    rules = os.environ.get("AXE")
+    if not rules:
+        pytest.skip("AXE names no axe.min.js")
+    feature = {"name": "prefers-color-scheme", "value": theme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    size = {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened(browser, page)
+    browser.execute_cdp_cmd("Runtime.evaluate", {"expression": Path(rules).read_text(encoding="utf-8")})
+    found = "found.violations.map((one) => one.id + ': ' + one.nodes[0].html)"
+    assert browser.execute_async_script(f"axe.run().then((found) => arguments[0]({found}))") == []
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def _luminance(colour: str) -> float:

@@ -1,0 +1,88 @@
+"""The registered quantities as a forest: each estimate with its interval, on its margin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.evidence.answers import Answer
+from harness.evidence.cells import difference_format
+from harness.evidence.findings import Findings
+from harness.evidence.registered import questions_in_words
+from harness.evidence.short import quantity_title, title_of
+from harness.tables import Figure, ForestRow, Panel
+
+SCALES = {"points": "points", "number": "difference"}
+
+
+def forest(findings: Findings) -> Figure | None:
+    """The registered quantities with their intervals on their margins; None where none has a value."""
+    shown = [one for one in findings.answers if one.estimate.value is not None]
+    if not shown or findings.primary is None:
+        return None
+    panels = [
+        *(
+            _scores(findings, [one for one in shown if not one.is_cost and _kind(one) == kind], kind)
+            for kind in SCALES
+        ),
+        _costs(findings, [one for one in shown if one.is_cost]),
+    ]
+    caption = (
+        "Dots: estimates with 95% intervals, each of one question alone. Grey: the registered margin. "
+        f"Dashed: no difference. Verdicts are corrected for {questions_in_words(findings.answers)}."
+    )
+    sources = tuple(dict.fromkeys(source for one in shown for source in one.sources))
+    drawn = tuple(panel for panel in panels if panel is not None)
+    return Figure("registered", "Registered questions", drawn, caption, sources)
+
+
+def _kind(one: Answer) -> str | None:
+    """The kind of a difference; None for a cost, which is a ratio."""
+    return None if one.is_cost else difference_format(one.quantity)[0]
+
+
+def _scores(findings: Findings, asked: Sequence[Answer], kind: str) -> Panel | None:
+    """Differences; shares in points."""
+    if not asked:
+        return None
+    times, digits = (100.0, 2) if kind == "points" else (1.0, 3)
+    rows = tuple(_row(findings, one, times) for one in asked)
+    return Panel("Scores", SCALES[kind], "", (), kind="forest", rows=rows, digits=digits)
+
+
+def _costs(findings: Findings, asked: Sequence[Answer]) -> Panel | None:
+    """Ratios on a logarithmic axis, in percent of what the other arm takes."""
+    if not asked:
+        return None
+    rows = tuple(_row(findings, one, 100.0) for one in asked)
+    return Panel(
+        "Costs",
+        "percent, lower is better",
+        "",
+        (),
+        kind="forest",
+        rows=rows,
+        neutral=100.0,
+        log_x=True,
+        digits=1,
+    )
+
+
+def _row(findings: Findings, one: Answer, times: float) -> ForestRow:
+    ends = (one.estimate.value, one.estimate.low, one.estimate.high)
+    value, low, high = (None if end is None else times * end for end in ends)
+    assert value is not None
+    margins = None
+    if one.margin is not None:
+        below, above = (1 / (1 + one.margin), 1 + one.margin) if one.is_cost else (-one.margin, one.margin)
+        margins = (times * below, times * above)
+    return ForestRow(_label(findings, one), value, low, high, kind="answer", margins=margins)
+
+
+def _label(findings: Findings, one: Answer) -> str:
+    view, pair, titles = findings.view, findings.primary, findings.titles
+    name = quantity_title(view, titles, one.quantity)
+    if not one.is_cost and view.higher_is_better(one.quantity) is False:
+        name += ", lower is better"
+    if pair is None or (one.a, one.b) != (pair.a, pair.b):
+        name += f", {title_of(titles, one.a)} against {title_of(titles, one.b)}"
+    return name
