@@ -47,14 +47,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Series:
-    """One labelled line or cloud; `low` and `high` are as long as `y`, or empty."""
+    """One labelled line or cloud; `low` and `high` are as long as `y`, or empty.
+
+    `breaks` are the x at which a stage ends and the next begins; `centre` is a cloud's mean, as x, y and the
+    ends of the interval in y.
+    """
 
     label: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
-    group: str | None = None
+    breaks: tuple[float, ...] = ()
+    centre: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _panel(panel: Panel, title: str) -> str:
 
 def _plane(panel: Panel) -> str:
     xs = [x for s in panel.series for x in s.x]
-    ys = [y for s in panel.series for y in (*s.y, *s.low, *s.high)]
+    ys = [y for s in panel.series for y in (*s.y, *s.low, *s.high, *(s.centre or ())[1:])]
     if not xs:
         return ""
     across = scale(min(xs), max(xs), LEFT, WIDTH - RIGHT, log=panel.log_x)
@@ -58,6 +58,9 @@ def _plane(panel: Panel) -> str:
         points = [(across(x), up(y)) for x, y in zip(series.x, series.y, strict=True)]
         if panel.kind == "line":
             parts += [_band(series, across, up, number), _line(points, number)]
+            parts += [_break(across(x), number) for x in series.breaks]
+        if series.centre is not None:
+            parts.append(_centre(series, panel, across, up, number))
         tips = [
             f"{series.label}: {_short(x, panel)} {panel.x_label}, {significant(y, 4)} {panel.y_label}"
             for x, y in zip(series.x, series.y, strict=True)
@@ -129,6 +132,28 @@ def _band(series: Series, across: Scale, up: Scale, number: int) -> str:
     there = [(across(x), up(y)) for x, y in zip(series.x, series.high, strict=True)]
     back = [(across(x), up(y)) for x, y in zip(series.x, series.low, strict=True)][::-1]
     return f'<path class="band f{number % 7}" d="{_path([*there, *back])}Z"/>'
+
+
+def _break(x: float, number: int) -> str:
+    """Where a stage ends."""
+    return (
+        f'<path class="s{number % 7}" style="stroke-width:1" stroke-dasharray="2 4" '
+        f'd="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
+    )
+
+
+def _centre(series: Series, panel: Panel, across: Scale, up: Scale, number: int) -> str:
+    """A cloud's mean, larger than its points, on the line of its interval."""
+    assert series.centre is not None
+    x, y, low, high = series.centre
+    between = f"{significant(low, 4)} to {significant(high, 4)}"
+    tip = f"{series.label}, mean: {_short(x, panel)} {panel.x_label}, {significant(y, 4)} ({between})"
+    place = f"translate({across(x):.1f} {up(y):.1f}) scale(2)"
+    return (
+        f'<path class="s{number % 7}" d="M{across(x):.1f} {up(low):.1f}V{up(high):.1f}"/>'
+        f'<g class="point" tabindex="-1" role="img" aria-label="{escape(tip)}" data-tip="{escape(tip)}" '
+        f'transform="{place}">{_mark(0, 0, number)}</g>'
+    )
 
 
 def _point(x: float, y: float, number: int, tip: str) -> str:

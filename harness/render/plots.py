@@ -158,9 +158,11 @@ def _panel(axis: Any, panel: Panel) -> None:
                 color=COLOURS[style],
                 marker=MARKERS[style],
                 label=series.label,
-                s=28,
-                alpha=0.9,
+                s=20,
+                alpha=0.6,
             )
+            if series.centre is not None:
+                _mean(axis, series.centre, style)
             continue
         axis.plot(
             series.x,
@@ -173,6 +175,8 @@ def _panel(axis: Any, panel: Panel) -> None:
             zorder=10 - index,
             label=series.label,
         )
+        for place in series.breaks:
+            axis.axvline(place, color=COLOURS[style], linewidth=0.8, linestyle=(0, (2, 4)))
         if series.low and series.low != series.high:
             axis.fill_between(
                 series.x, series.low, series.high, color=COLOURS[style], alpha=0.15, linewidth=0
@@ -184,6 +188,14 @@ def _panel(axis: Any, panel: Panel) -> None:
     axis.grid(alpha=0.25, linewidth=0.5)
     if panel.series:
         axis.legend(frameon=False, fontsize=8)
+
+
+def _mean(axis: Any, centre: tuple[float, float, float, float], style: int) -> None:
+    """A cloud's mean with its interval."""
+    x, y, low, high = centre
+    marker, colour = MARKERS[style], COLOURS[style]
+    ends = [[y - low], [high - y]]
+    axis.errorbar([x], [y], yerr=ends, marker=marker, color=colour, markersize=8, capsize=3)
 
 
 def _x_axis(axis: Any, panel: Panel) -> str:

@@ -8,11 +8,13 @@ from harness.evidence.cells import stages_behind
 from harness.evidence.costs import arm_cost
 from harness.evidence.curves import probed_pairs
 from harness.evidence.findings import Findings
+from harness.evidence.series import banded, cloud
 from harness.evidence.view import ComparisonView
 from harness.quantities import FLOPS, LOG_ODDS_MARGIN, LOGP_CHOSEN, LOGP_REJECTED, Quantity
 from harness.records import TrainFacts
 from harness.tables import Cell, Figure, Panel, Section, Series, Table
 
+STAGES_FOLLOW = "The stages of an arm follow one another; dashed lines stand where one ends."
 NATS = "mean log-prob per token (nats)"
 
 
@@ -28,8 +30,9 @@ def section(findings: Findings) -> Section:
 
 
 def probe_series(view: ComparisonView, arm: str, quantity: Quantity) -> Series | None:
-    """Mean over seeds against optimizer steps, stages one after the other; the band is min to max."""
+    """Mean over seeds against optimizer steps, stages one after the other, in the band of its interval."""
     points: dict[int, list[float]] = defaultdict(list)
+    ends: set[int] = set()
     metric = quantity.name
     for cell in view.cells_of(arm):
         offset, ended_in_probe = 0, False
@@ -41,16 +44,12 @@ def probe_series(view: ComparisonView, arm: str, quantity: Quantity) -> Series |
                 points[offset + row["step"]].append(row["metrics"][metric])
             offset += max((r["step"] for r in series), default=0)
             ended_in_probe = bool(rows)
+            if digest != cell.stages[-1]:
+                ends.add(offset)
     if not points:
         return None
     steps = sorted(points)
-    return Series(
-        label=arm,
-        x=tuple(float(s) for s in steps),
-        y=tuple(sum(points[s]) / len(points[s]) for s in steps),
-        low=tuple(min(points[s]) for s in steps),
-        high=tuple(max(points[s]) for s in steps),
-    )
+    return banded(arm, [float(s) for s in steps], [points[s] for s in steps], sorted(map(float, ends)))
 
 
 def log_prob_figure(view: ComparisonView) -> Figure:
@@ -62,8 +61,8 @@ def log_prob_figure(view: ComparisonView) -> Figure:
             _panel(view, LOGP_CHOSEN, "Chosen answers", NATS),
             _panel(view, LOGP_REJECTED, "Rejected answers", NATS),
         ),
-        f"Mean over the same {_probed(view)} held-out pairs and over seeds; bands from the lowest to the "
-        "highest seed. The stages of an arm follow one another.",
+        f"Mean over the same {_probed(view)} held-out pairs and over seeds; bands: 95% t intervals over "
+        f"seeds. {STAGES_FOLLOW}",
         stages_behind(view, view.arms),
     )
 
@@ -74,7 +73,8 @@ def margin_figure(view: ComparisonView) -> Figure:
         "log_odds_margin",
         "Log-odds margin during training",
         (_panel(view, LOG_ODDS_MARGIN, "Log-odds margin", "log odds ratio (nats)"),),
-        "log odds of the chosen minus that of the rejected answer (Hong et al. 2024, eq. 4), held out.",
+        "log odds of the chosen minus that of the rejected answer (Hong et al. 2024, eq. 4), held out. "
+        f"{STAGES_FOLLOW}",
         stages_behind(view, view.arms),
     )
 
@@ -85,10 +85,11 @@ def score_figure(view: ComparisonView, metric: str) -> Figure:
     for arm in view.arms:
         scores, flops = view.item_means(arm, metric), arm_cost(view, arm, FLOPS).per_seed
         if scores and len(scores) == len(flops):
-            series.append(Series(arm, tuple(flops), tuple(scores)))
+            series.append(cloud(arm, flops, scores))
     panel = Panel(metric, "training FLOPs", metric, tuple(series), kind="scatter", x_kind=FLOPS.kind)
     sources = stages_behind(view, view.arms)
-    return Figure("score_against_flops", "Score against FLOPs", (panel,), "One point a seed.", sources)
+    caption = "Small: a point a seed. Large: their mean with its 95% t interval."
+    return Figure("score_against_flops", "Score against FLOPs", (panel,), caption, sources)
 
 
 def dynamics_table(view: ComparisonView) -> Table:

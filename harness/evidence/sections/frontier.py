@@ -11,6 +11,7 @@ from harness.evidence.curves import AXES, FEWEST_PROBED, Axis, curves, probed_pa
 from harness.evidence.findings import Findings
 from harness.evidence.primary import Primary, own_score
 from harness.evidence.scores import arm_score
+from harness.evidence.series import banded
 from harness.evidence.statistics.curve import Curve, crossings
 from harness.evidence.statistics.estimate import ITEMS_TARGET, mean_interval
 from harness.evidence.statistics.verdict import OPPOSITE, Outcome, verdict
@@ -63,14 +64,17 @@ def _too_few(view: ComparisonView) -> str:
 
 
 def cost_figure(view: ComparisonView) -> Figure:
-    """One panel a kind of cost; the mean over seeds at each probe, bands from lowest to highest."""
+    """One panel a kind of cost; the mean over seeds at each probe, in the band of its interval."""
     panels = []
     for axis in AXES:
         series = [_series(arm, of_seeds) for arm, of_seeds in _curves(view, axis).items()]
         if series:
             label = "preference accuracy"
             panels.append(Panel(f"by {axis.name}", axis.label, label, tuple(series), x_kind=axis.total.kind))
-    caption = f"{CAUTION} Stages of an arm follow one another; joules only where a counter measured them."
+    caption = (
+        f"{CAUTION} Bands: 95% t intervals over seeds. Stages of an arm follow one another; joules only "
+        "where a counter measured them."
+    )
     return Figure("quality_against_cost", "Held-out quality against cost", tuple(panels), caption)
 
 
@@ -175,13 +179,8 @@ def _series(arm: str, of_seeds: Sequence[Curve]) -> Series:
     """Mean cost and quality of the i-th probe over the seeds that have it."""
     count = min(len(curve.cost) for curve in of_seeds)
     quality = [[curve.quality[i] for curve in of_seeds] for i in range(count)]
-    return Series(
-        arm,
-        tuple(sum(curve.cost[i] for curve in of_seeds) / len(of_seeds) for i in range(count)),
-        tuple(sum(q) / len(q) for q in quality),
-        tuple(min(q) for q in quality),
-        tuple(max(q) for q in quality),
-    )
+    costs = [sum(curve.cost[i] for curve in of_seeds) / len(of_seeds) for i in range(count)]
+    return banded(arm, costs, quality)
 
 
 def _reached(values: Sequence[float | None] | None, sources: tuple[str, ...]) -> Cell:
