@@ -173,10 +173,12 @@ class Run:
         return f"<Run {self.id}: {self._view.record.name}, {', '.join(self._view.arms)}>"
 
     def _repr_html_(self) -> str:
-        """Title, answer and where the report is, for notebooks."""
-        text = [html.escape(sentence) for sentence in self._report.summary]
+        """Title, short answers with their warnings, and where the report is, for notebooks."""
+        first = self._report.first
+        told = self._report.summary if first is None else (*first.answers, *first.warnings)
+        lines = "".join(f"<li>{html.escape(line)}</li>" for line in told)
         title, page = html.escape(self._report.title), html.escape(str(self.report()))
-        return f"<b>{title}</b><p>{' '.join(text)}</p><code>{page}</code>"
+        return f"<b>{title}</b><ul>{lines}</ul><code>{page}</code>"
 
 
 def _unit(score: str) -> str | None:
