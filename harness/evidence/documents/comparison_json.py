@@ -15,7 +15,6 @@ from harness.evidence.labels import unequal
 from harness.evidence.missing import asked_items, missing_items
 from harness.evidence.scores import arm_score
 from harness.evidence.sections.categories import gradings
-from harness.evidence.sections.results import NO_GRADER
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.view import BASE, ComparisonView
 from harness.evidence.wins import wins_of
@@ -56,7 +55,7 @@ def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
     missing: dict[str, str] = {}
     cost = _cost(view, arm, missing)
     if not gradings(view):
-        missing["helpfulness"] = NO_GRADER
+        missing["helpfulness"] = "no grader"
     scores = _scores(view, arm, missing)
     return {
         "cost": cost,

@@ -14,8 +14,6 @@ from harness.evidence.view import ComparisonView
 from harness.quantities import COSTS, FLOPS, PEAK_MEMORY, WALL_SECONDS, WIN_RATE
 from harness.tables import Cell, Section, Table
 
-NO_GRADER = "no grader"
-
 
 def section(findings: Findings) -> Section:
     """The main table, and the registered questions as a forest."""
@@ -24,15 +22,15 @@ def section(findings: Findings) -> Section:
 
 
 def main_table(view: ComparisonView) -> Table:
-    """One row an arm: what it is, what it costs, what it reaches."""
-    win_rate = main_win_rate(view)
+    """One row an arm: what it is, what it costs, what it reaches; scores that no arm has have no column."""
+    win_rate, graded = main_win_rate(view), bool(gradings(view))
     shown = (WALL_SECONDS, PEAK_MEMORY, FLOPS)
     columns = (
         "arm",
         "stages",
         *(marked(view, cost_title(view, quantity), quantity.name) for quantity in shown),
-        marked(view, "win rate", win_rate or SCORES),
-        "helpfulness",
+        *([marked(view, "win rate", win_rate)] if win_rate else []),
+        *(["helpfulness"] if graded else []),
         marked(view, "relative cost", WALL_SECONDS.name),
     )
     rows = [
@@ -40,17 +38,17 @@ def main_table(view: ComparisonView) -> Table:
             Cell(arm),
             Cell(_stages(view, arm)),
             *(cost_cell(view, arm, quantity) for quantity in shown),
-            _win_rate(view, arm, win_rate),
-            _helpfulness(view, arm),
+            *([score_cell(view, arm, win_rate)] if win_rate else []),
+            *([score_cell(view, arm, f"{gradings(view)[0]}.helpfulness")] if graded else []),
             _relative(view, arm),
         )
         for arm in view.arms
     ]
+    won = f" Win rate: against {_rival(view, win_rate)}, 50% = equal, ties count half." if win_rate else ""
     notes = (
         "Training time: from model load to the final checkpoint, summed over stages; mean of "
         f"{len(view.seeds)} seed(s). Relative cost: training time over that of {view.cost_reference}, "
-        f"geometric mean over seeds and repeats with its 95% interval. Win rate: against "
-        f"{_rival(view, win_rate)}, 50% = equal, ties count half.",
+        f"geometric mean over seeds and repeats with its 95% interval.{won}",
         *label_notes(view, *(quantity.name for quantity in COSTS), win_rate or SCORES),
     )
     return Table("main", "What each arm costs and reaches", columns, tuple(rows), notes)
@@ -68,10 +66,6 @@ def main_win_rate(view: ComparisonView) -> str | None:
     return next((metric for metric in names if metric.rpartition(".")[2] == WIN_RATE), None)
 
 
-def _win_rate(view: ComparisonView, arm: str, metric: str | None) -> Cell:
-    return Cell(None, reason="no win rate was scored") if metric is None else score_cell(view, arm, metric)
-
-
 def _rival(view: ComparisonView, metric: str | None) -> str:
     rival = None if metric is None else view.rival_of(metric)
     if rival is None:
@@ -79,14 +73,6 @@ def _rival(view: ComparisonView, metric: str | None) -> str:
     if rival in view.arms:
         return rival
     return "the data's chosen answers" if rival == "chosen" else f"the answers of {rival}"
-
-
-def _helpfulness(view: ComparisonView, arm: str) -> Cell:
-    """On five points, from MT-Bench's grades."""
-    graded = gradings(view)
-    if not graded:
-        return Cell(None, reason=NO_GRADER)
-    return score_cell(view, arm, f"{graded[0]}.helpfulness")
 
 
 def _relative(view: ComparisonView, arm: str) -> Cell:

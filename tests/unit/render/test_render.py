@@ -116,9 +116,9 @@ def test_figures_are_the_same_bytes_for_the_same_data(tmp_path: Path) -> None:
 
 def test_csv_says_why_a_value_is_absent(tmp_path: Path) -> None:
     csv_format.render(build_report(make_view()), tmp_path)
-    row = next(csv.DictReader((tmp_path / "tables" / "main.csv").open()))
-    assert row["helpfulness"] == ""
-    assert "helpfulness: no grader" in row["not measured"]
+    row = next(csv.DictReader((tmp_path / "tables" / "ledger.csv").open()))
+    assert row["energy (J)"] == ""
+    assert "energy: no CUDA device" in row["not measured"]
 
 
 def test_a_latex_row_may_begin_with_a_bracket(tmp_path: Path) -> None:
