@@ -18,7 +18,7 @@ from harness.errors import UserError
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.exchanges import exchanges
 from harness.evidence.documents.many import many_report
-from harness.evidence.documents.mixing import forbidden
+from harness.evidence.documents.mixing import counted_twice, forbidden
 from harness.pipeline.claims import load_claims
 from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
@@ -63,6 +63,13 @@ def run_many(run_names: Sequence[str], *, out: Path, format_name: str | None) ->
             f"these runs may not stand in one table: {'; '.join(broken)}",
             where="report",
             remedy="report them apart, or run them on equal terms",
+        )
+    twice = counted_twice(views)
+    if twice:
+        raise UserError(
+            f"these runs would count seeds twice: {'; '.join(twice)}",
+            where="report",
+            remedy="give one of them (of looks the last one), or train the other again at seeds of its own",
         )
     digest = hashlib.sha256("\n".join(sorted(v.record.id for v in views)).encode()).hexdigest()[:10]
     return _say(render(many_report(views, load_claims()), out / f"runs-{digest}" / "report"), format_name)

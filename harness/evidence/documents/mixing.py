@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
+from harness.evidence.run_effects import model_of
 from harness.evidence.view import ComparisonView
 
 ALIKE = ("method", "implementation", "lora", "quantization", "reference", "nll_scope")
@@ -30,15 +32,33 @@ def forbidden(views: Sequence[ComparisonView]) -> list[str]:
         if len(known) > 1:
             listed = "; ".join(f"{run}: {text}" for text, run in known.items())
             reasons.append(f"{what} differs ({listed})")
-    seen: dict[str, str] = {}
-    for view in views:
-        digest = None if view.replayed else view.prepared.train_ids_digest
-        facts = [view.source, digest]
-        row = json.dumps([view.record.plan.spec.get("model"), facts, view.seeds])
-        if row in seen:
-            reasons.append(f"{seen[row]} and {view.record.id} are the same model, data and seeds")
-        seen[row] = view.record.id
     return reasons
+
+
+def counted_twice(views: Sequence[ComparisonView]) -> list[str]:
+    """The seeds that several runs would count twice, a clause for each two runs; empty where there are none.
+
+    Two arms at one seed, on one model and data set, are one observation in however many runs they stand.
+    Runs whose model or data differ may share seed numbers.
+    """
+    return [clause for a, b in combinations(views, 2) if (clause := _shared(a, b)) is not None]
+
+
+def _shared(first: ComparisonView, second: ComparisonView) -> str | None:
+    shared = [str(seed) for seed in first.seeds if seed in second.seeds]
+    seeds = f"seed{'s' if len(shared) > 1 else ''} {', '.join(shared)}"
+    if first.record.id == second.record.id:
+        return f"{first.record.id} is given twice ({seeds})"
+    arms = [arm for arm in first.arms if arm in second.arms]
+    if not shared or len(arms) < 2 or _trained_on(first) != _trained_on(second):
+        return None
+    what = f"{', '.join(arms)} of {model_of(first)} on {first.source}"
+    return f"{first.record.id} and {second.record.id} both hold {what} at {seeds}"
+
+
+def _trained_on(view: ComparisonView) -> tuple[str, str, str | None]:
+    """Model and pairs; a file's name alone does not tell its pairs."""
+    return model_of(view), view.source, None if view.replayed else view.prepared.train_ids_digest
 
 
 def same_device(views: Sequence[ComparisonView]) -> bool:

@@ -79,8 +79,8 @@ def test_one_report_of_two_runs(out: Path, tmp_path: Path, capsys: Any) -> None:
     folder = Path(capsys.readouterr().out.strip()).parent
     assert (folder / "report.html").stat().st_size > 1000
     assert set(json.loads((folder / "comparison.json").read_text())["runs"]) == {first, second}
-    with pytest.raises(UserError, match="may not stand in one table"):
-        report_command.run_many([first, first], out=out, format_name=None)
+    with pytest.raises(UserError, match=rf"count seeds twice: {first} is given twice \(seed 0\); give one"):
+        report_command.run_many([first, "latest", first], out=out, format_name=None)
 
 
 def test_power_before_the_run_and_without_an_earlier_one(tmp_path: Path, capsys: Any) -> None:

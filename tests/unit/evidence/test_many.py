@@ -15,7 +15,7 @@ from harness import registry
 from harness.evidence.combined import CombinedEffect, combined_effects
 from harness.evidence.documents.differences import differences
 from harness.evidence.documents.many import many_report
-from harness.evidence.documents.mixing import forbidden, same_device
+from harness.evidence.documents.mixing import counted_twice, forbidden, same_device
 from harness.evidence.run_effects import stability_of
 from harness.evidence.standings import standing_of
 from harness.evidence.statistics.verdict import Outcome
@@ -65,7 +65,33 @@ def test_what_parity_forbids_is_refused_and_named() -> None:
         started = renamed(started, "small", generation={"temperature": 0.0})
         found = forbidden([started, broken])
         assert any(said.replace("differ", "differ") in one or said in one for one in found), found
-    assert "are the same model, data and seeds" in forbidden([plain, plain])[0]
+
+
+def test_seeds_that_two_runs_share_would_count_twice() -> None:
+    first = scored("m", 0.1, seeds=(0, 1, 2))
+    other = [
+        scored("m", 0.1, seeds=(3, 4)),
+        scored("another", 0.1, seeds=(0, 1, 2)),
+        scored("m", 0.1, seeds=(0, 1, 2), data="others.jsonl"),
+        renamed(make_view(arms={"sft": ["sft"], "simpo": ["simpo"]}, cost_reference="sft"), "m"),
+    ]
+    assert counted_twice([first, *other]) == []
+    longer = scored("m", 0.1, seeds=(1, 2, 3))
+    assert counted_twice([first, longer]) == [
+        f"{first.record.id} and {longer.record.id} both hold sft, sft_dpo, orpo of m on pairs.jsonl "
+        "at seeds 1, 2"
+    ]
+    assert len(counted_twice([first, longer, other[0], other[1]])) == 2
+    assert counted_twice([first, first]) == [f"{first.record.id} is given twice (seeds 0, 1, 2)"]
+
+
+def test_pairs_of_another_digest_are_other_data() -> None:
+    """A file whose pairs changed keeps its name."""
+    first, second = scored("m", 0.1, seeds=(0, 1)), scored("m", 0.1, seeds=(1, 2))
+    prep = second.record.results["prep"]
+    facts = prep.facts.model_copy(update={"train_ids_digest": "d2"})
+    second.record.results["prep"] = prep.model_copy(update={"facts": facts})
+    assert counted_twice([first, second]) == []
 
 
 def test_times_of_different_devices_are_left_out() -> None:
