@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from harness.evidence.cells import cost_cell, estimate_cell, score_cell
+from harness.evidence.cells import cost_cell, estimate_cell, item_cells, score_cell
 from harness.evidence.combined import CombinedEffect, combined_effects
 from harness.evidence.costs import arm_cost, cost_ratio
 from harness.evidence.documents.claims_over_runs import claims_over_runs
@@ -19,6 +19,7 @@ from harness.evidence.documents.over_runs import (
 )
 from harness.evidence.findings import findings
 from harness.evidence.run_effects import run_label
+from harness.evidence.sections.quality import ITEMS
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim
 from harness.quantities import FLOPS, PEAK_MEMORY, WALL_SECONDS, Quantity
@@ -93,20 +94,18 @@ def _ratio(view: ComparisonView, arm: str, quantity: Quantity) -> Cell:
 
 
 def _scores(views: Sequence[ComparisonView], arms: Sequence[str], metric: str) -> Table:
-    rows = tuple(
-        (
-            *_label(view),
-            *(
-                score_cell(view, arm, metric)
-                if arm in view.arms and metric in view.metrics()
-                else Cell(None, reason=f"{arm} has no {metric} in every run")
-                for arm in arms
-            ),
-        )
-        for view in views
-    )
+    rows = tuple((*_label(view), *_scored(view, arms, metric)) for view in views)
     name = "".join(c if c.isalnum() else "_" for c in metric)
-    return Table(f"runs_{name}", metric, (*LABELS, *arms), rows)
+    return Table(f"runs_{name}", metric, (*LABELS, *arms, "items", "missing"), rows, (ITEMS,))
+
+
+def _scored(view: ComparisonView, arms: Sequence[str], metric: str) -> Iterator[Cell]:
+    """What every arm scores in one run, and of how many items."""
+    known = metric in view.metrics()
+    for arm in arms:
+        absent = Cell(None, reason=f"{arm} has no {metric} in every run")
+        yield score_cell(view, arm, metric) if known and arm in view.arms else absent
+    yield from item_cells(view, metric) if known else (Cell(None, reason=f"not every run has {metric}"),) * 2
 
 
 def _runs(views: Sequence[ComparisonView]) -> Table:

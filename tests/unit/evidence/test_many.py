@@ -13,10 +13,12 @@ from synthetic import make_view
 
 from harness import registry
 from harness.evidence.combined import CombinedEffect, combined_effects
+from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.differences import differences
 from harness.evidence.documents.many import many_report
 from harness.evidence.documents.mixing import counted_twice, forbidden, same_device
 from harness.evidence.run_effects import stability_of
+from harness.evidence.sections.quality import ITEMS
 from harness.evidence.standings import standing_of
 from harness.evidence.statistics.verdict import Outcome
 from harness.evidence.view import ComparisonView
@@ -48,10 +50,27 @@ def test_rows_are_runs_and_columns_are_arms() -> None:
     report = many_report(views)
     tables = {table.name: table for table in report.tables()}
     table = tables["runs_preference_accuracy"]
-    assert table.columns == ("model", "data", "seeds", "sft", "sft_dpo", "orpo")
+    assert table.columns == ("model", "data", "seeds", "sft", "sft_dpo", "orpo", "items", "missing")
     assert [row[0].value for row in table.rows] == ["small", "large"]
     assert tables["runs_relative_flops"].rows[0][5].value == pytest.approx(2 / 3.67)
     assert not any("Counts" in note for note in tables["runs_differences"].notes)
+
+
+def test_scores_of_runs_count_their_items_as_one_runs_do() -> None:
+    """One arm lacks two items at one of three seeds; another run was not asked at all."""
+    first, silent = scored("a", 0.1), scored("b", 0.1)
+    tables = first.items["orpo@1"]["preference.accuracy"]
+    first.unread["orpo@1"] = {"preference.accuracy": {"i0", "i1"}}
+    for item in ("i0", "i1"):
+        del tables[item]
+    silent.items.clear()
+    table = table_of([first, silent], "runs_preference_accuracy")
+    counts = [(row[-2].value, row[-1].value) for row in table.rows]
+    assert counts == [(20, "orpo 2 of 60"), (None, None)]
+    assert [cell.reason for cell in table.rows[1][-2:]] == ["not every run has preference.accuracy"] * 2
+    one_run = next(t for t in build_report(first).tables() if t.name == "scores")
+    assert set(one_run.notes) & set(table.notes) == {ITEMS}
+    assert [cell.value for cell in one_run.rows[0][-2:]] == [20, "orpo 2 of 60"]
 
 
 def test_what_parity_forbids_is_refused_and_named() -> None:
