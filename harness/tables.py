@@ -15,7 +15,8 @@ class Cell:
 
     `value` is in base units (seconds, bytes, FLOPs, joules, a ratio for percent: 1.0 = 100%, a difference
     of two such ratios for points: 1.0 = 100 points); None shows `reason`, and is nothing that was missed
-    unless it `applies`. `low` and `high` bound its interval. `sources` are stage digests.
+    unless it `applies`. `low` and `high` bound its interval; where a value should have one and has none,
+    `no_interval` says why. `sources` are stage digests.
     `bold` only where the value is separable from its rivals.
     """
 
@@ -28,6 +29,7 @@ class Cell:
     reason: str | None = None
     sources: tuple[str, ...] = ()
     applies: bool = True
+    no_interval: str | None = None
 
 
 @dataclass(frozen=True)

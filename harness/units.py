@@ -11,6 +11,7 @@ TRUSTED_DIGITS = 12
 """Significant digits of a float that survive sums over items; what lies beyond is noise of the addition."""
 NOT_MEASURED = "not measured"
 DOES_NOT_APPLY = "\N{EN DASH}"
+NO_INTERVAL = "no interval"
 BASE: dict[CellKind, str] = {
     "seconds": "s",
     "bytes": "B",
@@ -125,12 +126,21 @@ def forest_words(row: ForestRow, digits: int) -> tuple[str, str]:
 
 
 def absent_notes(rows: tuple[tuple[Cell, ...], ...], columns: tuple[str, ...]) -> list[str]:
-    """Why cells are empty, each reason once with its columns."""
+    """Why cells are empty or have no interval, each reason once with its columns."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for column, cell in zip(columns, row, strict=True):
-            if cell.value is None and cell.reason:
-                known = reasons.setdefault((plain(cell).capitalize(), cell.reason), [])
+            empty = cell.value is None
+            shown, why = (plain(cell), cell.reason) if empty else (NO_INTERVAL, cell.no_interval)
+            if why:
+                known = reasons.setdefault((shown.capitalize(), why), [])
                 if column not in known:
                     known.append(column)
     return [f"{shown} ({', '.join(cols)}): {reason}." for (shown, reason), cols in reasons.items()]
+
+
+def absence(cell: Cell) -> str | None:
+    """Why the cell is empty, or has no interval that it should have; None where it lacks neither."""
+    if cell.value is None:
+        return cell.reason
+    return None if cell.no_interval is None else f"{NO_INTERVAL}: {cell.no_interval}"

@@ -27,7 +27,13 @@ def estimate_cell(
         digits,
         reason=estimate.reason,
         sources=tuple(sources),
+        no_interval=_no_interval(estimate),
     )
+
+
+def _no_interval(estimate: Estimate) -> str | None:
+    """Why a value has no interval; a counted one needs none."""
+    return estimate.reason if estimate.value is not None and estimate.low is None else None
 
 
 def difference_cell(quantity: str, estimate: Estimate, sources: Sequence[str]) -> Cell:
@@ -56,13 +62,13 @@ def score_cell(view: ComparisonView, arm: str, metric: str) -> Cell:
     if view.random_weights:
         return Cell(None, reason="training began from random weights")
     if view.rival_of(metric) == arm:
-        return Cell(view.against_itself(metric), kind, digits=digits, reason="by definition")
+        return Cell(view.against_itself(metric), kind, digits=digits, no_interval="by definition")
     estimate = arm_score(view, arm, metric)
     sources = view.score_sources(arm, metric)
     if estimate.value is None:
         why = f"{metric}: {estimate.reason}" if estimate.n else view.why_unscored(arm, metric)
         return Cell(None, reason=why, sources=sources)
-    return Cell(estimate.value, kind, estimate.low, estimate.high, digits, sources=sources)
+    return estimate_cell(estimate, sources, kind, digits)
 
 
 def base_score_cell(view: ComparisonView, metric: str) -> Cell:

@@ -86,7 +86,7 @@ def cost_ratio(view: ComparisonView, a: str, b: str, quantity: Quantity) -> Esti
     if quantity.timed:
         return log_ratio(left.per_block, right.per_block)
     ratio, n = left.value / right.value, len(left.per_block)
-    return Estimate(ratio, None, None, n, None, "this run", reason="a repeatable value, no interval")
+    return Estimate(ratio, None, None, n, None, "this run", reason="a counted value")
 
 
 def _summary(values: Sequence[float], quantity: Quantity) -> float:

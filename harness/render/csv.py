@@ -1,6 +1,6 @@
 """CSV: one file a table in `tables/`, values in base units, with interval and stage digests.
 
-An absent value is an empty field; the column `not measured` says why.
+An absent value or interval is an empty field; the column `not measured` says why.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import csv
 from pathlib import Path
 
 from harness.tables import Cell, Report, Table
-from harness.units import BASE
+from harness.units import BASE, absence
 
 Value = float | int | str | None
 
@@ -54,7 +54,7 @@ def _row(table: Table, row: tuple[Cell, ...], spread: list[bool]) -> list[Value]
 
 def _absent(table: Table, row: tuple[Cell, ...]) -> str:
     pairs = zip(table.columns, row, strict=True)
-    return "; ".join(f"{column}: {cell.reason}" for column, cell in pairs if cell.value is None)
+    return "; ".join(f"{column}: {why}" for column, cell in pairs if (why := absence(cell)) is not None)
 
 
 def _text(value: Value) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.render._svg import svg
 from harness.tables import Cell, Exchange, Figure, Reply, Report, Section, Table
-from harness.units import absent_notes, plain, rounded
+from harness.units import absence, absent_notes, plain, rounded
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 IN_FULL = "The answers in full"
@@ -154,8 +154,8 @@ def _cell(cell: Cell, name: str, column: str, *, number: bool, header: bool) -> 
     attributes = NUMBER * number + f' data-label="{_text(column)}"'
     if isinstance(cell.value, int | float):
         attributes += f' data-value="{cell.value!r}"'
-    if cell.value is None and cell.reason:
-        attributes += f' title="{_text(cell.reason)}"'
+    if why := absence(cell):
+        attributes += f' title="{_text(why)}"'
     if cell.sources:
         stages = _text(" ".join(cell.sources))
         label = _text(f"{name}: {shown}")

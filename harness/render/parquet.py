@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.jsonl import well_formed
 from harness.tables import Report
-from harness.units import BASE
+from harness.units import BASE, absence
 
 
 def render(report: Report, folder: Path) -> list[Path]:
@@ -35,7 +35,8 @@ def render(report: Report, folder: Path) -> list[Path]:
 
 
 def rows(report: Report) -> list[dict[str, Any]]:
-    """The cells in order; `number` or `text` holds a value, `not_measured` why there is none."""
+    """The cells in order; `number` or `text` holds a value, `not_measured` why it is absent, or its
+    interval."""
     return [
         {
             "table": table.name,
@@ -46,7 +47,7 @@ def rows(report: Report) -> list[dict[str, Any]]:
             "low": cell.low,
             "high": cell.high,
             "unit": BASE.get(cell.kind),
-            "not_measured": cell.reason if cell.value is None else None,
+            "not_measured": absence(cell),
             "stages": list(cell.sources),
         }
         for table in report.tables()

@@ -19,7 +19,7 @@ def replay_report(findings: Findings) -> Report:
     """Everything that published outputs and judgments can show, and what they say of published claims."""
     view = findings.view
     sections = (
-        Section("Scores", (), quality.quality_tables(findings), quality.quality_figures(view)),
+        quality.scores(findings),
         Section("What can and cannot be concluded", _limits(findings)),
         claims.section(findings),
         Section("Provenance", (), (provenance.provenance_table(view),)),

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from harness.evidence.aggregates import aggregate_notes
 from harness.evidence.cells import base_score_cell, difference_cell, item_cells, score_cell
-from harness.evidence.contrasts import HOST_MEMORY, NOT_JUDGED, Contrast
+from harness.evidence.contrasts import Contrast
 from harness.evidence.findings import Findings
 from harness.evidence.labels import marked
 from harness.evidence.labels import notes as label_notes
@@ -19,7 +19,7 @@ from harness.evidence.sections.dynamics import score_figure
 from harness.evidence.sections.judging import judges_table
 from harness.evidence.sections.left_out import left_out_table
 from harness.evidence.sections.length import length_table
-from harness.evidence.sections.ranking import ranking_table
+from harness.evidence.sections.ranking import ranking_table, unranked
 from harness.evidence.sections.wins import wins_table
 from harness.evidence.statistics.estimate import ITEMS_TARGET, POPULATION_TARGET, Estimate
 from harness.evidence.statistics.verdict import Outcome
@@ -45,7 +45,13 @@ def section(findings: Findings) -> Section:
         )
         costs = [one for one in findings.contrasts if one.quantity.startswith(COST)]
         return Section("Scores", (reason,), (contrasts_table(view, costs),))
-    return Section("Scores", (), quality_tables(findings), quality_figures(view))
+    return scores(findings)
+
+
+def scores(findings: Findings) -> Section:
+    """Tables and figures of all scores, and why there is no ranking where one could be missed."""
+    why = unranked(findings.view)
+    return Section("Scores", (why,) if why else (), quality_tables(findings), quality_figures(findings.view))
 
 
 def quality_tables(findings: Findings) -> tuple[Table, ...]:
@@ -55,7 +61,7 @@ def quality_tables(findings: Findings) -> tuple[Table, ...]:
         wins_table(view),
         *(category_table(view, grading) for grading in gradings(view)),
         length_table(view),
-        None if view.replayed else ranking_table(view),
+        ranking_table(view),
         judges_table(view),
         left_out_table(view),
     )
@@ -134,7 +140,6 @@ def contrasts_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Tabl
         f"alike, by a two-level analysis. {DETECTABLE} {registered}",
         *aggregate_notes(view, (one.quantity for one in between)),
         *narrower(between),
-        *([f"Memory: {HOST_MEMORY}."] if NOT_JUDGED in [one.verdict for one in contrasts] else []),
         *(f"{quantity} is not measured: {reason}." for quantity, reason in absent.items()),
         *label_notes(view, *(one.quantity for one in contrasts)),
     )

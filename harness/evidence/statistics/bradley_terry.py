@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.evidence.statistics.estimate import NO_SPREAD
 from harness.evidence.statistics.score_interval import Outcomes, chance_interval
 
 EXACT, LIMIT = 1e-10, 100_000
+ANCHOR = "the others are held against it"
 Wins = dict[tuple[str, str], float]
 """How much the first of two arms won against the second; above 0."""
 
@@ -31,11 +33,12 @@ class Judgment:
 
 @dataclass(frozen=True)
 class Chance:
-    """Of being preferred to the anchor, with a 95% interval; None where no judged pair links the two."""
+    """Of being preferred to the anchor, with a 95% interval; what is None is so for the `reason`."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    reason: str | None = None
 
 
 def ranked(judgments: Sequence[Judgment], anchor: str) -> dict[str, Chance]:
@@ -46,10 +49,7 @@ def ranked(judgments: Sequence[Judgment], anchor: str) -> dict[str, Chance]:
     """
     ordered = sorted(judgments, key=lambda one: one.cluster)
     values = _chances(_wins(ordered), anchor)
-    chances = {arm: Chance(value) for arm, value in values.items()}
-    for arm, value in values.items():
-        if arm != anchor and value is not None:
-            chances[arm] = Chance(value, *_interval(ordered, arm, anchor))
+    chances = {arm: _chance(ordered, arm, anchor, value) for arm, value in values.items()}
     return dict(sorted(chances.items(), key=lambda entry: -1 if (v := entry[1].value) is None else v)[::-1])
 
 
@@ -67,8 +67,13 @@ def outcomes_of(judgments: Sequence[Judgment], arm: str, anchor: str) -> Outcome
     return Outcomes(won, np.array([signs], dtype=float), np.array(starts))
 
 
-def _interval(judgments: Sequence[Judgment], arm: str, anchor: str) -> tuple[float | None, float | None]:
-    return chance_interval(outcomes_of(judgments, arm, anchor))[1:]
+def _chance(judgments: Sequence[Judgment], arm: str, anchor: str, value: float | None) -> Chance:
+    if value is None:
+        return Chance(None, reason=f"no judged pairs link it to {anchor}")
+    if arm == anchor:
+        return Chance(value, reason=ANCHOR)
+    _, low, high = chance_interval(outcomes_of(judgments, arm, anchor))
+    return Chance(value, low, high, NO_SPREAD if low is None else None)
 
 
 def _wins(judgments: Iterable[Judgment]) -> Wins:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from synthetic import make_view
 
+from harness.evidence.findings import findings
+from harness.evidence.sections import quality
 from harness.evidence.sections.ranking import ranking_table
 from harness.evidence.view import ComparisonView
 from harness.records import Score
@@ -56,6 +59,68 @@ def test_strengths_come_back() -> None:
 def test_no_ranking_without_three_arms_or_enough_prompts() -> None:
     assert ranking_table(judged(10)) is None
     assert ranking_table(make_view()) is None
+
+
+def test_a_chance_without_an_interval_says_why() -> None:
+    """The others are held against the baseline, which is 50% therefore; ties alone vary in nothing."""
+    view = judged(100)
+    table = ranking_table(view)
+    assert table is not None
+    assert {str(row[0].value): row[1].no_interval for row in table.rows} == {
+        "orpo": None,
+        "sft_dpo": None,
+        "sft": "the others are held against it",
+    }
+    for tables in view.items.values():
+        for metric, values in tables.items():
+            tables[metric] = dict.fromkeys(values, 0.5)
+    tied = ranking_table(view)
+    assert tied is not None
+    assert {str(row[0].value): row[1].no_interval for row in tied.rows} == {
+        "orpo": "no spread to judge it by",
+        "sft_dpo": "no spread to judge it by",
+        "sft": "the others are held against it",
+    }
+
+
+def replayed(view: ComparisonView, *, rival: str | None = None, **spec: Any) -> ComparisonView:
+    """The view as one of published results, where `rival` is given all held against that."""
+    plan = view.record.plan
+    plan = plan.model_copy(update={"spec": {**plan.spec, "replayed": True, **spec}})
+    made = ComparisonView(view.record.model_copy(update={"plan": plan}), view.items, view.series)
+    made.__dict__["written"] = {
+        key: (digest, score.model_copy(update={"settings": {"rival": rival}} if rival else {}))
+        for key, (digest, score) in view.written.items()
+    }
+    return made
+
+
+def test_replayed_judgments_of_arms_are_ranked_too() -> None:
+    view = judged(100)
+    tables = {table.name: table for table in quality.scores(findings(replayed(view))).tables}
+    assert tables["ranking"] == ranking_table(view)
+    assert quality.scores(findings(view)).paragraphs == ()
+
+
+@pytest.mark.parametrize(
+    ("view", "why"),
+    [
+        (replayed(judged(100), rival="gpt4"), "no arm met another one, but gpt4 alone"),
+        (replayed(judged(10)), "10 prompts were judged, and a ranking needs 20"),
+        (replayed(judged(100), baseline="elsewhere"), "none of them met elsewhere"),
+    ],
+)
+def test_arms_that_were_judged_and_not_ranked_say_why(view: ComparisonView, why: str) -> None:
+    section = quality.scores(findings(view))
+    assert "ranking" not in {table.name for table in section.tables}
+    (sentence,) = section.paragraphs
+    assert sentence.startswith(f"Arms are not ranked by their judged pairs: {why}")
+
+
+def test_one_judged_arm_is_no_ranking_and_no_absence() -> None:
+    view = judged(100)
+    del view.items["sft_dpo@0"]
+    assert quality.scores(findings(view)).paragraphs == ()
 
 
 def soft() -> ComparisonView:

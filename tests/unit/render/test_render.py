@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from synthetic import make_view
 
@@ -119,6 +120,20 @@ def test_csv_says_why_a_value_is_absent(tmp_path: Path) -> None:
     row = next(csv.DictReader((tmp_path / "tables" / "ledger.csv").open()))
     assert row["energy (J)"] == ""
     assert "energy: no CUDA device" in row["not measured"]
+
+
+def test_every_format_says_why_a_value_has_no_interval(tmp_path: Path) -> None:
+    table = Table("t", "T", ("arm", "rate"), ((Cell("x"), Cell(0.5, "percent", no_interval="one seed")),))
+    report = Report("R", (), (Section("S", (), (table,)),))
+    for name in ("csv", "html", "latex", "markdown", "parquet"):
+        registry.load("formats", name).render(report, tmp_path)
+    for file in ("report.md", "report.html", "tables/t.tex"):
+        assert "No interval (rate): one seed." in (tmp_path / file).read_text()
+    assert 'title="no interval: one seed"' in (tmp_path / "report.html").read_text()
+    (row,) = csv.DictReader((tmp_path / "tables" / "t.csv").open())
+    assert row["not measured"] == "rate: no interval: one seed"
+    cells = pyarrow.parquet.read_table(tmp_path / "cells.parquet").to_pylist()
+    assert [(c["number"], c["not_measured"]) for c in cells] == [(None, None), (0.5, "no interval: one seed")]
 
 
 def test_a_latex_row_may_begin_with_a_bracket(tmp_path: Path) -> None:
