@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.evidence.amounts import smallest_detectable
 from harness.evidence.contrasts import Contrast, arm_pairs, directions, sides
 from harness.evidence.statistics.estimate import BOTH_TARGET, ITEMS_TARGET, Estimate
 from harness.evidence.statistics.linearised import Items
@@ -69,13 +70,14 @@ def aggregate_contrast(view: ComparisonView, name: str, aggregate: AggregateSpec
         estimate = Estimate.absent(reason, target=ITEMS_TARGET)
     sources = [digest for s in aggregate.weights for arm in (a, b) for digest in view.score_sources(arm, s)]
     above, below = directions(view, quantity)
+    smallest = smallest_detectable("number", estimate.detectable)
     return Contrast(
         quantity,
         a,
         b,
         "difference",
         estimate,
-        verdict(estimate, above=above, below=below),
+        verdict(estimate, above=above, below=below, smallest=smallest),
         tuple(dict.fromkeys(sources)),
         Estimate.absent(OTHER_ITEMS, n=estimate.n, target=BOTH_TARGET) if len(view.seeds) > 1 else None,
     )

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from harness.evidence.aggregates import aggregate_contrast
+from harness.evidence.amounts import EQUAL_COST, Unit, amount, smallest_detectable, unit_of
 from harness.evidence.contrasts import Contrast, cost_contrast, directions, score_contrast
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.family import Statements, adjusted
@@ -18,9 +19,9 @@ from harness.pipeline.spec import QuestionSpec
 from harness.quantities import AGGREGATE, cost_of
 
 COUNTED = {
-    Outcome.LESS: Outcome.BETTER,
-    Outcome.MORE: Outcome.WORSE,
-    Outcome.EQUAL: Outcome.IDENTICAL,
+    Outcome.LESS: Verdict.plain(Outcome.BETTER),
+    Outcome.MORE: Verdict.plain(Outcome.WORSE),
+    Outcome.EQUAL: EQUAL_COST,
 }
 """A counted cost's outcome as the answer to a question."""
 UNTESTED = Statements(None)
@@ -90,8 +91,7 @@ def _answer(
 ) -> Answer:
     estimate = one.estimate if isinstance(one, Contrast) else Estimate.absent(one)
     if isinstance(one, Contrast) and _is_counted(question):
-        outcome = COUNTED.get(one.verdict.outcome)
-        conclusion = Verdict.plain(outcome) if outcome else one.verdict
+        conclusion = COUNTED.get(one.verdict.outcome, one.verdict)
     else:
         conclusion = _verdict(view, question, estimate, statements)
     return Answer(
@@ -159,12 +159,12 @@ def _verdict(
 ) -> Verdict:
     if estimate.value is None:
         return Verdict(Outcome.NOT_MEASURED, f"not measured: {estimate.reason}")
+    unit = unit_of(question.quantity)
     if estimate.identical:
-        return Verdict.plain(Outcome.IDENTICAL)
-    is_cost = cost_of(question.quantity) is not None
+        return EQUAL_COST if unit == "percent" else Verdict.plain(Outcome.IDENTICAL)
     p, p_not_worse, p_same = statements.difference, statements.not_worse, _same(statements)
     within = p_not_worse is not None and p_not_worse < ONE_SIDED
-    margin = "" if question.margin is None else f"the margin of {_amount(question.margin, is_cost)}"
+    margin = "" if question.margin is None else f"the margin of {amount(unit, question.margin)}"
     if p is not None and p < LEVEL:
         outcome = _direction(view, question.quantity, estimate.value)
         if outcome == Outcome.WORSE and within:
@@ -174,17 +174,14 @@ def _verdict(
         same = p_same is not None and p_same < SAME
         text = f"not worse within {margin}" + (", and the same within it" if same else "")
         return Verdict(Outcome.NOT_WORSE, text)
-    return Verdict(Outcome.NOT_SEPARABLE, _not_separable(estimate, is_cost))
+    return Verdict(Outcome.NOT_SEPARABLE, _not_separable(estimate, unit))
 
 
-def _not_separable(estimate: Estimate, is_cost: bool) -> str:
-    smallest = ""
-    if estimate.detectable is not None:
-        # A ratio's smallest detectable factor is told as a share beyond equal.
-        effect = estimate.detectable - 1 if is_cost else estimate.detectable
-        smallest = f" (smallest detectable {_amount(effect, is_cost)})"
+def _not_separable(estimate: Estimate, unit: Unit) -> str:
+    smallest = smallest_detectable(unit, estimate.detectable)
+    told = f" ({smallest})" if smallest else ""
     why = f": {estimate.reason}" if estimate.reason else ""
-    return f"not separable at n = {estimate.n}{smallest}{why}"
+    return f"not separable at n = {estimate.n}{told}{why}"
 
 
 def _direction(view: ComparisonView, quantity: str, value: float) -> Outcome:
@@ -192,10 +189,6 @@ def _direction(view: ComparisonView, quantity: str, value: float) -> Outcome:
         return Outcome.BETTER if value < 1 else Outcome.WORSE
     above, below = directions(view, quantity)
     return above if value > 0 else below
-
-
-def _amount(amount: float, is_cost: bool) -> str:
-    return f"{amount:.1%}" if is_cost else f"{amount:.3g}"
 
 
 def scored_before(view: ComparisonView) -> tuple[int, list[str]]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from harness.evidence.amounts import EQUAL_COST, amount, smallest_detectable, unit_of
 from harness.evidence.contrasts import directions
 from harness.evidence.primary import Primary, primary
 from harness.evidence.run_effects import RunEffect, model_of, models_and_data, primary_pairs, run_effect
@@ -155,10 +156,11 @@ def _verdict(one: CombinedEffect, statements: Statements) -> Verdict:
     if estimate.value is None:
         return Verdict(Outcome.NOT_MEASURED, f"not combined: {estimate.reason}")
     if estimate.identical:
-        return Verdict.plain(Outcome.IDENTICAL)
+        return EQUAL_COST if one.is_cost else Verdict.plain(Outcome.IDENTICAL)
     p, not_worse = statements.difference, statements.not_worse
     within = not_worse is not None and not_worse < ONE_SIDED
-    margin = "" if one.margin is None else f"the margin of {one.margin:{'.1%' if one.is_cost else '.3g'}}"
+    unit = unit_of(one.quantity)
+    margin = "" if one.margin is None else f"the margin of {amount(unit, one.margin)}"
     if p is not None and p < LEVEL:
         outcome = _direction(one, estimate.value)
         if outcome == Outcome.WORSE and within:
@@ -169,9 +171,8 @@ def _verdict(one: CombinedEffect, statements: Statements) -> Verdict:
     if estimate.p is None and one.is_cost:
         outcome = Outcome.LESS if estimate.value < 1 else Outcome.MORE
         return Verdict(outcome, f"{outcome.value}, by the same factor in every run")
-    text = f"not separable at {estimate.n} models and data sets"
-    if estimate.detectable is not None:
-        text += f", smallest detectable {estimate.detectable:.3g}"
+    smallest = smallest_detectable(unit, estimate.detectable)
+    text = f"not separable at {estimate.n} models and data sets" + (f", {smallest}" if smallest else "")
     return Verdict(Outcome.NOT_SEPARABLE, text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from harness.evidence.amounts import EQUAL_COST, smallest_detectable, unit_of
 from harness.evidence.costs import MemoryKind, arm_cost, cost_ratio, memory_kind
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.linearised import Items
@@ -86,7 +87,8 @@ def score_contrast(view: ComparisonView, metric: str, a: str, b: str) -> Contras
         estimate = paired_items(left[shared[0]], right[shared[0]], clusters=clusters)
     sources = (*view.score_sources(a, metric), *view.score_sources(b, metric))
     above, below = directions(view, metric)
-    conclusion = verdict(estimate, above=above, below=below)
+    smallest = smallest_detectable(unit_of(metric), estimate.detectable)
+    conclusion = verdict(estimate, above=above, below=below, smallest=smallest)
     return Contrast(metric, a, b, "difference", estimate, conclusion, tuple(dict.fromkeys(sources)), both)
 
 
@@ -134,8 +136,13 @@ def cost_contrast(view: ComparisonView, quantity: Quantity, a: str, b: str) -> C
     left, right = arm_cost(view, a, quantity), arm_cost(view, b, quantity)
     estimate, sources = cost_ratio(view, a, b, quantity), (*left.sources, *right.sources)
     ratio = estimate.value
-    if ratio is None or quantity.timed:
-        conclusion = verdict(estimate, neutral=1.0, above=Outcome.WORSE, below=Outcome.BETTER)
+    if estimate.identical:
+        conclusion = EQUAL_COST
+    elif ratio is None or quantity.timed:
+        smallest = smallest_detectable("percent", estimate.detectable)
+        conclusion = verdict(
+            estimate, neutral=1.0, above=Outcome.WORSE, below=Outcome.BETTER, smallest=smallest
+        )
     elif quantity == PEAK_MEMORY and memory_kind(view) == MemoryKind.HOST:
         conclusion, estimate = NOT_JUDGED, replace(estimate, reason=HOST_MEMORY)
     else:

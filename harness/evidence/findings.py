@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from harness.evidence.aggregates import aggregate_contrasts
 from harness.evidence.answers import Answer, answers
 from harness.evidence.arms import arm_titles
 from harness.evidence.contrasts import Contrast, all_contrasts
 from harness.evidence.primary import Primary, primary
-from harness.evidence.registered import reconciled, worded
+from harness.evidence.registered import reconciled
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim
 
@@ -35,7 +35,7 @@ class Findings:
 
 def findings(view: ComparisonView, claims: Sequence[Claim] = (), warnings: Sequence[str] = ()) -> Findings:
     """Everything that can be said of a run, computed once."""
-    answered = tuple(replace(one, verdict=worded(one.quantity, one.verdict)) for one in answers(view))
+    answered = tuple(answers(view))
     return Findings(
         view,
         tuple(reconciled(one, answered) for one in (*all_contrasts(view), *aggregate_contrasts(view))),

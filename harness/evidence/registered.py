@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.evidence.answers import Answer
 from harness.evidence.contrasts import Contrast
 from harness.evidence.statistics.verdict import OPPOSITE, Outcome, Verdict
-from harness.quantities import cost_of, is_share
-from harness.tables import Cell
-from harness.units import plain
+from harness.quantities import cost_of
 
 SEPARABLE = frozenset({Outcome.BETTER, Outcome.WORSE, Outcome.HIGHER, Outcome.LOWER})
 """What may be set in bold, and nothing else."""
 DETECTABLE = "Smallest detectable: the true difference that one test alone finds with 80% power at this n."
-_AMOUNT = re.compile(r"(margin of|detectable) (\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 
 def is_counted(quantity: str) -> bool:
@@ -33,15 +29,14 @@ def family_size(answers: Sequence[Answer]) -> int:
 def reconciled(one: Contrast, answers: Sequence[Answer]) -> Contrast:
     """The contrast with the verdict that may stand in a table: where the registered, adjusted answer is
     another one, both are told and the outcome is the answer's."""
-    verdict = worded(one.quantity, one.verdict)
     about = [answer for answer in answers if _is_about(answer, one)]
-    other = [answer for answer in about if _outcome_for(one, answer) != verdict.outcome]
-    if verdict.outcome not in SEPARABLE or not other:
-        return replace(one, verdict=verdict)
+    other = [answer for answer in about if _outcome_for(one, answer) != one.verdict.outcome]
+    if one.verdict.outcome not in SEPARABLE or not other:
+        return one
     answer = other[0]
     side = "" if (answer.a, answer.b) == (one.a, one.b) else f" of {answer.a} against {answer.b}"
     adjusted = f"adjusted over {family_in_words(answers)}{side}: {answer.verdict.text}"
-    text = f"{verdict.text}, unadjusted; {adjusted}"
+    text = f"{one.verdict.text}, unadjusted; {adjusted}"
     return replace(one, verdict=Verdict(_outcome_for(one, answer), text))
 
 
@@ -68,23 +63,3 @@ def family_in_words(answers: Sequence[Answer]) -> str:
     """`4 questions and 3 looks`: all that shares one error rate."""
     looks = max((one.looks for one in answers), default=1)
     return questions_in_words(answers) + (f" and {looks} looks" if looks > 1 else "")
-
-
-def worded(quantity: str, verdict: Verdict) -> Verdict:
-    """The verdict in its quantity's words: amounts of a share in points of percent, costs equal and never
-    identical.
-
-    Statistics word a verdict and know no quantities.
-    """
-    if cost_of(quantity) is not None:
-        equal = verdict.outcome == Outcome.IDENTICAL
-        return replace(verdict, text=Outcome.EQUAL.value) if equal else verdict
-    if not is_share(quantity):
-        return verdict
-    text = _AMOUNT.sub(lambda found: f"{found[1]} {points(float(found[2]))}", verdict.text)
-    return replace(verdict, text=text)
-
-
-def points(value: float) -> str:
-    """A difference of shares: 0.05 is `5.00 points`."""
-    return plain(Cell(value, "points"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.evidence.amounts import amount, unit_of
 from harness.evidence.arms import arm_titles
 from harness.evidence.cells import estimate_cell
 from harness.evidence.combined import CombinedEffect
@@ -108,7 +109,9 @@ def _combined_row(one: CombinedEffect) -> tuple[Cell, ...]:
     counts = (Cell(count, "count") for count in (len(one.included), models, data))
     sources = [source for run in one.runs if run.effect and run.contrast for source in run.contrast.sources]
     named = (Cell(one.quantity), Cell(one.a), Cell(one.b), *counts)
-    asked = f"yes, margin {one.margin:g}" if one.margin is not None else "yes" if one.registered else "no"
+    asked = "yes" if one.registered else "no"
+    if one.margin is not None:
+        asked += f", margin {amount(unit_of(one.quantity), one.margin)}"
     return (
         *named,
         estimate_cell(one.estimate, tuple(dict.fromkeys(sources))),

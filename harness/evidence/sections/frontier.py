@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from harness.evidence.amounts import smallest_detectable
 from harness.evidence.cells import score_format, stages_behind
 from harness.evidence.contrasts import HOST_MEMORY, Contrast
 from harness.evidence.curves import AXES, FEWEST_PROBED, Axis, curves, probed_pairs
@@ -196,4 +197,5 @@ def _verdict(reached: Reached, pair: Primary) -> str:
     if not left or not right or None in left or None in right or len(left) != len(right):
         return "not compared"
     differences = [a - b for a, b in zip(left, right, strict=True) if a is not None and b is not None]
-    return verdict(mean_interval(differences, ITEMS_TARGET)).text
+    estimate = mean_interval(differences, ITEMS_TARGET)
+    return verdict(estimate, smallest=smallest_detectable("points", estimate.detectable)).text

@@ -55,10 +55,12 @@ def verdict(
     neutral: float = 0.0,
     above: Outcome = Outcome.BETTER,
     below: Outcome = Outcome.WORSE,
+    smallest: str | None = None,
 ) -> Verdict:
     """What the estimate of a against b allows to say of a.
 
-    `neutral` is the value of no difference; `above` and `below` are what a is on either side of it.
+    `neutral` is the value of no difference; `above` and `below` are what a is on either side of it;
+    `smallest` says the smallest detectable difference in words.
     """
     if estimate.value is None:
         return Verdict(Outcome.NOT_MEASURED, f"not measured: {estimate.reason}")
@@ -70,8 +72,8 @@ def verdict(
     text = f"not separable at n = {estimate.n}"
     if separable is None:
         text += f": {estimate.reason}"
-    elif estimate.detectable is not None:
-        text += f", smallest detectable {estimate.detectable:.3g}"
+    elif smallest is not None:
+        text += f", {smallest}"
     return Verdict(Outcome.NOT_SEPARABLE, text)
 
 

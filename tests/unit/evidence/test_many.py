@@ -251,7 +251,9 @@ def test_the_margin_is_that_of_every_run_or_none() -> None:
     tests = [scored(f"model {n}", effect) for n, effect in enumerate((-0.01, 0.0, 0.01, 0.0, -0.005))]
     one = accuracy(tests)
     assert (one.registered, one.margin) == (True, 0.05)
-    assert one.verdict.text == "not worse within the margin of 0.05"
+    assert one.verdict.text == "not worse within the margin of 5.00 points"
+    row = next(r for r in table_of(tests, "runs_combined").rows if r[0].value == "preference.accuracy")
+    assert row[9].value == "yes, margin 5.00 points"
     wider = accuracy([*tests, scored("wide", 0.0, questions=({**MARGIN, "margin": 0.1},))])
     assert (wider.registered, wider.margin) == (True, None)
     assert wider.verdict.outcome == Outcome.NOT_SEPARABLE

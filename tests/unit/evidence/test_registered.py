@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from synthetic import make_view
 
 from harness import registry
 from harness.evidence.contrasts import all_contrasts
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.findings import findings
-from harness.evidence.registered import family_size, reconciled, worded
+from harness.evidence.registered import family_size, reconciled
 from harness.evidence.statistics.verdict import Outcome, Verdict
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Report
@@ -114,30 +113,6 @@ def test_no_format_shows_the_lost_difference_in_bold(tmp_path: Path) -> None:
     tex = (tmp_path / "tables" / "evidence.tex").read_text()
     assert r"\qty{-6.83}{points}" in tex
     assert r"\textbf{\qty{-6.83}" not in tex
-
-
-@pytest.mark.parametrize(
-    ("quantity", "text", "told"),
-    [
-        ("rubric.grade", "not worse within the margin of 0.05", "not worse within the margin of 5.00 points"),
-        (
-            "rubric.grade",
-            "not separable at n = 3, smallest detectable 0.0471",
-            "smallest detectable 4.71 points",
-        ),
-        ("rubric.grade", "smallest detectable 8e-05", "smallest detectable 8.0e-03 points"),
-        ("preference.margin", "smallest detectable 0.0471", "smallest detectable 0.0471"),
-        ("cost.wall_seconds", "(smallest detectable 47507.5%)", "(smallest detectable 47507.5%)"),
-    ],
-)
-def test_amounts_are_told_in_the_unit_of_their_quantity(quantity: str, text: str, told: str) -> None:
-    assert worded(quantity, Verdict(Outcome.NOT_SEPARABLE, text)).text.endswith(told)
-
-
-def test_equal_costs_are_equal_and_equal_items_identical() -> None:
-    same = Verdict.plain(Outcome.IDENTICAL)
-    assert worded("cost.wall_seconds", same).text == "equal"
-    assert worded(ACCURACY, same).text == "identical"
 
 
 def test_not_worse_says_nothing_from_the_other_side() -> None:
