@@ -6,12 +6,13 @@ it is the spread of the base model's own items, which no training changes: nothi
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.evidence.amounts import smallest_detectable
-from harness.evidence.contrasts import Contrast, arm_pairs, directions, sides
+from harness.evidence.contrasts import Contrast, arm_pairs, directions, score_reach, sides
 from harness.evidence.statistics.estimate import BOTH_TARGET, ITEMS_TARGET, Estimate
 from harness.evidence.statistics.linearised import Items
 from harness.evidence.statistics.paired import differences_by_seed
@@ -70,7 +71,8 @@ def aggregate_contrast(view: ComparisonView, name: str, aggregate: AggregateSpec
         estimate = Estimate.absent(reason, target=ITEMS_TARGET)
     sources = [digest for s in aggregate.weights for arm in (a, b) for digest in view.score_sources(arm, s)]
     above, below = directions(view, quantity)
-    smallest = smallest_detectable("number", estimate.detectable)
+    reach = math.fsum(abs(s.factor) * score_reach(view, s.score, a, b) for s in scores if s.scale)
+    smallest = smallest_detectable("number", estimate.detectable, reach)
     return Contrast(
         quantity,
         a,
@@ -80,6 +82,7 @@ def aggregate_contrast(view: ComparisonView, name: str, aggregate: AggregateSpec
         verdict(estimate, above=above, below=below, smallest=smallest),
         tuple(dict.fromkeys(sources)),
         Estimate.absent(OTHER_ITEMS, n=estimate.n, target=BOTH_TARGET) if len(view.seeds) > 1 else None,
+        reach,
     )
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from harness.evidence.aggregates import aggregate_contrast
-from harness.evidence.amounts import EQUAL_COST, Unit, amount, smallest_detectable, unit_of
+from harness.evidence.amounts import EQUAL_COST, amount, smallest_detectable, unit_of
 from harness.evidence.contrasts import Contrast, cost_contrast, directions, score_contrast
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.family import Statements, adjusted
@@ -93,7 +93,9 @@ def _answer(
     if isinstance(one, Contrast) and _is_counted(question):
         conclusion = COUNTED.get(one.verdict.outcome, one.verdict)
     else:
-        conclusion = _verdict(view, question, estimate, statements)
+        reach = one.reach if isinstance(one, Contrast) else math.inf
+        smallest = smallest_detectable(unit_of(question.quantity), estimate.detectable, reach)
+        conclusion = _verdict(view, question, estimate, statements, smallest)
     return Answer(
         question.quantity,
         question.a,
@@ -155,7 +157,11 @@ def _tests(view: ComparisonView, question: QuestionSpec, one: Contrast | str) ->
 
 
 def _verdict(
-    view: ComparisonView, question: QuestionSpec, estimate: Estimate, statements: Statements
+    view: ComparisonView,
+    question: QuestionSpec,
+    estimate: Estimate,
+    statements: Statements,
+    smallest: str | None,
 ) -> Verdict:
     if estimate.value is None:
         return Verdict(Outcome.NOT_MEASURED, f"not measured: {estimate.reason}")
@@ -174,11 +180,10 @@ def _verdict(
         same = p_same is not None and p_same < SAME
         text = f"not worse within {margin}" + (", and the same within it" if same else "")
         return Verdict(Outcome.NOT_WORSE, text)
-    return Verdict(Outcome.NOT_SEPARABLE, _not_separable(estimate, unit))
+    return Verdict(Outcome.NOT_SEPARABLE, _not_separable(estimate, smallest))
 
 
-def _not_separable(estimate: Estimate, unit: Unit) -> str:
-    smallest = smallest_detectable(unit, estimate.detectable)
+def _not_separable(estimate: Estimate, smallest: str | None) -> str:
     told = f" ({smallest})" if smallest else ""
     why = f": {estimate.reason}" if estimate.reason else ""
     return f"not separable at n = {estimate.n}{told}{why}"

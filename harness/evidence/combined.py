@@ -171,7 +171,8 @@ def _verdict(one: CombinedEffect, statements: Statements) -> Verdict:
     if estimate.p is None and one.is_cost:
         outcome = Outcome.LESS if estimate.value < 1 else Outcome.MORE
         return Verdict(outcome, f"{outcome.value}, by the same factor in every run")
-    smallest = smallest_detectable(unit, estimate.detectable)
+    reach = max(run.contrast.reach for run in one.runs if run.contrast is not None)
+    smallest = smallest_detectable(unit, estimate.detectable, reach)
     text = f"not separable at {estimate.n} models and data sets" + (f", {smallest}" if smallest else "")
     return Verdict(Outcome.NOT_SEPARABLE, text)
 

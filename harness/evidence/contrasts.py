@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.evidence.amounts import EQUAL_COST, smallest_detectable, unit_of
+from harness.evidence.amounts import EQUAL_COST, TENFOLD, smallest_detectable, span, unit_of
 from harness.evidence.costs import MemoryKind, arm_cost, cost_ratio, memory_kind
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.linearised import Items
 from harness.evidence.statistics.paired import differences, paired_both, paired_items, paired_seeds
 from harness.evidence.statistics.verdict import OPPOSITE, Outcome, Verdict, verdict
 from harness.evidence.view import BASE, ComparisonView
-from harness.quantities import COSTS, PEAK_MEMORY, Quantity
+from harness.quantities import COSTS, PEAK_MEMORY, Quantity, is_share
 
 NOT_JUDGED = Verdict(Outcome.NOT_JUDGED, "not judged on CPU")
 HOST_MEMORY = "host memory holds the imports and does not repeat, so memory is judged on CUDA alone"
@@ -23,6 +24,7 @@ class Contrast:
     """One quantity of arm `a` against arm `b`; a difference of scores, or a ratio of costs.
 
     `both` is the same difference about the population of items and seeds, where several seeds allow it.
+    `reach` is the largest difference, or ratio, that the quantity can have (`amounts`).
     """
 
     quantity: str
@@ -33,6 +35,7 @@ class Contrast:
     verdict: Verdict
     sources: tuple[str, ...]
     both: Estimate | None = None
+    reach: float = math.inf
 
     def turned(self) -> Contrast:
         """The same difference seen from the other arm."""
@@ -87,9 +90,11 @@ def score_contrast(view: ComparisonView, metric: str, a: str, b: str) -> Contras
         estimate = paired_items(left[shared[0]], right[shared[0]], clusters=clusters)
     sources = (*view.score_sources(a, metric), *view.score_sources(b, metric))
     above, below = directions(view, metric)
-    smallest = smallest_detectable(unit_of(metric), estimate.detectable)
+    reach = score_reach(view, metric, a, b)
+    smallest = smallest_detectable(unit_of(metric), estimate.detectable, reach)
     conclusion = verdict(estimate, above=above, below=below, smallest=smallest)
-    return Contrast(metric, a, b, "difference", estimate, conclusion, tuple(dict.fromkeys(sources)), both)
+    behind = tuple(dict.fromkeys(sources))
+    return Contrast(metric, a, b, "difference", estimate, conclusion, behind, both, reach)
 
 
 def seed_differences(view: ComparisonView, metric: str, a: str, b: str) -> list[Items]:
@@ -112,6 +117,14 @@ def sides(
         itself = view.against_itself(metric)
         right = {seed: dict.fromkeys(table, itself) for seed, table in left.items()}
     return left, right
+
+
+def score_reach(view: ComparisonView, metric: str, a: str, b: str) -> float:
+    """How far two arms can differ: in a share by all of it, or by half from a rival; else by the span."""
+    if is_share(metric):
+        return 0.5 if view.rival_of(metric) in (a, b) else 1.0
+    left, right = sides(view, metric, a, b)
+    return span(v for tables in (left, right) for table in tables.values() for v in table.values())
 
 
 def directions(view: ComparisonView, metric: str) -> tuple[Outcome, Outcome]:
@@ -139,7 +152,7 @@ def cost_contrast(view: ComparisonView, quantity: Quantity, a: str, b: str) -> C
     if estimate.identical:
         conclusion = EQUAL_COST
     elif ratio is None or quantity.timed:
-        smallest = smallest_detectable("percent", estimate.detectable)
+        smallest = smallest_detectable("percent", estimate.detectable, TENFOLD)
         conclusion = verdict(
             estimate, neutral=1.0, above=Outcome.WORSE, below=Outcome.BETTER, smallest=smallest
         )
@@ -147,7 +160,7 @@ def cost_contrast(view: ComparisonView, quantity: Quantity, a: str, b: str) -> C
         conclusion, estimate = NOT_JUDGED, replace(estimate, reason=HOST_MEMORY)
     else:
         conclusion = Verdict.plain(_counted(ratio))
-    return Contrast(quantity.cost_name, a, b, "ratio", estimate, conclusion, sources)
+    return Contrast(quantity.cost_name, a, b, "ratio", estimate, conclusion, sources, reach=TENFOLD)
 
 
 def _counted(ratio: float) -> Outcome:

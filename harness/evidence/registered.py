@@ -12,7 +12,6 @@ from harness.quantities import cost_of
 
 SEPARABLE = frozenset({Outcome.BETTER, Outcome.WORSE, Outcome.HIGHER, Outcome.LOWER})
 """What may be set in bold, and nothing else."""
-DETECTABLE = "Smallest detectable: the true difference that one test alone finds with 80% power at this n."
 
 
 def is_counted(quantity: str) -> bool:

@@ -198,4 +198,4 @@ def _verdict(reached: Reached, pair: Primary) -> str:
         return "not compared"
     differences = [a - b for a, b in zip(left, right, strict=True) if a is not None and b is not None]
     estimate = mean_interval(differences, ITEMS_TARGET)
-    return verdict(estimate, smallest=smallest_detectable("points", estimate.detectable)).text
+    return verdict(estimate, smallest=smallest_detectable("points", estimate.detectable, 1.0)).text

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.evidence.aggregates import aggregate_notes
+from harness.evidence.amounts import DETECTABLE
 from harness.evidence.cells import base_score_cell, difference_cell, item_cells, score_cell
 from harness.evidence.contrasts import Contrast
 from harness.evidence.findings import Findings
 from harness.evidence.labels import marked
 from harness.evidence.labels import notes as label_notes
 from harness.evidence.primary import own_score
-from harness.evidence.registered import DETECTABLE, SEPARABLE
+from harness.evidence.registered import SEPARABLE
 from harness.evidence.sections.categories import category_table, gradings, radar_figure
 from harness.evidence.sections.dynamics import score_figure
 from harness.evidence.sections.judging import judges_table

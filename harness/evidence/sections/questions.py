@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence.aggregates import aggregate_notes
+from harness.evidence.amounts import DETECTABLE
 from harness.evidence.answers import Answer, scored_before
 from harness.evidence.cells import difference_cell, difference_format
 from harness.evidence.findings import Findings
-from harness.evidence.registered import DETECTABLE, questions_in_words
+from harness.evidence.registered import questions_in_words
 from harness.evidence.sequence import look_note
 from harness.evidence.view import ComparisonView
 from harness.tables import Cell, Section, Table
