@@ -97,7 +97,16 @@ def equal_cost_table(view: ComparisonView, pair: Primary | None) -> Table:
             )
     columns = ("budget", "cost", *view.arms, *([f"{pair.a} against {pair.b}"] if pair else []))
     note = f"{CAUTION} An arm that costs less than the budget counts as it ended. Means over seeds."
-    return Table("equal_cost", "What arms reach at equal cost", columns, tuple(rows), (note,))
+    notes = (note, *([_unadjusted(pair)] if pair else []))
+    return Table("equal_cost", "What arms reach at equal cost", columns, tuple(rows), notes)
+
+
+def _unadjusted(pair: Primary) -> str:
+    """What the verdicts at equal cost are worth."""
+    return (
+        f"Each verdict on {pair.a} against {pair.b} is of one test alone, a paired t over seeds at 5%: "
+        "adjusted neither for the other rows nor for the registered questions, it is exploratory."
+    )
 
 
 def crossings_table(view: ComparisonView) -> Table:

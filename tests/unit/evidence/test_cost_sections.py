@@ -175,6 +175,15 @@ def test_at_equal_cost_a_cheaper_arm_counts_as_it_ended() -> None:
     assert not any("joules" in name for name in rows)
 
 
+def test_verdicts_at_equal_cost_say_that_nothing_adjusts_them() -> None:
+    asked = {"quantity": "preference.accuracy", "a": "orpo", "b": "sft_dpo", "margin": None}
+    view = make_view(questions=[asked])
+    said = "Each verdict on orpo against sft_dpo is of one test alone"
+    assert any(said in note and "exploratory" in note for note in equal_cost_table(view, primary(view)).notes)
+    alone = equal_cost_table(view, None)
+    assert not any("verdict" in note.lower() for note in alone.notes)
+
+
 def test_crossings_are_named_with_who_leads() -> None:
     rows = [[c.value for c in row] for row in crossings_table(make_view()).rows]
     assert ["FLOPs", "sft", "orpo", rows[1][3], "orpo"] == rows[1]
