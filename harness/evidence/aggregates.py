@@ -23,6 +23,7 @@ from harness.pipeline.spec import AggregateSpec
 from harness.quantities import AGGREGATE
 from harness.units import significant
 
+OWN_SPREAD = "the standard deviation over items of the base model's own scores"
 OTHER_ITEMS = "the scores of an aggregate have different items, so there is no table of seeds by items"
 
 
@@ -106,6 +107,23 @@ def aggregate_notes(view: ComparisonView, shown: Iterable[str]) -> tuple[str, ..
         f"score: {'; '.join(_in_words(one) for one in members(view, aggregate))}."
         for name, aggregate in view.aggregates.items()
         if AGGREGATE + name in quantities
+    )
+
+
+def definitions(view: ComparisonView) -> dict[str, str]:
+    """What each aggregate is by the comparison file, before any result: a sentence by quantity."""
+    return {AGGREGATE + name: _defined(AGGREGATE + name, one) for name, one in view.aggregates.items()}
+
+
+def _defined(quantity: str, aggregate: AggregateSpec) -> str:
+    total, parts = sum(aggregate.weights.values()), []
+    for score, weight in aggregate.weights.items():
+        written = aggregate.scales.get(score)
+        unit = OWN_SPREAD if written is None else f"{significant(written)}, as written before the run"
+        parts.append(f"{score} by {weight / total:.1%}, one unit being {unit}")
+    return (
+        f"{quantity} is the weighted mean of its scores' differences, each turned so that higher is better "
+        f"and divided by its scale: {'; '.join(parts)}."
     )
 
 

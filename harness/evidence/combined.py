@@ -22,7 +22,7 @@ from harness.evidence.statistics.margins import ONE_SIDED, MarginTests, against_
 from harness.evidence.statistics.meta import Combined, combine
 from harness.evidence.statistics.verdict import Outcome, Verdict
 from harness.evidence.view import ComparisonView
-from harness.quantities import COSTS, cost_of
+from harness.quantities import AGGREGATE, COSTS, cost_of
 
 TOO_FEW = "fewer than 2 models and data sets have an effect with a standard error"
 
@@ -67,8 +67,10 @@ class CombinedEffect:
 
 
 def combined_effects(views: Sequence[ComparisonView]) -> list[CombinedEffect]:
-    """Every score and cost that some run measured of the primary arms, scores first."""
-    quantities = [*dict.fromkeys(m for view in views for m in view.metrics()), *(c.cost_name for c in COSTS)]
+    """Every score, aggregate and cost that some run measured of the primary arms, in this order."""
+    scores = dict.fromkeys(metric for view in views for metric in view.metrics())
+    aggregates = dict.fromkeys(AGGREGATE + name for view in views for name in view.aggregates)
+    quantities = [*scores, *aggregates, *(cost.cost_name for cost in COSTS)]
     pairs = primary_pairs(views)
     return _judged([one for q in quantities for pair in pairs if (one := _combined(views, q, pair))])
 

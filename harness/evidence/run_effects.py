@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.evidence.aggregates import aggregate_contrast
 from harness.evidence.contrasts import NOT_JUDGED, Contrast, cost_contrast, score_contrast
 from harness.evidence.primary import Primary, primary
 from harness.evidence.statistics.meta import Effect
 from harness.evidence.statistics.stability import Stability, stability
 from harness.evidence.view import ComparisonView
-from harness.quantities import cost_of
+from harness.quantities import AGGREGATE, cost_of
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,11 @@ def _contrast(view: ComparisonView, quantity: str, pair: Primary) -> Contrast | 
         return "nothing was trained" if view.replayed else cost_contrast(view, cost, pair.a, pair.b)
     if view.random_weights:
         return "training began from random weights"
+    if quantity.startswith(AGGREGATE):
+        name = quantity.removeprefix(AGGREGATE)
+        if name not in view.aggregates:
+            return f"it has no {quantity}"
+        return aggregate_contrast(view, name, view.aggregates[name], pair.a, pair.b)
     one = score_contrast(view, quantity, pair.a, pair.b)
     if one is not None:
         return one

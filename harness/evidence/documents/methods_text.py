@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from harness.evidence.aggregates import definitions
 from harness.evidence.answers import scored_before
 from harness.evidence.arms import method_of, method_title, reference_in_words, training_stages
 from harness.evidence.costs import MemoryKind, memory_kind
@@ -47,7 +48,7 @@ def methods(findings: Findings) -> tuple[tuple[Statement, ...], tuple[Reference,
         passages = [Passage(f"{outputs}; nothing was trained."), _statistics(view)]
     else:
         trained = [_arms(findings), _implementations(view), _references(view), _costs(view)]
-        passages = [_data(findings), *trained, _scores(view), _statistics(view)]
+        passages = [_data(findings), *trained, _scores(view), _aggregates(view), _statistics(view)]
     kept = [passage for passage in passages if passage.text]
     statements = tuple(Statement(p.text, tuple(citation.key for citation in p.cites)) for p in kept)
     return statements, bibliography.cited(citation for passage in kept for citation in passage.cites)
@@ -190,6 +191,11 @@ def _scores(view: ComparisonView) -> Passage:
     judged = f" Judges: {', '.join(judges)}" if judges else ""
     judged += f"; orders of a pair: {', '.join(orders)}." if judges and orders else "." if judges else ""
     return Passage(f"Scores: {', '.join(names)}.{_answers(view)}{judged}", tuple(cites))
+
+
+def _aggregates(view: ComparisonView) -> Passage:
+    """What each aggregate of scores is, by the comparison file."""
+    return Passage("" if view.random_weights else " ".join(definitions(view).values()))
 
 
 def _answers(view: ComparisonView) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
+from harness.evidence.aggregates import definitions
 from harness.evidence.run_effects import model_of
 from harness.evidence.view import ComparisonView
 
@@ -24,6 +25,7 @@ def forbidden(views: Sequence[ComparisonView]) -> list[str]:
         *((f"arm {arm}", [_arm(v, arm) for v in views]) for arm in _arms(views)),
         ("the budget's axis", [_budget(v) for v in views]),
         *((f"how {name} scores", [_benchmark(v, name) for v in views]) for name in _benchmarks(views)),
+        *((name, [definitions(v).get(name) for v in views]) for name in _aggregates(views)),
         ("the answers' settings", [_generation(v) for v in views]),
     ):
         known = {
@@ -100,6 +102,10 @@ def _budget(view: ComparisonView) -> str | None:
 
 def _benchmarks(views: Sequence[ComparisonView]) -> list[str]:
     return list(dict.fromkeys(m.rpartition(".")[0] for view in views for m in view.metrics()))
+
+
+def _aggregates(views: Sequence[ComparisonView]) -> list[str]:
+    return list(dict.fromkeys(name for view in views for name in definitions(view)))
 
 
 def _benchmark(view: ComparisonView, name: str) -> str | None:

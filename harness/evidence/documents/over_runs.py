@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.evidence.aggregates import definitions
 from harness.evidence.amounts import amount, unit_of
 from harness.evidence.arms import arm_titles
 from harness.evidence.cells import estimate_cell
@@ -97,7 +98,7 @@ def combined_table(effects: Sequence[CombinedEffect]) -> Table:
         *("quantity", "a", "b", "runs", "models", "data sets", "a against b", "verdict on a", "p"),
         *("registered", "tau", "I^2", "Q's p", "one more run"),
     )
-    notes = [METHOD, REGISTERED]
+    notes = [METHOD, REGISTERED, *_made_of(effects)]
     if any(one.estimate.n == 2 for one in effects if one.combined):
         notes.append(TWO)
     rows = tuple(_combined_row(one) for one in effects)
@@ -219,7 +220,7 @@ def stability_text(one: Stability) -> str:
 
 def differences_table(effects: Sequence[CombinedEffect]) -> Table:
     """A row a quantity and run, of the run's primary arms, with its part in the combined effect."""
-    rows, notes = [], [LEFT_OUT]
+    rows, notes = [], [LEFT_OUT, *_made_of(effects)]
     for one in effects:
         for run, weight in zip(one.runs, one.weights, strict=True):
             named = (Cell(one.quantity), *map(Cell, run_label(run.view)), Cell(one.a), Cell(one.b))
@@ -234,6 +235,12 @@ def differences_table(effects: Sequence[CombinedEffect]) -> Table:
                 notes.append(ONE_SEED)
     columns = ("quantity", *LABELS, "a", "b", "a against b", "verdict on a", "combined", "weight")
     return Table("runs_differences", "Differences by run", columns, tuple(rows), tuple(notes))
+
+
+def _made_of(effects: Sequence[CombinedEffect]) -> list[str]:
+    """What the aggregates among the effects are, which is the same in every run that has them."""
+    known = {q: text for one in effects for run in one.runs for q, text in definitions(run.view).items()}
+    return [known[one.quantity] for one in effects if one.quantity in known]
 
 
 def _number(value: float | None, reason: str, kind: CellKind = "number", digits: int = 3) -> Cell:

@@ -154,9 +154,10 @@ def scored(
     data: str = "pairs.jsonl",
     questions: tuple[dict[str, Any], ...] = (MARGIN,),
     spread: float = 0.01,
+    **spec: Any,
 ) -> ComparisonView:
     """A run in which ORPO lies `effect` above SFT then DPO, whose gain over SFT is 0.1, give or take."""
-    view = make_view(seeds=seeds, model=model, questions=list(questions))
+    view = make_view(seeds=seeds, model=model, questions=list(questions), **spec)
     plan = view.record.plan.model_copy(update={"id": f"{model}-{data}-{seeds}"})
     results = dict(view.record.results)
     facts = results["prep"].facts.model_copy(update={"source": data})
@@ -340,3 +341,37 @@ def test_every_format_draws_the_forest(tmp_path: Path) -> None:
     held = next(entry for entry in written if entry["quantity"] == "preference.accuracy")
     assert (held["estimate"], held["low"], held["high"]) == (one.value, one.low, one.high)
     assert sum(held["weights"].values()) == pytest.approx(1)
+
+
+TENTHS = {"all": {"weights": {"preference.accuracy": 2}, "scales": {"preference.accuracy": 0.1}}}
+OVERALL = {"quantity": "aggregate.all", "a": "orpo", "b": "sft_dpo", "margin": 0.5}
+
+
+def test_aggregates_are_combined_like_other_registered_questions() -> None:
+    """Tenths of accuracy are ten times its difference; every run asked about them, and about nothing else."""
+    views = [
+        scored(f"model {n}", effect, questions=(OVERALL,), aggregates=TENTHS)
+        for n, effect in enumerate((0.08, 0.1, 0.12))
+    ]
+    effects = {one.quantity: one for one in combined_effects(views)}
+    one, accurate = effects["aggregate.all"], effects["preference.accuracy"]
+    assert one.estimate.value == pytest.approx(10 * accurate.estimate.value)
+    assert one.estimate.p == pytest.approx(accurate.estimate.p)
+    assert (one.registered, one.margin, accurate.registered) == (True, 0.5, False)
+    assert one.verdict.outcome == Outcome.BETTER
+    report = many_report(views)
+    assert report.summary[0].startswith("ORPO against SFT then DPO, aggregate.all: better (difference 1.0")
+    for name in ("runs_combined", "runs_differences"):
+        notes = table_of(views, name).notes
+        assert sum("preference.accuracy by 100.0%, one unit being 0.1" in note for note in notes) == 1
+
+
+def test_an_aggregate_is_one_thing_in_all_runs_or_refused() -> None:
+    first = scored("a", 0.1, aggregates=TENTHS)
+    doubled = {"all": {**TENTHS["all"], "weights": {"preference.accuracy": 4}}}
+    wider = {"all": {**TENTHS["all"], "scales": {"preference.accuracy": 0.2}}}
+    assert forbidden([first, scored("b", 0.1, aggregates=doubled), scored("c", 0.1)]) == []
+    (reason,) = forbidden([first, scored("b", 0.1, aggregates=wider)])
+    assert reason.startswith("aggregate.all differs (")
+    effects = {one.quantity: one for one in combined_effects([first, scored("c", 0.1)])}
+    assert [run.reason for run in effects["aggregate.all"].runs] == [None, "it has no aggregate.all"]

@@ -174,3 +174,18 @@ def test_verdicts_that_no_question_asked_for_are_said_to_be_exploratory() -> Non
         assert "One closed test adjusts all that is said of the 1 registered question(s)" in paragraph(view)
         assert "All other verdicts are unadjusted and exploratory." in paragraph(view)
         assert "holm1979" in keys(view)
+
+
+def test_aggregates_are_told_with_their_weights_and_scales() -> None:
+    weights = {"preference.accuracy": 1, "rubric.grade": 2}
+    aggregates = {"overall": {"weights": weights, "scales": {"preference.accuracy": 0.1}}}
+    told = (
+        "aggregate.overall is the weighted mean of its scores' differences, each turned so that higher is "
+        "better and divided by its scale: preference.accuracy by 33.3%, one unit being 0.1, as written "
+        "before the run; rubric.grade by 66.7%, one unit being the standard deviation over items of the base "
+        "model's own scores."
+    )
+    view = with_spec(make_view(), aggregates=aggregates)
+    assert told in paragraph(view)
+    assert "aggregate" not in paragraph(make_view())
+    assert "aggregate" not in paragraph(with_spec(make_view(random_weights=True), aggregates=aggregates))
