@@ -81,12 +81,12 @@ def stability(a: Sequence[Effect], b: Sequence[Effect]) -> Stability:
     sqrt((s^2 + e_a^2) / (s^2 + e_b^2)), which lies between e_a / e_b and 1, so nothing is said unless the
     interval lies beyond both. Profile likelihood and bootstraps over runs are not exact at 5 units.
     """
-    left, left_squares, _ = within_units(a)
-    right, right_squares, _ = within_units(b)
-    k = len(left)
+    k = len({effect.unit for effect in a})
     if k < FEWEST_RUNS:
         reason = f"{k} models and data sets, needs at least {FEWEST_RUNS}"
         return Stability(Estimate.absent(reason, n=k, target=RATIO_TARGET))
+    left, left_squares, _ = within_units(a)
+    right, right_squares, _ = within_units(b)
     if min(left.std(), right.std()) <= TINY:
         return Stability(Estimate.absent("an arm's gains do not vary at all", n=k, target=RATIO_TARGET))
     one = spread_ratios(left, right)

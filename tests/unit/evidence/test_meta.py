@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -166,6 +167,13 @@ def test_stability_needs_five_models_and_data_sets() -> None:
     assert few.ratio.value is None
     assert few.ratio.reason == "4 models and data sets, needs at least 5"
     assert few.more_stable is None
+
+
+def test_no_runs_at_all_are_too_few_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        none = stability([], [])
+    assert none.ratio.reason == "0 models and data sets, needs at least 5"
 
 
 def test_stability_says_which_arm_varies_less() -> None:
