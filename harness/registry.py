@@ -20,12 +20,14 @@ GROUPS = {
     "benchmarks": "harness.benchmarks",
     "judges": "harness.judges",
     "formats": "harness.render",
+    "trackers": "harness.tracking",
 }
 _SINGULAR = {
     "methods": "method",
     "benchmarks": "benchmark",
     "judges": "judge",
     "formats": "format",
+    "trackers": "tracker",
 }
 
 

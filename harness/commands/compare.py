@@ -27,7 +27,9 @@ from harness.running.execute import Execution
 from harness.running.forecast import forecast
 from harness.running.ready import audit_now, check_parity, make_ready
 from harness.running.resolve import resolve
+from harness.running.tracking import Tracking
 from harness.store.run_dir import RunRoot
+from harness.tracking import check_installed
 from harness.units import seconds
 
 
@@ -65,11 +67,19 @@ def run_comparison(
     """
     path = find_comparison(comparison, model=overrides.model)
     # Mistakes in the settings are told at once, also while another comparison holds the device.
-    resolve(load_comparison(path, overrides))
+    spec = load_comparison(path, overrides)
+    resolve(spec)
+    trackers = [name for name in spec.tracking if mlflow or name != "mlflow"]
+    check_installed(trackers)
     root = RunRoot(out)
     root.open_for_writing()
-    with root.lock(), GpuLock(device_identity()), Again(root, again, console) as chosen:
-        execution = make_ready(path, overrides, root, console, again=chosen)
+    with (
+        root.lock(),
+        GpuLock(device_identity()),
+        Tracking(trackers, root, spec.name, console) as tracking,
+        Again(root, again, console) as chosen,
+    ):
+        execution = make_ready(path, overrides, root, console, again=chosen, tracking=tracking)
         forecast(execution, console)
         check_parity(audit_now(execution))
         _train_and_score(execution)
@@ -77,9 +87,7 @@ def run_comparison(
         asked = {"file": str(path.resolve()), "file_digest": file_digest(path)}
         record = record.model_copy(update=asked | ({"command": command} if command else {}))
         root.write_record(record)
-        folder = report_command.write(record, root)
-        if mlflow:
-            report_command.project(record, root, folder, console)
+        tracking.completes(record, report_command.write(record, root))
     return record
 
 

@@ -32,6 +32,7 @@ from harness.records import (
     StageResult,
     StageUse,
 )
+from harness.running.tracking import write as write_tracker
 from harness.store.run_dir import RunRoot
 
 
@@ -46,7 +47,7 @@ def run(folder: Path, *, out: Path, name: str | None, baseline: str | None, mlfl
         root.write_record(record)
         written = report_command.write(record, root)
         if mlflow:
-            report_command.project(record, root, written, console)
+            write_tracker("mlflow", record, root, written, console)
     report_command.print_summary(written, console)
     return 0
 

@@ -23,6 +23,7 @@ from harness.pipeline.claims import load_claims
 from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
 from harness.render import load_format
+from harness.running.tracking import write as write_tracker
 from harness.store.run_dir import RunRoot, read_record
 from harness.tables import Report
 
@@ -48,7 +49,7 @@ def run(
         record, root = read_record(folder), RunRoot(folder.parent)
     written = write(record, root)
     if mlflow:
-        project(record, root, written, Console(stderr=True))
+        write_tracker("mlflow", record, root, written, Console(stderr=True))
     return _say(written, format_name)
 
 
@@ -91,7 +92,7 @@ def _say(written: Path, format_name: str | None) -> int:
 
 
 def _fetch(tracking_uri: str, run_id: str, out: Path) -> tuple[ComparisonRecord, RunRoot]:
-    from harness.store.mlflow import read_from
+    from harness.tracking.mlflow import read_from
 
     return read_from(tracking_uri, run_id, out / f"mlflow-{run_id}")
 
@@ -123,21 +124,6 @@ def render(report: Report, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
     return folder
-
-
-def project(record: ComparisonRecord, root: RunRoot, folder: Path, console: Console) -> None:
-    """Write the run to MLflow; a tracking server that fails costs a warning, not the run."""
-    from harness.store import mlflow
-
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    try:
-        mlflow.project(record, root, tracking_uri=uri, report_folder=folder)
-    except Exception as error:
-        console.print(
-            f"MLflow was not written ({type(error).__name__}: {error}); the run folder "
-            "is complete. Write it again: harness report RUN --mlflow",
-            style="yellow",
-        )
 
 
 def print_summary(folder: Path, console: Console) -> None:

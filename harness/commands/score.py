@@ -21,6 +21,7 @@ from harness.records import ComparisonRecord
 from harness.running.execute import Execution
 from harness.running.progress import Terminal
 from harness.running.resolve import is_local, resolve
+from harness.running.tracking import write as write_tracker
 from harness.store.run_dir import RunRoot, read_record, scores_by_cell
 
 
@@ -59,7 +60,7 @@ def run(
         root.write_record(scored)
         written = report_command.write(scored, root)
         if mlflow:
-            report_command.project(scored, root, written, console)
+            write_tracker("mlflow", scored, root, written, console)
     report_command.print_summary(written, console)
     return 0
 

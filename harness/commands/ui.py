@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.store.mlflow import default_uri
-from harness.store.run_dir import RunRoot
+from harness.tracking.mlflow import default_uri
 
 
 def run(out: Path, *, port: int) -> int:
@@ -29,7 +28,7 @@ def run(out: Path, *, port: int) -> int:
         "mlflow",
         "server",
         "--backend-store-uri",
-        default_uri(RunRoot(out)),
+        default_uri(out),
         "--host",
         "127.0.0.1",
         "--port",

@@ -177,6 +177,8 @@ def _check_names(spec: ComparisonSpec, where: Any) -> None:
         registry.check("benchmarks", name, where=where(("score",)))
     for name in spec.benchmarks:
         registry.check("benchmarks", name, where=where(("benchmarks", name)))
+    for name in spec.tracking:
+        registry.check("trackers", name, where=where(("tracking",)))
     known = {stage.stage_name for arm in spec.arms for stage in arm.stages}
     known |= set(registry.names("methods"))
     for name in spec.stages:

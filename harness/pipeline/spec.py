@@ -299,7 +299,8 @@ class ComparisonSpec(SpecModel):
     `questions` are the run's primary quantities with their margins: what is not among them is
     exploratory. The report is about the arms of the first. Win rates are against `baseline`, costs are
     shares of `cost_reference`; `roles.py` says what a file that leaves them out means. `looks` says how
-    many of the seeds each look of `--until-decided` uses; `look` records which one a run is.
+    many of the seeds each look of `--until-decided` uses; `look` records which one a run is. `tracking` names
+    where the run can be watched; it is no part of the plan, since it changes no result.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -330,6 +331,7 @@ class ComparisonSpec(SpecModel):
     questions: list[QuestionSpec] = Field(default_factory=list)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
     search_space: dict[str, Any] = Field(default_factory=dict)
+    tracking: Annotated[list[str], Field(exclude=True)] = Field(default_factory=lambda: ["mlflow"])
 
     @field_validator("looks")
     @classmethod

@@ -23,6 +23,8 @@ from harness.running.again import Again
 from harness.running.execute import Execution
 from harness.running.progress import Terminal
 from harness.running.resolve import is_local, resolve
+from harness.running.tracking import Tracking
+from harness.running.watch import Watcher
 from harness.store.run_dir import RunRoot
 
 MEMORY_SHARE = 0.97
@@ -36,14 +38,15 @@ def make_ready(
     *,
     checks: bool = True,
     again: Again | None = None,
+    tracking: Tracking | None = None,
 ) -> Execution:
     """The comparison with data prepared and stages rehearsed, at the settings that will run.
 
     Falls back to `if_too_large` where a stage does not fit, and turns a budget into steps. `again` sets
-    aside what each of these plans is to run again.
+    aside what each of these plans is to run again; `tracking` is told of them.
     """
     spec, tried = load_comparison(path, overrides), set[str]()
-    execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried)
+    execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, tracking=tracking)
     if spec.if_too_large is not None and too_large(execution):
         console.print(
             "This does not fit the GPU: every arm trains by if_too_large instead "
@@ -51,7 +54,9 @@ def make_ready(
             highlight=False,
         )
         spec = load_comparison(path, overrides, too_large=True)
-        execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried)
+        execution = _rehearsed(
+            spec, root, console, checks=checks, again=again, tried=tried, tracking=tracking
+        )
     if needs_matching(spec) and not too_large(execution):
         spec = matched(spec, execution.plan, predictions(execution))
         console.print(
@@ -59,7 +64,9 @@ def make_ready(
             "Rehearsing at the steps that follow.",
             highlight=False,
         )
-        execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried)
+        execution = _rehearsed(
+            spec, root, console, checks=checks, again=again, tried=tried, tracking=tracking
+        )
     return execution
 
 
@@ -123,12 +130,17 @@ def _rehearsed(
     checks: bool,
     again: Again | None,
     tried: set[str],
+    tracking: Tracking | None,
 ) -> Execution:
     plan = plan_comparison(spec, resolve(spec))
     console.print(_title(plan, spec, root), highlight=False)
     if again is not None:
         again.set_aside(plan)
-    execution = Execution(plan, root, [Terminal(console, plan.order)], offline=is_local(spec), tried=tried)
+    watchers: list[Watcher] = [Terminal(console, plan.order)]
+    if tracking is not None:
+        tracking.plans(plan)
+        watchers.append(tracking)
+    execution = Execution(plan, root, watchers, offline=is_local(spec), tried=tried)
     check = [plan.check] if checks and plan.check else []
     scoring = [plan.rehearse_evaluate] if plan.rehearse_evaluate else []
     execution.run([plan.prepare, *check, *plan.rehearsals, *scoring])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,10 @@ from harness.errors import UserError
 from harness.jsonl import read_jsonl, write_jsonl
 from harness.records import (
     ComparisonRecord,
-    EvaluateFacts,
     Measurement,
     Score,
     StageRequest,
     StageResult,
-    StageUse,
     TrainFacts,
 )
 from harness.store.run_dir import RunRoot, read_record
@@ -134,83 +131,3 @@ def test_any_text_survives_json_lines(tmp_path: Path) -> None:
     rows = [{"t": t} for t in ("<b>", "\\x", "\x00\x1b", "a" * 100_000, "", "\ud800", "\u2028")]
     write_jsonl(tmp_path / "x.jsonl", rows)
     assert read_jsonl(tmp_path / "x.jsonl") == rows
-
-
-def duration_ms(stage: StageResult) -> int:
-    """From start to end, as the record has it."""
-    times = [datetime.fromisoformat(t).timestamp() for t in (stage.started_at, stage.finished_at)]
-    return int(times[1] * 1000) - int(times[0] * 1000)
-
-
-def test_mlflow_metrics_equal_the_records_and_a_second_time_adds_nothing(
-    root: RunRoot, tmp_path: Path
-) -> None:
-    from mlflow import MlflowClient
-
-    from harness.store import mlflow
-
-    record = make_record()
-    root.write_record(record)
-    for digest, found in record.results.items():
-        folder = root.start_stage(request(digest), owner=record.id)
-        (folder / "result.json").write_text(found.model_dump_json())
-        if found.kind == "train":
-            (folder / "steps.jsonl").write_text(json.dumps({"step": 1, "metrics": {"loss": 0.5}}) + "\n")
-    report = tmp_path / "report"
-    report.mkdir()
-    (report / "report.md").write_text("# hello")
-    parent = mlflow.project(record, root, tracking_uri=None, report_folder=report)
-    assert mlflow.project(record, root, tracking_uri=None, report_folder=report) == parent
-    client = MlflowClient(mlflow.default_uri(root))
-    experiment = client.get_experiment_by_name("made").experiment_id
-    runs = {r.info.run_name: r for r in client.search_runs([experiment])}
-    assert len(runs) == 1 + 6 + 8
-    cell, stage = runs["sft_dpo@1"], runs["sft_dpo/dpo@1"]
-    assert cell.data.tags["mlflow.parentRunId"] == parent
-    assert stage.data.tags["mlflow.parentRunId"] == cell.info.run_id
-    assert stage.data.metrics["wall_seconds"] == record.results["dpo1"].measured("wall_seconds").value
-    assert cell.data.metrics["cost.wall_seconds"] == pytest.approx(44.0)
-    assert stage.data.metrics["train.loss"] == 0.5
-    means = runs[record.id].data.metrics
-    both = [runs[f"sft_dpo@{seed}"].data.metrics["cost.wall_seconds"] for seed in (0, 1)]
-    assert means["sft_dpo.cost.wall_seconds"] == pytest.approx(sum(both) / 2)
-    assert stage.info.end_time - stage.info.start_time == duration_ms(record.results["dpo1"])
-    assert stage.data.tags["missing.energy_joules"] == "no CUDA device"
-    assert runs["sft_dpo/sft@1"].data.tags["reused_from"] == "sft/sft@1"
-    back, _ = mlflow.read_from(mlflow.default_uri(root), parent, tmp_path / "back")
-    assert back == record
-    more = scored_again(record, root)
-    renewed = mlflow.project(more, root, tracking_uri=None, report_folder=report)
-    assert renewed != parent
-    runs = {r.info.run_name: r for r in client.search_runs([experiment])}
-    assert len(runs) == 1 + 6 + 8
-    assert runs["orpo@0"].data.metrics["rubric:2.grade"] == 0.25
-    back, _ = mlflow.read_from(mlflow.default_uri(root), renewed, tmp_path / "again")
-    assert back == more
-
-
-def scored_again(record: ComparisonRecord, root: RunRoot) -> ComparisonRecord:
-    """The record with one more scoring stage of one cell."""
-    score = Score(benchmark="rubric@2", metric="grade", estimate=0.25, n=1)
-    stage = result("more1").model_copy(
-        update={
-            "kind": "evaluate",
-            "facts": EvaluateFacts(),
-            "scores": [score],
-            "started_at": "2026-01-01T00:00:00",
-            "finished_at": "2026-01-01T00:01:00",
-        }
-    )
-    folder = root.start_stage(request("more1"), owner=record.id)
-    (folder / "result.json").write_text(stage.model_dump_json())
-    cells = [
-        cell.model_copy(update={"more": ["more1"]}) if (cell.arm, cell.seed) == ("orpo", 0) else cell
-        for cell in record.plan.cells
-    ]
-    return record.model_copy(
-        update={
-            "plan": record.plan.model_copy(update={"cells": cells}),
-            "results": {**record.results, "more1": stage},
-            "uses": {**record.uses, "more1": StageUse(digest="more1")},
-        }
-    )

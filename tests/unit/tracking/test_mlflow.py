@@ -1,0 +1,274 @@
+"""MLflow says the same as the run folder: while a comparison runs, when it fails, and from its record."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from synthetic import ENVIRONMENT
+from unit.tracking.made import messages
+
+from harness.errors import Interrupted, StageFailed
+from harness.jsonl import read_jsonl
+from harness.records import (
+    ComparisonRecord,
+    EvaluateFacts,
+    Score,
+    StageRequest,
+    StageResult,
+    StageUse,
+)
+from harness.running import outbox
+from harness.running.tracking import Tracking, write
+from harness.store.run_dir import RunRoot
+from harness.tracking._mlflow_runs import MlflowRuns
+from harness.tracking.mlflow import default_uri, read_from
+
+SETTLED = 60.0
+
+
+def runs_of(root: RunRoot) -> dict[str, Any]:
+    """Runs by name."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(default_uri(root.path))
+    experiment = client.get_experiment_by_name("made")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    found = client.search_runs([experiment.experiment_id])
+    by_name = {run.info.run_name: run for run in found}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+def history(root: RunRoot, run: Any, name: str) -> list[tuple[int, float]]:
+    """Every value of a metric, by step."""
+    from mlflow import MlflowClient
+
+    found = MlflowClient(default_uri(root.path)).get_metric_history(run.info.run_id, name)
+    return sorted((one.step, one.value) for one in found)
+
+
+def quietly() -> Console:
+    return Console(quiet=True)
+
+
+def play(tracking: Tracking, record: ComparisonRecord, digests: list[str]) -> None:
+    """Stages that run now, with the messages that their processes send."""
+    for digest in digests:
+        stage = record.plan.stages[digest]
+        tracking.begins(stage)
+        for message in messages() if stage.kind == "train" else [{"phase": "start-up"}, {}]:
+            tracking.hears(stage, message)
+        tracking.ends(stage, record.results[digest])
+
+
+def settle(tracking: Tracking) -> None:
+    for box in tracking._outboxes:
+        box.settle(SETTLED)
+
+
+def duration_ms(stage: StageResult) -> int:
+    """From start to end, as the record has it."""
+    times = [datetime.fromisoformat(t).timestamp() for t in (stage.started_at, stage.finished_at)]
+    return int(times[1] * 1000) - int(times[0] * 1000)
+
+
+def test_metrics_equal_the_record_and_a_second_time_adds_nothing(
+    root: RunRoot, record: ComparisonRecord, report: Path, tmp_path: Path
+) -> None:
+    assert write("mlflow", record, root, report, quietly())
+    runs = runs_of(root)
+    assert len(runs) == 1 + 6 + 8
+    parent = runs[record.id].info.run_id
+    cell, stage = runs["sft_dpo@1"], runs["sft_dpo/dpo@1"]
+    assert cell.data.tags["mlflow.parentRunId"] == parent
+    assert stage.data.tags["mlflow.parentRunId"] == cell.info.run_id
+    seconds = record.results["dpo1"].measured("wall_seconds")
+    assert seconds is not None
+    assert stage.data.metrics["cost/wall_seconds"] == seconds.value
+    assert cell.data.metrics["cost/wall_seconds"] == pytest.approx(44.0)
+    means = runs[record.id].data.metrics
+    both = [runs[f"sft_dpo@{seed}"].data.metrics["cost/wall_seconds"] for seed in (0, 1)]
+    assert means["sft_dpo/cost/wall_seconds"] == pytest.approx(sum(both) / 2)
+    assert stage.info.end_time - stage.info.start_time == duration_ms(record.results["dpo1"])
+    assert stage.data.tags["missing.energy_joules"] == "no CUDA device"
+    assert stage.data.tags["ledger.steps"] == "28 step"
+    assert stage.data.tags["final_weights"] == str(root.stage_folder("dpo1") / "model")
+    assert runs["sft_dpo/sft@1"].data.tags["reused_from"] == "sft/sft@1"
+    assert runs[record.id].data.tags["mlflow.note.content"].startswith("# The answer")
+    back, _ = read_from(default_uri(root.path), parent, tmp_path / "back")
+    assert back == record
+
+    assert write("mlflow", record, root, report, quietly())
+    again = runs_of(root)
+    assert {n: r.info.run_id for n, r in again.items()} == {n: r.info.run_id for n, r in runs.items()}
+    assert {n: r.data.metrics for n, r in again.items()} == {n: r.data.metrics for n, r in runs.items()}
+
+
+def test_a_score_stands_beside_the_settings_that_it_came_of(
+    root: RunRoot, record: ComparisonRecord, report: Path
+) -> None:
+    more = scored_again(record, root)
+    write("mlflow", record, root, report, quietly())
+    before = runs_of(root)[record.id].info.run_id
+    write("mlflow", more, root, report, quietly())
+    runs = runs_of(root)
+    assert runs[record.id].info.run_id == before
+    cell = runs["orpo@0"]
+    assert cell.data.metrics["score/rubric:2.grade"] == 0.25
+    assert cell.data.params["learning_rate"] == cell.data.params["orpo.learning_rate"] == "0.1"
+    assert runs["sft_dpo@0"].data.params["dpo.reference"] == "in_loop"
+    assert cell.inputs.dataset_inputs[0].dataset.name == "pairs.jsonl"
+    assert cell.data.tags["final_weights"] == str(root.stage_folder("orpo0") / "model")
+
+
+def test_what_is_streamed_equals_the_record(
+    root: RunRoot, record: ComparisonRecord, report: Path, tmp_path: Path, empty_database: Path
+) -> None:
+    plan = record.plan
+    with Tracking(["mlflow"], root, "made", quietly()) as tracking:
+        tracking.plans(plan)
+        play(tracking, record, ["prep"])
+        stage = plan.stages["orpo0"]
+        tracking.begins(stage)
+        for message in messages():
+            tracking.hears(stage, message)
+        settle(tracking)
+        live = runs_of(root)
+        names = [record.id, "orpo@0", "orpo/orpo@0"]
+        assert {name: run.info.status for name, run in live.items()} == dict.fromkeys(names, "RUNNING")
+        assert live[record.id].data.tags["harness.now"] == "orpo/orpo@0"
+        assert len(history(root, live["orpo/orpo@0"], "train/loss")) == len(messages())
+        tracking.ends(stage, record.results["orpo0"])
+        # All others are reused, of which the watcher is told words alone.
+        tracking.completes(record, report)
+    runs = runs_of(root)
+    assert len(runs) == 1 + 6 + 8
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert all(runs[name].info.run_id == live[name].info.run_id for name in names)
+    for digest, name in (("orpo0", "orpo/orpo@0"), ("orpo1", "orpo/orpo@1")):
+        rows = read_jsonl(root.stage_folder(digest) / "steps.jsonl")
+        for group, mark in (("train", "loss"), ("probe", "probe_margin")):
+            mine = [row for row in rows if mark in row["metrics"]]
+            for metric in mine[0]["metrics"]:
+                told = history(root, runs[name], f"{group}/{metric.removeprefix('probe_')}")
+                assert told == [(row["step"], row["metrics"][metric]) for row in mine], metric
+
+    apart = RunRoot(tmp_path / "apart")
+    shutil.copytree(root.path / "stages", apart.path / "stages")
+    shutil.copy(empty_database, apart.path / "mlflow.db")
+    assert write("mlflow", record, apart, report, quietly())
+    for name, run in runs_of(apart).items():
+        assert run.data.metrics == runs[name].data.metrics, name
+        assert run.data.params == runs[name].data.params, name
+        assert run.inputs.to_dictionary() == runs[name].inputs.to_dictionary(), name
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (StageFailed("orpo/orpo@0", cause="no memory", log_path="l", log_tail="tail"), "FAILED", "no memory"),
+        (Interrupted("orpo/orpo@0"), "KILLED", "Interrupted"),
+    ],
+)
+def test_what_stops_a_comparison_stands_in_its_runs_until_it_goes_on(
+    root: RunRoot, record: ComparisonRecord, report: Path, error: Exception, status: str, reason: str
+) -> None:
+    stage = record.plan.stages["orpo0"]
+
+    def broken() -> None:
+        with Tracking(["mlflow"], root, "made", quietly()) as tracking:
+            tracking.plans(record.plan)
+            tracking.begins(stage)
+            tracking.hears(stage, messages()[0])
+            tracking.ends(stage, error)
+            raise error
+
+    with pytest.raises(type(error)):
+        broken()
+    runs = runs_of(root)
+    assert {run.info.status for run in runs.values()} == {status}
+    for name in (record.id, "orpo/orpo@0"):
+        assert reason in runs[name].data.tags["harness.why"]
+        assert reason in runs[name].data.tags["mlflow.note.content"]
+    assert history(root, runs["orpo/orpo@0"], "train/loss") == [(1, 1.0)]
+
+    with Tracking(["mlflow"], root, "made", quietly()) as tracking:
+        tracking.plans(record.plan)
+        play(tracking, record, ["orpo0"])
+        settle(tracking)
+        assert runs_of(root)[record.id].info.status == "RUNNING"
+        tracking.completes(record, report)
+    later = runs_of(root)
+    assert later[record.id].info.run_id == runs[record.id].info.run_id
+    assert {run.info.status for run in later.values()} == {"FINISHED"}
+    assert not any("harness.why" in run.data.tags for run in later.values())
+
+
+def test_settings_that_change_before_training_leave_one_comparison(
+    root: RunRoot, record: ComparisonRecord, report: Path
+) -> None:
+    first = record.plan.model_copy(update={"id": "made-first"})
+    with Tracking(["mlflow"], root, "made", quietly()) as tracking:
+        tracking.plans(first)
+        settle(tracking)
+        assert list(runs_of(root)) == ["made-first"]
+        tracking.plans(record.plan)
+        tracking.completes(record, report)
+    assert "made-first" not in runs_of(root)
+    assert runs_of(root)[record.id].info.status == "FINISHED"
+
+
+def test_a_store_that_fails_is_written_at_the_end(
+    root: RunRoot, record: ComparisonRecord, report: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any) -> None:
+        raise OSError("gone")
+
+    monkeypatch.setattr(outbox, "FIRST_RETRY_SECONDS", 0.0)
+    works = MlflowRuns.logs
+    monkeypatch.setattr(MlflowRuns, "logs", gone)
+    heard = io.StringIO()
+    with Tracking(["mlflow"], root, "made", Console(file=heard, width=200)) as tracking:
+        tracking.plans(record.plan)
+        play(tracking, record, ["prep", "orpo0"])
+        tracking._outboxes[0].close(SETTLED)
+        monkeypatch.setattr(MlflowRuns, "logs", works)
+        tracking.completes(record, report)
+    assert heard.getvalue().count("mlflow failed (OSError: gone)") == 1
+    assert "mlflow failed while the comparison ran, and was written at its end" in heard.getvalue()
+    assert {run.info.status for run in runs_of(root).values()} == {"FINISHED"}
+
+
+def scored_again(record: ComparisonRecord, root: RunRoot) -> ComparisonRecord:
+    """The record with one more scoring stage of one cell."""
+    stage = StageResult(
+        digest="more1",
+        kind="evaluate",
+        name="x",
+        seed=0,
+        started_at="2026-01-01T00:00:00",
+        finished_at="2026-01-01T00:01:00",
+        environment=ENVIRONMENT,
+        facts=EvaluateFacts(),
+        scores=[Score(benchmark="rubric@2", metric="grade", estimate=0.25, n=1)],
+    )
+    asked = StageRequest(digest="more1", kind="evaluate", name="x", seed=0, config={})
+    folder = root.start_stage(asked, owner=record.id)
+    (folder / "result.json").write_text(stage.model_dump_json())
+    cells = [
+        cell.model_copy(update={"more": ["more1"]}) if (cell.arm, cell.seed) == ("orpo", 0) else cell
+        for cell in record.plan.cells
+    ]
+    return record.model_copy(
+        update={
+            "plan": record.plan.model_copy(update={"cells": cells}),
+            "results": {**record.results, "more1": stage},
+            "uses": {**record.uses, "more1": StageUse(digest="more1")},
+        }
+    )
