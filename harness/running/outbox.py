@@ -15,9 +15,9 @@ from itertools import groupby, takewhile
 
 from harness.tracking import Point, Tracker
 
-SHARE = 0.002
+SHARE = 0.0015
 LEAST_PAUSE = 1.0
-MOST_POINTS = 40
+MOST_POINTS = 20
 """Of one run in a burst while a stage trains."""
 MOST_WAITING = 50_000
 """Points that wait for a tracker that does not answer; beyond it is given up."""
