@@ -138,6 +138,10 @@ class MemoryMeter:
         if self._cuda is not None:
             self._cuda.reset_peaks()
 
+    def lately(self) -> int | None:
+        """Peak bytes since the last change of phase: the accelerator's where there is one."""
+        return self._now().headline or None
+
     def freeze(self) -> None:
         """Keep the figures of this moment: what runs after is not part of the stage's cost."""
         self._frozen = self._read()

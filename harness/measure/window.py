@@ -14,7 +14,7 @@ from typing import Protocol
 from harness.measure import device
 
 HEADLINE_PHASES = ("model_load", "reference", "train", "save")
-AUDIT, EVALUATION = "audit", "evaluation"
+AUDIT, EVALUATION, COUNTING = "audit", "evaluation", "counting"
 OBSERVING_PHASES = (AUDIT, EVALUATION)
 """What a stage does to be observed, and would not do otherwise."""
 
@@ -50,7 +50,7 @@ class Window:
     """Exclusive figures of each phase: what a nested phase takes counts for the nested one alone.
 
     `energy` reads a counter of joules, or gives None where there is none; `peaks` is told of every
-    change of phase.
+    change of phase, and `tell` of the phase that begins, None where none does, both off every clock.
     """
 
     def __init__(
@@ -59,9 +59,11 @@ class Window:
         clock: Clock | None = None,
         energy: Callable[[], float | None] | None = None,
         peaks: Peaks | None = None,
+        tell: Callable[[str | None], None] | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._peaks = peaks
+        self._tell = tell
         self._energy = energy or (lambda: None)
         self._open: list[str] = []
         self._since = 0.0
@@ -72,12 +74,13 @@ class Window:
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time the body as `name`; the enclosing phase pauses meanwhile."""
-        self._switch()
+        around = self.current
+        self._switch(name)
         self._open.append(name)
         try:
             yield
         finally:
-            self._switch()
+            self._switch(around)
             self._open.pop()
 
     def headline(self) -> float:
@@ -105,8 +108,8 @@ class Window:
         running = now - self._joules_at if self.current in HEADLINE_PHASES else 0.0
         return sum(self.joules.get(phase, 0.0) for phase in HEADLINE_PHASES) + running
 
-    def _switch(self) -> None:
-        """Book what was taken since the last switch to the phase that was open.
+    def _switch(self, to: str | None) -> None:
+        """Book what was taken since the last switch to the phase that was open; `to` is open next.
 
         The booking itself is on nobody's clock.
         """
@@ -119,5 +122,8 @@ class Window:
                 self.joules[current] = self.joules.get(current, 0.0) + joules - self._joules_at
         if self._peaks is not None:
             self._peaks.book(current)
+        if self._tell is not None:
+            self._tell(to)
+        if self._peaks is not None or self._tell is not None:
             now, joules = self._clock.now(), self._energy()
         self._since, self._joules_at = now, joules

@@ -25,7 +25,7 @@ from harness.measure.energy import EnergyMeter
 from harness.measure.nvml import open_nvml
 from harness.measure.window import HEADLINE_PHASES, Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
-from harness.stages.context import Context, Outcome, ProgressPipe, write_atomically
+from harness.stages.context import Context, Outcome, ProgressPipe, Reporter, write_atomically
 
 PHASE_QUANTITIES = {
     "start_up": "start_up_seconds",
@@ -79,13 +79,14 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
     module = importlib.import_module(f"harness.stages.{request.kind}")
     device = module.warm_up(request)
     memory, energy = MemoryMeter(device=device), EnergyMeter(device=device)
-    window = Window(energy=energy.read, peaks=memory)
+    window = Window(energy=energy.read, peaks=memory, tell=lambda phase: pipe.send({"phase": phase}))
     conditions = ConditionsMeter(gpu=open_nvml()[0] if device == "cuda" else None)
     start_up = time.monotonic() - spawned
     started = datetime.now(UTC).isoformat()
     memory.start()
     with _metered(energy, conditions):
-        context = Context(request, folder, window, memory, energy, conditions, pipe)
+        report = Reporter(pipe, memory.lately)
+        context = Context(request, folder, window, memory, energy, conditions, report)
         outcome: Outcome = module.run(context)
     noticed = conditions.stop()
     window.seconds["start_up"] = start_up

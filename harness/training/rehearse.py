@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.measure.window import COUNTING
 from harness.records import Prediction, RehearseFacts, TimedSteps
 from harness.training.collate import Rows, length_of, read_rows
 from harness.training.facts import stage_facts
@@ -49,11 +50,11 @@ def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
     limit = CostLimit(timer, trial.tokens, whole=trial.whole, least=trial.least, began=began)
     run = run_trainer(trial.job, data, callbacks=[timer, limit], observed=False)
     job.trained()
-    course = walk(run.trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
-    facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
-    return RehearseFacts(
-        stage=facts, prediction=_prediction(trial.job, run, timer, course), steps=len(timer.around)
-    )
+    with job.window.phase(COUNTING):
+        course = walk(run.trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
+        facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
+        prediction = _prediction(trial.job, run, timer, course)
+    return RehearseFacts(stage=facts, prediction=prediction, steps=len(timer.around))
 
 
 def _trial(job: TrainJob, data: Rows, most_steps: int) -> Trial:

@@ -11,7 +11,7 @@ from typing import Any
 
 import transformers
 
-from harness.measure.window import AUDIT
+from harness.measure.window import AUDIT, COUNTING
 from harness.records import ProbeFacts
 from harness.training.build import build
 from harness.training.collate import Rows, read_rows
@@ -44,9 +44,10 @@ def train(job: TrainJob) -> TrainOutcome:
     assert run.updates is not None
     job.trained()
     trainer = run.trainer
-    flops = count(trainer, trainer.trace.in_order(), trainer.reference_buckets(whole=False))
-    _write_steps(job.out / "steps.jsonl", trainer.trace, flops)
-    course = walk(trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
+    with job.window.phase(COUNTING):
+        flops = count(trainer, trainer.trace.in_order(), trainer.reference_buckets(whole=False))
+        _write_steps(job.out / "steps.jsonl", trainer.trace, flops)
+        course = walk(trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
     facts = stage_facts(trainer, job, run.data, run.started_from, course)
     updates = run.updates.facts(trainer)
     facts = with_run(facts, trainer, updates, list(flops.unknown_ops), flops.how)

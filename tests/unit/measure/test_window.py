@@ -64,3 +64,13 @@ def test_the_system_clock_moves_forward_without_a_gpu() -> None:
     began = clock.now()
     clock.synchronize()
     assert clock.now() >= began
+
+
+def test_every_phase_is_told_of_when_it_begins_and_telling_is_on_no_clock() -> None:
+    """The clock is read before and after what is told: 1, 5 and 3 seconds pass while it is."""
+    told: list[str | None] = []
+    window = Window(clock=FakeClock(0, 1, 3, 8, 10, 13, 20, 20), tell=told.append)
+    with window.phase("train"), window.phase("evaluation"):
+        pass
+    assert told == ["train", "evaluation", "train", None]
+    assert window.seconds == {"train": 2 + 7, "evaluation": 2}
