@@ -15,6 +15,8 @@ from typing import IO, Any
 
 from harness.errors import UserError
 
+ANOTHER = "choose another GPU by --device (`harness doctor` lists them)"
+
 
 class GpuLock:
     """Held from `with` to its end, by an flock on a file that is named after the device.
@@ -40,7 +42,7 @@ class GpuLock:
             raise UserError(
                 f"another comparison is running on this device ({owner})",
                 where=self._device,
-                remedy="wait for it, or choose another GPU by --device (`harness doctor` lists them)",
+                remedy="wait for it" if self._device.startswith("cpu:") else f"wait for it, or {ANOTHER}",
             ) from None
         self._handle.seek(0)
         self._handle.truncate()

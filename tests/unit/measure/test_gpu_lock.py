@@ -51,6 +51,13 @@ def test_it_is_let_go_at_the_end_and_after_an_error(tmp_path: Path) -> None:
         pass
 
 
+def test_another_gpu_is_named_where_there_may_be_one(tmp_path: Path) -> None:
+    for device, told in (("cuda:GPU-1", True), ("unknown GPU", True), ("cpu:AMD EPYC:2", False)):
+        with GpuLock(device, folder=tmp_path), pytest.raises(UserError) as raised:
+            GpuLock(device, folder=tmp_path).__enter__()
+        assert ("another GPU" in raised.value.remedy) is told
+
+
 def test_rubbish_in_the_file_locks_nobody_out(tmp_path: Path) -> None:
     lock = GpuLock("cpu:AMD EPYC:2", folder=tmp_path)
     lock.path.write_text("not json")
