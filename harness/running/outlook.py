@@ -1,0 +1,190 @@
+"""What every stage of a plan should take: as rehearsals foretell, and as finished stages took. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.records import (
+    Plan,
+    PlannedStage,
+    PrepareFacts,
+    RehearseEvaluateFacts,
+    RehearseFacts,
+    StageKind,
+    StageResult,
+)
+from harness.running.parts import Parts, mean_parts, parts_of
+
+PROBES_SHARE = 0.05
+"""What probes may cost of the training that they watch (`training.probe_plan`)."""
+Results = Mapping[str, StageResult]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a stage that is not finished should take; `parts` is None where nothing foretells it.
+
+    `rehearsed`: no stage of its kind is finished, so that rehearsals alone foretell it.
+    """
+
+    kind: StageKind
+    parts: Parts | None
+    rehearsed: bool = False
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Every stage of a plan without a result, in the order of execution.
+
+    `complete` says that all that comes before training is done, so that what comes after is foretold.
+    `own_ways` are benchmarks that use the model in ways of their own, which no rehearsal foretells, until a
+    cell is scored.
+    """
+
+    stages: Mapping[str, Expected]
+    complete: bool
+    own_ways: tuple[str, ...] = ()
+
+
+def look_ahead(plan: Plan, results: Results) -> Outlook:
+    """What is left of `plan` where `results` are finished or reused."""
+    ran = {plan.stages[digest].kind for digest in results if digest in plan.stages}
+    kinds = {digest: plan.stages[digest].kind for digest in plan.order if digest not in results}
+    stages = {
+        digest: Expected(kind, _one(plan, digest, results), rehearsed=kind not in ran)
+        for digest, kind in kinds.items()
+    }
+    before = [plan.prepare, *plan.rehearsals, *([plan.rehearse_evaluate] if plan.rehearse_evaluate else [])]
+    return Outlook(stages, all(digest in results for digest in before), _own_ways(plan, results))
+
+
+def _own_ways(plan: Plan, results: Results) -> tuple[str, ...]:
+    rehearsal = results.get(plan.rehearse_evaluate or "")
+    cells = [digest for digest, stage in plan.stages.items() if stage.kind == "evaluate"]
+    if rehearsal is None or any(digest in results for digest in cells):
+        return ()
+    return tuple(rehearsal.facts_as(RehearseEvaluateFacts).not_foretold)
+
+
+def rehearsal_of(plan: Plan, stage: PlannedStage) -> str | None:
+    """The rehearsal that does a training stage's job, if there is one."""
+    for digest in plan.rehearsals:
+        job = plan.stages[digest].config["job"]
+        if {key: stage.config.get(key) for key in job} == job:
+            return digest
+    return None
+
+
+def _one(plan: Plan, digest: str, results: Results) -> Parts | None:
+    stage = plan.stages[digest]
+    if stage.kind == "train":
+        return _training(plan, stage, results)
+    if stage.kind == "evaluate":
+        return _scoring(plan, stage, results)
+    alike = [results[d] for d, s in plan.stages.items() if d in results and s.kind == stage.kind]
+    return mean_parts([parts_of(result) for result in alike])
+
+
+def _training(plan: Plan, stage: PlannedStage, results: Results) -> Parts | None:
+    """As the same stage took at other seeds; else as its rehearsal foretold, at the rate of other stages."""
+    rehearsal = rehearsal_of(plan, stage)
+    if rehearsal is None or rehearsal not in results:
+        return None
+    trained = {d: r for d, r in results.items() if d in plan.stages and r.kind == "train"}
+    alike = [r for d, r in trained.items() if rehearsal_of(plan, plan.stages[d]) == rehearsal]
+    if alike:
+        return mean_parts([parts_of(result) for result in alike])
+    found = [(r, _foretold_parts(plan, d, results)) for d, r in trained.items()]
+    rates = _rates([(parts_of(result), foretold) for result, foretold in found if foretold is not None])
+    mine = _foretold_parts(plan, stage.digest, results)
+    return None if mine is None else Parts(mine.before, mine.steps * rates[0], mine.after * rates[1])
+
+
+def _rates(pairs: Sequence[tuple[Parts, Parts]]) -> tuple[float, float]:
+    """How much longer than foretold steps took, and what came after them."""
+    steps = sum(foretold.steps for _, foretold in pairs)
+    after = sum(foretold.after for _, foretold in pairs)
+    return (
+        sum(took.steps for took, _ in pairs) / steps if steps else 1.0,
+        sum(took.after for took, _ in pairs) / after if after else 1.0,
+    )
+
+
+def _foretold_parts(plan: Plan, digest: str, results: Results) -> Parts | None:
+    """What the rehearsal foretells of a training stage: start-up, probes and counting are as it took them."""
+    rehearsal = rehearsal_of(plan, plan.stages[digest])
+    result = results.get(rehearsal or "")
+    prediction = None if result is None else result.facts_as(RehearseFacts).prediction
+    if result is None or prediction is None:
+        return None
+    parts, took = prediction.seconds_of_parts, parts_of(result)
+    start_up = result.measured("start_up_seconds")
+    before = (
+        parts.get("model_load", 0.0)
+        + parts.get("reference", 0.0)
+        + (start_up.value or 0.0 if start_up else 0.0)
+    )
+    save = parts.get("save", 0.0)
+    training = prediction.seconds - parts.get("model_load", 0.0) - parts.get("reference", 0.0) - save
+    return Parts(before, training * (1 + PROBES_SHARE), took.after)
+
+
+def _scoring(plan: Plan, stage: PlannedStage, results: Results) -> Parts | None:
+    """As other cells took, of the same arm first; else what the rehearsal of scoring foretells."""
+    scored = {
+        d: results[d]
+        for d, s in plan.stages.items()
+        if s.kind == "evaluate"
+        and d in results
+        and s.config.get("benchmarks") == stage.config.get("benchmarks")
+    }
+    groups = (
+        [r for d, r in scored.items() if plan.stages[d].arm == stage.arm],
+        [r for d, r in scored.items() if plan.stages[d].digest != plan.base_evaluate],
+        list(scored.values()),
+    )
+    for group in groups:
+        if group:
+            return mean_parts([parts_of(result) for result in group])
+    rehearsal = results.get(plan.rehearse_evaluate or "")
+    if rehearsal is None:
+        return None
+    return foretold_scoring(rehearsal, results.get(plan.prepare))
+
+
+def foretold_scoring(rehearsal: StageResult, prepared: StageResult | None) -> Parts | None:
+    """A cell's scoring where a batch of answers is as long as the longest chosen answers of the data, and a
+    pair as long as the mean; at most what the rehearsal says."""
+    facts = rehearsal.facts_as(RehearseEvaluateFacts)
+    if facts.out_of_memory:
+        return None
+    took = parts_of(rehearsal)
+    lengths = _lengths(prepared)
+    answering = scoring = 0.0
+    if (trial := facts.answering) is not None:
+        tokens = min(trial.new_tokens, lengths.answer) if lengths else trial.new_tokens
+        one_batch = trial.prefill_seconds + tokens * trial.batch * trial.seconds_per_token
+        answering = -(-trial.answers // trial.batch) * one_batch
+    if facts.pair_scoring is not None:
+        share = min(1.0, lengths.pair / facts.pair_scoring.tokens) if lengths else 1.0
+        scoring = facts.pair_scoring.most_seconds * share
+    return Parts(took.before, answering, scoring)
+
+
+@dataclass(frozen=True)
+class _Lengths:
+    """Tokens of the longest chosen answers (95th percentile) and of the mean sequence of held-out pairs."""
+
+    answer: float
+    pair: float
+
+
+def _lengths(prepared: StageResult | None) -> _Lengths | None:
+    if prepared is None or not isinstance(prepared.facts, PrepareFacts):
+        return None
+    test = prepared.facts.statistics.test
+    if test.chosen_tokens is None or test.rejected_tokens is None or test.prompt_tokens is None:
+        return None
+    answer = (test.chosen_tokens.mean + test.rejected_tokens.mean) / 2
+    return _Lengths(test.chosen_tokens.p95, test.prompt_tokens.mean + answer)
