@@ -17,6 +17,7 @@ from harness.pipeline.load import find_comparison
 from harness.pipeline.overrides import Overrides
 from harness.records import Plan, Prediction, RehearseFacts
 from harness.running.execute import Execution
+from harness.running.fitting import print_table
 from harness.running.forecast import check_memory, memory_text, prediction_table, print_rehearsal_cost
 from harness.running.ready import audit_now, make_ready, predictions, rehearsed, rehearsed_scoring
 from harness.store.run_dir import RunRoot
@@ -36,10 +37,10 @@ def run(
         execution = make_ready(path, overrides, root, console, checks=False)
     check_memory(execution)
     plan = execution.plan
-    console.print(prediction_table(execution, _runs(plan), title="One run of every stage"))
+    print_table(prediction_table(execution, _runs(plan), title="One run of every stage"), console)
     print_rehearsal_cost(execution, console)
     arms = arm_costs(plan, predictions(execution), reference=str(plan.spec["cost_reference"]))
-    console.print(_arm_table(arms, peak_tflops=peak_tflops, mfu=mfu))
+    print_table(_arm_table(arms, peak_tflops=peak_tflops, mfu=mfu), console)
     unequal = [c for c in audit_now(execution) if c.equal is False]
     for check in unequal:
         console.print(f"Not equal: {check.check}: {check.detail}", style="yellow", highlight=False)

@@ -14,6 +14,7 @@ from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
 from harness.records import Plan
 from harness.running.execute import Execution, ran_out_of_memory
+from harness.running.fitting import print_table
 from harness.running.forecast import check_memory, prediction_table
 from harness.running.listing import Listing, grouped_reasons, list_stages
 from harness.running.resolve import resolve
@@ -40,7 +41,7 @@ def run(
         print(listing.model_dump_json(indent=1))
         return 0
     console = Console()
-    console.print(_table(plan, listing, spec))
+    print_table(_table(plan, listing, spec), console)
     if why:
         _print_reasons(listing, console)
     _print_predictions(Execution(plan, root, (), offline=True), console)
@@ -103,4 +104,4 @@ def _print_predictions(execution: Execution, console: Console) -> None:
         )
         return
     check_memory(execution)
-    console.print(prediction_table(execution, dict.fromkeys(done, 1), title="Predicted for one run"))
+    print_table(prediction_table(execution, dict.fromkeys(done, 1), title="Predicted for one run"), console)
