@@ -21,13 +21,15 @@ from harness.pipeline.overrides import Overrides
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
 from harness.pipeline.spec import LookSpec
-from harness.records import ComparisonRecord
+from harness.records import ComparisonRecord, Plan
 from harness.running.again import Again
 from harness.running.execute import Execution
 from harness.running.forecast import forecast
 from harness.running.ready import audit_now, check_parity, make_ready
 from harness.running.resolve import resolve
+from harness.running.showing import Showing
 from harness.running.tracking import Tracking
+from harness.running.watch import Watcher
 from harness.store.run_dir import RunRoot
 from harness.tracking import check_installed
 from harness.units import seconds
@@ -76,18 +78,25 @@ def run_comparison(
     with (
         root.lock(),
         GpuLock(device_identity()),
-        Tracking(trackers, root, spec.name, console) as tracking,
         Again(root, again, console) as chosen,
+        Showing(root, console) as showing,
+        Tracking(trackers, root, spec.name, console) as tracking,
     ):
-        execution = make_ready(path, overrides, root, console, again=chosen, tracking=tracking)
+
+        def watch(plan: Plan) -> Sequence[Watcher]:
+            tracking.plans(plan)
+            return [*showing.watch(plan), tracking]
+
+        execution = make_ready(path, overrides, root, console, again=chosen, watch=watch)
         forecast(execution, console)
         check_parity(audit_now(execution))
         _train_and_score(execution)
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
         asked = {"file": str(path.resolve()), "file_digest": file_digest(path)}
         record = record.model_copy(update=asked | ({"command": command} if command else {}))
-        root.write_record(record)
-        tracking.completes(record, report_command.write(record, root))
+        with showing.report():
+            root.write_record(record)
+            tracking.completes(record, report_command.write(record, root))
     return record
 
 

@@ -20,6 +20,7 @@ from harness.running.execute import Execution
 from harness.running.fitting import print_table
 from harness.running.forecast import check_memory, memory_text, prediction_table, print_rehearsal_cost
 from harness.running.ready import audit_now, make_ready, predictions, rehearsed, rehearsed_scoring
+from harness.running.showing import Showing
 from harness.store.run_dir import RunRoot
 
 MEMORY = ("peak_memory_bytes", "host_growth_bytes")
@@ -34,7 +35,8 @@ def run(
     root.open_for_writing()
     path = find_comparison(comparison, model=overrides.model)
     with root.lock(), GpuLock(device_identity()):
-        execution = make_ready(path, overrides, root, console, checks=False)
+        showing = Showing(root, console, file=False)
+        execution = make_ready(path, overrides, root, console, checks=False, watch=showing.watch)
     check_memory(execution)
     plan = execution.plan
     print_table(prediction_table(execution, _runs(plan), title="One run of every stage"), console)

@@ -19,8 +19,8 @@ from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord
 from harness.running.execute import Execution
-from harness.running.progress import Terminal
 from harness.running.resolve import is_local, resolve
+from harness.running.showing import Showing
 from harness.running.tracking import write as write_tracker
 from harness.store.run_dir import RunRoot, read_record, scores_by_cell
 
@@ -48,19 +48,18 @@ def run(
     spec = _spec(record, benchmarks, judge, sets)
     label = label or judge or _label(record, benchmarks)
     _check_label(record, benchmarks, label)
-    with root.lock():
+    with root.lock(), Showing(root, console) as showing:
         _check_models(record, root)
         longer = rescored(record.plan, spec, resolve(spec), label)
-        execution = Execution(
-            longer.plan, root, [Terminal(console, longer.plan.order)], offline=is_local(spec)
-        )
+        execution = Execution(longer.plan, root, showing.watch(longer.plan), offline=is_local(spec))
         execution.results = dict(record.results)
         execution.run(longer.new)
         scored = execution.record().model_copy(update={"parity": record.parity, "command": record.command})
-        root.write_record(scored)
-        written = report_command.write(scored, root)
-        if mlflow:
-            write_tracker("mlflow", scored, root, written, console)
+        with showing.report():
+            root.write_record(scored)
+            written = report_command.write(scored, root)
+            if mlflow:
+                write_tracker("mlflow", scored, root, written, console)
     report_command.print_summary(written, console)
     return 0
 

@@ -1,76 +1,87 @@
-"""Live progress of a comparison: what runs, how far, how long is left."""
+"""Live progress of a comparison on a terminal, and in plain lines where there is none."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
 from harness.records import PlannedStage, StageResult
+from harness.running.course import Course
+from harness.running.lines import duration, live_lines, plain_line, rates
+from harness.units import seconds
 
 SAY_EVERY_SECONDS = 60.0
+SHOW_EVERY_SECONDS = 0.5
 
 
 class Terminal:
-    """A bar for the running stage on a terminal; a line a stage and a minute where there is none."""
+    """Two bars on a terminal, one of the stage and one of the whole; else a line a minute and a stage.
 
-    def __init__(self, console: Console, order: Sequence[str]) -> None:
-        self._console = console
-        self._order = order
-        self._label = ""
-        self._began = self._said = 0.0
-        self._progress: Progress | None = None
-        self._task: Any = None
+    Stands after `course` among the watchers. Nothing is drawn by a thread: the parent sleeps between
+    messages, so that it takes no time from the stage.
+    """
+
+    def __init__(self, console: Console, course: Course) -> None:
+        self._console, self._course = console, course
+        self._began = self._said = self._shown = 0.0
+        self._live: Live | None = None
 
     def says(self, stage: PlannedStage, text: str) -> None:
         """A line for a stage that is not run."""
-        self._console.print(f"{self._name(stage)}: {text}", highlight=False)
+        self._print(f"{self._place(stage)}: {text}")
 
     def begins(self, stage: PlannedStage) -> None:
-        """A bar, where there is a terminal."""
-        self._label = self._name(stage)
+        """The bars, where there is a terminal."""
         self._began = self._said = time.monotonic()
         if self._console.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[state]}"),
-                TimeElapsedColumn(),
-                console=self._console,
-                transient=True,
-            )
-            self._progress.start()
-            self._task = self._progress.add_task(self._label, total=None, state="starting")
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+            self._show()
+
+    def hears(self, stage: PlannedStage, message: dict[str, Any]) -> None:
+        """How far the stage is, and what it says."""
+        if "say" in message:
+            self._print(f"{self._place(stage)}: {message['say']}")
+        now = time.monotonic()
+        if self._live is not None and now - self._shown >= SHOW_EVERY_SECONDS:
+            self._show()
+        elif self._live is None and now - self._said >= SAY_EVERY_SECONDS:
+            self._said = now
+            self._print(plain_line(self._course.status()))
 
     def ends(self, stage: PlannedStage, outcome: StageResult | BaseException) -> None:
         """What the stage took."""
-        if self._progress:
-            self._progress.stop()
-            self._progress = None
-        if not isinstance(outcome, BaseException):
-            seconds = time.monotonic() - self._began
-            self._console.print(f"{self._label}: {seconds:.1f} s", highlight=False)
-
-    def hears(self, stage: PlannedStage, message: dict[str, Any]) -> None:
-        """How far the stage is."""
-        if "say" in message:
-            self._console.print(f"{self._label}: {message['say']}", highlight=False, soft_wrap=True)
-        if "step" not in message:
+        took = time.monotonic() - self._began
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if isinstance(outcome, BaseException):
+            self._print(f"{self._place(stage)}: stopped after {duration(took)}")
             return
-        step, total = message["step"], max(message["total"], 1)
-        elapsed = time.monotonic() - self._began
-        left = elapsed / step * (total - step) if step else None
-        loss = message["metrics"].get("loss")
-        state = f"{step}/{total}" + (f" loss {loss:.3f}" if loss is not None else "")
-        state += f", {left:.0f} s left" if left is not None else ""
-        if self._progress is not None:
-            self._progress.update(self._task, completed=step, total=total, state=state)
-        elif time.monotonic() - self._said > SAY_EVERY_SECONDS:
-            self._said = time.monotonic()
-            self._console.print(f"{self._label}: {state}", highlight=False)
+        ended = self._course.ended
+        facts = [seconds(took), *(rates(ended) if ended else [])]
+        self._print(f"{self._place(stage)}: {', '.join(facts)}")
 
-    def _name(self, stage: PlannedStage) -> str:
-        return f"[{self._order.index(stage.digest) + 1}/{len(self._order)}] {stage.name}"
+    def tells(self, text: str) -> None:
+        """A line of its own, with the time."""
+        self._print(text)
+
+    def _show(self) -> None:
+        assert self._live is not None
+        self._shown = time.monotonic()
+        lines = live_lines(self._course.status(), self._console.width)
+        self._live.update(Group(*(Text(line, no_wrap=True) for line in lines)), refresh=True)
+
+    def _place(self, stage: PlannedStage) -> str:
+        order = self._course.plan.order
+        return f"[{order.index(stage.digest) + 1}/{len(order)}] {stage.name}"
+
+    def _print(self, text: str) -> None:
+        """With the time of day, and the date where the lines are kept."""
+        time_of_day = f"{datetime.now():{'%H:%M:%S' if self._console.is_terminal else '%Y-%m-%d %H:%M:%S'}}"
+        self._console.print(f"{time_of_day} {text}", highlight=False, markup=False, soft_wrap=True)

@@ -6,7 +6,7 @@ would be compared on unequal terms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,13 +21,18 @@ from harness.pipeline.spec import ComparisonSpec
 from harness.records import ParityCheck, Plan, Prediction, RehearseEvaluateFacts, RehearseFacts
 from harness.running.again import Again
 from harness.running.execute import Execution
-from harness.running.progress import Terminal
 from harness.running.resolve import is_local, resolve
-from harness.running.tracking import Tracking
 from harness.running.watch import Watcher
 from harness.store.run_dir import RunRoot
 
 MEMORY_SHARE = 0.97
+Watch = Callable[[Plan], Sequence[Watcher]]
+"""The watchers of a plan, made when its stages are about to run."""
+
+
+def unwatched(plan: Plan) -> Sequence[Watcher]:
+    """Nobody."""
+    return ()
 
 
 def make_ready(
@@ -38,15 +43,15 @@ def make_ready(
     *,
     checks: bool = True,
     again: Again | None = None,
-    tracking: Tracking | None = None,
+    watch: Watch = unwatched,
 ) -> Execution:
     """The comparison with data prepared and stages rehearsed, at the settings that will run.
 
     Falls back to `if_too_large` where a stage does not fit, and turns a budget into steps. `again` sets
-    aside what each of these plans is to run again; `tracking` is told of them.
+    aside what each of these plans is to run again; `watch` makes the watchers of each.
     """
     spec, tried = load_comparison(path, overrides), set[str]()
-    execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, tracking=tracking)
+    execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, watch=watch)
     if spec.if_too_large is not None and too_large(execution):
         console.print(
             "This does not fit the GPU: every arm trains by if_too_large instead "
@@ -54,9 +59,7 @@ def make_ready(
             highlight=False,
         )
         spec = load_comparison(path, overrides, too_large=True)
-        execution = _rehearsed(
-            spec, root, console, checks=checks, again=again, tried=tried, tracking=tracking
-        )
+        execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, watch=watch)
     if needs_matching(spec) and not too_large(execution):
         spec = matched(spec, execution.plan, predictions(execution))
         console.print(
@@ -64,9 +67,7 @@ def make_ready(
             "Rehearsing at the steps that follow.",
             highlight=False,
         )
-        execution = _rehearsed(
-            spec, root, console, checks=checks, again=again, tried=tried, tracking=tracking
-        )
+        execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, watch=watch)
     return execution
 
 
@@ -130,17 +131,13 @@ def _rehearsed(
     checks: bool,
     again: Again | None,
     tried: set[str],
-    tracking: Tracking | None,
+    watch: Watch,
 ) -> Execution:
     plan = plan_comparison(spec, resolve(spec))
     console.print(_title(plan, spec, root), highlight=False)
     if again is not None:
         again.set_aside(plan)
-    watchers: list[Watcher] = [Terminal(console, plan.order)]
-    if tracking is not None:
-        tracking.plans(plan)
-        watchers.append(tracking)
-    execution = Execution(plan, root, watchers, offline=is_local(spec), tried=tried)
+    execution = Execution(plan, root, watch(plan), offline=is_local(spec), tried=tried)
     check = [plan.check] if checks and plan.check else []
     scoring = [plan.rehearse_evaluate] if plan.rehearse_evaluate else []
     execution.run([plan.prepare, *check, *plan.rehearsals, *scoring])

@@ -14,6 +14,7 @@ from synthetic import ENVIRONMENT, foretold
 from harness.errors import UserError
 from harness.records import Plan, PlannedStage, RehearseFacts, StageKind, StageResult
 from harness.running import execute, ready
+from harness.running.course import Course
 from harness.running.execute import Execution
 from harness.running.forecast import check_memory
 from harness.running.listing import list_stages
@@ -83,8 +84,9 @@ def executed(machine: Machine, **settings: Any) -> tuple[Execution, str]:
     """The chain's rehearsals run or reused, and what the console heard."""
     heard = io.StringIO()
     plan = chain()
-    terminal = Terminal(Console(file=heard, width=200), plan.order)
-    execution = Execution(plan, machine.root, [terminal], offline=True, **settings)
+    course = Course(plan, {})
+    watchers = [course, Terminal(Console(file=heard, width=200), course)]
+    execution = Execution(plan, machine.root, watchers, offline=True, **settings)
     execution.run(execution.plan.rehearsals)
     return execution, heard.getvalue()
 

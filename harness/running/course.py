@@ -1,0 +1,195 @@
+"""Where a comparison is: what runs, how far, what it said last, how long is left."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.records import Plan, PlannedStage, RehearseFacts, StageResult
+from harness.running.outlook import look_ahead, rehearsal_of
+from harness.running.status import RunningStage, State, Status, this_process
+from harness.running.time_left import REPORT_SECONDS, At, time_left
+
+STARTS, FINISHES, REPORTS = "starting", "finishing", "writing the report"
+DOES: Mapping[str, str] = {
+    "start-up": STARTS,
+    "data": "reading the data",
+    "model_load": "loading the model",
+    "reference": "scoring by the reference",
+    "train": "training",
+    "save": "saving",
+    "evaluation": "probing held-out pairs",
+    "audit": "taking fingerprints",
+    "counting": "counting FLOPs",
+    "generation": "answering",
+    "scoring": "scoring",
+}
+"""What a stage does, by the phase that it told of (`measure.window`)."""
+JUDGES = "judging"
+AFTER_STEPS = ("save", "counting", "scoring")
+"""Phases that come after a stage's last step, also where it has none."""
+
+
+class Course:
+    """A watcher that remembers; `status()` says it all. `results` are the plan's finished stages.
+
+    `report` is how many seconds the report should take; `ended` is the last stage that did, as it was then.
+    """
+
+    def __init__(
+        self, plan: Plan, results: Mapping[str, StageResult], *, report: float = REPORT_SECONDS
+    ) -> None:
+        self.plan = plan
+        self.message: str | None = None
+        self.report_seconds: float | None = None
+        self.ended: RunningStage | None = None
+        self._results, self._report = dict(results), report
+        self._outlook = look_ahead(plan, self._results)
+        self._process, self._began = this_process(), datetime.now(UTC)
+        self._diverged: dict[str, None] = {}
+        self._idle, self._idle_since = STARTS, time.monotonic()
+        self._stage: _Stage | None = None
+
+    def says(self, stage: PlannedStage, text: str) -> None:
+        """Reused or left out."""
+        self.message = f"{stage.name}: {text}"
+
+    def begins(self, stage: PlannedStage) -> None:
+        """A stage that runs once more has no result."""
+        self._results.pop(stage.digest, None)
+        self._outlook = look_ahead(self.plan, self._results)
+        self._stage = _Stage(stage, self._tokens_per_step(stage))
+
+    def hears(self, stage: PlannedStage, message: dict[str, Any]) -> None:
+        """A step, a phase, or something said."""
+        if self._stage is not None:
+            self._stage.hear(message)
+            if self._stage.diverged:
+                self._diverged[stage.name] = None
+        if "say" in message:
+            self.message = f"{stage.name}: {message['say']}"
+
+    def ends(self, stage: PlannedStage, outcome: StageResult | BaseException) -> None:
+        """What it took tells of others."""
+        if isinstance(outcome, StageResult):
+            self._results[stage.digest] = outcome
+            self._outlook = look_ahead(self.plan, self._results)
+        self.ended = None if self._stage is None else self._stage.record(self.plan, None)
+        self._stage = None
+
+    def does(self, text: str) -> None:
+        """What is done between stages and after them, from now on."""
+        self._idle, self._idle_since = text, time.monotonic()
+
+    def status(self, state: State = "running") -> Status:
+        """All of it at this moment."""
+        stage = self._stage
+        spent = time.monotonic() - self._idle_since if self._idle == REPORTS else 0.0
+        report = max(0.0, self._report - spent)
+        left = time_left(self._outlook, stage.at() if stage else None, report=report)
+        running = None if stage is None else stage.record(self.plan, left.stage)
+        ended = state != "running"
+        return Status(
+            id=self.plan.id,
+            name=self.plan.name,
+            state=state,
+            process=self._process,
+            began_at=self._began,
+            updated_at=datetime.now(UTC),
+            done=sum(digest in self._results for digest in self.plan.order),
+            stages=len(self.plan.order),
+            does=running.does if running else self._idle,
+            stage=running,
+            seconds_left=None if ended else left.whole or None,
+            on_top=() if ended else left.on_top,
+            message=self.message,
+            diverged=tuple(self._diverged),
+            report_seconds=self.report_seconds,
+        )
+
+    def _tokens_per_step(self, stage: PlannedStage) -> float | None:
+        """The mean of a training stage's steps, as its rehearsal walked them."""
+        rehearsal = self._results.get((stage.kind == "train" and rehearsal_of(self.plan, stage)) or "")
+        prediction = None if rehearsal is None else rehearsal.facts_as(RehearseFacts).prediction
+        return None if prediction is None else prediction.tokens_real / prediction.steps
+
+
+class _Stage:
+    """The stage that runs, as it tells of itself."""
+
+    def __init__(self, stage: PlannedStage, tokens_per_step: float | None) -> None:
+        self._stage, self._tokens_per_step = stage, tokens_per_step
+        self._began, self._began_at = time.monotonic(), datetime.now(UTC)
+        self._heard_at = self._began_at
+        self._does = STARTS
+        self._step = self._total = 0
+        self._step_at = 0.0
+        self._first: tuple[int, float] | None = None
+        self._steps_over: float | None = None
+        self._loss: float | None = None
+        self._memory: int | None = None
+        self.diverged = False
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        if not message:
+            return
+        self._heard_at = datetime.now(UTC)
+        if "phase" in message:
+            self._does = self._words(message["phase"])
+            if self._steps_over is None and message["phase"] in AFTER_STEPS:
+                self._steps_over = time.monotonic() - self._began
+        if "step" in message:
+            self._take_step(message["step"], message["total"], message["metrics"].get("loss"))
+        self._memory = message.get("memory") or self._memory
+
+    def _words(self, phase: str | None) -> str:
+        if phase is None:
+            return FINISHES if 0 < self._total <= self._step else self._does
+        return JUDGES if self._stage.kind == "judge" and phase == "evaluation" else DOES.get(phase, phase)
+
+    def _take_step(self, step: int, total: int, loss: float | None) -> None:
+        """What counts something else than before begins anew."""
+        self._step_at = time.monotonic() - self._began
+        if total != self._total or step < self._step or self._first is None:
+            self._first = (step, self._step_at)
+        self._step, self._total = step, total
+        if loss is not None:
+            self.diverged = not math.isfinite(loss)
+            self._loss = None if self.diverged else loss
+
+    def at(self) -> At:
+        now = time.monotonic() - self._began
+        return At(
+            digest=self._stage.digest,
+            now=now,
+            step=self._step,
+            total=self._total,
+            step_at=self._step_at,
+            first=self._first,
+            steps_over=self._steps_over,
+        )
+
+    def record(self, plan: Plan, left: float | None) -> RunningStage:
+        return RunningStage(
+            number=plan.order.index(self._stage.digest) + 1,
+            name=self._stage.name,
+            kind=self._stage.kind,
+            does=self._does,
+            began_at=self._began_at,
+            heard_at=self._heard_at,
+            step=self._step,
+            total=self._total,
+            seconds_left=left,
+            loss=self._loss,
+            tokens_per_second=self._tokens_per_second(),
+            memory_bytes=self._memory,
+        )
+
+    def _tokens_per_second(self) -> float | None:
+        if self._tokens_per_step is None or self._first is None or self._step <= self._first[0]:
+            return None
+        steps, seconds = self._step - self._first[0], self._step_at - self._first[1]
+        return self._tokens_per_step * steps / seconds if seconds > 0 else None

@@ -1,0 +1,76 @@
+"""Whether a comparison is healthy, from its status and what can be seen of its machine. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from harness.running.lines import duration
+from harness.running.status import Status
+from harness.units import scaled
+
+SILENT_SECONDS = 1800.0
+"""A stage that says nothing for so long may hang; counting FLOPs and writing weights are silent too."""
+STALE_SECONDS = 120.0
+"""The parent writes about every second while a stage runs."""
+LEAST_FREE_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was looked at: the time, whether the process lives (None on another machine), bytes free."""
+
+    now: datetime
+    alive: bool | None
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One thing looked at, in words; `well` is False where it speaks of trouble."""
+
+    name: str
+    text: str
+    well: bool = True
+
+
+def signs(status: Status, seen: Seen) -> list[Sign]:
+    """Process, last message, loss and disk."""
+    found = [_process(status, seen)]
+    if status.state == "running" and seen.alive is not False:
+        found += [_messages(status, seen)]
+    return [*found, _loss(status), _disk(seen)]
+
+
+def _process(status: Status, seen: Seen) -> Sign:
+    process = status.process
+    if status.state == "finished":
+        return Sign("process", "finished")
+    if status.state != "running":
+        return Sign("process", f"{status.state}: {status.message}", well=False)
+    if seen.alive is None:
+        return Sign("process", f"{process.pid} on {process.host}, which cannot be asked from here")
+    if not seen.alive:
+        text = f"{process.pid} is gone and did not say why: it was killed, or the machine restarted"
+        return Sign("process", f"{text}; the same command continues", well=False)
+    return Sign("process", f"{process.pid} runs")
+
+
+def _messages(status: Status, seen: Seen) -> Sign:
+    quiet = (seen.now - status.updated_at).total_seconds()
+    if status.stage is None:
+        return Sign("last message", f"{duration(quiet)} ago")
+    silent = (seen.now - status.stage.heard_at).total_seconds()
+    well = silent < SILENT_SECONDS and quiet < STALE_SECONDS
+    return Sign("last message", f"{duration(silent)} ago", well=well)
+
+
+def _loss(status: Status) -> Sign:
+    if status.diverged:
+        return Sign("loss", f"not finite in {', '.join(status.diverged)}", well=False)
+    return Sign("loss", "finite in every stage that this command trained")
+
+
+def _disk(seen: Seen) -> Sign:
+    free = scaled(seen.free_bytes, ((2**30, "GiB"), (2**20, "MiB")))
+    return Sign("disk", f"{free} free", well=seen.free_bytes >= LEAST_FREE_BYTES)
