@@ -88,7 +88,7 @@ def run_comparison(
             return [*showing.watch(plan), tracking]
 
         execution = make_ready(path, overrides, root, console, again=chosen, watch=watch)
-        forecast(execution, console)
+        forecast(execution, console, report=showing.report_seconds())
         check_parity(audit_now(execution))
         _train_and_score(execution)
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -9,48 +10,52 @@ from rich.table import Table
 
 from harness.errors import UserError
 from harness.measure.held import held_bytes
-from harness.records import CheckFacts, Plan, ReferenceHolder, TrainFacts
+from harness.records import CheckFacts, Plan, ReferenceHolder, StageResult, TrainFacts
 from harness.running.execute import Execution
+from harness.running.fitting import print_table
+from harness.running.lines import duration
+from harness.running.outlook import look_ahead
 from harness.running.ready import does_not_fit, predictions, rehearsed, rehearsed_scoring
+from harness.running.time_left import REPORT_SECONDS
+from harness.running.whole import Foretold, whole_in_words
 
 CHECKPOINT_ROOM = 1.1
 HEADINGS = ("stage", "arms", "runs", "steps", "FLOPs a run", "seconds a run", "peak memory")
 
 
-def forecast(execution: Execution, console: Console) -> None:
-    """Print what is to come; raises UserError where it does not fit this machine."""
+def forecast(execution: Execution, console: Console, *, report: float = REPORT_SECONDS) -> None:
+    """Print what is to come, a report of so many seconds at the end; raises UserError where it does not fit
+    this machine."""
     check_memory(execution)
     missing = _missing(execution)
     disk = sum(p.checkpoint_bytes * missing[d] * CHECKPOINT_ROOM for d, p in predictions(execution).items())
     if sum(missing.values()):
-        console.print(prediction_table(execution, missing, title="Still to run"))
+        print_table(prediction_table(execution, missing, title="Still to run"), console)
+        outlook = look_ahead(execution.plan, known_results(execution))
+        told = whole_in_words(outlook, _foretold(execution, missing), report=report, now=datetime.now(UTC))
         console.print(
-            f"{_training_in_words(execution, missing)} and {disk / 2**30:.2f} GiB of disk. "
-            f"{_scoring_in_words(execution, missing)}Less: --set data.limit=2000. More: --seeds 5.",
+            f"{told} {disk / 2**30:.2f} GiB of disk. Less: --set data.limit=2000. More: --seeds 5.",
             highlight=False,
+            soft_wrap=not console.is_terminal,
         )
         print_rehearsal_cost(execution, console)
     _check_disk(execution, disk)
 
 
-def _training_in_words(execution: Execution, runs: dict[str, int]) -> str:
-    """Training time with its interval: runs of one stage share its error, those of stages add in squares."""
-    foretold = predictions(execution)
-    seconds = sum(runs[digest] * p.seconds for digest, p in foretold.items())
-    half = sum((runs[digest] * (p.seconds_high - p.seconds)) ** 2 for digest, p in foretold.items()) ** 0.5
-    low, high = max(0.0, seconds - half), seconds + half
-    return f"About {_duration(seconds)} of training (95%: {_duration(low)} to {_duration(high)})"
+def _foretold(execution: Execution, runs: dict[str, int]) -> Foretold:
+    """Runs of one stage share its error, those of different stages add in squares."""
+    found, scoring = predictions(execution), rehearsed_scoring(execution)
+    seconds = sum(runs[digest] * p.seconds for digest, p in found.items())
+    half = sum((runs[digest] * (p.seconds_high - p.seconds)) ** 2 for digest, p in found.items()) ** 0.5
+    cells = runs.get(execution.plan.rehearse_evaluate or "", 0)
+    most = 0.0 if scoring is None else cells * scoring.most_seconds
+    return Foretold(seconds, max(0.0, seconds - half), seconds + half, cells, most)
 
 
-def _scoring_in_words(execution: Execution, runs: dict[str, int]) -> str:
-    """What scoring takes at most, and what of it is not foretold."""
-    facts, plan = rehearsed_scoring(execution), execution.plan
-    cells = runs.get(plan.rehearse_evaluate or "", 0)
-    if facts is None or not cells:
-        return ""
-    on_top = [*facts.not_foretold, *(["judging"] if plan.judge else [])]
-    rest = f"; {', '.join(on_top)} on top" if on_top else ""
-    return f"At most {_duration(cells * facts.most_seconds)} of scoring {cells} cells{rest}. "
+def known_results(execution: Execution) -> dict[str, StageResult]:
+    """The finished stages of a plan, by this command or by earlier ones."""
+    found = {d: execution.results.get(d) or execution.root.finished(d) for d in execution.plan.order}
+    return {digest: result for digest, result in found.items() if result is not None}
 
 
 def print_rehearsal_cost(execution: Execution, console: Console) -> None:
@@ -61,7 +66,7 @@ def print_rehearsal_cost(execution: Execution, console: Console) -> None:
         spent, foretold = sum(f.seconds or 0.0 for f, _ in timed), sum(p.seconds for _, p in timed)
         counts = sorted({str(f.steps) for f, _ in timed})
         lines.append(
-            f"Rehearsing training took {_duration(spent)} ({' or '.join(counts)} steps a stage), "
+            f"Rehearsing training took {duration(spent)} ({' or '.join(counts)} steps a stage), "
             f"{spent / foretold:.1%} of what one run of every stage is foretold to take."
         )
     scoring = rehearsed_scoring(execution)
@@ -69,11 +74,11 @@ def print_rehearsal_cost(execution: Execution, console: Console) -> None:
         cells = len(_evaluations(execution.plan))
         share = scoring.seconds / (cells * scoring.most_seconds)
         lines.append(
-            f"Rehearsing scoring took {_duration(scoring.seconds)}, {share:.1%} of what {cells} cells take "
+            f"Rehearsing scoring took {duration(scoring.seconds)}, {share:.1%} of what {cells} cells take "
             "at most."
         )
     if lines:
-        console.print(" ".join(lines), highlight=False)
+        console.print(" ".join(lines), highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _evaluations(plan: Plan) -> list[str]:
@@ -184,9 +189,3 @@ def _too_large(stage: dict[str, Any]) -> UserError:
         f"stage {stage['stage']} does not fit into this GPU's memory",
         remedy=f"try {' or '.join(remedies) or '--set data.max_length=... (shorter)'}",
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
