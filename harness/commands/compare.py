@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.commands import report as report_command
+from harness.commands.closing import print_closing
 from harness.commands.view import view_of
 from harness.errors import UserError
 from harness.evidence.answers import Answer, answers
@@ -48,7 +49,7 @@ def run(
     console = Console()
     run_it = run_until_decided if until_decided else run_comparison
     record = run_it(comparison, overrides, out=out, console=console, mlflow=mlflow, again=again)
-    report_command.print_summary(RunRoot(out).run_folder(record.id) / "report", console)
+    print_closing(RunRoot(out).run_folder(record.id) / "report", console)
     return 0
 
 

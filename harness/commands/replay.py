@@ -15,6 +15,7 @@ from rich.console import Console
 from harness import registry
 from harness.benchmarks import ReadsResults, load_benchmark
 from harness.commands import report as report_command
+from harness.commands.closing import print_closing
 from harness.errors import UserError
 from harness.measure.environment import collect
 from harness.pipeline.covers import digest_of
@@ -48,7 +49,7 @@ def run(folder: Path, *, out: Path, name: str | None, baseline: str | None, mlfl
         written = report_command.write(record, root)
         if mlflow:
             write_tracker("mlflow", record, root, written, console)
-    report_command.print_summary(written, console)
+    print_closing(written, console)
     return 0
 
 

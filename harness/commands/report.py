@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markdown import Markdown
 
 from harness import registry
 from harness.commands.view import open_run, view_of
@@ -124,11 +123,3 @@ def render(report: Report, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
     return folder
-
-
-def print_summary(folder: Path, console: Console) -> None:
-    """The report's first page on the terminal."""
-    text = (folder / "report.md").read_text(encoding="utf-8")
-    head = text.split("\n## Scores")[0]
-    console.print(Markdown(head))
-    console.print(f"\nReport: {folder / 'report.md'}", highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from harness import registry
 from harness.commands import report as report_command
+from harness.commands.closing import print_closing
 from harness.errors import UserError
 from harness.pipeline.load import benchmark_config
 from harness.pipeline.overrides import set_field
@@ -60,7 +61,7 @@ def run(
             written = report_command.write(scored, root)
             if mlflow:
                 write_tracker("mlflow", scored, root, written, console)
-    report_command.print_summary(written, console)
+    print_closing(written, console)
     return 0
 
 

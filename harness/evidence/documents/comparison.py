@@ -59,13 +59,15 @@ def build_report(
         return replay_report(everything)
     sections = [(part, section(everything)) for part, sections in PARTS.items() for section in sections]
     how, cited = methods(everything)
+    first = first_page(everything)
+    warned = {"warnings": list(first.warnings) if first is not None else []}
     return Report(
         summary.title(everything),
         summary.summary(everything),
         tuple(replace(section, part=part) for part, section in sections if section is not None),
-        comparison_data(everything),
+        comparison_data(everything) | warned,
         macros=macros(everything),
         methods=how,
         references=cited,
-        first=first_page(everything),
+        first=first,
     )
