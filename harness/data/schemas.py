@@ -19,6 +19,11 @@ from harness.errors import UserError, nearest
 Messages = list[dict[str, str]]
 Where = Callable[[int], str]
 ROLES = ("system", "user", "assistant")
+ACCEPTED = (
+    'a row is {"prompt": text, "chosen": text, "rejected": text}; each may be a list of messages '
+    '[{"role": "user", "content": text}, ...]; without a prompt, chosen and rejected are conversations or '
+    '"Human: ... Assistant: ..." transcripts that differ in the last turn; docs/data.md has examples'
+)
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
@@ -125,7 +130,7 @@ def _require_answers(row: dict[str, Any], where: str) -> None:
             raise UserError(
                 f"has no {column} answer",
                 where=where,
-                remedy=f"every pair needs prompt, chosen and rejected ({hint})",
+                remedy=f"every pair needs prompt, chosen and rejected ({hint}); {ACCEPTED}",
             )
 
 
@@ -160,7 +165,7 @@ def _split_shared(chosen: Any, rejected: Any, where: str) -> tuple[Messages, str
         raise UserError(
             "has no prompt, and none can be told from chosen and rejected",
             where=where,
-            remedy="give a column `prompt`",
+            remedy=f"give a column `prompt`: {ACCEPTED}",
         )
     left, right = _turns(chosen, "chosen", where), _turns(rejected, "rejected", where)
     if left[:-1] != right[:-1] or not any(m["role"] == "user" for m in left[:-1]):

@@ -33,7 +33,7 @@ def printed(capsys: Any) -> Any:
 
 
 def test_without_a_model_no_vocabulary_judges_the_text(file: Path, capsys: Any) -> None:
-    assert run(str(file), model=None, sets=("data.test_fraction=0.001",)) == 0
+    assert run(str(file), model=None, sets=("data.test_fraction=0.001",), format_name="json") == 0
     statistics = printed(capsys)
     train = statistics["train"]
     assert (train["pairs_read"], train["chosen_equals_rejected"], train["empty_answers"]) == (11, 1, 1)
@@ -46,8 +46,26 @@ def test_without_a_model_no_vocabulary_judges_the_text(file: Path, capsys: Any) 
 def test_with_a_model_its_tokenizer_does(file: Path, capsys: Any) -> None:
     with pytest.raises(UserError, match="of the tokens are unknown to the tokenizer"):
         run(str(file), model="embedded", sets=())
-    assert run("embedded", model="embedded", sets=("limit=20", "test_limit=5")) == 0
+    assert run("embedded", model="embedded", sets=("limit=20", "test_limit=5"), format_name="json") == 0
     assert printed(capsys)["train"]["prompt_tokens"]["median"] > 1
+
+
+def test_a_table_is_what_people_read(file: Path, capsys: Any) -> None:
+    assert run(str(file), model=None, sets=("data.test_fraction=0.001",)) == 0
+    text = capsys.readouterr().out
+    assert "{" not in text
+    rows = {line[:28].strip(): line[28:].split() for line in text.splitlines()}
+    assert rows["pairs read"] == ["11", "0"]
+    assert rows["chosen = rejected"] == ["1", "0"]
+    assert rows["words of chosen"][:4] == ["3", "(0", "to", "3)"]
+    assert "need --model." in text
+
+
+def test_rows_that_are_no_pairs_are_told_what_pairs_look_like(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text('[{"question": "a", "good": "b", "bad": "c"}]')
+    with pytest.raises(UserError, match=r'has no chosen answer; .*\{"prompt": text, .*docs/data.md'):
+        run(str(file), model=None, sets=())
 
 
 def test_data_that_prefers_nothing_is_refused_without_a_model(tmp_path: Path) -> None:

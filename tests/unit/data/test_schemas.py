@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,3 +149,20 @@ def test_rows_that_all_diverge_are_an_error() -> None:
 def test_a_row_without_the_prompt_that_others_have_is_an_error() -> None:
     with pytest.raises(UserError, match="f:2: chosen and rejected share no prompt"):
         to_pairs([{"prompt": "hi", "chosen": "a", "rejected": "b"}, DIVERGING], where)
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+SHOWN = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)]
+SHOWN_SFT = [json.loads(text) for text in re.findall(r"```json sft\n(.*?)```", PAGE, flags=re.DOTALL)]
+
+
+def test_the_rows_of_the_documentation_are_read() -> None:
+    assert len(SHOWN) == 5
+    for row in SHOWN:
+        (pair,) = to_pairs([row], where).pairs
+        assert pair.prompt[-1] == {"role": "user", "content": "Name a fruit."}
+        assert (pair.chosen, pair.rejected) == ("An apple.", "A stone.")
+    assert len(SHOWN_SFT) == 2
+    for row in SHOWN_SFT:
+        (conversation,) = to_conversations([row], where)
+        assert (conversation.prompt[-1]["content"], conversation.chosen) == ("Name a fruit.", "An apple.")
