@@ -36,6 +36,15 @@ def names(group: str) -> list[str]:
     return sorted(_shipped(group) | set(_outside(group)))
 
 
+def all_names() -> dict[str, list[str]]:
+    """All names of every group; what is installed is read once, which is most of the time this takes."""
+    outside = entry_points()
+    return {
+        group: sorted(_shipped(group) | {e.name for e in outside.select(group=f"harness.{group}")})
+        for group in GROUPS
+    }
+
+
 def load(group: str, name: str, *, where: str | None = None) -> ModuleType:
     """The plug-in module `name` of `group`; raises UserError for an unknown name."""
     return importlib.import_module(module_of(group, name, where=where))

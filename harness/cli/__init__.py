@@ -1,0 +1,76 @@
+"""The command line: parses, calls a command, turns errors into exit codes.
+
+0 done, 2 the user can mend it (one message), 1 a stage failed, 130 interrupted. `check` and `status` end
+with 1 where a claim is contradicted or a comparison is not healthy.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from harness import __version__
+from harness.cli.around import calibrate, data, doctor, list_, ui
+from harness.cli.reading import check, diff, report, status, trace
+from harness.cli.running import compare, cost, plan, replay, score
+from harness.errors import Interrupted, StageFailed, UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="SFT then DPO against single-stage ORPO: same model, same pairs, same GPU; costs measured.",
+)
+RUNNING = (compare, status, plan, cost, score, replay)
+READING = (report, check, trace, diff)
+AROUND = (data, doctor, ui, list_, calibrate)
+"""In the order of `harness --help`."""
+for command in (*RUNNING, *READING, *AROUND):
+    app.command(command.__name__.strip("_"))(command)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"orpo-harness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of `harness` itself."""
+
+
+def main() -> None:
+    """Entry point; ends the process with the exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except UserError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return 2
+    except StageFailed as error:
+        print(
+            f"harness: stage {error.stage} failed: {error.cause}\n{error.log_tail}\nlog: {error.log_path}",
+            file=sys.stderr,
+        )
+        return 1
+    except (Interrupted, KeyboardInterrupt):
+        print("harness: interrupted; finished stages are kept, the same command continues", file=sys.stderr)
+        return 130
+    except typer.Exit as error:
+        return error.exit_code
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            print(f"harness: {error.format_message()}; see harness --help.", file=sys.stderr)
+            return 2
+        raise

@@ -1,0 +1,58 @@
+"""Commands around the runs: data, doctor, ui, calibrate, list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import RUNS, Device, Out, PrintFormat, Set
+
+
+def data(
+    source: Annotated[str, typer.Argument(help="A file, a folder, a hub name, or embedded.")],
+    model: Annotated[str | None, typer.Option("--model", help="Whose tokenizer counts the tokens.")] = None,
+    set_: Set = None,
+    format_: Annotated[PrintFormat, typer.Option("--format", help="json has all of it.")] = PrintFormat.TABLE,
+) -> int:
+    """Check a preference data set and print its statistics."""
+    from harness.commands import data as command
+
+    return command.run(source, model=model, sets=tuple(set_ or ()), format_name=format_.value)
+
+
+def doctor(device: Device = None) -> int:
+    """Print what this machine has, which GPU would be used, and what follows from it."""
+    from harness.commands import doctor as command
+    from harness.measure.gpus import using
+
+    with using(device):
+        return command.run()
+
+
+def ui(
+    out: Out = RUNS,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+) -> int:
+    """Open MLflow on the runs, on 127.0.0.1 alone."""
+    from harness.commands import ui as command
+
+    return command.run(out, port=port)
+
+
+def calibrate(
+    simulations: Annotated[
+        int, typer.Option(help="Simulated comparisons in each cell of the grid.")
+    ] = 20_000,
+) -> int:
+    """Simulate comparisons of known truth: do intervals cover, tests reject and find what they say?"""
+    from harness.commands import calibrate as command
+
+    return command.run(simulations)
+
+
+def list_() -> int:
+    """List arms, comparisons, methods, benchmarks, judges and formats, and where templates are."""
+    from harness.commands import list as command
+
+    return command.run()
