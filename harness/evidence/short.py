@@ -61,6 +61,8 @@ def _verdict(one: Evidence) -> str:
         return f"equivalent within {margin}" if same else f"not worse by {margin} or more"
     if outcome == Outcome.NOT_SEPARABLE and _excludes_equal(one):
         return f"not significant after correction for {_family(one)}"
+    if outcome == Outcome.NOT_SEPARABLE and one.estimate.low is None and one.estimate.reason:
+        return f"no verdict, since {one.estimate.reason}"
     return WORDS.get(outcome, outcome.value)
 
 

@@ -117,6 +117,12 @@ def test_one_seed_is_a_warning() -> None:
     assert not any(text.startswith("One seed:") for text in first_of(seen(CLEAR, asked())).warnings)
 
 
+def test_without_an_interval_nothing_is_said_of_a_difference() -> None:
+    one_seed = {arm: means[:1] for arm, means in CLEAR.items()}
+    (line,) = first_of(seen(one_seed, asked("cost.wall_seconds"))).answers
+    assert line.startswith("Training time: no verdict, since one seed has no interval; ")
+
+
 def test_an_open_question_says_how_to_settle_it() -> None:
     noisy = {"orpo": (0.5, 0.7, 0.6), "sft_dpo": (0.6, 0.55, 0.66)}
     assert any("--power" in text for text in first_of(seen(noisy, asked())).next_steps)
