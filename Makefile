@@ -109,6 +109,7 @@ wheel: $(READY)
 bench: $(READY_DEV)
 	$(BIN)/python perf/start.py
 	$(BIN)/python perf/overhead.py
+	PYTHONPATH=. $(BIN)/python perf/tracking.py
 	$(BIN)/python perf/batching.py
 	$(BIN)/python perf/training.py
 	PYTHONPATH=. $(BIN)/python perf/report.py

@@ -35,8 +35,8 @@ def main() -> int:
             figures = {pace: _stage(tracking, number) for number, pace in enumerate(STEP_SECONDS)}
     for pace, one in figures.items():
         print(
-            f"{pace}: {one['share']:.2%} of the stage's time, {one['microseconds_a_message']:.0f} us a "
-            f"message before the pipe is read again; between stages {one['settling_seconds']:.1f} s"
+            f"{pace}: {one['share']:.2%} of the stage's time, {one['microseconds_a_message']:.0f} us of "
+            f"CPU time a message until the pipe is read again; between stages {one['settling_seconds']:.1f} s"
         )
     print(json.dumps({"benchmark": "tracking", **figures}))
     return int(any(one["share"] > MOST_SHARE for one in figures.values()))

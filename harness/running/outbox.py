@@ -56,7 +56,7 @@ class Outbox:
         self._held: list[Logged] = []
         self._changed = threading.Condition()
         self._hurried = self._closing = self._busy = False
-        self._in_a_row, self._pause = 0, 0.0
+        self._in_a_row, self._next = 0, 0.0
         self._thread = threading.Thread(target=self._loop, name=f"tracker {name}", daemon=True)
         self._thread.start()
 
@@ -75,6 +75,9 @@ class Outbox:
             self._changed.notify_all()
             self._changed.wait_for(lambda: bool(self._in_a_row) or self._idle(), seconds)
             self._hurried = False
+            if not self._in_a_row:
+                # What was sent before a clock runs is no reason to pause while it does.
+                self._next = time.monotonic() + LEAST_PAUSE
 
     def close(self, seconds: float) -> None:
         """Send the rest and end; a tracker that does not answer in time is left behind."""
@@ -96,14 +99,16 @@ class Outbox:
         return self.error is not None or not (self._queue or self._held or self._busy)
 
     def _due(self) -> bool:
-        """Whether a pause is cut short; after a failure it is only where the end has come."""
+        """Whether the pause is over or cut short; after a failure it is only where the end has come."""
         waiting = bool(self._queue or self._held)
-        return self._closing or (self._hurried and waiting and not self._in_a_row)
+        hurried = self._hurried and waiting and not self._in_a_row
+        return self._closing or hurried or time.monotonic() >= self._next
 
     def _loop(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(self._due, self._pause)
+                while not self._due():
+                    self._changed.wait(LEAST_PAUSE)
                 live = not (self._hurried or self._closing)
                 items, self._queue = self._queue, deque()
                 self._busy = bool(items or self._held)
@@ -116,7 +121,7 @@ class Outbox:
                 self.cpu_seconds += spent
                 self._busy = False
                 self._queue.extendleft(reversed(items))
-                self._pause = max(LEAST_PAUSE, spent / SHARE)
+                self._next = time.monotonic() + max(LEAST_PAUSE, spent / SHARE)
                 self._note(failure)
                 self._changed.notify_all()
         self._end()
@@ -169,7 +174,7 @@ class Outbox:
         if not self.failures:
             why = f"{type(failure).__name__}: {failure}"
             self._warn(f"{self.name} failed ({why}); the comparison goes on, and it is tried again.")
-        self._pause = FIRST_RETRY_SECONDS * 2**self._in_a_row
+        self._next = time.monotonic() + FIRST_RETRY_SECONDS * 2**self._in_a_row
         self.failures += 1
         self._in_a_row += 1
         if self._in_a_row >= MOST_TRIES:

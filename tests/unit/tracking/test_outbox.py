@@ -101,6 +101,18 @@ def test_live_bursts_take_no_more_than_their_share_of_the_clock() -> None:
     assert sorted(steps_told(book)) == list(range(1, step + 1))
 
 
+def test_what_was_sent_between_stages_puts_off_no_burst_of_the_next() -> None:
+    box = opened(book := Notebook(work=0.2))
+    box.log("a", point(1))
+    box.settle(LONG)
+    box.log("b", point(2))
+    deadline = time.perf_counter() + 10.0
+    while len(book.told) < 2 and time.perf_counter() < deadline:
+        time.sleep(0.05)
+    assert steps_told(book) == [1, 2]
+    box.close(LONG)
+
+
 def test_a_failure_is_told_once_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "FIRST_RETRY_SECONDS", 0.01)
     said: list[str] = []
