@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,12 +104,20 @@ def _training(plan: Plan, stage: PlannedStage, results: Results) -> Parts | None
 
 def _rates(pairs: Sequence[tuple[Parts, Parts]]) -> tuple[float, float]:
     """How much longer than foretold steps took, and what came after them."""
-    steps = sum(foretold.steps for _, foretold in pairs)
-    after = sum(foretold.after for _, foretold in pairs)
     return (
-        sum(took.steps for took, _ in pairs) / steps if steps else 1.0,
-        sum(took.after for took, _ in pairs) / after if after else 1.0,
+        shared_rate([took.steps / foretold.steps for took, foretold in pairs if foretold.steps]),
+        shared_rate([took.after / foretold.after for took, foretold in pairs if foretold.after]),
     )
+
+
+def shared_rate(rates: Sequence[float]) -> float:
+    """What the rates of some stages tell of another one: their geometric mean, drawn towards 1.
+
+    A forecast misses for reasons of its stage (few timed steps) as well as of the machine. One more stage at
+    a rate of 1 stands for that, so that a single rate counts by its root.
+    """
+    known = [rate for rate in rates if rate > 0]
+    return math.prod(known) ** (1 / (len(known) + 1))
 
 
 def _foretold_parts(plan: Plan, digest: str, results: Results) -> Parts | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.running.outlook import Expected, Outlook
+from harness.running.outlook import Expected, Outlook, shared_rate
 from harness.running.parts import Parts
 
 REPORT_SECONDS = 15.0
@@ -62,10 +62,10 @@ def time_left(outlook: Outlook, at: At | None, *, report: float = REPORT_SECONDS
 
 
 def _pace(running: Expected, at: At) -> float:
-    """Seconds a step over those that were rehearsed; 1 where stages of the kind are finished."""
+    """What the steps of the running stage tell of others; 1 where stages of the kind are finished."""
     if running.parts is None or not running.rehearsed or not running.parts.steps or not at.step:
         return 1.0
-    return _seconds_per_step(running.parts, at) * at.total / running.parts.steps
+    return shared_rate([_seconds_per_step(running.parts, at) * at.total / running.parts.steps])
 
 
 def left_of_stage(parts: Parts | None, at: At) -> float | None:

@@ -14,7 +14,7 @@ from harness.records import (
     RehearseEvaluateFacts,
     StageResult,
 )
-from harness.running.outlook import look_ahead, rehearsal_of
+from harness.running.outlook import look_ahead, rehearsal_of, shared_rate
 from harness.running.parts import Parts, mean_parts, parts_of
 from harness.running.time_left import At, left_of_stage, time_left
 
@@ -113,17 +113,19 @@ def test_another_seed_of_a_stage_takes_what_the_first_took() -> None:
 
 
 def test_other_stages_are_foretold_at_the_rate_of_those_that_ran() -> None:
-    """SFT's rehearsal foretold 9 s beyond its steps and 10.5 s of training; it took twice as long."""
+    """SFT took four times as long as foretold: of another stage that tells twice as long, of a third more."""
     plan, results = planned(BEFORE)
     before = look_ahead(plan, results).stages["orpo0"].parts
     assert before is not None
     foretold_sft = look_ahead(plan, results).stages["sft0"].parts
     assert foretold_sft is not None
-    slow = [measured("train_seconds", 2 * foretold_sft.steps, "s")]
+    slow = [measured("train_seconds", 4 * foretold_sft.steps, "s")]
     results["sft0"] = record().results["sft0"].model_copy(update={"ledger": slow})
     after = look_ahead(plan, results).stages["orpo0"].parts
     assert after is not None
     assert after.steps == pytest.approx(2 * before.steps)
+    assert shared_rate([4.0, 4.0]) == pytest.approx(4 ** (2 / 3))
+    assert shared_rate([]) == 1.0
 
 
 def test_a_stage_belongs_to_the_rehearsal_of_its_job() -> None:
@@ -181,13 +183,13 @@ def test_the_whole_is_the_stage_that_runs_and_all_that_follows() -> None:
 
 
 def test_a_first_stage_that_is_slow_tells_of_those_to_come() -> None:
-    """Ten times slower than rehearsed after all of its steps: the steps of the others too."""
+    """Nine times slower than rehearsed after all of its steps: those of the others three times."""
     plan, results = planned(BEFORE)
     outlook = look_ahead(plan, results)
     mine, other = outlook.stages["sft0"].parts, outlook.stages["orpo0"].parts
     assert mine is not None
     assert other is not None
-    took = 10 * mine.steps * 27 / 28
+    took = 9 * mine.steps * 27 / 28
     slow = At("sft0", now=took, step=28, total=28, step_at=took, first=(1, 0.0))
     as_rehearsed = At(
         "sft0", now=took, step=28, total=28, step_at=took, first=(1, took - mine.steps * 27 / 28)
@@ -198,6 +200,6 @@ def test_a_first_stage_that_is_slow_tells_of_those_to_come() -> None:
     trained = sum(
         s.parts.steps for d, s in outlook.stages.items() if s.kind == "train" and d != "sft0" and s.parts
     )
-    assert later - sooner == pytest.approx(9 * trained, rel=0.05)
+    assert later - sooner == pytest.approx(2 * trained, rel=0.05)
     results["sft1"] = record().results["sft1"]
     assert look_ahead(plan, results).stages["sft0"].rehearsed is False
