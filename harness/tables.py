@@ -10,6 +10,16 @@ CellKind = Literal["text", "seconds", "bytes", "flops", "joules", "percent", "po
 
 
 @dataclass(frozen=True)
+class About:
+    """What a figure is of: a metric (`preference.accuracy`) or quantity (`flops`), an arm, and a seed where
+    it is of one alone. A stage that arms share is of the arm that it is named after."""
+
+    metric: str
+    arm: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
 class Cell:
     """One table cell.
 
@@ -17,7 +27,7 @@ class Cell:
     of two such ratios for points: 1.0 = 100 points); None shows `reason`, and is nothing that was missed
     unless it `applies`. `low` and `high` bound its interval; where a value should have one and has none,
     `no_interval` says why. `sources` are stage digests.
-    `bold` only where the value is separable from its rivals.
+    `bold` only where the value is separable from its rivals. `about` is known for figures of arms.
     """
 
     value: float | int | str | None
@@ -30,6 +40,7 @@ class Cell:
     sources: tuple[str, ...] = ()
     applies: bool = True
     no_interval: str | None = None
+    about: About | None = None
 
 
 @dataclass(frozen=True)

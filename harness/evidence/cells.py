@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from harness.evidence.costs import arm_cost
 from harness.evidence.missing import asked_items, missing_of
@@ -12,7 +13,7 @@ from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.view import BASE, ComparisonView
 from harness.quantities import Quantity, is_share
 from harness.records import StageResult
-from harness.tables import Cell, CellKind
+from harness.tables import About, Cell, CellKind
 
 
 def estimate_cell(
@@ -44,40 +45,46 @@ def difference_cell(quantity: str, estimate: Estimate, sources: Sequence[str]) -
 
 def stage_cell(stage: StageResult, quantity: Quantity) -> Cell:
     """A stage's own figure."""
-    measured = stage.measured(quantity.name)
+    measured, sources = stage.measured(quantity.name), (stage.digest,)
+    about = About(quantity.name, stage.name.partition("/")[0], stage.seed)
     if measured is None:
-        return Cell(None, quantity.kind, reason="not recorded", sources=(stage.digest,))
-    return Cell(measured.value, quantity.kind, reason=measured.reason, sources=(stage.digest,))
+        return Cell(None, quantity.kind, reason="not recorded", sources=sources, about=about)
+    return Cell(measured.value, quantity.kind, reason=measured.reason, sources=sources, about=about)
 
 
 def cost_cell(view: ComparisonView, arm: str, quantity: Quantity) -> Cell:
     """What an arm is charged, mean over seeds (of bytes the maximum)."""
     cost = arm_cost(view, arm, quantity)
-    return Cell(cost.value, quantity.kind, reason=cost.reason, sources=cost.sources)
+    about = About(quantity.name, arm)
+    return Cell(cost.value, quantity.kind, reason=cost.reason, sources=cost.sources, about=about)
 
 
 def score_cell(view: ComparisonView, arm: str, metric: str) -> Cell:
     """The arm's score with its interval; against its own answers it is known by definition."""
     kind, digits = score_format(metric)
+    about = About(metric, arm)
     if view.random_weights:
-        return Cell(None, reason="training began from random weights")
+        return Cell(None, reason="training began from random weights", about=about)
     if view.rival_of(metric) == arm:
-        return Cell(view.against_itself(metric), kind, digits=digits, no_interval="by definition")
+        value = view.against_itself(metric)
+        return Cell(value, kind, digits=digits, no_interval="by definition", about=about)
     estimate = arm_score(view, arm, metric)
     sources = view.score_sources(arm, metric)
     if estimate.value is None:
         why = f"{metric}: {estimate.reason}" if estimate.n else view.why_unscored(arm, metric)
-        return Cell(None, reason=why, sources=sources)
-    return estimate_cell(estimate, sources, kind, digits)
+        return Cell(None, reason=why, sources=sources, about=about)
+    return replace(estimate_cell(estimate, sources, kind, digits), about=about)
 
 
 def base_score_cell(view: ComparisonView, metric: str) -> Cell:
     """The starting model's mean over items; it has one training, so no interval over seeds."""
     values = list(view.items.get(BASE, {}).get(metric, {}).values())
     if not values or not math.isfinite(sum(values)):
-        return Cell(None, reason=f"{metric}: not finite" if values else f"{metric} was not scored for it")
+        why = f"{metric}: not finite" if values else f"{metric} was not scored for it"
+        return Cell(None, reason=why, about=About(metric, BASE))
     kind, digits = score_format(metric)
-    return Cell(sum(values) / len(values), kind, digits=digits, sources=view.score_sources(BASE, metric))
+    sources = view.score_sources(BASE, metric)
+    return Cell(sum(values) / len(values), kind, digits=digits, sources=sources, about=About(metric, BASE))
 
 
 def score_format(metric: str) -> tuple[CellKind, int]:

@@ -1,4 +1,7 @@
-"""Parquet: `cells.parquet`, one row a table cell in base units, with interval and stage digests."""
+"""Parquet: `cells.parquet`, one row a table cell in base units, with interval and stage digests.
+
+Figures of arms say which arm, seed and metric they are of, so that a notebook can group by these.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ def render(report: Report, folder: Path) -> list[Path]:
             ("table", pa.string()),
             ("row", pa.int32()),
             ("column", pa.string()),
+            ("arm", pa.string()),
+            ("seed", pa.int32()),
+            ("metric", pa.string()),
             ("number", pa.float64()),
             ("text", pa.string()),
             ("low", pa.float64()),
@@ -36,12 +42,15 @@ def render(report: Report, folder: Path) -> list[Path]:
 
 def rows(report: Report) -> list[dict[str, Any]]:
     """The cells in order; `number` or `text` holds a value, `not_measured` why it is absent, or its
-    interval."""
+    interval. `seed` is null where a figure is of all seeds."""
     return [
         {
             "table": table.name,
             "row": number,
             "column": column,
+            "arm": cell.about.arm if cell.about else None,
+            "seed": cell.about.seed if cell.about else None,
+            "metric": cell.about.metric if cell.about else None,
             "number": float(cell.value) if isinstance(cell.value, int | float) else None,
             "text": well_formed(cell.value) if isinstance(cell.value, str) else None,
             "low": cell.low,

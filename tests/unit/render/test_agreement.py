@@ -151,6 +151,23 @@ def test_csv_and_parquet_hold_the_values_themselves(report: Report, folder: Path
                     assert text == ""
 
 
+def test_parquet_can_be_grouped_by_arm_seed_and_metric(report: Report, folder: Path) -> None:
+    import pandas as pd
+
+    cells = pd.read_parquet(folder / "cells.parquet")
+    data = json.loads((folder / "comparison.json").read_text())
+    scores = (
+        cells[(cells.table == "scores") & (cells.metric == "preference.accuracy")].set_index("arm").number
+    )
+    for arm, told in data["arms"].items():
+        assert scores[arm] == told["scores"]["preference"]["accuracy"]["estimate"]
+        times = cells[(cells.table == "main") & (cells.metric == "wall_seconds")].set_index("arm").number
+        assert times[arm] == told["cost"]["wall_seconds"]
+    ledger = cells[(cells.table == "ledger") & (cells.metric == "flops") & (cells.arm == "orpo")]
+    seeds = ledger.set_index("seed").number
+    assert dict(seeds) == dict(enumerate(data["arms"]["orpo"]["cost"]["per_seed"]["flops"]))
+
+
 def test_json_holds_what_the_main_and_question_tables_show(report: Report, folder: Path) -> None:
     data = json.loads((folder / "comparison.json").read_text())
     tables = {table.name: table for table in report.tables()}
