@@ -36,9 +36,10 @@ class Interrupted(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name closest to `name`, or None where nothing is close."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return matches[0] if matches else None
+    """The known name closest to `name`, capitals aside, or None where nothing is close."""
+    by_letters = {one.lower(): one for one in known}
+    matches = difflib.get_close_matches(name.lower(), list(by_letters), n=1, cutoff=0.5)
+    return by_letters[matches[0]] if matches else None
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> UserError:

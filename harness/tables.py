@@ -213,7 +213,6 @@ class Report:
     sections: tuple[Section, ...]
     data: dict[str, object] = field(default_factory=dict)
     exchanges: tuple[Exchange, ...] = ()
-    macros: tuple[Macro, ...] = ()
     methods: tuple[Statement, ...] = ()
     references: tuple[Reference, ...] = ()
     first: FirstPage | None = None
@@ -229,3 +228,18 @@ class Report:
     def figures(self) -> list[Figure]:
         """Every figure, in order."""
         return [f for s in self.sections for f in s.figures]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What goes into a paper: compact tables, figures by name for prose, how it was done, and what is cited.
+
+    A table's heading may have several lines; its title and notes are its caption. A row that begins with an
+    empty cell belongs to the row before.
+    """
+
+    title: str
+    tables: tuple[Table, ...]
+    macros: tuple[Macro, ...]
+    methods: tuple[Statement, ...]
+    references: tuple[Reference, ...]

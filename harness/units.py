@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
 from harness.tables import Cell, CellKind, ForestRow
@@ -24,6 +26,13 @@ BASE: dict[CellKind, str] = {
 _BYTES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 FLOPS = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1, "FLOP"))
 _JOULES = ((3.6e6, "kWh"), (1e3, "kJ"), (1, "J"))
+_SECONDS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"))
+_STEPS: dict[CellKind, tuple[tuple[float, str], ...]] = {
+    "seconds": _SECONDS,
+    "bytes": _BYTES,
+    "flops": FLOPS,
+    "joules": _JOULES,
+}
 
 
 def rounded(value: float, digits: int) -> str:
@@ -89,6 +98,46 @@ def plain(cell: Cell) -> str:
         low, high = (_number(cell, bound, unit=False) for bound in (cell.low, cell.high))
         text += f" [{low}, {high}]"
     return text
+
+
+def in_column(cells: Sequence[Cell]) -> tuple[str, list[tuple[str, str]]]:
+    """The unit of a column, and a value and an interval of every cell in it.
+
+    Costs take the largest unit that leaves the smallest of them at least 1, and as many decimals as give
+    that one three digits. Cells of several kinds keep a unit each, and the column has none.
+    """
+    kinds = {cell.kind for cell in cells}
+    if len(kinds) == 1 and kinds <= {"percent", "points"}:
+        unit = "%" if kinds == {"percent"} else "points"
+        return unit, [_bare(cell, unit) for cell in cells]
+    if len(kinds) == 1 and kinds <= _STEPS.keys():
+        size, unit, digits = _common(_STEPS[kinds.pop()], [float(cell.value or 0) for cell in cells])
+        scaled_down = [_scaled_down(cell, size, digits) for cell in cells]
+        return unit, [_bare(cell, "") for cell in scaled_down]
+    return "", [_bare(cell, "") for cell in cells]
+
+
+def _common(steps: tuple[tuple[float, str], ...], values: Sequence[float]) -> tuple[float, str, int]:
+    """Size, name and decimals of one unit for all values."""
+    least = min((abs(value) for value in values if value), default=1.0)
+    size, unit = unit_of(least, steps)
+    digits = 2 if least / size < 10 else 1 if least / size < 100 else 0
+    return size, unit, digits
+
+
+def _scaled_down(cell: Cell, size: float, digits: int) -> Cell:
+    value, low, high = (
+        None if one is None else float(one) / size for one in (cell.value, cell.low, cell.high)
+    )
+    return replace(cell, value=value, low=low, high=high, kind="number", digits=digits)
+
+
+def _bare(cell: Cell, unit: str) -> tuple[str, str]:
+    """Value and interval without the unit that the column names."""
+    if isinstance(cell.value, str):
+        return cell.value, ""
+    value, opening, interval = plain(cell).partition(" [")
+    return value.removesuffix(unit).rstrip(), opening.strip() + interval
 
 
 def _number(cell: Cell, value: float, *, unit: bool = True) -> str:

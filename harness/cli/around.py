@@ -52,7 +52,7 @@ def calibrate(
 
 
 def list_() -> int:
-    """List arms, comparisons, methods, benchmarks, judges and formats, and where templates are."""
+    """List arms, comparisons, methods, benchmarks, judges and formats."""
     from harness.commands import list as command
 
     return command.run()

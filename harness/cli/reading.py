@@ -1,4 +1,4 @@
-"""Commands that read what has run or runs: status, report, check, trace, diff."""
+"""Commands that read what has run or runs: status, report, paper, check, trace, diff."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import RUNS, Out
+from harness.cli.options import RUNS, Out, words
 
 
 def status(
@@ -43,6 +43,31 @@ def report(
         return command.run_many(runs, out=out, format_name=format_)
     name = runs[0] if runs else "latest"
     return command.run(name, out=out, format_name=format_, mlflow=mlflow, from_mlflow=from_mlflow)
+
+
+def paper(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="A run's id or folder; the models of several are rows.")
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option("--rows", help="Arms, or base, in their order; all arms by default.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="Columns in their order, such as time,flops,win_rate.")
+    ] = None,
+    style: Annotated[
+        str, typer.Option("--style", help="plain, acl (two columns) or neurips (one column).")
+    ] = "plain",
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Where to write it; `paper` in the run's folder by default.")
+    ] = None,
+    out: Out = RUNS,
+) -> int:
+    """Write tables, macros, methods and bibliography for a paper, and a paper.tex that holds them."""
+    from harness.commands import paper as command
+
+    chosen = {"rows": words(rows) or (), "columns": words(columns) or ()}
+    return command.run(runs or ["latest"], out=out, to=to, style=style, **chosen)
 
 
 def check(

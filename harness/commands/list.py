@@ -1,9 +1,9 @@
-"""`harness list`: what there is to choose from, and where templates are."""
+"""`harness list`: what there is to choose from."""
 
 from __future__ import annotations
 
 from harness import registry
-from harness.pipeline.find import known_files, shipped
+from harness.pipeline.find import known_files
 
 
 def run() -> int:
@@ -12,5 +12,4 @@ def run() -> int:
         print(f"{kind}s: {' '.join(known_files(kind))}")
     for group, names in registry.all_names().items():
         print(f"{group}: {' '.join(names)}")
-    print(f"templates: {' '.join(str(path) for path in sorted(shipped('reports/templates').iterdir()))}")
     return 0

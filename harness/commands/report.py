@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -12,12 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from harness import registry
-from harness.commands.view import open_run, view_of
+from harness.commands.view import open_runs, view_of
 from harness.errors import UserError
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.exchanges import exchanges
 from harness.evidence.documents.many import many_report
-from harness.evidence.documents.mixing import counted_twice, forbidden
 from harness.pipeline.claims import load_claims
 from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
@@ -56,23 +54,8 @@ def run_many(run_names: Sequence[str], *, out: Path, format_name: str | None) ->
     """One report of several runs in `<out>/runs-<digest>/report`; raises UserError where they do not mix."""
     if format_name is not None:
         registry.check("formats", format_name)
-    views = [open_run(name, out)[1] for name in run_names]
-    broken = forbidden(views)
-    if broken:
-        raise UserError(
-            f"these runs may not stand in one table: {'; '.join(broken)}",
-            where="report",
-            remedy="report them apart, or run them on equal terms",
-        )
-    twice = counted_twice(views)
-    if twice:
-        raise UserError(
-            f"these runs would count seeds twice: {'; '.join(twice)}",
-            where="report",
-            remedy="give one of them (of looks the last one), or train the other again at seeds of its own",
-        )
-    digest = hashlib.sha256("\n".join(sorted(v.record.id for v in views)).encode()).hexdigest()[:10]
-    return _say(render(many_report(views, load_claims()), out / f"runs-{digest}" / "report"), format_name)
+    views, folder = open_runs(run_names, out)
+    return _say(render(many_report(views, load_claims()), folder / "report"), format_name)
 
 
 def _say(written: Path, format_name: str | None) -> int:

@@ -50,16 +50,16 @@ def training_stages(view: ComparisonView, arm: str) -> list[StageResult]:
     return view.stages_of(cells[0]) if cells else []
 
 
-def arm_titles(view: ComparisonView) -> dict[str, str]:
+def arm_titles(view: ComparisonView, joint: str = " then ") -> dict[str, str]:
     """A title by arm: its methods one after the other, with its name where arms share them."""
-    titles = {arm: _methods_in_words(view, arm) for arm in view.arms}
+    titles = {arm: _methods_in_words(view, arm, joint) for arm in view.arms}
     shared = Counter(titles.values())
     return {arm: title if shared[title] == 1 else f"{title} ({arm})" for arm, title in titles.items()}
 
 
-def _methods_in_words(view: ComparisonView, arm: str) -> str:
+def _methods_in_words(view: ComparisonView, arm: str, joint: str) -> str:
     stages = training_stages(view, arm)
-    return " then ".join(method_title(view, stage) for stage in stages) or arm
+    return joint.join(method_title(view, stage) for stage in stages) or arm
 
 
 def trains_on_pairs(view: ComparisonView, arm: str) -> bool:

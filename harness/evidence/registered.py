@@ -14,6 +14,17 @@ SEPARABLE = frozenset({Outcome.BETTER, Outcome.WORSE, Outcome.HIGHER, Outcome.LO
 """What may be set in bold, and nothing else."""
 
 
+def is_best(arm: str, rivals: Sequence[str], quantity: str, contrasts: Sequence[Contrast]) -> bool:
+    """Whether an arm is separably better than every other one on a quantity; alone it is not."""
+    outcomes = {(one.a, one.b): one.verdict.outcome for one in contrasts if one.quantity == quantity}
+    wins = [
+        outcomes.get((arm, other)) == Outcome.BETTER or outcomes.get((other, arm)) == Outcome.WORSE
+        for other in rivals
+        if other != arm
+    ]
+    return bool(wins) and all(wins)
+
+
 def is_counted(quantity: str) -> bool:
     """Whether it is a counted cost: a value, which no test is about."""
     cost = cost_of(quantity)

@@ -168,3 +168,9 @@ def _why_not(one: Evidence, family: str) -> str:
         return ""
     excluded = "100%" if one.is_cost else "zero"
     return f"; the interval excludes {excluded}, but over {family} together that is not separable"
+
+
+def without_folders(name: str) -> str:
+    """A hub's name as it is; of a path its last part."""
+    path = name.removeprefix("config:").rstrip("/")
+    return path.rpartition("/")[2] if path.startswith(("/", "./", "../", "~")) else path

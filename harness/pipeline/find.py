@@ -1,4 +1,4 @@
-"""Where pipelines, claims and templates are: the working folder first, then what is shipped."""
+"""Where pipelines and claims are: the working folder first, then what is shipped."""
 
 from __future__ import annotations
 

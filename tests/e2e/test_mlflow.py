@@ -79,5 +79,5 @@ def test_a_report_from_a_server_alone_equals_the_folders(server: str, tmp_path: 
     printed = harness("report", run, "--from-mlflow", server, "--out", str(far))
     there = Path(printed.strip()).parent
     assert report_of(there) == report_of(here)
-    for name in ("report.md", "report.html", "macros.tex", "tables/scores.tex", "tables/evidence.csv"):
+    for name in ("report.md", "report.html", "tables/scores.tex", "tables/evidence.csv"):
         assert (there / name).read_text() == (here / name).read_text(), name

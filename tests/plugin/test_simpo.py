@@ -98,9 +98,10 @@ def test_it_trains_is_scored_and_stands_in_every_format(site: Path, comparison: 
     text = (report / "report.md").read_text()
     assert text.splitlines()[0] == "# SFT then SimPO against SFT then DPO: simpo"
     assert "0.750" in text, "SimPO trains two sequences a pair, DPO forwards two more"
-    for path in ("report.html", "methods.tex"):
+    for path in ("report.html", "report.md"):
         assert "SimPO" in (report / path).read_text(), path
-    assert "2405.14734" in (report / "references.bib").read_text()
-    assert "meng2024" in (report / "methods.tex").read_text()
+    assert harness(site, "paper", "latest", "--out", str(tmp_path)).returncode == 0
+    assert "2405.14734" in (tmp_path / "latest" / "paper" / "references.bib").read_text()
+    assert "meng2024" in (tmp_path / "latest" / "paper" / "methods.tex").read_text()
     assert any("sft_simpo" in file.read_text() for file in (report / "tables").glob("*.csv"))
     assert any("simpo" in file.read_text() for file in (report / "tables").glob("*.tex"))

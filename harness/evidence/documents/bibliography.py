@@ -131,6 +131,17 @@ BENCHMARKS = {
     "divergence": (AMINI_2025,),
 }
 """What a benchmark's scores cite, by its name."""
+TITLES = {
+    "alpaca_eval": "AlpacaEval",
+    "behaviour": "behaviour of the answers",
+    "diversity": "diversity of the answers",
+    "divergence": "divergence from the starting model",
+    "lm_eval": "LM Evaluation Harness",
+    "mt_bench": "MT-Bench",
+    "preference": "held-out preference pairs",
+    "rubric": "answers graded by a rubric",
+}
+"""What a benchmark is called; others go by their own name."""
 
 
 def cited(citations: Iterable[Citation]) -> tuple[Reference, ...]:

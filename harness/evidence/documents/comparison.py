@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.evidence.documents.comparison_json import comparison_data
-from harness.evidence.documents.macros import macros
 from harness.evidence.documents.methods_text import methods
 from harness.evidence.documents.replayed import replay_report
 from harness.evidence.findings import findings
@@ -66,7 +65,6 @@ def build_report(
         summary.summary(everything),
         tuple(replace(section, part=part) for part, section in sections if section is not None),
         comparison_data(everything) | warned,
-        macros=macros(everything),
         methods=how,
         references=cited,
         first=first,

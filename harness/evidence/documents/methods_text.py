@@ -8,12 +8,13 @@ from typing import TypeVar
 
 from harness.evidence.aggregates import definitions
 from harness.evidence.answers import scored_before
-from harness.evidence.arms import method_of, method_title, reference_in_words, training_stages
+from harness.evidence.arms import arm_titles, method_of, method_title, reference_in_words, training_stages
 from harness.evidence.costs import MemoryKind, memory_kind
 from harness.evidence.documents import bibliography
 from harness.evidence.findings import Findings
 from harness.evidence.sequence import looks_in_words
 from harness.evidence.view import ComparisonView
+from harness.evidence.wording import without_folders
 from harness.records import Citation, HeadKind, Implementation, StageResult, TrainFacts
 from harness.tables import Reference, Statement
 
@@ -61,10 +62,11 @@ def _data(findings: Findings) -> Passage:
     held_out = f"{prepared.test_pairs:,} held out"
     if prepared.validation_pairs is not None:
         held_out += f" for the test, {prepared.validation_pairs:,} more for early stopping"
+    at = f"at seed{'s' if len(view.seeds) > 1 else ''} {', '.join(map(str, view.seeds))}"
     text = (
-        f"All arms start from {start} {spec.get('model')} and train on the same "
-        f"{prepared.train_pairs:,} preference pairs of {view.source} "
-        f"({held_out}), tokenised once, at seeds {', '.join(map(str, view.seeds))}"
+        f"All arms start from {start} {without_folders(str(spec.get('model')))} and train on the same "
+        f"{prepared.train_pairs:,} preference pairs of {without_folders(view.source)} "
+        f"({held_out}), tokenised once, {at}"
     )
     for arm, source in prepared.sft_data.items():
         text += f"; the first stage of {arm} trains on {source} instead"
@@ -77,10 +79,7 @@ def _data(findings: Findings) -> Passage:
 def _arms(findings: Findings) -> Passage:
     view = findings.view
     stages = _stages(view)
-    listed = []
-    for arm in view.arms:
-        titles = " then ".join(method_title(view, stage) for stage in training_stages(view, arm))
-        listed.append(f"{arm} ({titles})")
+    arms = arm_titles(view, "+").values()
     known = [method_of(view, stage) for stage in stages]
     cites = [citation for about in known if about is not None for citation in about.cites]
     adapted = [_uses_lora(view, stage) for stage in stages]
@@ -88,8 +87,9 @@ def _arms(findings: Findings) -> Passage:
     if any(adapted):
         cites.append(bibliography.HU_2022)
         tail = ", with LoRA adapters" if all(adapted) else ", some stages with LoRA adapters"
-    opening = "The arm is" if len(listed) == 1 else "The arms are"
-    return Passage(f"{opening} {', '.join(listed)}{tail}.", tuple(dict.fromkeys(cites)))
+    joined = "; a plus joins stages that follow each other" if any("+" in arm for arm in arms) else ""
+    opening = "The arm is" if len(arms) == 1 else "The arms are"
+    return Passage(f"{opening} {listed(arms)}{tail}{joined}.", tuple(dict.fromkeys(cites)))
 
 
 def _uses_lora(view: ComparisonView, stage: StageResult) -> bool:
@@ -105,7 +105,7 @@ def _stages(view: ComparisonView) -> list[StageResult]:
 def _implementations(view: ComparisonView) -> Passage:
     """Trainer, head and scored tokens of each method; only what was recorded."""
     trainers = _grouped(view, lambda facts: facts.implementation)
-    sentences = [TRAINERS[one].format(_listed(titles)) for one, titles in trainers.items()]
+    sentences = [TRAINERS[one].format(listed(titles)) for one, titles in trainers.items()]
     if len(trainers.get(Implementation.MATCHED, [])) > 1:
         sentences.append("Between matched methods the code differs in the loss alone.")
     heads = _grouped(view, lambda facts: HEADS[facts.head.kind] if facts.head else None)
@@ -143,7 +143,7 @@ def _grouped(view: ComparisonView, read: Callable[[TrainFacts], T | None]) -> di
 
 def _sentence(opening: str, groups: Mapping[str, Sequence[str]]) -> list[str]:
     """`OPENING value (A and B); other value (C).`; nothing where nothing was recorded."""
-    parts = [f"{value} ({_listed(titles)})" for value, titles in groups.items()]
+    parts = [f"{value} ({listed(titles)})" for value, titles in groups.items()]
     return [f"{opening} {'; '.join(parts)}."] if parts else []
 
 
@@ -161,7 +161,7 @@ def _costs(view: ComparisonView) -> Passage:
     )
     cites = (bibliography.VON_WERRA_2020,) if "trl" in named else ()
     return Passage(
-        f"Every stage ran in a process of its own on {_listed(devices)} ({versions}). Training time "
+        f"Every stage ran in a process of its own on {listed(devices)} ({versions}). Training time "
         "runs from model load to the final checkpoint, any reference pass included; FLOPs are counted on "
         f"real steps and checked against their formula; {memory}.",
         (*cites, bibliography.KAPLAN_2020),
@@ -190,7 +190,8 @@ def _scores(view: ComparisonView) -> Passage:
     )
     judged = f" Judges: {', '.join(judges)}" if judges else ""
     judged += f"; orders of a pair: {', '.join(orders)}." if judges and orders else "." if judges else ""
-    return Passage(f"Scores: {', '.join(names)}.{_answers(view)}{judged}", tuple(cites))
+    scored = ", ".join(bibliography.TITLES.get(name, name) for name in names)
+    return Passage(f"Scores: {scored}.{_answers(view)}{judged}", tuple(cites))
 
 
 def _aggregates(view: ComparisonView) -> Passage:
@@ -231,7 +232,8 @@ def _family(view: ComparisonView) -> tuple[str, tuple[Citation, ...]]:
     asked = view.questions
     if not asked:
         return " No question was registered: every verdict is unadjusted and exploratory.", ()
-    text = f" One closed test adjusts all that is said of the {len(asked)} registered question(s)"
+    questions = f"{len(asked)} registered question{'s' if len(asked) > 1 else ''}"
+    text = f" One closed test adjusts all that is said of the {questions}"
     cites = (bibliography.MARCUS_1976, bibliography.HOLM_1979)
     if all(question.margin is None for question in asked):
         return f"{text}. {EXPLORATORY}", cites
@@ -241,7 +243,7 @@ def _family(view: ComparisonView) -> tuple[str, tuple[Citation, ...]]:
     return text, (*cites, bibliography.SCHUIRMANN_1987)
 
 
-def _listed(names: Iterable[str]) -> str:
-    """`A`, `A and B`, `A, B and C`."""
+def listed(names: Iterable[str]) -> str:
+    """`A`, `A and B`, `A, B and C`; of at least one name."""
     *before, last = names
     return f"{', '.join(before)} and {last}" if before else last

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from harness.evidence.documents.comparison_json import comparison_data
-from harness.evidence.documents.macros import macros
 from harness.evidence.documents.methods_text import methods
 from harness.evidence.findings import Findings
 from harness.evidence.sections import claims, provenance, quality
@@ -30,7 +29,6 @@ def replay_report(findings: Findings) -> Report:
         _summary(findings),
         tuple(section for section in sections if section is not None),
         comparison_data(findings),
-        macros=macros(findings),
         methods=how,
         references=cited,
     )

@@ -14,7 +14,7 @@ from harness.evidence.findings import Findings
 from harness.evidence.labels import marked
 from harness.evidence.labels import notes as label_notes
 from harness.evidence.primary import own_score
-from harness.evidence.registered import SEPARABLE
+from harness.evidence.registered import SEPARABLE, is_best
 from harness.evidence.sections.categories import category_table, gradings, radar_figure
 from harness.evidence.sections.dynamics import score_figure
 from harness.evidence.sections.judging import judges_table
@@ -23,7 +23,6 @@ from harness.evidence.sections.length import length_table
 from harness.evidence.sections.ranking import ranking_table, unranked
 from harness.evidence.sections.wins import wins_table
 from harness.evidence.statistics.estimate import ITEMS_TARGET, POPULATION_TARGET, Estimate
-from harness.evidence.statistics.verdict import Outcome
 from harness.evidence.view import ComparisonView
 from harness.quantities import COST
 from harness.tables import Cell, Figure, Section, Table
@@ -87,9 +86,8 @@ def score_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Table:
     rows = []
     for metric in view.metrics():
         benchmark, _, name = metric.rpartition(".")
-        outcomes = {(one.a, one.b): one.verdict.outcome for one in contrasts if one.quantity == metric}
         cells = [
-            replace(score_cell(view, arm, metric), bold=_is_best(arm, view.arms, outcomes))
+            replace(score_cell(view, arm, metric), bold=is_best(arm, view.arms, metric, contrasts))
             for arm in view.arms
         ]
         named = (Cell(benchmark), Cell(marked(view, name, metric)))
@@ -110,16 +108,6 @@ def score_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Table:
 
 def _adjusted(view: ComparisonView) -> str:
     return ", by the adjusted answer where a question was registered" if view.questions else ", unadjusted"
-
-
-def _is_best(arm: str, arms: Sequence[str], outcomes: dict[tuple[str, str], Outcome]) -> bool:
-    """Whether the arm is separably better than every other one; alone it is not."""
-    wins = [
-        outcomes.get((arm, other)) == Outcome.BETTER or outcomes.get((other, arm)) == Outcome.WORSE
-        for other in arms
-        if other != arm
-    ]
-    return bool(wins) and all(wins)
 
 
 def contrasts_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Table:

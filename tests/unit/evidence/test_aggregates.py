@@ -17,6 +17,7 @@ from harness.evidence.answers import answers
 from harness.evidence.contrasts import score_contrast
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.comparison_json import comparison_data
+from harness.evidence.documents.paper import build_paper
 from harness.evidence.findings import findings
 from harness.evidence.power import plan_power
 from harness.evidence.sections.questions import questions_table
@@ -327,8 +328,10 @@ def test_every_format_gets_it_from_the_same_tables() -> None:
     ] == [value]
     (member,) = data["aggregates"]["all"]
     assert (member["share"], member["scale"], member["written"]) == (1.0, pytest.approx(np.sqrt(0.5)), False)
-    macro = next(m for m in report.macros if m.name == "orpoAgainstSftDpoAggregateAll")
+    paper = build_paper([view])
+    macro = next(m for m in paper.macros if m.name == "orpoAllEffect")
     assert macro.cell.value == value
+    assert [[row[0].value, row[1].value] for row in paper.tables[1].rows] == [["All", value]]
 
 
 def test_pairs_without_it_are_left_out_and_its_absence_is_told_once() -> None:

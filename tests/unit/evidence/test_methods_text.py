@@ -89,7 +89,7 @@ def test_heads_and_references_are_told_as_they_were() -> None:
 def test_adapters_are_told_where_they_were_trained() -> None:
     assert "LoRA" not in paragraph(make_view())
     adapted = recorded(make_view(), tuning="lora")
-    assert "orpo (ORPO), with LoRA adapters." in paragraph(adapted)
+    assert "ORPO, with LoRA adapters" in paragraph(adapted)
     assert "hu2022" in keys(adapted)
 
 
@@ -108,7 +108,7 @@ def test_margins_and_their_tests_are_told_where_there_are_some(margin: float | N
     question = {"quantity": "preference.accuracy", "a": "orpo", "b": "sft_dpo", "margin": margin}
     view = with_spec(make_view(), questions=[question])
     text = paragraph(view)
-    assert "One closed test adjusts all that is said of the 1 registered question(s)" in text
+    assert "One closed test adjusts all that is said of the 1 registered question" in text
     assert ("margins were set before the run" in text) == (margin is not None)
     assert ("schuirmann1987" in keys(view)) == (margin is not None)
     assert "closed test" not in paragraph(make_view())
@@ -171,7 +171,7 @@ def test_verdicts_that_no_question_asked_for_are_said_to_be_exploratory() -> Non
         )
         question = {"quantity": "preference.accuracy", "a": "orpo", "b": "sft_dpo", "margin": 0.05}
         view = make_view(seeds=seeds, questions=[question])
-        assert "One closed test adjusts all that is said of the 1 registered question(s)" in paragraph(view)
+        assert "One closed test adjusts all that is said of the 1 registered question" in paragraph(view)
         assert "All other verdicts are unadjusted and exploratory." in paragraph(view)
         assert "holm1979" in keys(view)
 

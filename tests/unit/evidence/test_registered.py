@@ -111,7 +111,7 @@ def test_no_format_shows_the_lost_difference_in_bold(tmp_path: Path) -> None:
         assert f"**{value}" not in text
         assert f"<strong>{value}" not in text
     tex = (tmp_path / "tables" / "evidence.tex").read_text()
-    assert r"\qty{-6.83}{points}" in tex
+    assert r"\textminus{}6.83~points" in tex
     assert r"\textbf{\qty{-6.83}" not in tex
 
 

@@ -12,7 +12,9 @@ from synthetic import make_view
 from harness import registry
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.many import many_report
+from harness.evidence.documents.paper import build_paper
 from harness.pipeline.claims import load_claims
+from harness.render import latex
 
 CASES = {
     "foreign": ({"sft": ["sft"], "sft_dpo": ["sft", "dpo"], "mine": ["simpo"]}, "mine", "sft_dpo"),
@@ -36,7 +38,9 @@ def case(request: Any, tmp_path: Path) -> tuple[str, Path]:
         {"quantity": "cost.wall_seconds", "a": a, "b": b, "margin": None},
     ]
     spec = {"baseline": b, "cost_reference": b, "questions": questions}
-    report = build_report(make_view(arms=arms, seeds=(0, 1, 2), **spec), load_claims())
+    view = make_view(arms=arms, seeds=(0, 1, 2), **spec)
+    report = build_report(view, load_claims())
+    latex.render_paper(build_paper([view]), "plain", tmp_path)
     for name in registry.names("formats"):
         registry.load("formats", name).render(report, tmp_path)
     return request.param, tmp_path
@@ -52,7 +56,8 @@ def test_every_format_names_the_arms_by_what_they_are(case: tuple[str, Path]) ->
     assert data["primary"] == {"a": a, "b": b}
     assert f"{data['arms'][a]['title']} against {data['arms'][b]['title']}" == title
     macros = (folder / "macros.tex").read_text()
-    first, second = (part.replace("_", r"\_\allowbreak{}") for part in title.split(" against "))
+    named = title.replace(" then ", "+").replace("_", r"\_\allowbreak{}")
+    first, second = named.split(" against ")
     assert rf"\newcommand{{\primaryArm}}{{{first}}}" in macros
     assert rf"\newcommand{{\primaryRival}}{{{second}}}" in macros
     assert (folder / "cells.parquet").stat().st_size > 0
