@@ -72,4 +72,5 @@ def _next_steps(findings: Findings) -> Iterator[str]:
     if any(is_open(one) for one in findings.answers):
         yield "How many seeds would settle what is open: harness plan --power"
     yield "Every run and stage in MLflow: harness ui"
+    yield f"The table of a paper: harness paper {findings.view.record.id} --style acl"
     yield f"Where a figure comes from: harness trace {findings.view.record.id} 'TABLE ROW COLUMN'"
