@@ -148,3 +148,17 @@ def make_job(prepared: Path, tiny_model: Path, tmp_path: Path) -> Any:
         return job
 
     return with_folder
+
+
+@pytest.fixture
+def make_family_job(make_job: Any, tmp_path: Path, tiny_tokenizer: Any) -> Any:
+    """Builds a TrainJob that starts from a random model of a family."""
+    import families
+
+    def make(name: str, method: str, **settings: Any) -> Any:
+        folder = tmp_path / "base"
+        families.family(name).save_pretrained(folder)
+        tiny_tokenizer.save_pretrained(folder)
+        return make_job(method, model=str(folder), **settings)
+
+    return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import peft
 import torch
 import transformers
+from transformers.pytorch_utils import Conv1D
 
 from harness.errors import UserError
 from harness.generate.load import base_of_adapters, check_quantization, load_weights
@@ -19,6 +21,8 @@ from harness.pipeline.spec import LoraSpec, TrainConfig
 from harness.training.job import TrainJob
 
 FRESH, CONTINUED = "fresh", "continued"
+# A state-space mixer's kernels take the weights of these, and never call them as layers.
+READ_PAST_ADAPTERS = ("dt_proj", "out_proj", "x_proj")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def load_policy(job: TrainJob) -> Policy:
             return Policy(model)
         # What a stage trained adapters on is loaded again from where it came, in the same revision.
         lora.revision = job.revision
-        return Policy(peft.get_peft_model(model, lora, autocast_adapter_dtype=whole), FRESH)
+        with _target_modules_in_words(model, lora.target_modules):
+            return Policy(peft.get_peft_model(model, lora, autocast_adapter_dtype=whole), FRESH)
     base = load_base(*adapters, job.config)
     continues = lora is not None
     model = peft.PeftModel.from_pretrained(
@@ -122,6 +127,32 @@ def lora_config(spec: LoraSpec | None) -> peft.LoraConfig | None:
         ensure_weight_tying=bool(spec.modules_to_save),
         task_type="CAUSAL_LM",
     )
+
+
+@contextlib.contextmanager
+def _target_modules_in_words(model: Any, wish: Any) -> Iterator[None]:
+    """Turn peft's refusal of the layers to adapt into one sentence that names those that it can."""
+    usable = ", ".join(adaptable_layers(model))
+    wish = wish if isinstance(wish, str) else f"[{', '.join(sorted(wish))}]"
+    remedy = f"set training.lora.target_modules to a list of its linear layers, for all arms: [{usable}]"
+    try:
+        yield
+    except (ValueError, re.error) as error:
+        reason = re.sub(r"^\[PEFT\S*\] ", "", str(error).splitlines()[0]).split(". ")[0].rstrip("(")
+        fact = f"lora.target_modules: {wish} cannot be used with this model ({reason})"
+        raise UserError(fact, remedy=remedy) from error
+
+
+def adaptable_layers(model: Any) -> list[str]:
+    """Names of linear layers, the output layer aside, whose adapters take part in every product."""
+    head, names = model.get_output_embeddings(), set()
+    for module in model.modules():
+        mixes_states = hasattr(module, "A_log")
+        for name, layer in module.named_children():
+            linear = isinstance(layer, (torch.nn.Linear, Conv1D)) and layer is not head
+            if linear and not (mixes_states and name in READ_PAST_ADAPTERS):
+                names.add(name)
+    return sorted(names)
 
 
 def adapters_dropout(model: Any) -> float:

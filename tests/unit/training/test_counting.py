@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import families
@@ -140,19 +138,6 @@ def test_an_error_of_the_step_itself_is_raised() -> None:
 def test_stock_trainers_are_counted_by_real_steps(make_job: MakeJob) -> None:
     outcome = train(make_job("orpo", implementation="trl", **{"lambda": 0.2}))
     assert outcome.facts.flops_counted_by == "each, this trainer reads values in its steps"
-
-
-@pytest.fixture
-def make_family_job(make_job: MakeJob, tmp_path: Path, tiny_tokenizer: Any) -> MakeJob:
-    """A job that starts from a random model of a family."""
-
-    def make(name: str, method: str, **settings: Any) -> TrainJob:
-        folder = tmp_path / "base"
-        families.family(name).save_pretrained(folder)
-        tiny_tokenizer.save_pretrained(folder)
-        return replace(make_job(method, **settings), model=str(folder))
-
-    return make
 
 
 @pytest.mark.slow

@@ -7,15 +7,19 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import families
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from harness.errors import UserError
 from harness.generate.load import base_of_adapters, load_model
 from harness.generate.logprobs import pair_log_probs
 from harness.pipeline.spec import ModelForm
 from harness.records import HeadKind
 from harness.training.collate import read_rows
+from harness.training.load import adaptable_layers, load_policy
 from harness.training.run import train
 
 LORA = {"r": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
@@ -34,7 +38,7 @@ def test_dropout_acts_in_every_method_alike(
 
 
 def test_dropout_is_recorded_as_the_model_has_it_and_not_as_it_was_wished(make_job: Any) -> None:
-    from harness.training.load import adapters_dropout, load_policy
+    from harness.training.load import adapters_dropout
 
     policy = load_policy(make_job("sft", lora={**LORA, "dropout": 0.25}))
     assert adapters_dropout(policy.model) == 0.25
@@ -91,6 +95,41 @@ def test_saving_adapters_of_a_hub_model_asks_no_hub(
     train(job)
     described = json.loads((job.out / "model" / "adapter_config.json").read_text())
     assert described["base_model_name_or_path"] == "someone/some-model"
+
+
+def test_layers_that_cannot_have_adapters_are_one_sentence_that_names_those_that_can(
+    make_family_job: Any,
+) -> None:
+    """peft refuses a state-space mixer's out_proj, which "all-linear" holds."""
+    mamba = make_family_job("mamba", "sft", attention="eager", lora={"r": 2, "alpha": 4})
+    with pytest.raises(
+        UserError, match=r"target_modules: all-linear .*'out_proj' is incompatible"
+    ) as refused:
+        load_policy(mamba)
+    assert refused.value.remedy.endswith("for all arms: [in_proj]")
+    given = {**LORA, "target_modules": ["in_proj"]}
+    outcome = train(make_family_job("mamba", "sft", attention="eager", lora=given))
+    assert outcome.facts.lora.target_modules == ["in_proj"]
+
+
+@pytest.mark.parametrize("name", ["mamba", "jamba", "bamba", "gpt2", "mixtral"])
+def test_all_adapters_that_a_message_may_name_are_trained(name: str) -> None:
+    """A mixer reads the weights of dt_proj, and an adapter beside them gets no gradient."""
+    model = families.family(name)
+    settings = LoraConfig(r=2, target_modules=adaptable_layers(model), task_type="CAUSAL_LM")
+    adapted = get_peft_model(model, settings)
+    ids = torch.randint(3, families.VOCABULARY, (2, 8))
+    adapted(input_ids=ids, labels=ids).loss.backward()
+    untrained = [n for n, p in adapted.named_parameters() if "lora_B" in n and p.grad is None]
+    assert untrained == []
+
+
+@pytest.mark.parametrize("wrong", [["q_porj"], ["mlp"], "("])
+def test_target_modules_that_are_no_linear_layers_are_one_sentence(make_job: Any, wrong: Any) -> None:
+    with pytest.raises(UserError, match=r"target_modules: .* cannot be used .*\(.+\)") as refused:
+        load_policy(make_job("sft", lora={**LORA, "target_modules": wrong}))
+    assert "\n" not in str(refused.value)
+    assert "[down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj]" in refused.value.remedy
 
 
 @pytest.mark.parametrize("modules", [["embed_tokens", "lm_head"], ["lm_head"], ["embed_tokens"]])
