@@ -9,7 +9,6 @@ from typing import Any
 
 from harness.data.families import check_family
 from harness.errors import UserError
-from harness.measure import device
 
 EMBEDDED = Path(__file__).parent / "embedded" / "model"
 CONFIG_PREFIX = "config:"
@@ -119,7 +118,10 @@ def _config(path: str, revision: str | None = None) -> Any:
 
 
 def _from_config(source: Path, folder: Path) -> Path:
-    """Random weights (seed 0) for the config in `source`, beside its tokenizer."""
+    """Random weights (seed 0) in float32 for the config in `source`, beside its tokenizer.
+
+    They are the same on every device; a stage holds them as its precision says.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -141,8 +143,6 @@ def _from_config(source: Path, folder: Path) -> Path:
             where=where,
             remedy="give the config of a causal language model",
         ) from error
-    if device.native_bfloat16():
-        model.to(torch.bfloat16)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "ORIGIN").write_text(f"random weights (seed 0) for the config in {where}\n")

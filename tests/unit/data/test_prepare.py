@@ -241,6 +241,17 @@ def test_random_weights_are_the_same_wherever_they_are_made(tmp_path: Path, tiny
     assert all(base.random_weights for base in made)
 
 
+def test_a_device_with_bfloat16_gets_the_same_random_weights(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were rounded there, so that float32 on a GPU began from other weights than on a CPU."""
+    made = []
+    for native in (True, False):
+        monkeypatch.setattr("harness.measure.device.native_bfloat16", lambda native=native: native)
+        made.append(base_model.locate(f"config:{tiny_model}", None, tmp_path / str(native)))
+    assert made[0].digest == made[1].digest
+
+
 def test_models_that_cannot_be_used(tmp_path: Path, tiny_model: Path) -> None:
     with pytest.raises(UserError, match=r"holds no config.json; MODEL=config:FOLDER needs"):
         base_model.locate(f"config:{tmp_path}", None, tmp_path)
