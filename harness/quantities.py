@@ -87,6 +87,7 @@ PHASES = (
 )
 """What a training stage's time is made of; training time is that of load, reference, train and save."""
 
+CHECKPOINT_SECONDS = _seconds("checkpoint_seconds", "checkpoints")
 AUDIT_SECONDS = _seconds("audit_seconds", "fingerprints and other looks at the weights")
 HOST_GROWTH = _bytes("host_growth_bytes", "host memory above imports")
 HOST_PEAK = _bytes("host_peak_rss_bytes", "peak host memory")
@@ -136,6 +137,7 @@ CATALOGUE = {
         PEAK_ALLOCATED,
         _bytes("peak_reserved_bytes", "peak reserved VRAM"),
         _seconds("data_seconds", "data"),
+        CHECKPOINT_SECONDS,
         AUDIT_SECONDS,
         FLOPS_THEORY,
         BODY_FLOPS,

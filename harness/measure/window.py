@@ -1,7 +1,8 @@
 """Seconds, joules and peak bytes of named phases, synchronised with the device at both ends.
 
 A phase holds all and only its own work. What looks at a stage from outside (fingerprints, probes,
-the audit) runs in a phase of its own that no headline contains.
+the audit), and what chooses among its weights or keeps them (in-training evaluation, checkpoints), runs in
+phases of their own that no headline contains.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Protocol
 from harness.measure import device
 
 HEADLINE_PHASES = ("model_load", "reference", "train", "save")
-AUDIT, EVALUATION, COUNTING = "audit", "evaluation", "counting"
-OBSERVING_PHASES = (AUDIT, EVALUATION)
-"""What a stage does to be observed, and would not do otherwise."""
+AUDIT, EVALUATION, CHECKPOINT, COUNTING = "audit", "evaluation", "checkpoint", "counting"
+OBSERVING_PHASES = (AUDIT, EVALUATION, CHECKPOINT)
+"""What a stage does beside its training: to be observed, to choose among its weights or to keep them."""
 
 
 class Clock(Protocol):

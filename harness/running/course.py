@@ -22,6 +22,7 @@ DOES: Mapping[str, str] = {
     "train": "training",
     "save": "saving",
     "evaluation": "probing held-out pairs",
+    "checkpoint": "writing a checkpoint",
     "audit": "taking fingerprints",
     "counting": "counting FLOPs",
     "generation": "answering",

@@ -12,11 +12,11 @@ BEFORE = ("start_up_seconds", "model_load_seconds", "reference_seconds")
 STEPS: Mapping[StageKind, tuple[str, ...]] = {
     "prepare": ("data_seconds",),
     "rehearse": ("train_seconds",),
-    "train": ("train_seconds", "evaluation_seconds"),
+    "train": ("train_seconds", "evaluation_seconds", "checkpoint_seconds"),
     "evaluate": ("generation_seconds",),
     "judge": ("evaluation_seconds",),
 }
-"""The phases in which a stage reports steps: probes fall between those of training."""
+"""The phases in which a stage reports steps: probes and checkpoints fall between those of training."""
 
 
 @dataclass(frozen=True)

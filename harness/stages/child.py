@@ -35,6 +35,7 @@ PHASE_QUANTITIES = {
     "train": "train_seconds",
     "save": "save_seconds",
     "evaluation": "evaluation_seconds",
+    "checkpoint": "checkpoint_seconds",
     "audit": "audit_seconds",
     "generation": "generation_seconds",
     "scoring": "scoring_seconds",

@@ -10,6 +10,7 @@ from harness.generate.precision import PrecisionKind
 from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
 from harness.measure.theory import HeadCost
+from harness.measure.window import CHECKPOINT, EVALUATION
 from harness.records import HeadFacts, Implementation, ReferenceFacts
 from harness.training.job import TrainJob
 from harness.training.load import precision_of
@@ -145,5 +146,15 @@ class ObservedTrainer(transformers.Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """In-training evaluation, off the headline's clock."""
-        with self.job.window.phase("evaluation"):
+        with self.job.window.phase(EVALUATION):
             return super().evaluate(*args, **kwargs)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Weights and optimizer during training, off the headline's clock."""
+        with self.job.window.phase(CHECKPOINT):
+            super()._save_checkpoint(*args, **kwargs)
+
+    def _load_best_model(self) -> None:
+        """The checkpoint that early stopping selects, off the headline's clock."""
+        with self.job.window.phase(CHECKPOINT):
+            super()._load_best_model()

@@ -9,6 +9,7 @@ from harness.evidence.findings import Findings
 from harness.evidence.sections.throughput import conditions_table, throughput_table
 from harness.evidence.view import ComparisonView
 from harness.quantities import (
+    CHECKPOINT_SECONDS,
     ENERGY,
     FLOPS,
     FLOPS_THEORY,
@@ -36,8 +37,11 @@ def section(findings: Findings) -> Section:
 
 def ledger_table(view: ComparisonView) -> Table:
     """One row a training stage, in the order they ran; on CPU also the growth above imports."""
+    stages = view.trained_stages
+    saved = [CHECKPOINT_SECONDS] if any(s.measured(CHECKPOINT_SECONDS.name) for s in stages) else []
     shown = (
         *PHASES,
+        *saved,
         WALL_SECONDS,
         PEAK_MEMORY,
         *([HOST_GROWTH] if memory_kind(view) == MemoryKind.HOST else []),
@@ -55,12 +59,10 @@ def ledger_table(view: ComparisonView) -> Table:
             *(stage_cell(stage, quantity) for quantity in shown),
             Cell(_origin(view, stage)),
         )
-        for stage in view.trained_stages
+        for stage in stages
     )
-    note = (
-        "Training time = load + reference + train + save. Start-up (imports) and in-training "
-        "evaluation are not part of it."
-    )
+    beside = ", in-training evaluation and checkpoints" if saved else " and in-training evaluation"
+    note = f"Training time = load + reference + train + save. Start-up (imports){beside} are not part of it."
     return Table("ledger", "What each stage cost", ("stage", *titles, "origin"), rows, (note,))
 
 

@@ -18,6 +18,7 @@ from harness.evidence.sections import frontier
 from harness.evidence.sections.attribution import attribution_table
 from harness.evidence.sections.claims import claims_table
 from harness.evidence.sections.frontier import crossings_table, equal_cost_table, pareto_table
+from harness.evidence.sections.ledger import ledger_table
 from harness.evidence.sections.limits import limits
 from harness.evidence.sections.predictions import predictions_table
 from harness.evidence.sections.quality import contrasts_table
@@ -47,6 +48,18 @@ def with_entry(view: ComparisonView, digest: str, entry: Measurement) -> Compari
     ledger = [entry if m.quantity == entry.quantity else m for m in stage.ledger]
     results = {**view.record.results, digest: stage.model_copy(update={"ledger": ledger})}
     return replace(view, record=view.record.model_copy(update={"results": results}))
+
+
+def test_checkpoints_have_a_column_where_some_stage_wrote_them() -> None:
+    view = make_view()
+    digest = view.trained_stages[0].digest
+    stage = view.record.results[digest]
+    entry = Measurement(quantity="checkpoint_seconds", value=3, unit="s", scope="stage", source="clock")
+    results = {**view.record.results, digest: stage.model_copy(update={"ledger": [*stage.ledger, entry]})}
+    saved = replace(view, record=view.record.model_copy(update={"results": results}))
+    assert "checkpoints" not in ledger_table(view).columns
+    assert column(ledger_table(saved), "checkpoints")[:2] == [3, None]
+    assert "in-training evaluation and checkpoints are not part of it" in ledger_table(saved).notes[0]
 
 
 def tuned(view: ComparisonView, tuning: str) -> ComparisonView:

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import Trainer
 
 from harness.errors import UserError
+from harness.measure.window import CHECKPOINT, HEADLINE_PHASES
+from harness.quantities import CATALOGUE
 from harness.records import ReferenceHolder, ReferenceMode
+from harness.stages.child import PHASE_QUANTITIES
 from harness.training.job import TrainJob, TrainOutcome
 from harness.training.reference import Reference
 from harness.training.run import train as run
@@ -126,6 +130,33 @@ def test_early_stopping_evaluates_off_the_headline(make_job: Any) -> None:
     assert any("eval_loss" in row["metrics"] for row in rows)
     assert job.window.seconds["evaluation"] > 0
     assert not (job.out / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"early_stopping": {"patience": 9, "eval_every_steps": 2}}, {"save_model", "_load_best_model"}),
+        ({"keep_checkpoints": True, "checkpoint_every_steps": 2}, {"save_model"}),
+    ],
+)
+def test_checkpoints_are_on_a_clock_of_their_own(
+    make_job: Any, settings: Any, kept: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were booked as training, which an arm that stops early was charged for."""
+    job = make_job("sft", **settings)
+    seen: set[tuple[str, str | None]] = set()
+    for name in ("save_model", "_load_best_model"):
+        own = getattr(Trainer, name)
+
+        def watched(self: Any, *args: Any, own: Any = own, name: str = name, **kwargs: Any) -> None:
+            seen.add((name, job.window.current))
+            own(self, *args, **kwargs)
+
+        monkeypatch.setattr(Trainer, name, watched)
+    run(job)
+    assert seen == {(name, CHECKPOINT) for name in kept}
+    assert CHECKPOINT not in HEADLINE_PHASES
+    assert PHASE_QUANTITIES[CHECKPOINT] in CATALOGUE
 
 
 STOPPING = {"epochs": 3, "early_stopping": {"patience": 9, "eval_every_steps": 2}}
