@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from harness.measure import theory
-from harness.measure.counting import FlopCount, ShapesFirst
+from harness.measure.counting import ShapesFirst
 from harness.measure.flops import FIT_ON, Bucket, FlopModel
 from harness.measure.model_shape import ATTENDING, ModelShape, NoFormula
 from harness.records import Measurement
@@ -52,35 +52,42 @@ class StageFlops:
         ]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Counted:
-    """Counts of one trainer's steps and reference passes, kept for the next time it is counted.
+    """What any of one trainer's steps and reference passes takes.
 
     `counter` has been checked on a small step of that trainer.
     """
 
-    steps: dict[Bucket, FlopCount] = field(default_factory=dict)
-    reference: dict[Bucket, FlopCount] = field(default_factory=dict)
-    counter: ShapesFirst | None = None
+    counter: ShapesFirst
+    steps: FlopModel
+    reference: FlopModel | None
+
+    @classmethod
+    def of(cls, trainer: StageTrainer, buckets: Sequence[Bucket], before: Sequence[Bucket]) -> Counted:
+        """By shapes alone where a small step shows that it can be; `buckets` and `before` are to expect."""
+        trainer.model.train()
+        counter, small = ShapesFirst(trainer.models(), trainer.needs_values), FIT_ON[-1]
+        checked = {small: counter.check(lambda: trainer.step_once(small))}
+        steps = FlopModel(Counter(buckets), trainer.step_once, checked, counter)
+        seen = _seen(trainer, buckets, before)
+        passes = FlopModel(seen, trainer.reference_once, counter=counter) if seen else None
+        return cls(counter, steps, passes)
 
 
 def count(
     trainer: StageTrainer,
     buckets: Sequence[Bucket],
     before: Sequence[Bucket],
-    counted_before: Counted | None = None,
+    known: Counted | None = None,
 ) -> StageFlops:
-    """FLOPs of micro-batches `buckets` and of a reference pass over `before`."""
-    trainer.model.train()
-    known = counted_before or Counted()
-    counter = known.counter = known.counter or _counter(trainer, known)
+    """FLOPs of micro-batches `buckets` and of a reference pass over `before`; what is `known` is not
+    counted again."""
+    known = known or Counted.of(trainer, buckets, before)
     ran, once = Counter(buckets), Counter(before)
-    steps = FlopModel(ran, trainer.step_once, known.steps, counter)
-    counted = steps.total(ran)
-    in_loop = ran if trainer.scores_reference_in_loop() else Counter[Bucket]()
-    seen = in_loop + once
-    passes = FlopModel(seen, trainer.reference_once, known.reference, counter) if seen else None
-    reference = passes.total(seen) if passes else None
+    seen = _seen(trainer, buckets, before)
+    counted = known.steps.total(ran)
+    reference = known.reference.total(seen) if known.reference else None
     ahead = reference.total if reference and once else 0
     formulas = _formulas(trainer, ran, seen)
     unknown = {*counted.unknown_ops, *(reference.unknown_ops if reference else ())}
@@ -88,21 +95,20 @@ def count(
         total=counted.total + ahead,
         once=ahead,
         reference=reference.total if reference else None,
-        by_micro_batch=[steps.of(b) for b in buckets],
+        by_micro_batch=[known.steps.of(b) for b in buckets],
         theory=formulas.whole,
         body=formulas.body,
         useful=formulas.useful,
         no_formula=formulas.reason,
         unknown_ops=tuple(sorted(unknown | unseen_kernels(trainer.model))),
-        how=f"{counted.how}, {counter.why_real or 'by shapes alone'}",
+        how=f"{counted.how}, {known.counter.why_real or 'by shapes alone'}",
     )
 
 
-def _counter(trainer: StageTrainer, known: Counted) -> ShapesFirst:
-    """By shapes alone where a small step shows that it can be; `known` learns what that step counts."""
-    counter, small = ShapesFirst(trainer.models(), trainer.needs_values), FIT_ON[-1]
-    known.steps[small] = counter.check(lambda: trainer.step_once(small))
-    return counter
+def _seen(trainer: StageTrainer, buckets: Sequence[Bucket], before: Sequence[Bucket]) -> Counter[Bucket]:
+    """What the reference scores, within the steps and before them."""
+    in_loop = buckets if trainer.scores_reference_in_loop() else ()
+    return Counter([*in_loop, *before])
 
 
 def unseen_kernels(model: Any) -> set[str]:

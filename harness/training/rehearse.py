@@ -88,8 +88,9 @@ def _affordable(tokens: Sequence[int], whole: float) -> int:
 def _prediction(trial: TrainJob, run: Run, timer: StepTimer, course: Walk) -> Prediction:
     """FLOPs exactly, seconds from the timed steps, the checkpoint's bytes."""
     trainer, seconds = run.trainer, trial.window.seconds
-    known = Counted()
-    whole = count(trainer, course.buckets, trainer.reference_buckets(whole=True), known)
+    ahead = trainer.reference_buckets(whole=True)
+    known = Counted.of(trainer, course.buckets, ahead)
+    whole = count(trainer, course.buckets, ahead, known)
     tried = count(trainer, trainer.trace.in_order(), trainer.reference_buckets(whole=False), known)
     reference = seconds.get("reference", 0.0) * (whole.once / tried.once if tried.once else 0.0)
     parts = {

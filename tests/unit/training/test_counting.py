@@ -18,6 +18,7 @@ from harness.training.collate import read_rows
 from harness.training.flops import count, unseen_kernels
 from harness.training.job import StageTrainer, TrainJob
 from harness.training.load import load_policy, load_tokenizer
+from harness.training.rehearse import rehearse
 from harness.training.run import train
 
 MakeJob = Callable[..., TrainJob]
@@ -96,6 +97,23 @@ def test_a_run_of_many_buckets_takes_one_small_real_step(make_job: MakeJob) -> N
     flops = count(trainer, [Bucket(2, t, t) for t in range(100, 140)], [])
     assert flops.how == "fit, by shapes alone"
     assert seen == [2 * 16]
+
+
+def test_a_rehearsal_counts_no_step_that_its_fit_foretells(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten counts fix and check the run's; the steps that were tried were counted one by one on top."""
+    counted: list[Any] = []
+    own = ShapesFirst.__call__
+
+    def noted(self: ShapesFirst, step: Any) -> Any:
+        counted.append(step)
+        return own(self, step)
+
+    monkeypatch.setattr(ShapesFirst, "__call__", noted)
+    foretold = rehearse(make_job("sft", epochs=40), 8).prediction
+    assert foretold.flops_counted_by == "fit, by shapes alone"
+    assert len(counted) <= 10
 
 
 def test_a_step_that_reads_values_is_counted_for_real(make_job: MakeJob) -> None:
