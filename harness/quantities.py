@@ -139,6 +139,7 @@ CATALOGUE = {
         _seconds("data_seconds", "data"),
         CHECKPOINT_SECONDS,
         AUDIT_SECONDS,
+        _seconds("counting_seconds", "counting batches and FLOPs"),
         FLOPS_THEORY,
         BODY_FLOPS,
         USEFUL_FLOPS,

@@ -34,7 +34,7 @@ class Parts:
 
 
 def parts_of(result: StageResult) -> Parts:
-    """Start-up and work of a finished stage; what no phase booked, such as counting FLOPs, is `after`."""
+    """Start-up and work of a finished stage; all else, such as counting FLOPs, is `after`."""
     ledger = {m.quantity: m.value for m in result.ledger if m.value is not None}
     before = sum(ledger.get(name, 0.0) for name in BEFORE)
     steps = sum(ledger.get(name, 0.0) for name in STEPS.get(result.kind, ()))

@@ -37,6 +37,7 @@ PHASE_QUANTITIES = {
     "evaluation": "evaluation_seconds",
     "checkpoint": "checkpoint_seconds",
     "audit": "audit_seconds",
+    "counting": "counting_seconds",
     "generation": "generation_seconds",
     "scoring": "scoring_seconds",
 }

@@ -13,6 +13,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 from harness.errors import UserError
 from harness.measure.counting import ShapesFirst
 from harness.measure.flops import Bucket, FlopModel
+from harness.measure.window import COUNTING, HEADLINE_PHASES
+from harness.quantities import CATALOGUE
+from harness.stages.child import PHASE_QUANTITIES
 from harness.training.build import build
 from harness.training.collate import read_rows
 from harness.training.flops import count, unseen_kernels
@@ -114,6 +117,25 @@ def test_a_rehearsal_counts_no_step_that_its_fit_foretells(
     foretold = rehearse(make_job("sft", epochs=40), 8).prediction
     assert foretold.flops_counted_by == "fit, by shapes alone"
     assert len(counted) <= 10
+
+
+def test_counting_is_on_a_clock_of_its_own(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the ledger says what it took."""
+    job = make_job("sft")
+    phases: list[str | None] = []
+    own = ShapesFirst.__call__
+
+    def noted(self: ShapesFirst, step: Any) -> Any:
+        phases.append(job.window.current)
+        return own(self, step)
+
+    monkeypatch.setattr(ShapesFirst, "__call__", noted)
+    for trained in (train, lambda job: rehearse(job, 3)):
+        phases.clear()
+        trained(job)
+        assert set(phases) == {COUNTING}
+    assert COUNTING not in HEADLINE_PHASES
+    assert PHASE_QUANTITIES[COUNTING] in CATALOGUE
 
 
 def test_a_step_that_reads_values_is_counted_for_real(make_job: MakeJob) -> None:
