@@ -67,27 +67,38 @@ def tiny_model(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
-    """12 training, 6 test and 4 validation pairs of different lengths, as the prepare stage writes them."""
+def make_prepared(tmp_path_factory: Any, tiny_tokenizer: Any) -> Any:
+    """Makes a folder as the prepare stage writes it, of random pairs of different lengths."""
     from harness.data.prepare import write_pairs
     from harness.data.schemas import Pair
     from harness.data.template import apply_choice
     from harness.data.tokenise import tokenise
 
-    folder = Path(tmp_path_factory.mktemp("prepared"))
-    rng = np.random.default_rng(0)
     template = apply_choice(tiny_tokenizer, "tokenizer")
 
-    def words(low: int, high: int) -> str:
-        return " ".join(f"w{i}" for i in rng.integers(4, VOCABULARY, rng.integers(low, high)))
+    def make(seed: int, **pairs_of: int) -> Path:
+        folder = Path(tmp_path_factory.mktemp("prepared"))
+        rng = np.random.default_rng(seed)
 
-    for split, count in (("train", 12), ("test", 6), ("validation", 4)):
-        pairs = [
-            Pair(f"{split}-{i}", [{"role": "user", "content": words(2, 6)}], words(2, 9), words(2, 9))
-            for i in range(count)
-        ]
-        write_pairs(tokenise(pairs, tiny_tokenizer, template, max_length=32), folder / f"{split}.parquet")
-    tiny_tokenizer.save_pretrained(folder / "tokenizer")
+        def words(low: int, high: int) -> str:
+            return " ".join(f"w{i}" for i in rng.integers(4, VOCABULARY, rng.integers(low, high)))
+
+        for split, count in pairs_of.items():
+            pairs = [
+                Pair(f"{split}-{i}", [{"role": "user", "content": words(2, 6)}], words(2, 9), words(2, 9))
+                for i in range(count)
+            ]
+            write_pairs(tokenise(pairs, tiny_tokenizer, template, max_length=32), folder / f"{split}.parquet")
+        tiny_tokenizer.save_pretrained(folder / "tokenizer")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prepared(make_prepared: Any) -> Path:
+    """12 training, 6 test and 4 validation pairs."""
+    folder: Path = make_prepared(0, train=12, test=6, validation=4)
     return folder
 
 

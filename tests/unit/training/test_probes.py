@@ -7,14 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from transformers import TrainerCallback
 
-from harness.data.prepare import write_pairs
-from harness.data.schemas import Pair
-from harness.data.template import apply_choice
-from harness.data.tokenise import tokenise
 from harness.training.collate import read_rows
 from harness.training.probe_plan import FORWARD, FULL, LORA, due_steps, plan_probes, probes_of
 from harness.training.run import run_trainer, train
@@ -75,22 +70,9 @@ def test_probes_begin_at_the_start_and_end_at_the_end() -> None:
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: Any, tiny_tokenizer: Any) -> Path:
+def many(make_prepared: Any) -> Path:
     """120 training pairs and 8 held-out ones."""
-    folder = Path(tmp_path_factory.mktemp("many"))
-    rng = np.random.default_rng(1)
-
-    def words(low: int, high: int) -> str:
-        return " ".join(f"w{i}" for i in rng.integers(4, 64, rng.integers(low, high)))
-
-    template = apply_choice(tiny_tokenizer, "tokenizer")
-    for split, count in (("train", 120), ("test", 8)):
-        pairs = [
-            Pair(f"{split}-{i}", [{"role": "user", "content": words(2, 6)}], words(2, 9), words(2, 9))
-            for i in range(count)
-        ]
-        write_pairs(tokenise(pairs, tiny_tokenizer, template, max_length=32), folder / f"{split}.parquet")
-    tiny_tokenizer.save_pretrained(folder / "tokenizer")
+    folder: Path = make_prepared(1, train=120, test=8)
     return folder
 
 
