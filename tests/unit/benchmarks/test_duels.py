@@ -53,6 +53,7 @@ class Leaning:
         return None if unread else float(self._draw.random() < self._first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unread_first", "unread_second"), [(0.3, 0.3), (0.5, 0.05), (0.05, 0.5)])
 def test_equal_models_win_half_before_a_judge_that_leans_and_mumbles(
     unread_first: float, unread_second: float, tmp_path: Path
@@ -181,6 +182,7 @@ class Independent:
         return float(ours == first.startswith("own"))
 
 
+@pytest.mark.slow
 def test_the_agreement_of_independent_jurors_is_none_in_every_cell(tmp_path: Path) -> None:
     """Cells of other base rates, and the two orders of a pair, are no agreement on the pairs."""
     jury = Jury([Independent("a", 1), Independent("b", 2)])

@@ -44,6 +44,7 @@ def test_vllm_must_be_installed(prepared: Path) -> None:
         lm_eval.check(lm_eval.Config(backend="vllm"), CheckContext(prepared, "m", False))
 
 
+@pytest.mark.slow
 def test_ifeval_without_punkt_fails_in_planning(prepared: Path, monkeypatch: Any, tmp_path: Path) -> None:
     import nltk
 

@@ -99,6 +99,7 @@ def test_ratios_are_tested_on_logs() -> None:
     assert one.error == pytest.approx(np.std(logs, ddof=1) / math.sqrt(3))
 
 
+@pytest.mark.slow
 def test_calibration_repeats_bit_for_bit_and_touches_nothing() -> None:
     np.random.seed(5)
     random.seed(5)

@@ -132,6 +132,7 @@ def test_target_modules_that_are_no_linear_layers_are_one_sentence(make_job: Any
     assert "[down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj]" in refused.value.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modules", [["embed_tokens", "lm_head"], ["lm_head"], ["embed_tokens"]])
 def test_embeddings_and_head_train_beside_adapters(
     make_job: Any, probed: None, tiny_model: Path, modules: list[str]

@@ -39,6 +39,7 @@ def trained(make_job: Any, method: str, precision: str, **more: Any) -> Any:
     return train(job).facts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", SHIPPED)
 def test_mixed_moves_nearly_all_weights_at_the_shipped_rates(make_job: Any, method: str) -> None:
     facts = trained(make_job, method, "mixed")

@@ -115,6 +115,7 @@ def test_counted_flops_agree_with_theory(make_job: Any, method: str, settings: A
         assert 0 < found["reference_flops"] < found["flops"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora", [None, LORA])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_counted_flops_agree_with_checkpointing(make_job: Any, attention: str, lora: Any) -> None:
@@ -175,6 +176,7 @@ def with_rows_of(job: TrainJob, folder: Path, **files: str) -> TrainJob:
     return replace(job, prepared=folder)
 
 
+@pytest.mark.slow
 def test_early_stopping_selects_on_validation_and_never_on_the_test(make_job: Any, tmp_path: Path) -> None:
     jobs = {
         "as prepared": make_job("sft", name="plain", **STOPPING),
@@ -191,6 +193,7 @@ def test_early_stopping_selects_on_validation_and_never_on_the_test(make_job: An
     assert losses["other validation"] != losses["as prepared"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora", [None, LORA])
 def test_a_precomputed_reference_knows_validation_pairs_from_training_pairs(make_job: Any, lora: Any) -> None:
     losses = []
@@ -201,6 +204,7 @@ def test_a_precomputed_reference_knows_validation_pairs_from_training_pairs(make
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_reference_of_validation_pairs_is_not_charged_to_the_method(
     make_job: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ METHODS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "settings", "sequences"), METHODS)
 def test_predicted_flops_are_those_of_the_run_and_sequences_are_counted_by_hooks(
     make_job: Any, method: str, settings: Any, sequences: tuple[int, int, int]
@@ -97,6 +98,7 @@ def test_all_methods_see_the_same_chosen_tokens_and_stock_orpo_does_not(make_job
     assert seen["stock"].chosen_scored != seen["orpo"].chosen_scored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora", [None, LORA])
 @pytest.mark.parametrize("reference", ["in_loop", "precomputed"])
 def test_the_references_weights_are_those_that_dpo_starts_from(
