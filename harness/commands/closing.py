@@ -42,7 +42,9 @@ def verdict_line(data: Mapping[str, Any]) -> str:
     by_pair: dict[tuple[str, str], list[str]] = {}
     for one in answers:
         words = f"{_named(one['quantity'], answers)} {_in_words(one)}"
-        by_pair.setdefault((titles[one["a"]], titles[one["b"]]), []).append(words)
+        # A question may be about an arm that was left out.
+        pair = (titles.get(one["a"], one["a"]), titles.get(one["b"], one["b"]))
+        by_pair.setdefault(pair, []).append(words)
     told = [f"{a} against {b}: {', '.join(words)}" for (a, b), words in by_pair.items()]
     return f"{first}{'; '.join(told)}.{_warned([w for w in warnings if not w.startswith(EXPLORATORY)])}"
 

@@ -36,6 +36,11 @@ def test_every_registered_answer_is_in_the_verdict(data: dict[str, Any]) -> None
         assert f"{name} " in line
 
 
+def test_a_question_about_an_arm_that_was_left_out_names_it(data: dict[str, Any]) -> None:
+    del data["arms"]["sft_dpo"]
+    assert verdict_line(data).startswith("Verdict: ORPO against sft_dpo: ")
+
+
 def test_quantities_that_would_be_called_alike_keep_their_benchmark(data: dict[str, Any]) -> None:
     one = data["questions"][0]
     data["questions"] = [one, {**one, "quantity": "mt_bench.win_rate"}]
