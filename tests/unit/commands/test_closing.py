@@ -24,7 +24,10 @@ def data() -> dict[str, Any]:
 
 
 def test_every_registered_answer_is_in_the_verdict(data: dict[str, Any]) -> None:
-    line = verdict_line(data)
+    for one, outcome in zip(data["questions"], ("better", "not worse", "not separable"), strict=False):
+        margin = " within the margin of 5.00 points" if outcome == "not worse" else ""
+        one |= {"outcome": outcome, "verdict": outcome + margin}
+    line = verdict_line({**data, "warnings": []})
     assert line.startswith("Verdict: ORPO against SFT then DPO: ")
     assert line.count(", ") == len(data["questions"]) - 1
     for words in ("win rate better", "grade not worse within the margin of 5.00 points", "FLOPs better"):
