@@ -50,16 +50,15 @@ def _draw(figure: Figure) -> Any:
 
     count = max(len(figure.panels), 1)
     rows = sum(len(panel.rows) for panel in figure.panels)
-    size = (8.4, 0.2 + 0.9 * count + 0.26 * rows) if rows else (3.6 * count + 0.4, 3.0)
+    size = (8.4, 0.2 + 1.0 * count + 0.26 * rows) if rows else (3.6 * count + 0.4, 3.0)
     canvas = Canvas(figsize=size, layout="constrained")
+    # Forests stand below each other: their rows have long names.
+    stacked = canvas.add_gridspec(count, 1, height_ratios=[len(p.rows) + 2 for p in figure.panels] or [1])
     for number, panel in enumerate(figure.panels, start=1):
         if panel.kind == "radar":
             _radar(canvas.add_subplot(1, count, number, projection="polar"), panel)
         elif panel.kind == "forest":
-            # Forests stand below each other: their rows have long names.
-            heights = [len(panel.rows) + 1.5 for panel in figure.panels]
-            grid = canvas.add_gridspec(count, 1, height_ratios=heights)
-            _forest(canvas.add_subplot(grid[number - 1, 0]), panel)
+            _forest(canvas.add_subplot(stacked[number - 1, 0]), panel)
         else:
             _panel(canvas.add_subplot(1, count, number), panel)
     return canvas
