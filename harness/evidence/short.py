@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from harness.evidence.answers import Answer
 from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import cost_title
-from harness.evidence.registered import SEPARABLE, is_counted, questions_in_words
+from harness.evidence.registered import is_counted, questions_in_words
 from harness.evidence.statistics.verdict import Outcome
 from harness.evidence.view import BASE, ComparisonView
 from harness.evidence.wording import UNIT, Evidence, duel, percent, signed
@@ -99,11 +99,6 @@ def _figure(view: ComparisonView, titles: Mapping[str, str], one: Evidence) -> s
     kinds = ("above half", "at half", "below half") if counts.soft else ("won", "tied", "lost")
     shares = ", ".join(f"{share} {kind}" for share, kind in zip((won, tied, lost), kinds, strict=True))
     return f"{shares}, {text}{between}"
-
-
-def is_settled(one: Evidence) -> bool:
-    """Whether the verdict says something of the two arms, and not only that no difference was seen."""
-    return one.verdict.outcome in {*SEPARABLE, Outcome.NOT_WORSE, Outcome.IDENTICAL, Outcome.EQUAL}
 
 
 def is_open(one: Contrast | Answer) -> bool:
