@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.console import Console
 
+from harness.evidence.sections.first import EXPLORATORY
 from harness.evidence.short import WORDS
 from harness.evidence.statistics.verdict import Outcome
 from harness.quantities import COST, cost_of
 from harness.units import rounded
 
-EXPLORATORY = "Exploratory:"
 COMPARE = "harness compare "
 COMPARE_ALONE = ("--until-decided", "mlflow", "--again")
 """Flags of a comparison that its plan does not take or need."""

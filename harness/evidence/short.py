@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.evidence.answers import Answer
-from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import cost_title
+from harness.evidence.primary import Primary
 from harness.evidence.registered import is_counted, questions_in_words
+from harness.evidence.statistics.margins import SAME
 from harness.evidence.statistics.verdict import Outcome
-from harness.evidence.view import BASE, ComparisonView
-from harness.evidence.wording import UNIT, Evidence, duel, percent, signed
+from harness.evidence.view import ComparisonView
+from harness.evidence.wording import UNIT, Evidence, duel, excludes_equal, percent, signed, title_of
 from harness.quantities import AGGREGATE, cost_of, is_win_rate
 
 WORDS = {
@@ -20,11 +21,6 @@ WORDS = {
     Outcome.IDENTICAL: "identical",
 }
 """Verdicts that are said otherwise than in tables."""
-
-
-def title_of(titles: Mapping[str, str], arm: str) -> str:
-    """An arm's title; the model before training has one too."""
-    return titles.get(arm, "the base model" if arm == BASE else arm)
 
 
 def quantity_title(view: ComparisonView, titles: Mapping[str, str], quantity: str) -> str:
@@ -42,11 +38,20 @@ def quantity_title(view: ComparisonView, titles: Mapping[str, str], quantity: st
     return f"{words[0].upper()}{words[1:]} ({benchmark})"
 
 
-def short_line(view: ComparisonView, titles: Mapping[str, str], one: Evidence, pair: tuple[str, str]) -> str:
-    """One line; arms are named where they are others than those of `pair`, which the page is about."""
-    name = quantity_title(view, titles, one.quantity)
-    if (one.a, one.b) != pair:
-        name += f", {title_of(titles, one.a)} against {title_of(titles, one.b)}"
+def asked(
+    view: ComparisonView, titles: Mapping[str, str], one: Evidence, pair: Primary, remark: str = ""
+) -> str:
+    """The quantity and the remark on it, with its arms where they are others than those of `pair`, which
+    the page is about."""
+    name = quantity_title(view, titles, one.quantity) + remark
+    if (one.a, one.b) == (pair.a, pair.b):
+        return name
+    return f"{name}, {title_of(titles, one.a)} against {title_of(titles, one.b)}"
+
+
+def short_line(view: ComparisonView, titles: Mapping[str, str], one: Evidence, pair: Primary) -> str:
+    """One line: what was asked, the verdict, the figure."""
+    name = asked(view, titles, one, pair)
     if one.estimate.value is None:
         return f"{name}: not measured ({one.estimate.reason})."
     return f"{name}: {_verdict(one)}; {_figure(view, titles, one)}."
@@ -57,19 +62,13 @@ def _verdict(one: Evidence) -> str:
     outcome = one.verdict.outcome
     if isinstance(one, Answer) and outcome == Outcome.NOT_WORSE and one.margin is not None:
         margin = percent(one.margin) if one.is_cost else signed(one.quantity, one.margin).removeprefix("+")
-        same = "the same within it" in one.verdict.text
+        same = one.p_same is not None and one.p_same < SAME
         return f"equivalent within {margin}" if same else f"not worse by {margin} or more"
-    if outcome == Outcome.NOT_SEPARABLE and _excludes_equal(one):
+    if outcome == Outcome.NOT_SEPARABLE and excludes_equal(one):
         return f"not significant after correction for {_family(one)}"
     if outcome == Outcome.NOT_SEPARABLE and one.estimate.low is None and one.estimate.reason:
         return f"no verdict, since {one.estimate.reason}"
     return WORDS.get(outcome, outcome.value)
-
-
-def _excludes_equal(one: Evidence) -> bool:
-    low, high = one.estimate.low, one.estimate.high
-    neutral = 1.0 if cost_of(one.quantity) is not None else 0.0
-    return low is not None and high is not None and not low <= neutral <= high
 
 
 def _family(one: Evidence) -> str:
@@ -101,6 +100,6 @@ def _figure(view: ComparisonView, titles: Mapping[str, str], one: Evidence) -> s
     return f"{shares}, {text}{between}"
 
 
-def is_open(one: Contrast | Answer) -> bool:
+def is_open(one: Evidence) -> bool:
     """Whether more seeds could settle it."""
     return one.verdict.outcome == Outcome.NOT_SEPARABLE

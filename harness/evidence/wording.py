@@ -26,12 +26,23 @@ OF_BOTH_ARMS = frozenset({Outcome.NOT_SEPARABLE, Outcome.EQUAL})
 def sentence(view: ComparisonView, titles: Mapping[str, str], one: Evidence, family: str = "") -> str:
     """`A is better than B on SCORE: figure (interval, p).`; `family` is what an answer's p is adjusted
     over."""
-    a, b = (titles.get(arm, "the base model" if arm == BASE else arm) for arm in (one.a, one.b))
+    a, b = (title_of(titles, arm) for arm in (one.a, one.b))
     if one.estimate.value is None:
         return f"Whether {a} is better than {b} {_thing(view, one)} was not measured: {one.estimate.reason}."
     figure = _of_cost(one, one.estimate.value, b) if _is_cost(one) else _of_score(view, one, a, b)
     claim = _claim(view, one, a, b)
     return f"{claim}{';' if ':' in claim else ':'} {figure}{_evidence(one)}{_why_not(one, family)}."
+
+
+def title_of(titles: Mapping[str, str], arm: str) -> str:
+    """An arm's title; the model before training has one too."""
+    return titles.get(arm, "the base model" if arm == BASE else arm)
+
+
+def excludes_equal(one: Evidence) -> bool:
+    """Whether the interval, unadjusted, leaves out that the arms are equal."""
+    low, high = one.estimate.low, one.estimate.high
+    return low is not None and high is not None and not low <= (1.0 if _is_cost(one) else 0.0) <= high
 
 
 def _is_cost(one: Evidence) -> bool:
@@ -160,11 +171,9 @@ def _below(p: float) -> str:
 
 def _why_not(one: Evidence, family: str) -> str:
     """Why an interval that leaves out no difference separates nothing."""
-    value = one.estimate
-    if not isinstance(one, Answer) or value.low is None or value.high is None or value.identical:
+    if not isinstance(one, Answer) or one.estimate.identical:
         return ""
-    neutral = 1.0 if one.is_cost else 0.0
-    if one.verdict.outcome in SEPARABLE or value.low <= neutral <= value.high:
+    if one.verdict.outcome in SEPARABLE or not excludes_equal(one):
         return ""
     excluded = "100%" if one.is_cost else "zero"
     return f"; the interval excludes {excluded}, but over {family} together that is not separable"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.evidence.cells import estimate_cell
 from harness.evidence.run_effects import stability_of
-from harness.evidence.sections.claims import compared, wanted
+from harness.evidence.sections.claims import COLUMNS, claim_row
 from harness.evidence.standings import Standing
 from harness.evidence.statistics.stability import Stability
 from harness.evidence.view import ComparisonView
@@ -34,23 +34,11 @@ def claims_over_runs(views: Sequence[ComparisonView], claims: Sequence[Claim]) -
         if claim.over_runs is not None and claim.quantity is not None and claim.b is not None
         if any({claim.a, claim.b} <= {*view.arms} for view in views)
     )
-    columns = ("claim", "source", "seeds in source", "measured by", "needs", "claimed", "here", "verdict")
-    return (
-        Table("runs_claims", "Published claims about several runs", columns, rows, (NOTE,)) if rows else None
-    )
+    return Table("runs_claims", TITLE, COLUMNS, rows, (NOTE,)) if rows else None
 
 
 def _row(claim: Claim, found: Stability) -> tuple[Cell, ...]:
     text = STANDINGS[found.more_stable].value
     if found.ratio.value is None:
         text = f"{Standing.NOT_MEASURED.value}: {found.ratio.reason}"
-    return (
-        Cell(claim.statement + (f" ({claim.scope})" if claim.scope else "")),
-        Cell(claim.source + (f". {claim.note}" if claim.note else "")),
-        Cell(claim.seeds),
-        Cell(compared(claim)),
-        Cell(claim.needs or "several runs with both arms, scored"),
-        Cell(wanted(claim)),
-        estimate_cell(found.ratio, ()),
-        Cell(text),
-    )
+    return claim_row(claim, "several runs with both arms, scored", estimate_cell(found.ratio, ()), text)

@@ -11,6 +11,8 @@ from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import RISES, Claim
 from harness.tables import Cell, Section, Table
 
+COLUMNS = ("claim", "source", "seeds in source", "measured by", "needs", "claimed", "here", "verdict")
+
 
 def section(findings: Findings) -> Section | None:
     """None without claims about arms of this comparison."""
@@ -24,16 +26,6 @@ def claims_table(view: ComparisonView, claims: Sequence[Claim]) -> Table | None:
     rows = tuple(_row(view, claim) for claim in claims if claim not in elsewhere)
     if not rows:
         return None
-    columns = (
-        "claim",
-        "source",
-        "seeds in source",
-        "measured by",
-        "needs",
-        "claimed",
-        "here",
-        "verdict",
-    )
     note = (
         "Supported: the 95% interval, or a counted value, lies within what is claimed; contradicted: it "
         "lies outside; anything else is not separable. One run speaks of its own model, data and device, "
@@ -44,25 +36,35 @@ def claims_table(view: ComparisonView, claims: Sequence[Claim]) -> Table | None:
         f"{len(elsewhere)} claim(s) about arms that are not in this comparison are left out; `harness check` "
         "lists them."
     )
-    return Table("claims", "Published claims", columns, rows, (note, left_out) if elsewhere else (note,))
+    return Table("claims", "Published claims", COLUMNS, rows, (note, left_out) if elsewhere else (note,))
 
 
 def _row(view: ComparisonView, claim: Claim) -> tuple[Cell, ...]:
     one = standing_of(view, claim)
     arms = [arm for arm in (claim.a, claim.b) if arm in view.arms]
+    return claim_row(
+        claim,
+        "the arms, scored or measured",
+        estimate_cell(one.estimate, stages_behind(view, arms)),
+        one.text,
+    )
+
+
+def claim_row(claim: Claim, needs: str, here: Cell, verdict: str) -> tuple[Cell, ...]:
+    """A claim's cells under `COLUMNS`; `needs` is what it takes where the claim itself says nothing of it."""
     return (
         Cell(claim.statement + (f" ({claim.scope})" if claim.scope else "")),
         Cell(claim.source + (f". {claim.note}" if claim.note else "")),
         Cell(claim.seeds),
-        Cell(compared(claim)),
-        Cell(claim.needs or "the arms, scored or measured"),
-        Cell(wanted(claim)),
-        estimate_cell(one.estimate, stages_behind(view, arms)),
-        Cell(one.text),
+        Cell(_compared(claim)),
+        Cell(claim.needs or needs),
+        Cell(_wanted(claim)),
+        here,
+        Cell(verdict),
     )
 
 
-def compared(claim: Claim) -> str:
+def _compared(claim: Claim) -> str:
     """What is measured, of which arm or arms."""
     if claim.quantity is None:
         return "not one run"
@@ -74,7 +76,7 @@ def compared(claim: Claim) -> str:
     return f"{claim.quantity}, {claim.a} {'-' if subtracted else '/'} {claim.b}"
 
 
-def wanted(claim: Claim) -> str:
+def _wanted(claim: Claim) -> str:
     """The claimed range in words."""
     if claim.over_runs is not None:
         return "less spread than equal spreads can give"

@@ -8,12 +8,15 @@ from harness.evidence.answers import scored_before
 from harness.evidence.diverged import diverged_seeds
 from harness.evidence.findings import Findings
 from harness.evidence.sections.limits import missing
-from harness.evidence.sections.summary import headline
+from harness.evidence.sections.summary import broken_parity, headline
 from harness.evidence.sections.throughput import spoilt
 from harness.evidence.sections.updates import changed_in_bfloat16
 from harness.evidence.short import is_open, short_line
 from harness.evidence.wording import Evidence, percent
 from harness.tables import FirstPage
+
+EXPLORATORY = "Exploratory:"
+"""How the warning begins that no answer was asked for before its results."""
 
 
 def first_page(findings: Findings) -> FirstPage | None:
@@ -29,7 +32,7 @@ def first_page(findings: Findings) -> FirstPage | None:
     shown: list[Evidence] = [*findings.answers]
     if not shown and (alone := headline(findings)) is not None:
         shown = [alone]
-    lines = tuple(short_line(view, findings.titles, one, (pair.a, pair.b)) for one in shown)
+    lines = tuple(short_line(view, findings.titles, one, pair) for one in shown)
     return FirstPage(question, lines, tuple(_warnings(findings)), tuple(_next_steps(findings)))
 
 
@@ -37,8 +40,7 @@ def _warnings(findings: Findings) -> Iterator[str]:
     """What touches the answers, the gravest first."""
     view, pair = findings.view, findings.primary
     yield from findings.warnings
-    failed = [one for one in view.record.parity if one.equal is False and (one.stops or one.touches)]
-    if failed:
+    if failed := broken_parity(view):
         yield f"The arms were not on equal terms: {', '.join(one.check for one in failed)}."
     if view.random_weights:
         yield "Training began from random weights: quality is not measured."
@@ -63,9 +65,9 @@ def _warnings(findings: Findings) -> Iterator[str]:
 
 def _exploratory(findings: Findings) -> Iterator[str]:
     if not findings.answers:
-        yield "Exploratory: no question was registered before the run."
+        yield f"{EXPLORATORY} no question was registered before the run."
     elif scored_before(findings.view)[0]:
-        yield "Exploratory: scores were there before the questions were asked."
+        yield f"{EXPLORATORY} scores were there before the questions were asked."
 
 
 def _next_steps(findings: Findings) -> Iterator[str]:

@@ -8,7 +8,7 @@ from harness.evidence.answers import Answer
 from harness.evidence.cells import difference_format
 from harness.evidence.findings import Findings
 from harness.evidence.registered import questions_in_words
-from harness.evidence.short import quantity_title, title_of
+from harness.evidence.short import asked
 from harness.tables import Figure, ForestRow, Panel
 
 SCALES = {"points": "points", "number": "difference"}
@@ -20,10 +20,7 @@ def forest(findings: Findings) -> Figure | None:
     if not shown or findings.primary is None:
         return None
     panels = [
-        *(
-            _scores(findings, [one for one in shown if not one.is_cost and _kind(one) == kind], kind)
-            for kind in SCALES
-        ),
+        *(_scores(findings, [one for one in shown if _kind(one) == kind], kind) for kind in SCALES),
         _costs(findings, [one for one in shown if one.is_cost]),
     ]
     caption = (
@@ -40,20 +37,20 @@ def _kind(one: Answer) -> str | None:
     return None if one.is_cost else difference_format(one.quantity)[0]
 
 
-def _scores(findings: Findings, asked: Sequence[Answer], kind: str) -> Panel | None:
+def _scores(findings: Findings, answers: Sequence[Answer], kind: str) -> Panel | None:
     """Differences; shares in points."""
-    if not asked:
+    if not answers:
         return None
     times, digits = (100.0, 2) if kind == "points" else (1.0, 3)
-    rows = tuple(_row(findings, one, times) for one in asked)
+    rows = tuple(_row(findings, one, times) for one in answers)
     return Panel("Scores", SCALES[kind], "", (), kind="forest", rows=rows, digits=digits)
 
 
-def _costs(findings: Findings, asked: Sequence[Answer]) -> Panel | None:
+def _costs(findings: Findings, answers: Sequence[Answer]) -> Panel | None:
     """Ratios on a logarithmic axis, in percent of what the other arm takes."""
-    if not asked:
+    if not answers:
         return None
-    rows = tuple(_row(findings, one, 100.0) for one in asked)
+    rows = tuple(_row(findings, one, 100.0) for one in answers)
     return Panel(
         "Costs",
         "percent, lower is better",
@@ -79,10 +76,7 @@ def _row(findings: Findings, one: Answer, times: float) -> ForestRow:
 
 
 def _label(findings: Findings, one: Answer) -> str:
-    view, pair, titles = findings.view, findings.primary, findings.titles
-    name = quantity_title(view, titles, one.quantity)
-    if not one.is_cost and view.higher_is_better(one.quantity) is False:
-        name += ", lower is better"
-    if pair is None or (one.a, one.b) != (pair.a, pair.b):
-        name += f", {title_of(titles, one.a)} against {title_of(titles, one.b)}"
-    return name
+    view, pair = findings.view, findings.primary
+    assert pair is not None
+    lower = not one.is_cost and view.higher_is_better(one.quantity) is False
+    return asked(view, findings.titles, one, pair, ", lower is better" if lower else "")

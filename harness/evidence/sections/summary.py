@@ -17,6 +17,7 @@ from harness.evidence.statistics.estimate import RUNS_TARGET
 from harness.evidence.view import ComparisonView
 from harness.evidence.wording import percent, sentence
 from harness.quantities import FLOPS, PEAK_MEMORY, WALL_SECONDS
+from harness.records import ParityCheck
 
 
 def title(findings: Findings) -> str:
@@ -136,11 +137,15 @@ def _sureness(findings: Findings) -> str:
     )
 
 
+def broken_parity(view: ComparisonView) -> list[ParityCheck]:
+    """The checks that failed and touch a figure."""
+    return [one for one in view.record.parity if one.equal is False and (one.stops or one.touches)]
+
+
 def _doubts(findings: Findings) -> Iterator[str]:
     """What the answers rest on less surely than the intervals say; parity always."""
     view, pair = findings.view, findings.primary
-    failed = [one for one in view.record.parity if one.equal is False and (one.stops or one.touches)]
-    unequal = ", ".join(one.check for one in failed)
+    unequal = ", ".join(one.check for one in broken_parity(view))
     yield f"parity was broken in: {unequal}" if unequal else "no parity check failed"
     if missing(view, pair):
         yield "more items of one arm than of the other could not be read"
