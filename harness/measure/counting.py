@@ -1,8 +1,9 @@
 """FLOPs of one call, by torch's FlopCounterMode: on real tensors, or on their shapes alone.
 
 Shapes alone (torch's FakeTensorMode) take no kernel and no memory for a step, so that a step of any size is
-counted in the time that Python takes to walk it. Where that cannot be done (shapes that depend on values,
-kernels that nobody described to torch) the step runs for real.
+counted in the time that Python takes to walk it. That walk is five times as long as one over real tensors, so
+that a small step runs for real; so does every step where shapes depend on values, or kernels are such as
+nobody described to torch.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _HAS_PRODUCTS = re.compile(
     r"(^|_)(\w*mm|add\w*mv|mv|matmul|linear|bilinear|trilinear|linalg|conv\d*d?|convolution|einsum|attention"
     r"|dot|vdot|inner|cdist|lstm|gru|rnn|fft)(_|$)"
 )
+SMALL = 10**9
+"""Weights times tokens up to which a step runs for real: some 0.2 s on one core of a CPU."""
 _NO_PRODUCTS = ("linalg_vector_norm", "linalg__powsum", "linalg_diagonal", "_linalg_check_errors")
 
 
@@ -50,35 +53,46 @@ def count(run: Callable[[], object]) -> FlopCount:
     return FlopCount(int(counter.get_total_flops()), tuple(unknown), by_op)
 
 
-class ShapesFirst:
-    """Counts calls on shapes alone as long as that can be done, and then for real.
+class StepCounter:
+    """Counts steps of `models`: small ones for real, others on shapes alone as long as that can be done.
 
-    `why_real` says why it counts real steps, None while it does not.
+    `why_real` says why it counts every step for real, None while it does not.
     """
 
     def __init__(self, models: list[Any], why_real: str | None = None) -> None:
         self._models, self.why_real = models, why_real
+        self._weights = sum(p.numel() for model in models for p in model.parameters())
+
+    def by_shapes(self, tokens: int) -> bool:
+        """Whether a step of so many tokens is counted on shapes alone."""
+        return self.why_real is None and self._weights * tokens > SMALL
+
+    def how(self, tokens: int) -> str:
+        """How steps of up to `tokens` are counted."""
+        return self.why_real or ("by shapes alone" if self.by_shapes(tokens) else "by real steps")
 
     def check(self, run: Callable[[], object]) -> FlopCount:
         """Count `run()` both ways, and go on with real steps where the two differ; gives the real count."""
-        by_shapes = self(run)
-        if self.why_real is not None:
-            return by_shapes
+        by_shapes = self._without_values(run)
         really = count(run)
-        if by_shapes.total != really.total:
+        if by_shapes is not None and by_shapes.total != really.total:
             self.why_real = f"by its shapes a small step has {by_shapes.total} FLOPs and took {really.total}"
         return really
 
-    def __call__(self, run: Callable[[], object]) -> FlopCount:
-        if self.why_real is None:
-            try:
-                with shapes_only(*self._models):
-                    return count(run)
-            except Exception as error:
-                # Whatever stands in the way of counting without values, a real step shows whether it is
-                # an error of the step; if so it is raised below.
-                self.why_real = f"a step needs values ({type(error).__name__})"
-        return count(run)
+    def __call__(self, run: Callable[[], object], tokens: int) -> FlopCount:
+        by_shapes = self._without_values(run) if self.by_shapes(tokens) else None
+        return by_shapes or count(run)
+
+    def _without_values(self, run: Callable[[], object]) -> FlopCount | None:
+        """The count on shapes alone; None where it cannot be done, which `why_real` then says."""
+        try:
+            with shapes_only(*self._models):
+                return count(run)
+        except Exception as error:
+            # Whatever stands in the way of counting without values, a real step shows whether it is an
+            # error of the step; if so that step raises it.
+            self.why_real = f"a step needs values ({type(error).__name__})"
+            return None
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from typing import Literal
 
 from harness.measure.counting import FlopCount, count
 
-Counter = Callable[[Callable[[], object]], FlopCount]
+Counter = Callable[[Callable[[], object], int], FlopCount]
+"""Counts one call of a step with so many tokens."""
 
 COUNT_EACH_UP_TO = 12
 
@@ -28,6 +29,11 @@ class Bucket:
     batch: int
     length: int
     scored: int
+
+    @property
+    def tokens(self) -> int:
+        """Positions of the forward, padding included."""
+        return self.batch * self.length
 
 
 # Batches are even, as those of pairs are. They determine the six terms of `_terms`.
@@ -52,7 +58,7 @@ class FlopModel:
 
     `buckets` are those to expect: few are counted one by one, of many the polynomial is checked
     on the smallest, the middle and the largest. `counted` are counts of the same `step` that are known
-    already; new ones are added to it. `counter` counts one call.
+    already; new ones are added to it.
     """
 
     def __init__(
@@ -60,7 +66,7 @@ class FlopModel:
         buckets: Mapping[Bucket, int],
         step: Callable[[Bucket], object],
         counted: dict[Bucket, FlopCount] | None = None,
-        counter: Counter = count,
+        counter: Counter = lambda run, tokens: count(run),
     ) -> None:
         self._counts = _Counts(step, counter, {} if counted is None else counted)
         predict = _fitted(buckets, self._counts) if len(buckets) > COUNT_EACH_UP_TO else None
@@ -90,7 +96,7 @@ class _Counts:
 
     def of(self, bucket: Bucket) -> int:
         if bucket not in self.done:
-            self.done[bucket] = self.counter(lambda: self.step(bucket))
+            self.done[bucket] = self.counter(lambda: self.step(bucket), bucket.tokens)
         return self.done[bucket].total
 
 

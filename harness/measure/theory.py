@@ -104,7 +104,7 @@ def forward_flops(
 
 def body_flops(shape: ModelShape, buckets: Mapping[Bucket, int], *, passes: int) -> float:
     """FLOPs of the blocks' matrices alone; `passes` is 6 for full training, 4 LoRA, 2 forward."""
-    tokens = sum(b.batch * b.length * times for b, times in buckets.items())
+    tokens = sum(b.tokens * times for b, times in buckets.items())
     return float(passes * shape.body * tokens)
 
 
@@ -119,8 +119,6 @@ def _over(
     """Sum over buckets of the costs of a token, of a squared length and of a scored position."""
     total = 0.0
     for b, times in buckets.items():
-        positions = {"scored": b.scored, "next": b.batch * (b.length - 1), "all": b.batch * b.length}[scored]
-        total += times * (
-            token * b.batch * b.length + attention * b.batch * b.length**2 + position * positions
-        )
+        positions = {"scored": b.scored, "next": b.batch * (b.length - 1), "all": b.tokens}[scored]
+        total += times * (token * b.tokens + attention * b.batch * b.length**2 + position * positions)
     return total

@@ -144,6 +144,6 @@ def token_ledger(trainer: StageTrainer) -> list[Measurement]:
         entry("steps", trainer.state.global_step, "step"),
         entry("pairs", sum(shape.pairs for shape in shapes), "pair"),
         entry("tokens_real", sum(shape.tokens_real for shape in shapes), "token"),
-        entry("tokens_padded", sum(s.bucket.batch * s.bucket.length for s in shapes), "token"),
+        entry("tokens_padded", sum(s.bucket.tokens for s in shapes), "token"),
         entry("tokens_scored", sum(shape.bucket.scored for shape in shapes), "token"),
     ]

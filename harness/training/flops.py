@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.measure import theory
-from harness.measure.counting import ShapesFirst
+from harness.measure.counting import StepCounter
 from harness.measure.flops import FIT_ON, Bucket, FlopModel
 from harness.measure.model_shape import ATTENDING, ModelShape, NoFormula
 from harness.records import Measurement
@@ -56,19 +56,22 @@ class StageFlops:
 class Counted:
     """What any of one trainer's steps and reference passes takes.
 
-    `counter` has been checked on a small step of that trainer.
+    Where it counts on shapes alone, `counter` has been checked on a small step of that trainer.
     """
 
-    counter: ShapesFirst
+    counter: StepCounter
     steps: FlopModel
     reference: FlopModel | None
 
     @classmethod
     def of(cls, trainer: StageTrainer, buckets: Sequence[Bucket], before: Sequence[Bucket]) -> Counted:
-        """By shapes alone where a small step shows that it can be; `buckets` and `before` are to expect."""
+        """Large steps by shapes alone where a small one shows that it can be; `buckets` and `before` are to
+        expect."""
         trainer.model.train()
-        counter, small = ShapesFirst(trainer.models(), trainer.needs_values), FIT_ON[-1]
-        checked = {small: counter.check(lambda: trainer.step_once(small))}
+        counter, small = StepCounter(trainer.models(), trainer.needs_values), FIT_ON[-1]
+        checked = {}
+        if counter.by_shapes(_largest(buckets, before)):
+            checked[small] = counter.check(lambda: trainer.step_once(small))
         steps = FlopModel(Counter(buckets), trainer.step_once, checked, counter)
         seen = _seen(trainer, buckets, before)
         passes = FlopModel(seen, trainer.reference_once, counter=counter) if seen else None
@@ -101,8 +104,13 @@ def count(
         useful=formulas.useful,
         no_formula=formulas.reason,
         unknown_ops=tuple(sorted(unknown | unseen_kernels(trainer.model))),
-        how=f"{counted.how}, {known.counter.why_real or 'by shapes alone'}",
+        how=f"{counted.how}, {known.counter.how(_largest(buckets, before))}",
     )
+
+
+def _largest(*buckets: Sequence[Bucket]) -> int:
+    """Tokens of the largest of them."""
+    return max((bucket.tokens for some in buckets for bucket in some), default=0)
 
 
 def _seen(trainer: StageTrainer, buckets: Sequence[Bucket], before: Sequence[Bucket]) -> Counter[Bucket]:

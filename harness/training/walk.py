@@ -33,7 +33,7 @@ class Walk:
     @property
     def tokens_padded(self) -> int:
         """Tokens with padding over the whole run."""
-        return sum(b.batch * b.length for b in self.buckets)
+        return sum(b.tokens for b in self.buckets)
 
 
 def walk(trainer: StageTrainer, config: TrainConfig, *, stop_token_ids: list[int]) -> Walk:

@@ -1,4 +1,4 @@
-"""A stage's steps counted by their shapes alone: the same to the last FLOP, and nothing is left of it."""
+"""Counted steps: on shapes alone and for real the same to the last FLOP, and nothing is left of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
 from harness.errors import UserError
-from harness.measure.counting import ShapesFirst
+from harness.measure import counting
+from harness.measure.counting import StepCounter
 from harness.measure.flops import Bucket, FlopModel
 from harness.measure.window import COUNTING, HEADLINE_PHASES
 from harness.quantities import CATALOGUE
@@ -43,6 +44,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.fixture
+def no_step_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of tiny models are counted as those of real ones are."""
+    monkeypatch.setattr(counting, "SMALL", 0)
+
+
 def trainer_of(job: TrainJob) -> StageTrainer:
     rows = read_rows(job.prepared / "train.parquet")
     trainer = build(job, load_policy(job), load_tokenizer(job.prepared), rows, rows)
@@ -52,29 +59,35 @@ def trainer_of(job: TrainJob) -> StageTrainer:
 
 @pytest.mark.parametrize("model", ["tiny", "embedded"])
 @pytest.mark.parametrize("case", CASES)
-def test_shapes_alone_count_what_real_steps_do(make_job: MakeJob, case: str, model: str) -> None:
+def test_shapes_alone_count_what_real_steps_do(
+    make_job: MakeJob, case: str, model: str, no_step_is_small: None
+) -> None:
     from harness.data.base_model import EMBEDDED
 
     method, settings = CASES[case]
     job = make_job(method, model=str(EMBEDDED) if model == "embedded" else None, **settings)
     trainer = trainer_of(job)
-    by_shapes = ShapesFirst(trainer.models())
-    really = ShapesFirst(trainer.models(), "told so")
+    by_shapes = StepCounter(trainer.models())
+    really = StepCounter(trainer.models(), "told so")
     for bucket in BUCKETS:
-        counts = [each(lambda b=bucket: trainer.step_once(b)) for each in (by_shapes, really)]
+        counts = [each(lambda b=bucket: trainer.step_once(b), bucket.tokens) for each in (by_shapes, really)]
         assert counts[0] == counts[1]
         assert counts[0].total > 0
     assert by_shapes.why_real is None
 
 
+@pytest.mark.parametrize(("small", "how"), [(0, "by shapes alone"), (counting.SMALL, "by real steps")])
 @pytest.mark.parametrize("case", ["dpo", "orpo lora checkpointing"])
-def test_a_counted_trainer_is_as_it_was(make_job: MakeJob, case: str) -> None:
+def test_a_counted_trainer_is_as_it_was(
+    make_job: MakeJob, case: str, small: int, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "SMALL", small)
     method, settings = CASES[case]
     trainer = trainer_of(make_job(method, **settings))
     before = {n: (p, p.detach().clone()) for n, p in trainer.model.named_parameters()}
     buffers = dict(trainer.model.named_buffers())
     flops = count(trainer, BUCKETS, [])
-    assert flops.how == "each, by shapes alone"
+    assert flops.how == f"each, {how}"
     for name, parameter in trainer.model.named_parameters():
         assert parameter is before[name][0]
         assert torch.equal(parameter, before[name][1])
@@ -87,7 +100,7 @@ def test_a_counted_trainer_is_as_it_was(make_job: MakeJob, case: str) -> None:
     assert not any(isinstance(loss, FakeTensor) or loss != loss for loss in losses)
 
 
-def test_a_run_of_many_buckets_takes_one_small_real_step(make_job: MakeJob) -> None:
+def test_a_run_of_many_buckets_takes_one_small_real_step(make_job: MakeJob, no_step_is_small: None) -> None:
     """The largest real step is the one that checks the count."""
     trainer = trainer_of(make_job("sft"))
     seen: list[int] = []
@@ -107,15 +120,15 @@ def test_a_rehearsal_counts_no_step_that_its_fit_foretells(
 ) -> None:
     """Ten counts fix and check the run's; the steps that were tried were counted one by one on top."""
     counted: list[Any] = []
-    own = ShapesFirst.__call__
+    own = StepCounter.__call__
 
-    def noted(self: ShapesFirst, step: Any) -> Any:
+    def noted(self: StepCounter, step: Any, tokens: int) -> Any:
         counted.append(step)
-        return own(self, step)
+        return own(self, step, tokens)
 
-    monkeypatch.setattr(ShapesFirst, "__call__", noted)
+    monkeypatch.setattr(StepCounter, "__call__", noted)
     foretold = rehearse(make_job("sft", epochs=40), 8).prediction
-    assert foretold.flops_counted_by == "fit, by shapes alone"
+    assert foretold.flops_counted_by == "fit, by real steps"
     assert len(counted) <= 10
 
 
@@ -123,13 +136,13 @@ def test_counting_is_on_a_clock_of_its_own(make_job: MakeJob, monkeypatch: pytes
     """And the ledger says what it took."""
     job = make_job("sft")
     phases: list[str | None] = []
-    own = ShapesFirst.__call__
+    own = StepCounter.__call__
 
-    def noted(self: ShapesFirst, step: Any) -> Any:
+    def noted(self: StepCounter, step: Any, tokens: int) -> Any:
         phases.append(job.window.current)
-        return own(self, step)
+        return own(self, step, tokens)
 
-    monkeypatch.setattr(ShapesFirst, "__call__", noted)
+    monkeypatch.setattr(StepCounter, "__call__", noted)
     for trained in (train, lambda job: rehearse(job, 3)):
         phases.clear()
         trained(job)
@@ -138,7 +151,7 @@ def test_counting_is_on_a_clock_of_its_own(make_job: MakeJob, monkeypatch: pytes
     assert PHASE_QUANTITIES[COUNTING] in CATALOGUE
 
 
-def test_a_step_that_reads_values_is_counted_for_real(make_job: MakeJob) -> None:
+def test_a_step_that_reads_values_is_counted_for_real(make_job: MakeJob, no_step_is_small: None) -> None:
     trainer: Any = trainer_of(make_job("sft"))
     compute = trainer.compute_loss
 
@@ -161,7 +174,7 @@ def test_where_the_two_counts_differ_real_steps_are_counted() -> None:
         size = 2 if isinstance(torch.ones(1), FakeTensor) else 3
         torch.ones(size, 1) @ torch.ones(1, 1)
 
-    counter = ShapesFirst([])
+    counter = StepCounter([])
     counter.check(differing)
     assert counter.why_real == "by its shapes a small step has 4 FLOPs and took 6"
     assert FlopModel({Bucket(2, 4, 2): 1}, lambda _: differing(), None, counter).of(Bucket(2, 4, 2)) == 6
@@ -172,7 +185,7 @@ def test_an_error_of_the_step_itself_is_raised() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ShapesFirst([])(broken)
+        StepCounter([])(broken, 0)
 
 
 def test_stock_trainers_are_counted_by_real_steps(make_job: MakeJob) -> None:
@@ -184,7 +197,7 @@ def test_stock_trainers_are_counted_by_real_steps(make_job: MakeJob) -> None:
 @pytest.mark.parametrize("name", ["mixtral", "qwen3_moe", "olmoe", "mistral, all layers in a window"])
 @pytest.mark.parametrize("case", ["sft", "dpo"])
 def test_a_stage_of_another_family_counts_what_the_formulas_say(
-    make_family_job: MakeJob, name: str, case: str
+    make_family_job: MakeJob, name: str, case: str, no_step_is_small: None
 ) -> None:
     method, settings = CASES[case]
     outcome = train(make_family_job(name, method, **settings))
