@@ -22,7 +22,7 @@ def run(simulations: int) -> int:
     console = Console()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("simulating", total=None)
-        cases = calibrate(simulations, lambda done: progress.update(task, completed=done))
+        cases = calibrate(simulations, lambda done, of: progress.update(task, completed=done, total=of))
     console.print(_table(cases, simulations))
     failed = [case for case in cases if not case.holds]
     low, high = COVERAGE

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from harness.evidence.statistics.calibration_cases import MOST_REJECTIONS, Case, with_noise
+from harness.evidence.statistics.calibration_cases import MOST_REJECTIONS, Case, Cell, with_noise
 from harness.evidence.statistics.intervals import LEVEL, Array
 from harness.evidence.statistics.weighted import Part, weighted_sum
 
@@ -41,13 +42,13 @@ LAYOUTS = (
 )
 
 
-def aggregate_cases(simulations: int) -> Iterator[Case]:
+def aggregate_cases(simulations: int) -> Iterator[Cell]:
     """Every cell: all layouts at one seed, the first at several."""
     for rate in RATES:
         for place, layout in enumerate(LAYOUTS):
-            yield _cell(layout, rate, 1, simulations, place)
+            yield partial(_cell, layout, rate, 1, simulations, place)
         for seeds in SEEDS:
-            yield _cell(LAYOUTS[0], rate, seeds, simulations, 0)
+            yield partial(_cell, LAYOUTS[0], rate, seeds, simulations, 0)
 
 
 def _cell(layout: Layout, rate: float | None, seeds: int, simulations: int, place: int) -> Case:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 SIMULATIONS = 20_000
@@ -42,6 +43,16 @@ class Case:
         covered = self.covered is None or low <= self.covered <= highest
         rejected = self.rejected is None or self.rejected <= self.most_rejected
         return covered and rejected and (self.power is None or abs(self.power - 0.8) <= POWER_WITHIN)
+
+
+Cell = Callable[[], Case | Iterable[Case]]
+"""Simulates a cell of the grid, or a few that share their simulations."""
+
+
+def simulated(cells: Iterable[Cell]) -> list[Case]:
+    """What they found, in order."""
+    found = [cell() for cell in cells]
+    return [case for one in found for case in ([one] if isinstance(one, Case) else one)]
 
 
 def with_noise(share: float, simulations: int) -> float:

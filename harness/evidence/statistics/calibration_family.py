@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
-from harness.evidence.statistics.calibration_cases import MOST_FALSE, MOST_FALSE_MARGIN, Case, with_noise
+from harness.evidence.statistics.calibration_cases import (
+    MOST_FALSE,
+    MOST_FALSE_MARGIN,
+    Case,
+    Cell,
+    with_noise,
+)
 from harness.evidence.statistics.family import Statements, adjusted
 from harness.evidence.statistics.intervals import LEVEL, Array
 from harness.evidence.statistics.margins import ONE_SIDED, SAME
@@ -18,24 +25,28 @@ ERRORS = (0.1, 0.3, 0.5)
 LARGE = 5
 
 
-def family_cases(simulations: int) -> Iterator[Case]:
+def family_cases(simulations: int) -> Iterator[Cell]:
     """Every mixture of three true differences, and five of one kind each."""
     mixtures = list(itertools.combinations_with_replacement((-MARGIN, 0.0, MARGIN), QUESTIONS))
     mixtures += [(truth,) * LARGE for truth in (-MARGIN, 0.0, MARGIN)]
     for truths in mixtures:
         for error in ERRORS:
-            wrong, wrong_margin = _false_statements(truths, error, simulations)
-            told = ", ".join(f"{truth:+g}" for truth in truths)
-            setting = f"true differences {told} margins, standard error {error:g} margins"
-            most, most_margin = (with_noise(share, simulations) for share in (MOST_FALSE, MOST_FALSE_MARGIN))
-            yield Case("registered family: any false statement", setting, None, wrong, most_rejected=most)
-            yield Case(
-                'registered family: a false "not worse"',
-                setting,
-                None,
-                wrong_margin,
-                most_rejected=most_margin,
-            )
+            yield partial(_cases, truths, error, simulations)
+
+
+def _cases(truths: Sequence[float], error: float, simulations: int) -> Iterator[Case]:
+    wrong, wrong_margin = _false_statements(truths, error, simulations)
+    told = ", ".join(f"{truth:+g}" for truth in truths)
+    setting = f"true differences {told} margins, standard error {error:g} margins"
+    most, most_margin = (with_noise(share, simulations) for share in (MOST_FALSE, MOST_FALSE_MARGIN))
+    yield Case("registered family: any false statement", setting, None, wrong, most_rejected=most)
+    yield Case(
+        'registered family: a false "not worse"',
+        setting,
+        None,
+        wrong_margin,
+        most_rejected=most_margin,
+    )
 
 
 def _false_statements(truths: Sequence[float], error: float, simulations: int) -> tuple[float, float]:

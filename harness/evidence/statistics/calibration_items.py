@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from harness.evidence.statistics.calibration_cases import Case
+from harness.evidence.statistics.calibration_cases import Case, Cell
 from harness.evidence.statistics.intervals import (
     LEVEL,
     Array,
@@ -31,17 +32,17 @@ CLUSTERS = ((20, 5), (80, 2), (100, 5))
 CORRELATIONS = (0.0, 0.3, 0.7)
 
 
-def item_cases(simulations: int) -> Iterator[Case]:
+def item_cases(simulations: int) -> Iterator[Cell]:
     """Every cell of one seed."""
     for n in ITEMS:
         for ties in TIES:
             for rate in RATES:
-                yield _wins(n, ties, rate, simulations)
+                yield partial(_wins, n, ties, rate, simulations)
         for sd in LOG_SDS:
-            yield _long_tail(n, sd, simulations)
+            yield partial(_long_tail, n, sd, simulations)
     for groups, size in CLUSTERS:
         for correlation in CORRELATIONS:
-            yield _clustered(groups, size, correlation, simulations)
+            yield partial(_clustered, groups, size, correlation, simulations)
 
 
 def _wins(n: int, ties: float, rate: float, simulations: int) -> Case:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
-from harness.evidence.statistics.calibration_cases import MOST_REJECTIONS, Case, with_noise
+from harness.evidence.statistics.calibration_cases import MOST_REJECTIONS, Case, Cell, with_noise
 from harness.evidence.statistics.length_control import length_design
 from harness.evidence.statistics.score_interval import CRITICAL, Array, Outcomes, score_statistic
 
@@ -27,13 +28,13 @@ FEW = 10
 """Fewer expected losses than this make an interval wide: coverage of counts moves in steps."""
 
 
-def length_cases(simulations: int) -> Iterator[Case]:
+def length_cases(simulations: int) -> Iterator[Cell]:
     """Every cell of the grid; each has random numbers of its own, so cells can be run apart."""
     for items in ITEMS:
         for kind, slope in CASES:
             for rate in RATES:
                 name = f"length-controlled rate: {kind}, slope {slope:g}"
-                yield chance_case(name, items, rate, simulations, _sets(kind, slope))
+                yield partial(chance_case, name, items, rate, simulations, _sets(kind, slope))
 
 
 Sets = Callable[[np.random.Generator, Array, int], Outcomes]

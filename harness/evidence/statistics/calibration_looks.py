@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from harness.evidence.statistics.calibration_cases import MOST_FALSE, MOST_FALSE_MARGIN, Case, with_noise
+from harness.evidence.statistics.calibration_cases import (
+    MOST_FALSE,
+    MOST_FALSE_MARGIN,
+    Case,
+    Cell,
+    with_noise,
+)
 from harness.evidence.statistics.family import Statements, adjusted
 from harness.evidence.statistics.intervals import LEVEL, Array
 from harness.evidence.statistics.looks import at_look, weights
@@ -35,21 +42,23 @@ class Sequences:
     seeds: float
 
 
-def looks_cases(simulations: int) -> Iterator[Case]:
+def looks_cases(simulations: int) -> Iterator[Cell]:
     """Families of one, three and five questions that stop at the look at which all are decided."""
     for truths in TRUTHS:
         for error in ERRORS:
-            result = simulate(truths, error, simulations)
-            told = ", ".join(f"{truth:+g}" for truth in truths)
-            setting = (
-                f"looks at {', '.join(map(str, LOOKS))} seeds, true differences {told} margins, standard "
-                f"error at the last {error:g} margins"
-            )
-            most, most_margin = (with_noise(share, simulations) for share in (MOST_FALSE, MOST_FALSE_MARGIN))
-            yield Case("looks: any false statement", setting, None, result.wrong, most_rejected=most)
-            yield Case(
-                'looks: a false "not worse"', setting, None, result.wrong_margin, most_rejected=most_margin
-            )
+            yield partial(_cases, truths, error, simulations)
+
+
+def _cases(truths: Sequence[float], error: float, simulations: int) -> Iterator[Case]:
+    result = simulate(truths, error, simulations)
+    told = ", ".join(f"{truth:+g}" for truth in truths)
+    setting = (
+        f"looks at {', '.join(map(str, LOOKS))} seeds, true differences {told} margins, standard "
+        f"error at the last {error:g} margins"
+    )
+    most, most_margin = (with_noise(share, simulations) for share in (MOST_FALSE, MOST_FALSE_MARGIN))
+    yield Case("looks: any false statement", setting, None, result.wrong, most_rejected=most)
+    yield Case('looks: a false "not worse"', setting, None, result.wrong_margin, most_rejected=most_margin)
 
 
 def simulate(

@@ -7,10 +7,11 @@ estimated from a number of seeds as a run's are.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from harness.evidence.statistics.calibration_cases import Case
+from harness.evidence.statistics.calibration_cases import Case, Cell
 from harness.evidence.statistics.intervals import LEVEL
 from harness.evidence.statistics.meta import moderated, pool
 from harness.evidence.statistics.stability import spread_ratios
@@ -24,7 +25,7 @@ ERRORS = (1.0, 2.0)
 """Errors of the first arm's gains over those of the second."""
 
 
-def meta_cases(simulations: int) -> Iterator[Case]:
+def meta_cases(simulations: int) -> Iterator[Cell]:
     """Every cell; the interval without its guard is shown at known errors, where it is exact.
 
     The guard makes cells `wide`: where true effects hardly vary, it is the fixed-effect error read by t.
@@ -32,10 +33,10 @@ def meta_cases(simulations: int) -> Iterator[Case]:
     for ratio in RATIOS:
         for runs in RUNS:
             for seeds in SEEDS:
-                yield from _intervals(runs, ratio, seeds, simulations)
+                yield partial(_intervals, runs, ratio, seeds, simulations)
         for runs in STABLE_RUNS:
             for error in ERRORS:
-                yield _spreads(runs, ratio, error, simulations)
+                yield partial(_spreads, runs, ratio, error, simulations)
 
 
 def _intervals(runs: int, ratio: float, seeds: int | None, simulations: int) -> Iterator[Case]:

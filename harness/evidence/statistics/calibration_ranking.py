@@ -8,11 +8,12 @@ anchor at three seeds on the same prompts, with an intraclass correlation that s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from harness.evidence.statistics.bradley_terry import Judgment, outcomes_of
-from harness.evidence.statistics.calibration_cases import Case
+from harness.evidence.statistics.calibration_cases import Cell
 from harness.evidence.statistics.calibration_length import ITEMS, RATES, Sets, chance_case, won
 from harness.evidence.statistics.score_interval import Array, Outcomes
 
@@ -22,14 +23,14 @@ SEEDS = 3
 CORRELATIONS = (0.3,)
 
 
-def ranking_cases(simulations: int) -> Iterator[Case]:
+def ranking_cases(simulations: int) -> Iterator[Cell]:
     """Every cell of the grid."""
     kinds = {f"ranking of three arms: {kind}": _three(kind) for kind in ("hard", "weighted")}
     kinds |= {f"ranking over {SEEDS} seeds: correlation {c:g}": _seeds(c) for c in CORRELATIONS}
     for prompts in ITEMS:
         for name, sets in kinds.items():
             for rate in RATES:
-                yield chance_case(name, prompts, rate, simulations, sets)
+                yield partial(chance_case, name, prompts, rate, simulations, sets)
 
 
 def _three(kind: str) -> Sets:

@@ -7,10 +7,11 @@ of seeds and by the ratio of the seeds' variance to that of the items' share of 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from harness.evidence.statistics.calibration_cases import Case
+from harness.evidence.statistics.calibration_cases import Case, Cell
 from harness.evidence.statistics.estimate import BOTH_TARGET as ALL_ITEMS
 from harness.evidence.statistics.estimate import ITEMS_TARGET as THESE_ITEMS
 from harness.evidence.statistics.estimate import detectable
@@ -40,19 +41,19 @@ FEW = 40
 """Fewer items than this that an arm gets wrong make an interval wide."""
 
 
-def seed_cases(simulations: int) -> Iterator[Case]:
+def seed_cases(simulations: int) -> Iterator[Cell]:
     """Every cell of two and more seeds."""
     for seeds in SEEDS:
         for ratio in RATIOS:
-            yield from _variances(seeds, ratio, simulations)
+            yield partial(_variances, seeds, ratio, simulations)
     for seeds in SEEDS:
         for items in (20, 100, 400):
             for rate in RATES:
                 for sd in SEED_SDS:
-                    yield from _bounded(seeds, items, rate, sd, simulations)
+                    yield partial(_bounded, seeds, items, rate, sd, simulations)
     for seeds in SEEDS[1:]:
         for ratio in (0.1, 1.0, 10.0):
-            yield from _disturbed(seeds, ratio, simulations)
+            yield partial(_disturbed, seeds, ratio, simulations)
 
 
 def _variances(seeds: int, ratio: float, simulations: int) -> Iterator[Case]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.evidence.statistics.calibration_cases import Case
+from harness.evidence.statistics.calibration_cases import Case, simulated
 from harness.evidence.statistics.calibration_meta import meta_cases
 from harness.evidence.statistics.meta import Effect, combine, moderated, pool
 from harness.evidence.statistics.stability import spread_ratios, stability
@@ -29,7 +29,7 @@ def effects(*values: float, error: float = 0.02, freedom: float = math.inf) -> l
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    return list(meta_cases(4_000))
+    return simulated(meta_cases(4_000))
 
 
 def test_a_published_example() -> None:

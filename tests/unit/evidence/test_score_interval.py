@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from harness.evidence.statistics.calibration_cases import simulated
 from harness.evidence.statistics.calibration_length import length_cases
 from harness.evidence.statistics.calibration_ranking import ranking_cases
 from harness.evidence.statistics.score_interval import Outcomes, chance_interval
@@ -54,7 +55,7 @@ def test_clusters_that_go_together_count_once() -> None:
 
 def test_coverage_is_what_the_intervals_say() -> None:
     """A corner of the grid of `harness calibrate`, every kind of cell at 20 and 50 items."""
-    cases = [*islice(length_cases(1_000), 50), *islice(ranking_cases(1_000), 30)]
+    cases = simulated([*islice(length_cases(1_000), 50), *islice(ranking_cases(1_000), 30)])
     assert len(cases) == 80
     assert len({case.interval for case in cases}) == 8
     wrong = [case for case in cases if not 0.92 <= (case.covered or 0.0) <= 0.995]
@@ -62,6 +63,6 @@ def test_coverage_is_what_the_intervals_say() -> None:
 
 
 def test_a_case_of_many_losses_is_held_to_the_narrow_bounds() -> None:
-    by_setting = {case.setting: case for case in islice(length_cases(200), 125)}
+    by_setting = {case.setting: case for case in simulated(length_cases(200))}
     assert by_setting["20 items, rate 0.985"].wide
     assert not by_setting["800 items, rate 0.9"].wide

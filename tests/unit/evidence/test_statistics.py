@@ -104,15 +104,15 @@ def test_calibration_repeats_bit_for_bit_and_touches_nothing() -> None:
     np.random.seed(5)
     random.seed(5)
     before = (np.random.get_state()[1].tolist(), random.getstate())
-    first, again = calibration.calibrate(100), calibration.calibrate(100)
+    first, again = (calibration.calibrate(100, processes=n) for n in (1, 2))
     assert first == again
     assert (np.random.get_state()[1].tolist(), random.getstate()) == before
     np.random.seed(6)
-    assert calibration.calibrate(100) == first
+    assert calibration.calibrate(100, processes=1) == first
 
 
 def test_the_grid_names_every_interval_that_a_report_prints() -> None:
-    cases = calibration.calibrate(100)
+    cases = calibration.calibrate(100, processes=1)
     targets = {case.interval.partition(":")[0] for case in cases}
     assert {BOTH_TARGET, ITEMS_TARGET, "registered family"} <= targets
     assert any(case.wide for case in cases)
@@ -121,6 +121,7 @@ def test_the_grid_names_every_interval_that_a_report_prints() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_every_interval_is_calibrated() -> None:
     """20,000 simulated comparisons in each cell of the grid."""
     assert [case for case in calibration.calibrate() if not case.holds] == []
