@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -42,13 +43,19 @@ HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "mlflow", "pandas",
 HEAVY += ("trackio", "wandb", "tensorboard")
 
 
+@functools.cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """Every node of a source file, which each rule of the house reads."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def room_of(path: Path) -> str:
     return path.relative_to(ROOT / "harness").parts[0].removesuffix(".py")
 
 
 def imported_rooms(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
         names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
         names += [f"harness.{a.name}" for a in node.names] if names == ["harness"] else []
@@ -72,7 +79,7 @@ def test_few_rooms_alone_import(library: str) -> None:
     rooms = {"trl": ("training",), "peft": ("training", "generate")}
     allowed = rooms.get(library, ("tracking",))
     for path in (ROOT / "harness").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
             assert room_of(path) in allowed or not any(n.split(".")[0] == library for n in names), path
@@ -85,7 +92,7 @@ def test_the_accelerator_is_asked_through_one_door() -> None:
     """`torch.cuda` and its like are said in harness.measure.device alone; `perf/` follows the same rule."""
     asking = set()
     for path in [*(ROOT / "harness").rglob("*.py"), *(ROOT / "perf").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, ast.Attribute) and ast.unparse(node) in ACCELERATORS:
                 asking.add(str(path.relative_to(ROOT)))
     assert asking == {"harness/measure/device.py"}
@@ -130,7 +137,7 @@ def modules() -> dict[str, Path]:
 def imported(path: Path, known: dict[str, Path]) -> set[str]:
     """Modules that a file imports, wherever the import stands; type checkers' imports count too."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
