@@ -92,7 +92,7 @@ def write(record: ComparisonRecord, root: RunRoot) -> Path:
     changed = changed_since(record)
     report = build_report(view, load_claims(), [changed] if changed else [])
     texts = root.read_texts(record, view.seeds[0])
-    report = dataclasses.replace(report, exchanges=exchanges(view, texts))
+    report = dataclasses.replace(report, exchanges=exchanges(view, texts, root.read_test_pairs(record)))
     return render(report, root.run_folder(record.id) / "report")
 
 

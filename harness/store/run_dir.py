@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from harness.data.schemas import Pair
 from harness.errors import UserError
 from harness.jsonl import read_jsonl
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
@@ -199,6 +200,17 @@ class RunRoot:
                     kept = texts.setdefault(cell, {}).setdefault(row["id"], {})
                     kept |= {key: row[key] for key in ("prompt", "answer", "judgment") if key in row}
         return texts
+
+    def read_test_pairs(self, record: ComparisonRecord) -> dict[str, Pair]:
+        """The held-out pairs by id; none where nothing was prepared, or the prepared data are gone."""
+        import pyarrow.parquet
+
+        path = self.folder_of(record.results[record.plan.prepare]) / "test.parquet"
+        if not path.is_file():
+            return {}
+        columns = ["id", "prompt", "chosen", "rejected"]
+        rows = pyarrow.parquet.read_table(path, columns=columns).to_pylist()
+        return {r["id"]: Pair(r["id"], json.loads(r["prompt"]), r["chosen"], r["rejected"]) for r in rows}
 
     def _rows(self, result: StageResult, file: str) -> list[dict[str, Any]]:
         path = self.folder_of(result) / file

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from harness.data.schemas import Pair
 from harness.evidence.contrasts import arm_pairs
 from harness.evidence.view import BASE, ComparisonView
 from harness.tables import Exchange, Reply
@@ -14,12 +16,17 @@ Texts = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Cell key -> item id -> a row with `prompt`, `answer` and perhaps `judgment`."""
 
 
-def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
-    """The first prompts that were answered at the first seed, each once, in the order of their items."""
+def exchanges(
+    view: ComparisonView, texts: Texts, pairs: Mapping[str, Pair] = MappingProxyType({})
+) -> tuple[Exchange, ...]:
+    """The first prompts that were answered at the first seed, each once, in the order of their items.
+
+    Where a prompt is that of a held-out pair, the pair's answers stand before the arms'.
+    """
     seed = view.seeds[0]
     cells = {BASE: BASE, **{arm: f"{arm}@{seed}" for arm in view.arms}}
     order = dict.fromkeys(item for cell in cells.values() for item in texts.get(cell, {}))
-    judges, contests, pairs = _judges(view), _contests(view), arm_pairs(view)
+    judges, contests, of_arms = _judges(view), _contests(view), arm_pairs(view)
     shown = []
     for item in list(order)[:MOST]:
         rows = {arm: texts.get(cell, {}).get(item) for arm, cell in cells.items()}
@@ -29,8 +36,16 @@ def exchanges(view: ComparisonView, texts: Texts) -> tuple[Exchange, ...]:
             _reply(arm, view.items.get(cells[arm], {}), judges.get(cells[arm], {}), item, row)
             for arm, row in known.items()
         )
-        shown.append(Exchange(item, prompt, replies, _outcomes(view, contests, pairs, cells, item)))
+        replies = (*_of_the_data(pairs.get(item), prompt), *replies)
+        shown.append(Exchange(item, prompt, replies, _outcomes(view, contests, of_arms, cells, item)))
     return tuple(shown)
+
+
+def _of_the_data(pair: Pair | None, prompt: str) -> tuple[Reply, ...]:
+    """Benchmarks may number prompts of their own alike, so that the prompt decides."""
+    if pair is None or pair.prompt[-1]["content"] not in prompt:
+        return ()
+    return Reply("chosen (data)", pair.chosen), Reply("rejected (data)", pair.rejected)
 
 
 def _judges(view: ComparisonView) -> dict[str, dict[str, str]]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from synthetic import make_view
 
+from harness.data.schemas import Pair
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.exchanges import exchanges
 from harness.render import html
@@ -51,8 +52,13 @@ def report() -> Report:
         }
         for cell in ("base", "sft@0", "sft_dpo@0", "orpo@0")
     }
+    asked = {"i0": f"prompt 0 {NASTY}", "i1": "of another benchmark that numbers its prompts alike"}
+    pairs = {
+        id: Pair(id, [{"role": "user", "content": prompt}], f"chosen {NASTY}", "rejected")
+        for id, prompt in asked.items()
+    }
     made = build_report(view)
-    return dataclasses.replace(made, exchanges=exchanges(view, texts))
+    return dataclasses.replace(made, exchanges=exchanges(view, texts, pairs))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +79,9 @@ def test_nothing_leaves_the_page_and_nothing_is_run_but_ours(page: Path) -> None
     rows = json.loads(held[1])["items"]
     assert rows[0]["prompt"] == f"prompt 0 {NASTY}"
     assert len(rows) == 45
+    assert [reply["arm"] for reply in rows[0]["replies"]][:3] == ["chosen (data)", "rejected (data)", "base"]
+    assert rows[0]["replies"][0]["text"] == f"chosen {NASTY}"
+    assert rows[1]["replies"][0]["arm"] == "base"
 
 
 def test_every_cell_stands_in_the_page(page: Path) -> None:
