@@ -45,13 +45,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """`rows` hold as many cells as `columns`; `notes` stand under the table."""
+    """`rows` hold as many cells as `columns`; `notes` stand under the table.
+
+    One that is `folded` is closed at first where a format can.
+    """
 
     name: str
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    folded: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -243,3 +247,4 @@ class Paper:
     macros: tuple[Macro, ...]
     methods: tuple[Statement, ...]
     references: tuple[Reference, ...]
+    figures: tuple[Figure, ...] = ()

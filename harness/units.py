@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 
-from harness.tables import Cell, CellKind, ForestRow
+from harness.tables import Cell, CellKind, ForestRow, Table
 
 TRUSTED_DIGITS = 12
 """Significant digits of a float that survive sums over items; what lies beyond is noise of the addition."""
@@ -174,11 +174,26 @@ def forest_words(row: ForestRow, digits: int) -> tuple[str, str]:
     return text, weight if row.kind == "run" else ""
 
 
-def absent_notes(rows: tuple[tuple[Cell, ...], ...], columns: tuple[str, ...]) -> list[str]:
-    """Why cells are empty or have no interval, each reason once with its columns."""
+def for_readers(table: Table) -> Table:
+    """The table as it is read: its absences told in its notes, each reason once with its columns, and without
+    the columns of which nothing is known."""
+    known = [
+        place
+        for place in range(len(table.columns))
+        if place == 0 or not table.rows or any(row[place].value is not None for row in table.rows)
+    ]
+    return replace(
+        table,
+        columns=tuple(table.columns[place] for place in known),
+        rows=tuple(tuple(row[place] for place in known) for row in table.rows),
+        notes=(*table.notes, *_absent_notes(table)),
+    )
+
+
+def _absent_notes(table: Table) -> list[str]:
     reasons: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        for column, cell in zip(columns, row, strict=True):
+    for row in table.rows:
+        for column, cell in zip(table.columns, row, strict=True):
             empty = cell.value is None
             shown, why = (plain(cell), cell.reason) if empty else (NO_INTERVAL, cell.no_interval)
             if why:

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.evidence.amounts import smallest_detectable
+from harness.evidence.amounts import detectable_effect
 from harness.evidence.contrasts import Contrast, arm_pairs, directions, score_reach, sides
 from harness.evidence.statistics.estimate import BOTH_TARGET, ITEMS_TARGET, Estimate
 from harness.evidence.statistics.linearised import Items
@@ -73,7 +73,7 @@ def aggregate_contrast(view: ComparisonView, name: str, aggregate: AggregateSpec
     sources = [digest for s in aggregate.weights for arm in (a, b) for digest in view.score_sources(arm, s)]
     above, below = directions(view, quantity)
     reach = math.fsum(abs(s.factor) * score_reach(view, s.score, a, b) for s in scores if s.scale)
-    smallest = smallest_detectable("number", estimate.detectable, reach)
+    smallest = detectable_effect("number", estimate.detectable, reach)
     return Contrast(
         quantity,
         a,

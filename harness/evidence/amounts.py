@@ -20,9 +20,9 @@ BEYOND: dict[Unit, str] = {
     "number": "more than its values span",
 }
 DETECTABLE = (
-    "Smallest detectable: the true difference that one test alone finds with 80% power at this n. Beyond "
-    "what the quantity can differ by (100 points; the span of a score's values, zero among them; a tenfold "
-    "cost) it is only said to be more."
+    "Minimum detectable effect: the true difference that one test alone finds with 80% power at this n. "
+    "Beyond what the quantity can differ by (100 points; the span of a score's values, zero among them; a "
+    "tenfold cost) it is only said to be more."
 )
 EQUAL_COST = Verdict(Outcome.IDENTICAL, Outcome.EQUAL.value)
 """Costs are equal where items would be identical."""
@@ -40,7 +40,7 @@ def amount(unit: Unit, value: float) -> str:
     return significant(value) if unit == "number" else plain(Cell(value, unit))
 
 
-def smallest_detectable(unit: Unit, value: float | None, reach: float) -> str | None:
+def detectable_effect(unit: Unit, value: float | None, reach: float) -> str | None:
     """The smallest detectable difference, of a cost the ratio, in words; None where there is none.
 
     Beyond `reach`, the largest that the quantity can have, no amount is told: a share cannot differ by 180
@@ -49,8 +49,8 @@ def smallest_detectable(unit: Unit, value: float | None, reach: float) -> str | 
     if value is None:
         return None
     if value > reach:
-        return f"smallest detectable: {BEYOND[unit]}"
-    return f"smallest detectable {amount(unit, value - 1 if unit == 'percent' else value)}"
+        return f"minimum detectable effect: {BEYOND[unit]}"
+    return f"minimum detectable effect {amount(unit, value - 1 if unit == 'percent' else value)}"
 
 
 def span(values: Iterable[float]) -> float:

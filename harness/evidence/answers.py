@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from harness.evidence.aggregates import aggregate_contrast
-from harness.evidence.amounts import EQUAL_COST, amount, smallest_detectable, unit_of
+from harness.evidence.amounts import EQUAL_COST, amount, detectable_effect, unit_of
 from harness.evidence.contrasts import Contrast, cost_contrast, directions, score_contrast
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.family import Statements, adjusted
@@ -94,7 +94,7 @@ def _answer(
         conclusion = COUNTED.get(one.verdict.outcome, one.verdict)
     else:
         reach = one.reach if isinstance(one, Contrast) else math.inf
-        smallest = smallest_detectable(unit_of(question.quantity), estimate.detectable, reach)
+        smallest = detectable_effect(unit_of(question.quantity), estimate.detectable, reach)
         conclusion = _verdict(view, question, estimate, statements, smallest)
     return Answer(
         question.quantity,

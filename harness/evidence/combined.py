@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.evidence.amounts import EQUAL_COST, amount, smallest_detectable, unit_of
+from harness.evidence.amounts import EQUAL_COST, amount, detectable_effect, unit_of
 from harness.evidence.contrasts import directions
 from harness.evidence.primary import Primary, primary
 from harness.evidence.run_effects import RunEffect, model_of, models_and_data, primary_pairs, run_effect
@@ -174,7 +174,7 @@ def _verdict(one: CombinedEffect, statements: Statements) -> Verdict:
         outcome = Outcome.LESS if estimate.value < 1 else Outcome.MORE
         return Verdict(outcome, f"{outcome.value}, by the same factor in every run")
     reach = max(run.contrast.reach for run in one.runs if run.contrast is not None)
-    smallest = smallest_detectable(unit, estimate.detectable, reach)
+    smallest = detectable_effect(unit, estimate.detectable, reach)
     text = f"not separable at {estimate.n} models and data sets" + (f", {smallest}" if smallest else "")
     return Verdict(Outcome.NOT_SEPARABLE, text)
 

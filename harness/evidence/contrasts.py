@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.evidence.amounts import EQUAL_COST, TENFOLD, smallest_detectable, span, unit_of
+from harness.evidence.amounts import EQUAL_COST, TENFOLD, detectable_effect, span, unit_of
 from harness.evidence.costs import MemoryKind, arm_cost, cost_ratio, memory_kind
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.linearised import Items
@@ -91,7 +91,7 @@ def score_contrast(view: ComparisonView, metric: str, a: str, b: str) -> Contras
     sources = (*view.score_sources(a, metric), *view.score_sources(b, metric))
     above, below = directions(view, metric)
     reach = score_reach(view, metric, a, b)
-    smallest = smallest_detectable(unit_of(metric), estimate.detectable, reach)
+    smallest = detectable_effect(unit_of(metric), estimate.detectable, reach)
     conclusion = verdict(estimate, above=above, below=below, smallest=smallest)
     behind = tuple(dict.fromkeys(sources))
     return Contrast(metric, a, b, "difference", estimate, conclusion, behind, both, reach)
@@ -152,7 +152,7 @@ def cost_contrast(view: ComparisonView, quantity: Quantity, a: str, b: str) -> C
     if estimate.identical:
         conclusion = EQUAL_COST
     elif ratio is None or quantity.timed:
-        smallest = smallest_detectable("percent", estimate.detectable, TENFOLD)
+        smallest = detectable_effect("percent", estimate.detectable, TENFOLD)
         conclusion = verdict(
             estimate, neutral=1.0, above=Outcome.WORSE, below=Outcome.BETTER, smallest=smallest
         )

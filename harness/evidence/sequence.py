@@ -48,7 +48,7 @@ def look_note(view: ComparisonView) -> tuple[str, ...]:
     return (
         f"Look {look.number} of {len(look.weights)} (at {planned} seeds): every p is adjusted for peeking, "
         f"divided by this look's share {significant(look.weight)} of the error before the family is "
-        "adjusted. Intervals and smallest detectable differences are not adjusted for it.",
+        "adjusted. Intervals and minimum detectable effects are not adjusted for it.",
     )
 
 

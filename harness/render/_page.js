@@ -7,17 +7,17 @@ const make = (name, text, css) => {
   return element;
 };
 
-// Parts: a link opens the part that it leads into; print opens all, and folds again what was folded.
+// Parts: a link opens the parts that it leads into; print opens all, and folds again what was folded.
 const unfold = () => {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  const part = target && target.closest("details");
-  if (part) { part.open = true; target.scrollIntoView(); }
+  for (let part = target && target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  if (target) target.scrollIntoView();
 };
 addEventListener("hashchange", unfold);
 unfold();
 let folded = [];
 addEventListener("beforeprint", () => {
-  folded = [...document.querySelectorAll("main > details:not([open])")];
+  folded = [...document.querySelectorAll(":is(main, section) > details:not([open])")];
   for (const part of folded) part.open = true;
 });
 addEventListener("afterprint", () => { for (const part of folded) part.open = false; });

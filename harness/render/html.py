@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.render._svg import svg
 from harness.tables import Cell, Exchange, Figure, Reply, Report, Section, Table
-from harness.units import absence, absent_notes, plain, rounded
+from harness.units import absence, for_readers, plain, rounded
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 IN_FULL = "The answers in full"
@@ -99,15 +99,16 @@ def _part(part: str, sections: Sequence[Section]) -> str:
     return _folded(part, "".join(_section(section, "h3") for section in sections), teaser)
 
 
-def _folded(title: str, content: str, teaser: str = "") -> str:
-    head = f"<h2>{_text(title)}</h2> {_text(teaser)}".rstrip()
+def _folded(title: str, content: str, teaser: str = "", heading: str = "h2") -> str:
+    head = f"<{heading}>{_text(title)}</{heading}> {_text(teaser)}".rstrip()
     return f'<details id="{_anchor(title)}"><summary>{head}</summary>{content}</details>\n'
 
 
 def _section(section: Section, heading: str) -> str:
     title = _text(section.title)
     place = "" if section.title == section.part else f' id="{_anchor(section.title)}"'
-    parts = [f"<section{place}><{heading}>{title}</{heading}>"]
+    head = f"<{heading}>{title}</{heading}>" if section.title != section.part else ""
+    parts = [f"<section{place}>{head}"]
     parts += [f"<p>{_text(paragraph)}</p>" for paragraph in section.paragraphs]
     parts += [_table(table) for table in section.tables]
     parts += [_figure(figure) for figure in section.figures]
@@ -116,6 +117,7 @@ def _section(section: Section, heading: str) -> str:
 
 def _table(table: Table) -> str:
     """A table with a header a row and a column, and one tab stop: arrow keys go from figure to figure."""
+    table = for_readers(table)
     right = [
         all(r[i].kind != "text" or r[i].value is None for r in table.rows) for i in range(len(table.columns))
     ]
@@ -125,16 +127,17 @@ def _table(table: Table) -> str:
         for i, (c, n) in enumerate(zip(table.columns, right, strict=True))
     )
     rows = "\n".join(_row(row, table.columns, right) for row in table.rows)
-    notes = " ".join(_text(n) for n in (*table.notes, *absent_notes(table.rows, table.columns)))
+    notes = " ".join(_text(n) for n in table.notes)
     box = f'<input type="search" aria-controls="t-{_text(table.name)}">'
     search = f'<label class="filter">Filter rows {box}</label>' if len(table.rows) > FILTERED else ""
     wide = " wide" if len(table.columns) > WIDE else ""
-    return (
+    content = (
         f'{search}<div class="scroll{wide}">'
         f'<table id="t-{_text(table.name)}"><caption>{_text(table.title)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<p class="notes">{notes}</p>'
     )
+    return _folded(table.title, content, heading="h4") if table.folded else content
 
 
 def _row(row: Sequence[Cell], columns: Sequence[str], right: Sequence[bool]) -> str:

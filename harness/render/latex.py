@@ -16,7 +16,7 @@ from harness.render._layout import Column, lines, parts
 from harness.render._styles import STYLES, Style
 from harness.render._words import cell_text, escape, sources_comment, statement
 from harness.tables import Cell, Macro, Paper, Report, Table
-from harness.units import absent_notes
+from harness.units import for_readers
 
 PACKAGES = "array,booktabs,longtable"
 POINTS, GAP = 8.0, 6.0
@@ -93,6 +93,7 @@ def _document(paper: Paper, style: Style) -> str:
 
 def _table(table: Table) -> str:
     """The table, in as many parts as its width takes."""
+    table = for_readers(table)
     room = min(style.text for style in STYLES.values()) / POINTS
     found = parts(table, room, GAP / POINTS)
     asked = [f"% needs \\usepackage{{{PACKAGES}}}"]
@@ -106,7 +107,7 @@ def _part(table: Table, columns: list[Column], number_of: int, room: float) -> l
     first = number_of == 0
     caption = escape(table.title) + ("" if first else " (continued)")
     label = rf"\label{{tab:{table.name}}}" if first else ""
-    notes = [*table.notes, *absent_notes(table.rows, table.columns)] if first else []
+    notes = table.notes if first else ()
     note = [rf"\par\smallskip\raggedright {escape(' '.join(notes))}"] if notes else []
     spec = "".join(_spec(column, room) for column in columns)
     heading = [" & ".join(_heading(column) for column in columns) + r" \\", r"\midrule"]

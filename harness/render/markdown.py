@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.tables import Cell, Figure, FirstPage, Report, Section, Statement, Table
-from harness.units import absent_notes, plain
+from harness.units import for_readers, plain
 
 
 def render(report: Report, folder: Path) -> list[Path]:
@@ -41,7 +41,7 @@ def _list(sentences: Sequence[str]) -> str:
 
 def _section(section: Section, heading: str) -> list[str]:
     return [
-        f"{heading} {escape(section.title)}",
+        *([f"{heading} {escape(section.title)}"] if section.title != section.part else []),
         *(escape(paragraph) for paragraph in section.paragraphs),
         *(_table(table) for table in section.tables),
         *(_figure(figure) for figure in section.figures),
@@ -66,6 +66,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _table(table: Table) -> str:
+    table = for_readers(table)
     right = [all(r[i].kind != "text" for r in table.rows) for i in range(len(table.columns))]
     lines = [
         f"**{escape(table.title)}**",
@@ -74,8 +75,7 @@ def _table(table: Table) -> str:
         "| " + " | ".join("---:" if r else "---" for r in right) + " |",
     ]
     lines += ["| " + " | ".join(_cell(c) for c in row) + " |" for row in table.rows]
-    notes = [*table.notes, *absent_notes(table.rows, table.columns)]
-    return "\n".join(lines) + ("\n\n" + " ".join(escape(n) for n in notes) if notes else "")
+    return "\n".join(lines) + ("\n\n" + " ".join(escape(n) for n in table.notes) if table.notes else "")
 
 
 def _figure(figure: Figure) -> str:

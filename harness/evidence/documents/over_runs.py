@@ -95,7 +95,7 @@ def combined_section(views: Sequence[ComparisonView], effects: Sequence[Combined
 def combined_table(effects: Sequence[CombinedEffect]) -> Table:
     """A row a quantity: combined effect, verdict, and how much runs differ."""
     columns = (
-        *("quantity", "a", "b", "runs", "models", "data sets", "a against b", "verdict on a", "p"),
+        *("quantity", "arm", "rival", "runs", "models", "data sets", "effect", "verdict", "p"),
         *("registered", "tau", "I^2", "Q's p", "one more run"),
     )
     notes = [METHOD, REGISTERED, *_made_of(effects)]
@@ -233,7 +233,7 @@ def differences_table(effects: Sequence[CombinedEffect]) -> Table:
             rows.append((*named, shown, words, Cell(part), _number(weight, "no part", "percent", 0)))
             if run.effect and len(run.view.seeds) == 1 and not one.is_cost and ONE_SEED not in notes:
                 notes.append(ONE_SEED)
-    columns = ("quantity", *LABELS, "a", "b", "a against b", "verdict on a", "combined", "weight")
+    columns = ("quantity", *LABELS, "arm", "rival", "effect", "verdict", "combined", "weight")
     return Table("runs_differences", "Differences by run", columns, tuple(rows), tuple(notes))
 
 

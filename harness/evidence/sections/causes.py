@@ -1,11 +1,11 @@
-"""Where the cost comes from: references, FLOPs, shared stages, and money."""
+"""Where the cost comes from: FLOPs and references, ratios, shared stages, and money."""
 
 from __future__ import annotations
 
 from harness.evidence.findings import Findings
 from harness.evidence.sections.attribution import attribution_table
+from harness.evidence.sections.flops import flops_table
 from harness.evidence.sections.ratios import ratios_table
-from harness.evidence.sections.reference import reference_table
 from harness.evidence.sections.sharing import prices_table, sharing_table
 from harness.tables import Section
 
@@ -14,7 +14,7 @@ def section(findings: Findings) -> Section | None:
     """The tables that have something to show; None without any."""
     view, pair = findings.view, findings.primary
     tables = (
-        reference_table(view),
+        flops_table(view),
         attribution_table(view, pair),
         ratios_table(view, pair),
         sharing_table(view, pair),

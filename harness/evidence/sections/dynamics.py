@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from harness.evidence.arms import arm_titles
 from harness.evidence.cells import stages_behind
 from harness.evidence.costs import arm_cost
 from harness.evidence.curves import probed_pairs
 from harness.evidence.findings import Findings
 from harness.evidence.series import banded, cloud
+from harness.evidence.short import quantity_title
 from harness.evidence.view import ComparisonView
 from harness.quantities import FLOPS, LOG_ODDS_MARGIN, LOGP_CHOSEN, LOGP_REJECTED, Quantity
 from harness.records import TrainFacts
@@ -73,7 +75,7 @@ def margin_figure(view: ComparisonView) -> Figure:
         "log_odds_margin",
         "Log-odds margin during training",
         (_panel(view, LOG_ODDS_MARGIN, "Log-odds margin", "log odds ratio (nats)"),),
-        "log odds of the chosen minus that of the rejected answer (Hong et al. 2024, eq. 4), held out. "
+        "Log odds of the chosen minus that of the rejected answer (Hong et al. 2024, eq. 4), held out. "
         f"{STAGES_FOLLOW}",
         stages_behind(view, view.arms),
     )
@@ -86,7 +88,8 @@ def score_figure(view: ComparisonView, metric: str) -> Figure:
         scores, flops = view.item_means(arm, metric), arm_cost(view, arm, FLOPS).per_seed
         if scores and len(scores) == len(flops):
             series.append(cloud(arm, flops, scores))
-    panel = Panel(metric, "training FLOPs", metric, tuple(series), kind="scatter", x_kind=FLOPS.kind)
+    title = quantity_title(view, arm_titles(view), metric)
+    panel = Panel(title, "training FLOPs", title, tuple(series), kind="scatter", x_kind=FLOPS.kind)
     sources = stages_behind(view, view.arms)
     caption = "Small: a point a seed. Large: their mean with its 95% t interval."
     return Figure("score_against_flops", "Score against FLOPs", (panel,), caption, sources)

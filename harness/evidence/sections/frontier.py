@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from harness.evidence.amounts import smallest_detectable
+from harness.evidence.amounts import detectable_effect
 from harness.evidence.cells import score_format, stages_behind
 from harness.evidence.contrasts import HOST_MEMORY, Contrast
 from harness.evidence.curves import AXES, FEWEST_PROBED, Axis, curves, probed_pairs
@@ -104,7 +104,7 @@ def equal_cost_table(view: ComparisonView, pair: Primary | None) -> Table:
 def _unadjusted(pair: Primary) -> str:
     """What the verdicts at equal cost are worth."""
     return (
-        f"Each verdict on {pair.a} against {pair.b} is of one test alone, a paired t over seeds at 5%: "
+        f"Each verdict compares {pair.a} with {pair.b} in one test alone, a paired t over seeds at 5%: "
         "adjusted neither for the other rows nor for the registered questions, it is exploratory."
     )
 
@@ -207,4 +207,4 @@ def _verdict(reached: Reached, pair: Primary) -> str:
         return "not compared"
     differences = [a - b for a, b in zip(left, right, strict=True) if a is not None and b is not None]
     estimate = mean_interval(differences, ITEMS_TARGET)
-    return verdict(estimate, smallest=smallest_detectable("points", estimate.detectable, 1.0)).text
+    return verdict(estimate, smallest=detectable_effect("points", estimate.detectable, 1.0)).text

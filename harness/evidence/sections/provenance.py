@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from harness.evidence.findings import Findings
 from harness.evidence.view import BASE, ComparisonView
 from harness.records import Environment
@@ -11,36 +9,13 @@ from harness.tables import Cell, Section, Table
 
 
 def section(findings: Findings) -> Section:
-    """Which stages stand behind an arm's figures, and every stage."""
-    view = findings.view
-    return Section("Provenance", (), (sources_table(view), provenance_table(view)))
-
-
-def sources_table(view: ComparisonView) -> Table:
-    """Which stages stand behind the figures of each arm, in every table."""
-    rows = []
-    for arm in (BASE, *view.arms):
-        trained = [d for c in view.cells_of(arm) for d in c.stages]
-        scored = [d for m in view.metrics() if view.rival_of(m) is None for d in view.score_sources(arm, m)]
-        judged = [d for m in view.metrics() if view.rival_of(m) for d in view.score_sources(arm, m)]
-        rows.append((Cell(arm), *(_digests(digests) for digests in (trained, scored, judged))))
-    return Table(
-        "sources",
-        "Where the figures of an arm come from",
-        ("arm", "costs and log-probs", "scores", "win rates"),
-        tuple(rows),
-        (f"Digests of stages of run {view.record.id}; an arm against another rests on both rows.",),
-    )
-
-
-def _digests(digests: Iterable[str]) -> Cell:
-    distinct = tuple(dict.fromkeys(digests))
-    return Cell(" ".join(distinct) or None, reason="no stage of this kind", sources=distinct)
+    """Every stage."""
+    return Section("Provenance", (), (provenance_table(findings.view),))
 
 
 def provenance_table(view: ComparisonView) -> Table:
-    """Which stage stands behind which row, and where it ran."""
-    rows = []
+    """Which stage stands behind the figures of which arms, and where it ran."""
+    rows, arms = [], _arms(view)
     for digest in view.record.plan.order:
         stage = view.record.results.get(digest)
         if stage is not None:
@@ -48,6 +23,7 @@ def provenance_table(view: ComparisonView) -> Table:
                 (
                     Cell(stage.name),
                     Cell(stage.kind),
+                    Cell(", ".join(arms.get(digest, ())) or "all"),
                     Cell(digest),
                     Cell(stage.finished_at[:19] + "Z"),
                     Cell((stage.environment.git_commit or "no git checkout")[:12]),
@@ -60,7 +36,7 @@ def provenance_table(view: ComparisonView) -> Table:
     return Table(
         "provenance",
         "Provenance",
-        ("stage", "kind", "digest", "finished", "commit", "packages"),
+        ("stage", "kind", "of arms", "digest", "finished", "commit", "packages"),
         tuple(rows),
         (
             f"Run {view.record.id}. Each stage's folder is stages/<digest>; in CSV and "
@@ -68,6 +44,17 @@ def provenance_table(view: ComparisonView) -> Table:
             f"Ran on {'; '.join(places)}.",
         ),
     )
+
+
+def _arms(view: ComparisonView) -> dict[str, list[str]]:
+    """Digest -> the arms whose costs or scores rest on it; a judge's stage is of every arm that it judged."""
+    found: dict[str, list[str]] = {}
+    for arm in (BASE, *view.arms):
+        trained = [digest for cell in view.cells_of(arm) for digest in cell.stages]
+        scored = [digest for metric in view.metrics() for digest in view.score_sources(arm, metric)]
+        for digest in dict.fromkeys((*trained, *scored)):
+            found.setdefault(digest, []).append(arm)
+    return found
 
 
 def _place(environment: Environment) -> str:

@@ -44,7 +44,7 @@ def section(findings: Findings) -> Section:
             else "Nothing was scored."
         )
         costs = [one for one in findings.contrasts if one.quantity.startswith(COST)]
-        return Section("Scores", (reason,), (contrasts_table(view, costs),))
+        return Section("Scores", (reason,), contrasts_tables(view, costs))
     return scores(findings)
 
 
@@ -67,7 +67,7 @@ def quality_tables(findings: Findings) -> tuple[Table, ...]:
     )
     return (
         score_table(view, findings.contrasts),
-        contrasts_table(view, findings.contrasts),
+        *contrasts_tables(view, findings.contrasts),
         *(table for table in judged if table is not None),
     )
 
@@ -110,12 +110,22 @@ def _adjusted(view: ComparisonView) -> str:
     return ", by the adjusted answer where a question was registered" if view.questions else ", unadjusted"
 
 
-def contrasts_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Table:
-    """Every paired estimate of arm against arm."""
+def contrasts_tables(view: ComparisonView, contrasts: Sequence[Contrast]) -> tuple[Table, ...]:
+    """Every paired estimate of arm against arm: first of the arms that a question was asked about, if any."""
     between = [one for one in contrasts if one.b in view.arms]
-    measured = [one for one in between if one.estimate.value is not None]
-    absent = {one.quantity: one.estimate.reason for one in between if one.estimate.value is None}
-    columns = ("quantity", "a", "b", "a against b", "p", "n", "verdict on a", "about", "over items too")
+    asked = {frozenset((one.a, one.b)) for one in view.questions}
+    of_asked = [one for one in between if frozenset((one.a, one.b)) in asked]
+    others = [one for one in between if frozenset((one.a, one.b)) not in asked]
+    if not of_asked:
+        return (_contrasts_table(view, "evidence", "Arm against arm", others),)
+    first = _contrasts_table(view, "evidence", "Arm against arm", of_asked)
+    rest = _contrasts_table(view, "evidence_others", "Other arms against each other", others)
+    return (first, *([replace(rest, folded=True)] if rest.rows else []))
+
+
+def _contrasts_table(view: ComparisonView, name: str, title: str, contrasts: Sequence[Contrast]) -> Table:
+    absent = {one.quantity: one.estimate.reason for one in contrasts if one.estimate.value is None}
+    columns = ("quantity", "arm", "rival", "effect", "p", "n", "verdict", "about", "over items too")
     registered = (
         "Verdicts here are unadjusted. Where a question was registered and its adjusted answer is another "
         "one, both are told; all else is exploratory."
@@ -123,17 +133,18 @@ def contrasts_table(view: ComparisonView, contrasts: Sequence[Contrast]) -> Tabl
         else "Nothing here was registered before the run, so all of it is exploratory and unadjusted."
     )
     notes = (
-        "Scores: difference a - b, of shares in points of percent; a win rate against b itself is compared "
-        "with 50%. Costs: ratio a / b, geometric mean over seeds. Intervals: 95%. Bold: separable, and by "
-        "the registered answer where there is one. Over items too: about the population of items and seeds "
-        f"alike, by a two-level analysis. {DETECTABLE} {registered}",
-        *aggregate_notes(view, (one.quantity for one in between)),
-        *narrower(between),
+        "Effect on a score: arm minus rival, of shares in points of percent; a win rate against the rival "
+        "itself is compared with 50%. Effect on a cost: the ratio arm / rival, geometric mean over seeds. "
+        "Intervals: 95%. Bold: separable, and by the registered answer where there is one. Over items too: "
+        "about the population of items and seeds alike, by a two-level analysis. "
+        f"{DETECTABLE} {registered}",
+        *aggregate_notes(view, (one.quantity for one in contrasts)),
+        *narrower(contrasts),
         *(f"{quantity} is not measured: {reason}." for quantity, reason in absent.items()),
         *label_notes(view, *(one.quantity for one in contrasts)),
     )
-    rows = tuple(_row(view, one) for one in measured)
-    return Table("evidence", "Arm against arm", columns, rows, notes)
+    rows = tuple(_row(view, one) for one in contrasts if one.estimate.value is not None)
+    return Table(name, title, columns, rows, notes)
 
 
 def narrower(contrasts: Sequence[Contrast]) -> tuple[str, ...]:

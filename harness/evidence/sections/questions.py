@@ -41,14 +41,14 @@ def questions_table(view: ComparisonView, answers: Sequence[Answer]) -> Table | 
         for one in answers
     )
     note = (
-        "Registered in the comparison file. Scores: difference a - b, of shares in points of percent; costs: "
-        "ratio a / b, lower is better, and a margin in percent. Intervals: 95%, of one question each and not "
-        "adjusted. p: two-sided, of no difference; not worse: one-sided at 2.5%, of being worse by the "
-        f"margin or more; both adjusted by one closed test over the {questions_in_words(answers)} that are "
-        f"tested, of {len(answers)}. The same within the margin: two one-sided tests at 5%, adjusted too. "
-        f"{DETECTABLE} Counted costs are values and not tested."
+        "Registered in the comparison file. Effect on a score: arm minus rival, of shares in points of "
+        "percent; on a cost: the ratio arm / rival, lower is better, with a margin in percent. Intervals: "
+        "95%, of one question each and not adjusted. p: two-sided, of no difference; not worse: one-sided at "
+        "2.5%, of being worse by the margin or more; both adjusted by one closed test over the "
+        f"{questions_in_words(answers)} that are tested, of {len(answers)}. The same within the margin: two "
+        f"one-sided tests at 5%, adjusted too. {DETECTABLE} Counted costs are values and not tested."
     )
-    columns = ("quantity", "a", "b", "a against b", "margin", "p", "p of not worse", "verdict on a")
+    columns = ("quantity", "arm", "rival", "effect", "margin", "p", "p (not worse)", "verdict")
     made_of = aggregate_notes(view, (one.quantity for one in answers))
     notes = (note, *made_of, *look_note(view), *not_first(view))
     return Table("questions", "Questions asked before the run", columns, rows, notes)

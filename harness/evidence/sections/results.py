@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.evidence.arms import training_stages
+from harness.evidence.arms import arm_titles
 from harness.evidence.cells import cost_cell, estimate_cell, score_cell
 from harness.evidence.costs import arm_cost, cost_ratio, cost_title
 from harness.evidence.findings import Findings
@@ -24,10 +24,10 @@ def section(findings: Findings) -> Section:
 def main_table(view: ComparisonView) -> Table:
     """One row an arm: what it is, what it costs, what it reaches; scores that no arm has have no column."""
     win_rate, graded = main_win_rate(view), bool(gradings(view))
-    shown = (WALL_SECONDS, PEAK_MEMORY, FLOPS)
+    shown, titles = (WALL_SECONDS, PEAK_MEMORY, FLOPS), arm_titles(view)
     columns = (
         "arm",
-        "stages",
+        "methods",
         *(marked(view, cost_title(view, quantity), quantity.name) for quantity in shown),
         *([marked(view, "win rate", win_rate)] if win_rate else []),
         *(["helpfulness"] if graded else []),
@@ -36,7 +36,7 @@ def main_table(view: ComparisonView) -> Table:
     rows = [
         (
             Cell(arm),
-            Cell(_stages(view, arm)),
+            Cell(titles[arm]),
             *(cost_cell(view, arm, quantity) for quantity in shown),
             *([score_cell(view, arm, win_rate)] if win_rate else []),
             *([score_cell(view, arm, f"{gradings(view)[0]}.helpfulness")] if graded else []),
@@ -52,12 +52,6 @@ def main_table(view: ComparisonView) -> Table:
         *label_notes(view, *(quantity.name for quantity in COSTS), win_rate or SCORES),
     )
     return Table("main", "What each arm costs and reaches", columns, tuple(rows), notes)
-
-
-def _stages(view: ComparisonView, arm: str) -> str:
-    """The arm's stages by the names that the comparison file gives them."""
-    names = (stage.name.partition("/")[2] for stage in training_stages(view, arm))
-    return " then ".join(name.partition("@")[0] for name in names)
 
 
 def main_win_rate(view: ComparisonView) -> str | None:

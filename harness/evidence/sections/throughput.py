@@ -14,6 +14,7 @@ from harness.measure.utilisation import Peak, utilisation
 from harness.quantities import (
     CONDITIONS,
     FLOPS,
+    PAIRS,
     REFERENCE_SECONDS,
     STEPS,
     TOKENS,
@@ -24,30 +25,39 @@ from harness.quantities import (
 from harness.records import DevicePeak, StageResult
 from harness.tables import Cell, Table
 
+AMOUNTS = (STEPS, PAIRS, TOKENS, TOKENS_PADDED)
+SPOILING = (
+    "What else the machine did: shares of all cores' time, or of a GPU's samples. Named as spoiling: over 2% "
+    "stolen, 10% other processes, 5% throttled, any swapping, a moving clock or power limit, other work on "
+    "the GPU."
+)
+
 
 def throughput_table(view: ComparisonView) -> Table:
-    """One row a training stage: steps without their warm-up, and MFU and HFU."""
+    """One row a training stage: steps without their warm-up, MFU and HFU, and what else the machine did."""
     peaks = device_peaks(view)
     rows = tuple(
         (
             Cell(stage.name, sources=(stage.digest,)),
+            *(stage_cell(stage, quantity) for quantity in AMOUNTS),
             *_speed(stage, step_times(step_seconds(view.series.get(stage.digest, [])))),
             *_used(stage, peak_of(peaks, stage)),
+            *(stage_cell(stage, quantity) for quantity in CONDITIONS),
+            Cell("; ".join(stage.notes) or "nothing"),
         )
         for stage in view.trained_stages
     )
     columns = (
         "stage",
-        "steps",
-        "warm-up",
-        "median step",
-        "10%",
-        "90%",
-        "real tokens/s",
-        "padding",
-        "MFU",
-        "HFU",
+        *(quantity.title for quantity in AMOUNTS),
+        *("warm-up", "median step", "10%", "90%", "real tokens/s", "padding", "MFU", "HFU"),
+        *(quantity.title for quantity in CONDITIONS),
+        "spoils time and energy",
     )
+    return Table("throughput", "How each stage ran", columns, rows, (_speed_note(view, peaks), SPOILING))
+
+
+def _speed_note(view: ComparisonView, peaks: dict[str, DevicePeak]) -> str:
     note = (
         "Warm-up: first steps that take over 1.25 medians of the later half and lie beyond its spread; "
         "step times and tokens per second leave them out, totals never do. MFU: FLOPs that training "
@@ -59,7 +69,7 @@ def throughput_table(view: ComparisonView) -> Table:
         note += (
             f" The peak is too low and both shares too high: while it was measured, {'; '.join(disturbed)}."
         )
-    return Table("throughput", "Steps and utilisation", columns, rows, (note,))
+    return note
 
 
 def step_seconds(rows: Iterable[Mapping[str, Any]]) -> list[float]:
@@ -77,13 +87,12 @@ def step_seconds(rows: Iterable[Mapping[str, Any]]) -> list[float]:
 def _speed(stage: StageResult, times: StepTimes | None) -> tuple[Cell, ...]:
     source = (stage.digest,)
     if times is None:
-        return tuple(Cell(None, reason="steps were not timed") for _ in range(7))
+        return tuple(Cell(None, reason="steps were not timed") for _ in range(6))
     real, padded = measured_value(stage, TOKENS), measured_value(stage, TOKENS_PADDED)
     steps = measured_value(stage, STEPS)
     rate = real / steps / times.median if real and steps else None
     padding = 1 - real / padded if rate and real and padded else None
     return (
-        Cell(times.n, "count", sources=source),
         Cell(times.warm_up, "count", sources=source),
         *(Cell(t, "seconds", sources=source) for t in (times.median, times.p10, times.p90)),
         Cell(rate, "count", reason="tokens were not counted", sources=source),
@@ -105,24 +114,6 @@ def _used(stage: StageResult, peak: DevicePeak) -> tuple[Cell, Cell]:
         for share in utilisation(useful, ran, seconds, known)
     )
     return mfu, hfu
-
-
-def conditions_table(view: ComparisonView) -> Table:
-    """One row a training stage: what else ran, and the sentences that spoil its figures."""
-    rows = tuple(
-        (
-            Cell(stage.name, sources=(stage.digest,)),
-            *(stage_cell(stage, quantity) for quantity in CONDITIONS),
-            Cell("; ".join(stage.notes) or "nothing"),
-        )
-        for stage in view.trained_stages
-    )
-    columns = ("stage", *(quantity.title for quantity in CONDITIONS), "spoils time and energy")
-    note = (
-        "Shares of all cores' time, or of a GPU's samples. Named as spoiling: over 2% stolen, 10% other "
-        "processes, 5% throttled, any swapping, a moving clock or power limit, other work on the GPU."
-    )
-    return Table("conditions", "The machine while it measured", columns, rows, (note,))
 
 
 def spoilt(view: ComparisonView) -> list[str]:

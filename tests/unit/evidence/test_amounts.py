@@ -1,4 +1,4 @@
-"""Margins and smallest detectable differences are told in the unit of their quantity, wherever they stand."""
+"""Margins and minimum detectable effects are told in the unit of their quantity, wherever they stand."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_amounts_have_the_unit_of_their_quantity(quantity: str, value: float, to
 
 
 @pytest.mark.parametrize(("metric", "unit"), [(ACCURACY, " points"), ("preference.margin", "")])
-def test_every_verdict_tells_its_smallest_detectable_in_that_unit(metric: str, unit: str) -> None:
+def test_every_verdict_tells_its_detectable_effect_in_that_unit(metric: str, unit: str) -> None:
     asked = {"quantity": metric, "a": "orpo", "b": "sft_dpo", "margin": None}
     view = levels(metric, NEAR, questions=[asked])
     one = score_contrast(view, metric, "orpo", "sft_dpo")
@@ -64,8 +64,8 @@ def test_every_verdict_tells_its_smallest_detectable_in_that_unit(metric: str, u
     assert one.estimate.detectable is not None
     told = amount(unit_of(metric), one.estimate.detectable)
     assert told.endswith(unit)
-    assert one.verdict.text == f"not separable at n = 3, smallest detectable {told}"
-    assert answers(view)[0].verdict.text == f"not separable at n = 3 (smallest detectable {told})"
+    assert one.verdict.text == f"not separable at n = 3, minimum detectable effect {told}"
+    assert answers(view)[0].verdict.text == f"not separable at n = 3 (minimum detectable effect {told})"
     other = levels(metric, NEAR, model="another", questions=[asked])
     tables = {table.name: table for table in many_report([view, other]).tables()}
     rows = [row for row in tables["runs_differences"].rows if row[0].value == metric]
@@ -80,8 +80,8 @@ def test_quality_at_equal_cost_is_told_in_points() -> None:
             shift = 0.02 * int(digest[-1]) * (1 if digest.startswith("orpo") else -1)
             row["metrics"]["probe_preference_accuracy"] += shift - 0.05 * digest.startswith("orpo")
     verdicts = [str(row[-1].value) for row in equal_cost_table(view, Primary("orpo", "sft_dpo")).rows]
-    assert any("smallest detectable" in text for text in verdicts)
-    assert all(text.endswith(" points") for text in verdicts if "smallest detectable" in text)
+    assert any("minimum detectable effect" in text for text in verdicts)
+    assert all(text.endswith(" points") for text in verdicts if "minimum detectable effect" in text)
 
 
 def test_margins_are_told_in_that_unit() -> None:
@@ -110,8 +110,8 @@ OTHER = {"orpo": (0.9, 0.3)}
 @pytest.mark.parametrize(
     ("metric", "scale", "told"),
     [
-        (ACCURACY, 1.0, "smallest detectable: more than it can differ"),
-        ("behaviour.words", 100.0, "smallest detectable: more than its values span"),
+        (ACCURACY, 1.0, "minimum detectable effect: more than it can differ"),
+        ("behaviour.words", 100.0, "minimum detectable effect: more than its values span"),
     ],
 )
 def test_what_a_score_cannot_differ_by_is_no_amount(metric: str, scale: float, told: str) -> None:
@@ -136,7 +136,7 @@ def test_the_span_of_a_score_has_zero_in_it() -> None:
     assert one is not None
     assert one.estimate.detectable is not None
     assert 30 < one.estimate.detectable < 1000
-    assert one.verdict.text.endswith(f"smallest detectable {amount('number', one.estimate.detectable)}")
+    assert one.verdict.text.endswith(f"minimum detectable effect {amount('number', one.estimate.detectable)}")
 
 
 def test_a_win_rate_against_the_rival_itself_differs_by_half_at_most() -> None:
@@ -148,7 +148,7 @@ def test_a_win_rate_against_the_rival_itself_differs_by_half_at_most() -> None:
     assert one is not None
     assert one.estimate.detectable is not None
     assert 0.5 < one.estimate.detectable < 1
-    assert one.verdict.text.endswith("smallest detectable: more than it can differ")
+    assert one.verdict.text.endswith("minimum detectable effect: more than it can differ")
 
 
 def test_times_of_which_only_a_tenfold_is_found_say_so() -> None:
@@ -163,9 +163,9 @@ def test_times_of_which_only_a_tenfold_is_found_say_so() -> None:
     (answer,) = answers(view)
     assert answer.estimate.detectable is not None
     assert answer.estimate.detectable > 100
-    assert answer.verdict.text == "not separable at n = 2 (smallest detectable: more than tenfold)"
+    assert answer.verdict.text == "not separable at n = 2 (minimum detectable effect: more than tenfold)"
     one = cost_contrast(view, WALL_SECONDS, "orpo", "sft_dpo")
-    assert one.verdict.text == "not separable at n = 2, smallest detectable: more than tenfold"
+    assert one.verdict.text == "not separable at n = 2, minimum detectable effect: more than tenfold"
 
 
 def test_an_aggregate_spans_what_its_scores_do() -> None:
@@ -173,7 +173,7 @@ def test_an_aggregate_spans_what_its_scores_do() -> None:
     view = levels(ACCURACY, FAR, aggregates={"all": {"weights": {ACCURACY: 1}, "scales": {ACCURACY: 0.1}}})
     one = aggregate_contrast(view, "all", view.aggregates["all"], "orpo", "sft_dpo")
     assert one.reach == pytest.approx(10)
-    assert one.verdict.text == "not separable at n = 2, smallest detectable: more than its values span"
+    assert one.verdict.text == "not separable at n = 2, minimum detectable effect: more than its values span"
 
 
 def test_runs_together_and_every_format_say_it(tmp_path: Path) -> None:
@@ -181,10 +181,10 @@ def test_runs_together_and_every_format_say_it(tmp_path: Path) -> None:
     effect = next(one for one in combined_effects(views) if one.quantity == ACCURACY)
     assert effect.estimate.detectable is not None
     assert effect.estimate.detectable > 1
-    assert effect.verdict.text.endswith("data sets, smallest detectable: more than it can differ")
+    assert effect.verdict.text.endswith("data sets, minimum detectable effect: more than it can differ")
     report = build_report(views[0])
     for name in ("markdown", "html", "latex", "csv", "json"):
         registry.load("formats", name).render(report, tmp_path)
     files = ["report.md", "report.html", "tables/evidence.tex", "tables/evidence.csv", "comparison.json"]
     for file in files:
-        assert "smallest detectable: more than it can differ" in (tmp_path / file).read_text()
+        assert "minimum detectable effect: more than it can differ" in (tmp_path / file).read_text()

@@ -17,15 +17,15 @@ from harness.evidence.primary import primary
 from harness.evidence.sections import frontier
 from harness.evidence.sections.attribution import attribution_table
 from harness.evidence.sections.claims import claims_table
+from harness.evidence.sections.flops import flops_table
 from harness.evidence.sections.frontier import crossings_table, equal_cost_table, pareto_table
 from harness.evidence.sections.ledger import ledger_table
 from harness.evidence.sections.limits import limits
 from harness.evidence.sections.predictions import predictions_table
-from harness.evidence.sections.quality import contrasts_table
+from harness.evidence.sections.quality import contrasts_tables
 from harness.evidence.sections.ratios import Part, equal_lengths, ratios_table
-from harness.evidence.sections.reference import reference_table
 from harness.evidence.sections.sharing import prices_table, sharing_table
-from harness.evidence.sections.throughput import conditions_table, step_seconds, throughput_table
+from harness.evidence.sections.throughput import step_seconds, throughput_table
 from harness.evidence.standings import standing_of
 from harness.evidence.statistics.curve import Curve, crossings
 from harness.evidence.statistics.estimate import Estimate
@@ -101,9 +101,9 @@ def test_ratios_stand_for_every_arm_that_learns_from_pairs() -> None:
     assert column(table, "body FLOPs at equal lengths and epochs")[:2] == pytest.approx([6 / 11, 0.75])
 
 
-def test_the_reference_table_counts_sequences() -> None:
-    table = reference_table(make_view(full=True))
-    assert column(table, "forwarded per pair") == [1, 4, 2, 2]
+def test_the_flops_table_counts_sequences() -> None:
+    table = flops_table(make_view(full=True))
+    assert column(table, "sequences forwarded per pair") == [1, 4, 2, 2]
     assert column(table, "with gradient") == [1, 2, 2, 2]
     assert column(table, "once, before training") == [0, 0, 0, 2]
     assert column(table, "reference pass before training") == ["none", "within the steps", "none", 4.0]
@@ -191,7 +191,7 @@ def test_at_equal_cost_a_cheaper_arm_counts_as_it_ended() -> None:
 def test_verdicts_at_equal_cost_say_that_nothing_adjusts_them() -> None:
     asked = {"quantity": "preference.accuracy", "a": "orpo", "b": "sft_dpo", "margin": None}
     view = make_view(questions=[asked])
-    said = "Each verdict on orpo against sft_dpo is of one test alone"
+    said = "Each verdict compares orpo with sft_dpo in one test alone"
     assert any(said in note and "exploratory" in note for note in equal_cost_table(view, primary(view)).notes)
     alone = equal_cost_table(view, None)
     assert not any("verdict" in note.lower() for note in alone.notes)
@@ -306,7 +306,7 @@ def test_what_disturbed_a_stage_stands_in_the_limits() -> None:
     view = replace(view, record=view.record.model_copy(update={"results": results}))
     assert any("disturbed" in line and "40.0%" in line for line in limits(view))
     assert "other processes used 40.0% of the CPU time" in column(
-        conditions_table(view), "spoils time and energy"
+        throughput_table(view), "spoils time and energy"
     )
 
 
@@ -328,7 +328,7 @@ def test_a_narrower_interval_over_items_too_is_explained(
 ) -> None:
     verdict = Verdict.plain(Outcome.NOT_SEPARABLE)
     one = Contrast("preference.accuracy", "orpo", "sft_dpo", "difference", over_seeds, verdict, (), over_both)
-    notes = " ".join(contrasts_table(make_view(), [one]).notes)
+    notes = " ".join(contrasts_tables(make_view(), [one])[0].notes)
     assert ("different targets" in notes) is told
 
 

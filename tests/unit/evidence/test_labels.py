@@ -48,6 +48,6 @@ def test_scores_are_touched_as_one_and_costs_are_not() -> None:
     by_kind = {e["quantity"]: e["unequal"] for e in data["evidence"]}
     assert by_kind["cost.flops"] == []
     assert by_kind[view.metrics()[0]] == ["sft_source"]
-    rows = [row[0].value for row in quality.contrasts_table(view, evidence).rows]
+    rows = [row[0].value for table in quality.contrasts_tables(view, evidence) for row in table.rows]
     assert "cost.flops" in rows
     assert f"{view.metrics()[0]} †" in rows

@@ -70,7 +70,7 @@ def test_verdicts(name: str) -> None:
     (one,) = answers(view)
     assert one.verdict.text.startswith(said)
     if name == "unclear":
-        assert "smallest detectable" in one.verdict.text
+        assert "minimum detectable effect" in one.verdict.text
 
 
 def test_a_question_from_the_other_side_is_turned() -> None:

@@ -42,20 +42,22 @@ FAMILY = [asked(), *[asked("orpo", "sft", "rubric.grade")] * 30]
 def evidence_row(report: Report, a: str, b: str) -> dict[str, Cell]:
     table = next(table for table in report.tables() if table.name == "evidence")
     rows = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
-    return next(r for r in rows if (r["quantity"].value, r["a"].value, r["b"].value) == (ACCURACY, a, b))
+    return next(
+        r for r in rows if (r["quantity"].value, r["arm"].value, r["rival"].value) == (ACCURACY, a, b)
+    )
 
 
 def test_alone_a_registered_difference_is_told_plainly_and_bold() -> None:
     row = evidence_row(build_report(view_with(asked())), "orpo", "sft_dpo")
-    assert (row["verdict on a"].value, row["a against b"].bold) == ("worse", True)
+    assert (row["verdict"].value, row["effect"].bold) == ("worse", True)
 
 
 def test_what_the_family_does_not_bear_says_so_and_is_not_bold() -> None:
     report = build_report(view_with(*FAMILY))
     row = evidence_row(report, "orpo", "sft_dpo")
-    text = str(row["verdict on a"].value)
+    text = str(row["verdict"].value)
     assert text.startswith("worse, unadjusted; adjusted over 31 questions: not separable at n = 3")
-    assert not row["a against b"].bold
+    assert not row["effect"].bold
     # The arm is best of all three by unadjusted tests; the registered answer takes the bold away.
     scores = next(table for table in report.tables() if table.name == "scores")
     assert [cell.bold for cell in scores.rows[0][3:6]] == [False, False, False]
@@ -66,12 +68,10 @@ def test_what_the_family_does_not_bear_says_so_and_is_not_bold() -> None:
 def test_a_question_from_the_other_side_is_named_with_its_arms() -> None:
     turned = [asked("sft_dpo", "orpo"), *FAMILY[1:]]
     row = evidence_row(build_report(view_with(*turned)), "orpo", "sft_dpo")
-    assert "adjusted over 31 questions of sft_dpo against orpo: not separable" in str(
-        row["verdict on a"].value
-    )
-    assert not row["a against b"].bold
+    assert "adjusted over 31 questions of sft_dpo against orpo: not separable" in str(row["verdict"].value)
+    assert not row["effect"].bold
     agreeing = evidence_row(build_report(view_with(asked("sft_dpo", "orpo"))), "orpo", "sft_dpo")
-    assert agreeing["verdict on a"].value == "worse"
+    assert agreeing["verdict"].value == "worse"
 
 
 def test_contrasts_that_no_question_is_about_stay_as_they_are() -> None:
@@ -94,7 +94,7 @@ def test_json_says_what_the_tables_say() -> None:
     one = next(
         e for e in data["evidence"] if (e["quantity"], e["a"], e["b"]) == (ACCURACY, "orpo", "sft_dpo")
     )
-    assert one["verdict"] == evidence_row(report, "orpo", "sft_dpo")["verdict on a"].value
+    assert one["verdict"] == evidence_row(report, "orpo", "sft_dpo")["verdict"].value
     assert one["outcome"] == "not separable"
     answers = next(table for table in report.tables() if table.name == "questions")
     assert [row[7].value for row in answers.rows] == [q["verdict"] for q in data["questions"]]

@@ -16,7 +16,7 @@ from harness import registry
 from harness.evidence.documents.comparison import build_report
 from harness.pipeline.claims import load_claims
 from harness.tables import Report, Table
-from harness.units import plain
+from harness.units import for_readers, plain
 
 Rows = list[list[str]]
 
@@ -126,7 +126,7 @@ def test_every_cell_reads_the_same_in_markdown_html_and_latex(report: Report, fo
     text = (folder / "report.md").read_text()
     page = Cells()
     page.feed((folder / "report.html").read_text())
-    for table in report.tables():
+    for table in map(for_readers, report.tables()):
         wanted = shown(table)
         assert from_markdown(text, table) == wanted, table.name
         assert page.found[f"t-{table.name}"][1:] == wanted, table.name

@@ -179,3 +179,15 @@ def test_axes_name_the_unit_of_flops() -> None:
     axis = plots._draw(Figure("f", "F", (panel,))).axes[0]
     assert axis.get_xlabel() == "training FLOPs (GFLOP)"
     assert axis.xaxis.get_major_formatter()(2e11, 0) == "200"
+
+
+def test_a_column_of_which_nothing_is_known_is_told_in_a_note_and_not_shown() -> None:
+    gone, known = Cell(None, "joules", reason="no counter"), Cell(2.0, "seconds")
+    table = Table(
+        "t", "T", ("arm", "time", "energy"), ((Cell("a"), known, gone), (Cell("b"), gone, gone)), ("N.",)
+    )
+    read = units.for_readers(table)
+    assert read.columns == ("arm", "time")
+    assert [len(row) for row in read.rows] == [2, 2]
+    assert read.notes == ("N.", "Not measured (energy, time): no counter.")
+    assert units.for_readers(Table("t", "T", ("arm", "time"), ())).columns == ("arm", "time")
