@@ -55,6 +55,10 @@ def paper(
     columns: Annotated[
         str | None, typer.Option("--columns", help="Columns in their order, such as time,flops,win_rate.")
     ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option("--figures", help="Figures in their order; those usually printed by default."),
+    ] = None,
     style: Annotated[
         str, typer.Option("--style", help="plain, acl (two columns) or neurips (one column).")
     ] = "plain",
@@ -63,10 +67,10 @@ def paper(
     ] = None,
     out: Out = RUNS,
 ) -> int:
-    """Write tables, macros, methods and bibliography for a paper, and a paper.tex that holds them."""
+    """Write tables, figures, macros, methods and bibliography for a paper, and a paper.tex with them."""
     from harness.commands import paper as command
 
-    chosen = {"rows": words(rows) or (), "columns": words(columns) or ()}
+    chosen = {"rows": words(rows) or (), "columns": words(columns) or (), "figures": words(figures) or ()}
     return command.run(runs or ["latest"], out=out, to=to, style=style, **chosen)
 
 

@@ -1,4 +1,4 @@
-"""`harness paper`: a folder with tables, macros, methods and bibliography that goes into a paper as it is."""
+"""`harness paper`: tables, figures, macros, methods and bibliography that go into a paper as they are."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ def run(
     to: Path | None = None,
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
+    figures: Sequence[str] = (),
     style: str = "plain",
 ) -> int:
     """Write the paper of a run, or of several whose models are rows, into `to` or the folder of the run.
 
-    Raises UserError for unknown rows, columns and styles, for runs that do not mix, and where it would
-    write over a paper of the user's.
+    Raises UserError for unknown rows, columns, figures and styles, for runs that do not mix, and where it
+    would write over a paper of the user's.
     """
     views, beside = open_runs(run_names, out)
     folder = beside / "paper" if to is None else to
     _check(folder)
-    written = latex.render_paper(build_paper(views, rows, columns), style, folder)
+    written = latex.render_paper(build_paper(views, rows, columns, figures), style, folder)
     for path in written:
         print(path)
     print(f"cd {folder} && {COMPILE}")

@@ -36,7 +36,7 @@ class Style:
 _COMMON = r"""\usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \usepackage{microtype}
-\usepackage{booktabs}
+\usepackage{booktabs,graphicx}
 \usepackage{natbib}
 """
 _TEN = (("small", 9.0, "footnotesize", 8.0), ("footnotesize", 8.0, "scriptsize", 7.0))

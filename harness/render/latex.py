@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import unknown_name
+from harness.render import plots
 from harness.render._compact import compact
 from harness.render._layout import Column, lines, parts
-from harness.render._styles import STYLES, Style
+from harness.render._styles import INCH, STYLES, Style
 from harness.render._words import cell_text, escape, sources_comment, statement
-from harness.tables import Cell, Macro, Paper, Report, Table
+from harness.tables import Cell, Figure, Macro, Paper, Report, Table
 from harness.units import for_readers
 
 PACKAGES = "array,booktabs,longtable"
@@ -37,7 +38,7 @@ def styles() -> dict[str, str]:
 
 
 def render_paper(paper: Paper, style_name: str, folder: Path) -> list[Path]:
-    """Write compact tables, macros, methods, bibliography and a `paper.tex` that holds them all.
+    """Write compact tables, figures, macros, methods, bibliography and a `paper.tex` that holds them all.
 
     Raises UserError for an unknown style.
     """
@@ -51,7 +52,31 @@ def render_paper(paper: Paper, style_name: str, folder: Path) -> list[Path]:
         "references.bib": "\n".join(reference.bibtex for reference in paper.references),
         "paper.tex": _document(paper, style),
     }
-    return [_write(folder / name, text) for name, text in texts.items()]
+    texts |= {f"figures/{figure.name}.tex": _float(figure, style) for figure in paper.figures}
+    widths = {f.name: (style.text if _is_wide(f) else style.column) / INCH for f in paper.figures}
+    written = [_write(folder / name, text) for name, text in texts.items()]
+    return [*written, *plots.render_printed(paper.figures, folder / "figures", widths)]
+
+
+def _is_wide(figure: Figure) -> bool:
+    """Whether it takes the whole page: several panels, or a forest with its long names."""
+    return len(figure.panels) > 1 or any(panel.rows for panel in figure.panels)
+
+
+def _float(figure: Figure, style: Style) -> str:
+    """The figure as a float with its caption, as wide as it was drawn."""
+    kind = "figure*" if _is_wide(figure) and style.has_two_columns else "figure"
+    caption = escape(f"{figure.title}. {figure.caption}".strip())
+    lines_of = [
+        *sources_comment(figure.sources),
+        "% needs \\usepackage{graphicx}",
+        rf"\begin{{{kind}}}[tbp]",
+        rf"\centering\includegraphics{{figures/{figure.name}}}",
+        rf"\caption{{{caption}}}\label{{fig:{figure.name}}}",
+        rf"\end{{{kind}}}",
+        "",
+    ]
+    return "\n".join(lines_of)
 
 
 def _write(path: Path, text: str) -> Path:
@@ -78,15 +103,18 @@ def _macro(macro: Macro) -> str:
 def _document(paper: Paper, style: Style) -> str:
     """`paper.tex`: title, tables, methods and bibliography, for pdflatex."""
     tables = "".join(rf"\input{{tables/{table.name}}}" + "\n" for table in paper.tables)
-    shown = " and ".join(rf"Table~\ref{{tab:{table.name}}}" for table in paper.tables)
+    tables += "".join(rf"\input{{figures/{figure.name}}}" + "\n" for figure in paper.figures)
+    refs = [rf"Table~\ref{{tab:{table.name}}}" for table in paper.tables]
+    refs += [rf"Figure~\ref{{fig:{figure.name}}}" for figure in paper.figures]
+    shown = ", ".join(refs[:-1]) + " and " * (len(refs) > 1) + refs[-1]
     return (
         f"{WRITTEN}, which writes it again: your text goes into a file of its own.\n"
         "% pdflatex paper; bibtex paper; pdflatex paper; pdflatex paper\n"
-        "% For a paper of yours: \\usepackage{booktabs} and \\input{macros} in its preamble, and\n"
-        "% \\input{tables/main} and \\input{methods} where they belong.\n"
+        "% For a paper of yours: \\usepackage{booktabs,graphicx} and \\input{macros} in its preamble, and\n"
+        "% \\input{tables/main}, \\input{figures/...} and \\input{methods} where they belong.\n"
         f"{style.preamble}\\input{{macros}}\n\n\\title{{{escape(paper.title)}}}\n\\date{{}}\n\n"
         f"\\begin{{document}}\n\\maketitle\n\n\\section{{Results}}\n"
-        f"Figures are in {shown}.\n{tables}\n\\section{{Methods}}\n\\input{{methods}}\n\n"
+        f"The results are in {shown}.\n{tables}\n\\section{{Methods}}\n\\input{{methods}}\n\n"
         "\\bibliographystyle{plainnat}\n\\bibliography{references}\n\n\\end{document}\n"
     )
 

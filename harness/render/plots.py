@@ -6,6 +6,8 @@ so that a grey print can be read.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +17,20 @@ from harness.units import FLOPS, forest_words, unit_of
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), "-")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+SETTINGS = {"svg.hashsalt": "orpo-harness", "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9}
+PRINT = SETTINGS | {"font.size": 8, "font.family": "STIXGeneral", "mathtext.fontset": "stix"}
+"""Of a figure that is printed at its size, in a font that goes with Times and Latin Modern."""
+HIGHEST = 2.6
+"""Inches of a printed figure's panels."""
 
 
 def render(report: Report, folder: Path) -> list[Path]:
     """Write every figure twice; equal data gives equal files, with no date and no matplotlibrc."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)
     paths = []
-    settings: dict[str, Any] = {
-        "svg.hashsalt": "orpo-harness",
-        "svg.fonttype": "none",
-        "pdf.fonttype": 42,
-        "font.size": 9,
-    }
     for figure in report.figures():
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(settings)
+        with _drawing(SETTINGS):
             drawn = _draw(figure)
             for ending, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
                 path = target / f"{figure.name}.{ending}"
@@ -45,12 +41,38 @@ def render(report: Report, folder: Path) -> list[Path]:
     return paths
 
 
-def _draw(figure: Figure) -> Any:
+def render_printed(figures: Sequence[Figure], folder: Path, widths: Mapping[str, float]) -> list[Path]:
+    """Write `<name>.pdf` for a page, each as wide as `widths` says in inches, so that no letter is scaled."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for figure in figures:
+        with _drawing(PRINT):
+            drawn = _draw(figure, widths[figure.name])
+            paths.append(folder / f"{figure.name}.pdf")
+            drawn.savefig(paths[-1], metadata={"CreationDate": None})
+    return paths
+
+
+@contextmanager
+def _drawing(settings: Mapping[str, Any]) -> Iterator[None]:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings)
+        yield
+
+
+def _draw(figure: Figure, width: float | None = None) -> Any:
+    """The figure at its own size, or as wide as a page asks, in inches."""
     from matplotlib.figure import Figure as Canvas
 
     count = max(len(figure.panels), 1)
     rows = sum(len(panel.rows) for panel in figure.panels)
     size = (8.4, 0.2 + 1.0 * count + 0.26 * rows) if rows else (3.6 * count + 0.4, 3.0)
+    if width is not None:
+        size = (width, 0.1 + 0.75 * count + 0.19 * rows if rows else min(0.72 * width / count, HIGHEST))
     canvas = Canvas(figsize=size, layout="constrained")
     # Forests stand below each other: their rows have long names.
     stacked = canvas.add_gridspec(count, 1, height_ratios=[len(p.rows) + 2 for p in figure.panels] or [1])

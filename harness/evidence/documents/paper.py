@@ -8,6 +8,7 @@ from dataclasses import replace
 from harness.errors import unknown_name
 from harness.evidence.answers import Answer
 from harness.evidence.cells import difference_cell
+from harness.evidence.combined import combined_effects
 from harness.evidence.documents.macros import macros
 from harness.evidence.documents.methods_text import listed, methods
 from harness.evidence.documents.mixing import same_device
@@ -20,6 +21,7 @@ from harness.evidence.documents.paper_columns import (
     display_names,
     usual_columns,
 )
+from harness.evidence.documents.paper_figures import figures_of, figures_over_runs
 from harness.evidence.findings import Findings, findings
 from harness.evidence.registered import is_best
 from harness.evidence.statistics.verdict import Outcome
@@ -32,12 +34,15 @@ SMALLEST_P = 0.001
 
 
 def build_paper(
-    views: Sequence[ComparisonView], rows: Sequence[str] = (), columns: Sequence[str] = ()
+    views: Sequence[ComparisonView],
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    figures: Sequence[str] = (),
 ) -> Paper:
-    """The paper of one run, or of several whose models are then rows; arms and columns as they are named.
+    """The paper of one run, or of several whose models are then rows; arms, columns and figures as named.
 
-    Without `rows` every arm is one; without `columns` those of `usual_columns`. Raises UserError for
-    unknown names.
+    Without `rows` every arm is one; without `columns` those of `usual_columns`; without `figures` those that
+    are `usual`. Raises UserError for unknown names.
     """
     known = columns_of(views)
     arms = list(dict.fromkeys(arm for view in views for arm in view.arms))
@@ -45,10 +50,15 @@ def build_paper(
     chosen = _chosen("column", columns, list(known)) or usual_columns(views, known)
     found = [findings(view) for view in views]
     tables = [_main(found, chosen_rows, [known[name] for name in chosen])]
-    if len(found) == 1 and found[0].answers:
-        tables.append(_answers(found[0], known))
+    if len(found) == 1:
+        drawn, usual = figures_of(found[0])
+        tables += [_answers(found[0], known)] if found[0].answers else []
+    else:
+        drawn, usual = figures_over_runs(combined_effects(views))
+    shown = _chosen("figure", figures, list(drawn)) or usual
     how, cited = _methods(found)
-    return Paper(_title(found), tuple(tables), macros(found, known), how, cited)
+    printed = tuple(drawn[name] for name in shown)
+    return Paper(_title(found), tuple(tables), macros(found, known), how, cited, printed)
 
 
 def _chosen(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -140,6 +140,38 @@ def test_an_unknown_row_or_column_is_named(rows: list[str], columns: list[str], 
         build_paper([make_view()], rows, columns)
 
 
+def test_figures_come_as_they_are_asked_for_and_an_unknown_one_is_named(view: ComparisonView) -> None:
+    drawn = [figure.name for figure in build_paper([view]).figures]
+    assert drawn[:2] == ["registered", "score_against_flops"]
+    assert [one.name for one in build_paper([view], figures=["log_probs"]).figures] == ["log_probs"]
+    with pytest.raises(UserError, match=r'--figures: unknown figure "registred"; did you mean "registered"'):
+        build_paper([view], figures=["registred"])
+
+
+def test_figures_have_display_names_and_are_as_wide_as_their_place(tmp_path: Path) -> None:
+    paper = build_paper([asked(full=True)])
+    clouds = next(figure for figure in paper.figures if figure.name == "score_against_flops")
+    assert [one.label for one in clouds.panels[0].series][:3] == ["SFT", "SFT+DPO (sft_dpo)", "ORPO"]
+    latex.render_paper(paper, "acl", tmp_path)
+    style = latex.STYLES["acl"]
+    for figure in paper.figures:
+        text = (tmp_path / "figures" / f"{figure.name}.tex").read_text()
+        over_page = "{figure*}" in text
+        assert over_page is (figure.name in ("registered", "quality_against_cost"))
+        box = re.search(
+            rb"/MediaBox \[ ?0 0 ([\d.]+)", (tmp_path / "figures" / f"{figure.name}.pdf").read_bytes()
+        )
+        assert box is not None
+        wide = style.text if over_page else style.column
+        assert float(box[1]) == pytest.approx(wide / 72.27 * 72, abs=0.5)
+
+
+def test_several_runs_have_a_forest_of_every_registered_effect_that_they_combine() -> None:
+    """The made runs' times repeat exactly, so that no error is known by which to combine them."""
+    paper = build_paper([asked(model=f"org/{name}") for name in ("small", "large")])
+    assert [figure.name for figure in paper.figures] == ["forest_preference_accuracy_orpo_sft_dpo"]
+
+
 def test_an_unknown_style_is_named(view: ComparisonView, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r'--style: unknown style "neurip"; did you mean "neurips"\?'):
         latex.render_paper(build_paper([view]), "neurip", tmp_path)
@@ -230,8 +262,8 @@ def has_tex() -> bool:
     ):
         return False
     preambles = " ".join(style.preamble for style in latex.STYLES.values())
-    files = {f"{name}.sty" for name in re.findall(r"\\usepackage(?:\[[^]]*\])?\{(\w+)\}", preambles)}
-    files |= {f"{name}.sty" for name in latex.PACKAGES.split(",")}
+    asked_for = [*re.findall(r"\\usepackage(?:\[[^]]*\])?\{([\w,]+)\}", preambles), latex.PACKAGES]
+    files = {f"{name}.sty" for names in asked_for for name in names.split(",")}
     return subprocess.run(["kpsewhich", *files], capture_output=True, check=False).returncode == 0
 
 
