@@ -16,10 +16,12 @@ import yaml
 from rich.console import Console
 
 from harness.commands import compare as compare_command
+from harness.commands import paper as paper_command
 from harness.commands import report as report_command
 from harness.commands.view import open_run
 from harness.errors import unknown_name
 from harness.evidence.documents.comparison import build_report
+from harness.evidence.documents.paper import build_paper
 from harness.measure.gpus import using
 from harness.pipeline.claims import load_claims
 from harness.pipeline.overrides import Overrides
@@ -134,7 +136,7 @@ class Run:
     @cached_property
     def evidence(self) -> pd.DataFrame:
         """Arm `a` against arm `b` in every quantity: a `difference` of scores or a `ratio` of costs,
-        with 95% interval, p, the smallest detectable effect and the verdict. `unit` as in `scores`; a
+        with 95% interval, p, the minimum detectable effect and the verdict. `unit` as in `scores`; a
         ratio's is 1."""
         found = self._report.data.get("evidence", [])
         assert isinstance(found, list)
@@ -164,6 +166,23 @@ class Run:
         if not page.is_file():
             report_command.write(self._view.record, self._root)
         return page
+
+    def paper(
+        self,
+        to: str | Path | None = None,
+        *,
+        rows: Sequence[str] = (),
+        columns: Sequence[str] = (),
+        figures: Sequence[str] = (),
+        style: str = "plain",
+    ) -> Path:
+        """Write what `harness paper` writes, into `to` or beside the report; gives the folder.
+
+        Raises UserError for unknown names, with the names that there are.
+        """
+        folder = self.folder / "paper" if to is None else Path(to)
+        paper_command.write(build_paper([self._view], rows, columns, figures), style, folder)
+        return folder
 
     @cached_property
     def _report(self) -> Report:

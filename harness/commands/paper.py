@@ -9,6 +9,7 @@ from harness.commands.view import open_runs
 from harness.errors import UserError
 from harness.evidence.documents.paper import build_paper
 from harness.render import latex
+from harness.tables import Paper
 
 COMPILE = "pdflatex paper && bibtex paper && pdflatex paper && pdflatex paper"
 
@@ -30,12 +31,16 @@ def run(
     """
     views, beside = open_runs(run_names, out)
     folder = beside / "paper" if to is None else to
-    _check(folder)
-    written = latex.render_paper(build_paper(views, rows, columns, figures), style, folder)
-    for path in written:
+    for path in write(build_paper(views, rows, columns, figures), style, folder):
         print(path)
     print(f"cd {folder} && {COMPILE}")
     return 0
+
+
+def write(paper: Paper, style: str, folder: Path) -> list[Path]:
+    """Write it into `folder`; raises UserError for an unknown style and a paper of the user's there."""
+    _check(folder)
+    return latex.render_paper(paper, style, folder)
 
 
 def _check(folder: Path) -> None:

@@ -181,12 +181,18 @@ class ComparisonView:
 
     def score_sources(self, arm: str, metric: str) -> tuple[str, ...]:
         """Digests of the stages that wrote the arm's scores; `base` is the starting model."""
-        plan = self.record.plan
-        cells = {BASE: plan.base_evaluate}
-        if arm != BASE:
-            cells = {f"{arm}@{cell.seed}": cell.evaluate for cell in self.cells_of(arm)}
-        digests = [self.written[c, metric][0] if (c, metric) in self.written else d for c, d in cells.items()]
+        cells = [BASE] if arm == BASE else [f"{arm}@{cell.seed}" for cell in self.cells_of(arm)]
+        digests = (self.digest_of(cell, metric) for cell in cells)
         return tuple(dict.fromkeys(digest for digest in digests if digest))
+
+    def digest_of(self, cell: str, metric: str) -> str | None:
+        """The stage that wrote a cell's score, or that scored the cell; None where none did."""
+        if (cell, metric) in self.written:
+            return self.written[cell, metric][0]
+        arm, _, seed = cell.partition("@")
+        if arm == BASE:
+            return self.record.plan.base_evaluate
+        return next((one.evaluate for one in self.cells_of(arm) if str(one.seed) == seed), None)
 
     def item_means(self, arm: str, metric: str) -> list[float]:
         """The arm's score at each seed that has it: (num_seeds,)."""

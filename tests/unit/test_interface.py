@@ -16,6 +16,7 @@ from unit.commands.test_replay import run as replay
 
 import harness
 from harness.commands import compare as compare_command
+from harness.commands import paper as command
 from harness.commands import report as report_command
 from harness.errors import UserError
 from harness.pipeline.overrides import parse_seeds, parse_setting
@@ -100,6 +101,16 @@ def test_a_table_holds_numbers_in_base_units_and_the_stages_behind_them(run: har
     column = next(c for c in main.columns if c.endswith("(s)"))
     assert main[column].dtype == float
     assert main["stage digests"].str.contains("orpo0").any()
+
+
+def test_a_paper_is_what_the_command_writes(run: harness.Run, out: Path, tmp_path: Path) -> None:
+    written = run.paper(tmp_path / "mine", rows=["orpo"], columns=["flops"])
+    command.run([str(run.folder)], out=out, to=tmp_path / "cli", rows=["orpo"], columns=["flops"])
+    for path in sorted((tmp_path / "cli").rglob("*")):
+        if path.is_file():
+            assert (written / path.relative_to(tmp_path / "cli")).read_bytes() == path.read_bytes()
+    with pytest.raises(UserError, match='unknown column "flop"; did you mean "flops"'):
+        run.paper(tmp_path / "mine", columns=["flop"])
 
 
 def test_an_unknown_table_or_run_is_one_message(run: harness.Run, out: Path) -> None:

@@ -15,6 +15,7 @@ from harness.evidence.labels import marked
 from harness.evidence.labels import notes as label_notes
 from harness.evidence.primary import own_score
 from harness.evidence.registered import SEPARABLE, is_best
+from harness.evidence.sections.by_seed import by_seed_table
 from harness.evidence.sections.categories import category_table, gradings, radar_figure
 from harness.evidence.sections.dynamics import score_figure
 from harness.evidence.sections.judging import judges_table
@@ -55,9 +56,10 @@ def scores(findings: Findings) -> Section:
 
 
 def quality_tables(findings: Findings) -> tuple[Table, ...]:
-    """Scores, arm against arm, and what judges said."""
+    """Scores, arm against arm, seed by seed, and what judges said."""
     view = findings.view
-    judged = (
+    more = (
+        by_seed_table(view),
         wins_table(view),
         *(category_table(view, grading) for grading in gradings(view)),
         length_table(view),
@@ -68,7 +70,7 @@ def quality_tables(findings: Findings) -> tuple[Table, ...]:
     return (
         score_table(view, findings.contrasts),
         *contrasts_tables(view, findings.contrasts),
-        *(table for table in judged if table is not None),
+        *(table for table in more if table is not None),
     )
 
 

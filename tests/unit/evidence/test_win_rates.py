@@ -12,6 +12,7 @@ from harness.evidence.contrasts import all_contrasts
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.findings import findings
+from harness.evidence.sections.by_seed import by_seed_table
 from harness.evidence.sections.provenance import provenance_table
 from harness.evidence.sections.quality import score_table
 from harness.evidence.sections.results import main_table
@@ -132,3 +133,19 @@ def test_every_arm_names_the_stages_behind_its_figures() -> None:
     digest, arms = table.columns.index("digest"), table.columns.index("of arms")
     found = [row[digest].value for row in table.rows if "orpo" in str(row[arms].value).split(", ")]
     assert sorted(found) == ["ev-orpo0", "ev-orpo1", "judge", "orpo0", "orpo1"]
+
+
+def test_scores_by_seed_are_what_the_means_are_of() -> None:
+    view = judged(SHARES)
+    table = by_seed_table(view)
+    assert table is not None
+    assert table.columns == ("metric", "arm", "seed 0", "seed 1")
+    for row in table.rows:
+        metric, arm = str(row[0].value), str(row[1].value)
+        assert [cell.value for cell in row[2:]] == view.item_means(arm, metric)
+        assert [cell.about.seed if cell.about else None for cell in row[2:]] == [0, 1]
+        sources = dict.fromkeys(source for cell in row[2:] for source in cell.sources)
+        assert tuple(sources) == view.score_sources(arm, metric)
+    win_rates = [str(row[1].value) for row in table.rows if row[0].value == "alpaca_eval.win_rate"]
+    assert win_rates == ["sft_dpo", "orpo"]
+    assert by_seed_table(make_view(seeds=(0,))) is None
