@@ -15,7 +15,7 @@ from harness.data.base_model import EMBEDDED
 from harness.generate import LoadedModel
 from harness.generate.answer import token_ids
 from harness.generate.load import load_model
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.spec import GenerationSpec, ModelForm, PrecisionName
 
 TIE = 1e-4
 
@@ -35,7 +35,7 @@ def top_two_gap(exact: LoadedModel, prompt: list[int], before: list[int]) -> flo
     with torch.no_grad():
         logits = exact.model(torch.tensor([[*prompt, *before]]).to(exact.device)).logits[0, -1].float()
     first, second = torch.log_softmax(logits, dim=0).topk(2).values.tolist()
-    return first - second
+    return float(first - second)
 
 
 def compare(
@@ -80,10 +80,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=32)
     arguments = parser.parse_args()
     found = {}
-    for dtype in ("float32", "bfloat16"):
+    precisions: tuple[PrecisionName, ...] = ("float32", "bfloat16")
+    for precision in precisions:
         loaded, exact = (
-            load_model(str(arguments.model), arguments.model, stop_token_ids=[], dtype=name)
-            for name in (dtype, "float32")
+            load_model(
+                str(arguments.model), arguments.model, stop_token_ids=[], form=ModelForm(precision=name)
+            )
+            for name in (precision, "float32")
         )
         stops = [loaded.tokenizer.eos_token_id]
         loaded, exact = (
@@ -91,11 +94,11 @@ def main() -> None:
             for m in (loaded, exact)
         )
         prompts = embedded_prompts(loaded.tokenizer, arguments.prompts)
-        found[dtype] = compare(loaded, exact, prompts, (1, 32), arguments.tokens)
-        one = found[dtype]
+        found[precision] = compare(loaded, exact, prompts, (1, 32), arguments.tokens)
+        one = found[precision]
         print(
-            f"{dtype}: {one['different']} of {one['answers']} answers differ between batch sizes 1 and 32 "
-            f"({one['rate']:.2%}); largest top-2 gap {one['largest_gap']}, {one['not_ties']} above {TIE:g}"
+            f"{precision}: {one['different']} of {one['answers']} answers differ between batch sizes 1 and "
+            f"32 ({one['rate']:.2%}); largest top-2 gap {one['largest_gap']}, {one['not_ties']} above {TIE:g}"
         )
     print(json.dumps(found))
 

@@ -38,7 +38,7 @@ SETS = (
 
 def main() -> int:
     """Print a table and the same as one line of JSON; 1 where a stage is over its limit."""
-    rows = []
+    rows: list[tuple[str, float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), toy=False, deadline=float("inf"))
         stages = bench.trained(bench.execution(*SETS, model=NAME))
@@ -47,12 +47,14 @@ def main() -> int:
             trained, all_weights = facts.trainable_parameters or 0, facts.parameters or 0
             held = held_bytes(trained=trained, frozen=all_weights - trained, precision="float32").total
             growth = value(result, "host_growth_bytes")
-            rows.append({"stage": name, "growth_gib": (growth or 0) / GIB, "held_gib": held / GIB})
+            assert growth is not None, f"{name} has no growth of host memory"
+            rows.append((name, growth / GIB, held / GIB))
     print(f"{'stage':16} {'growth GiB':>10} {'held by formula GiB':>20}")
-    for row in rows:
-        print(f"{row['stage']:16} {row['growth_gib']:10.2f} {row['held_gib']:20.2f}")
-    print(json.dumps({"benchmark": "memory", "rows": rows}))
-    return int(any(row["growth_gib"] > row["held_gib"] + ROOM for row in rows))
+    for name, grown, formula in rows:
+        print(f"{name:16} {grown:10.2f} {formula:20.2f}")
+    figures = [{"stage": name, "growth_gib": grown, "held_gib": formula} for name, grown, formula in rows]
+    print(json.dumps({"benchmark": "memory", "rows": figures}))
+    return int(any(grown > formula + ROOM for _, grown, formula in rows))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from harness.measure.conditions import ConditionsMeter, GpuReading
 from harness.measure.window import Window
 from harness.methods import orpo
 from harness.pipeline.spec import DataSpec
+from harness.training.collate import read_rows
 from harness.training.job import TrainJob
 from harness.training.run import run_trainer
 
@@ -132,7 +133,7 @@ def _run(folder: Path) -> Blocks:
         seed=0,
         prepared=folder,
         facts=facts,
-        model=facts.model_path,
+        model=str(facts.model_path),
         revision=None,
         out=folder,
         window=window,
@@ -140,7 +141,7 @@ def _run(folder: Path) -> Blocks:
         rows=tuple(range(STEPS * BATCH)),
     )
     blocks = Blocks(window)
-    run_trainer(job, callbacks=[blocks], probes=False)
+    run_trainer(job, read_rows(job.train_file), callbacks=[blocks], observed=False)
     return blocks
 
 

@@ -21,8 +21,10 @@ from harness.store.run_dir import RunRoot
 
 STAGE_SECONDS, MOST_SHARE = 60.0, 0.005
 STEP_SECONDS = {"steps of 0.5 s": 0.5, "steps of 0.1 s": 0.1, "steps of 0.02 s": 0.02}
-NAMES = ("loss", "grad_norm", "learning_rate", "nll", "log_odds", "log_odds_margin", "odds_loss", "accuracy")
-NAMES += ("logp_chosen", "logp_rejected", "elapsed_seconds")
+NAMES = (
+    *("loss", "grad_norm", "learning_rate", "nll", "log_odds", "log_odds_margin", "odds_loss", "accuracy"),
+    *("logp_chosen", "logp_rejected", "elapsed_seconds"),
+)
 
 
 def main() -> int:

@@ -34,6 +34,7 @@ from harness.pipeline.plan import plan_comparison
 from harness.records import PlannedStage, PrepareFacts
 from harness.running.execute import Execution
 from harness.running.resolve import is_local, resolve
+from harness.running.showing import Showing
 from harness.store.run_dir import RunRoot
 
 STOCK = Path(__file__).parent / "stock"
@@ -79,7 +80,8 @@ class Duel:
         self.folder, self.max_length = folder, spec.data.max_length
         self.plan, self.root = plan_comparison(spec, resolve(spec)), RunRoot(folder / "runs")
         self.root.open_for_writing()
-        self.execution = Execution(self.plan, self.root, Console(stderr=True), offline=is_local(spec))
+        watchers = Showing(self.root, Console(stderr=True), file=False).watch(self.plan)
+        self.execution = Execution(self.plan, self.root, watchers, offline=is_local(spec))
         self.execution.run([self.plan.prepare])
         self._write_pairs()
 
@@ -130,7 +132,7 @@ class Duel:
         weights = (
             self.root.stage_folder(before) / "model"
             if before
-            else Path(prepared.facts_as(PrepareFacts).model_path)
+            else Path(str(prepared.facts_as(PrepareFacts).model_path))
         )
         shutil.copytree(weights, temporary / "model")
         tokenizer = self.root.stage_folder(self.plan.prepare) / "tokenizer"

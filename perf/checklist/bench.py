@@ -24,6 +24,7 @@ from harness.pipeline.plan import plan_comparison
 from harness.records import Prediction, RehearseFacts, StageResult
 from harness.running.execute import Execution
 from harness.running.resolve import resolve
+from harness.running.showing import Showing
 from harness.store.run_dir import RunRoot
 
 Status = Literal["pass", "fail", "not available"]
@@ -144,7 +145,9 @@ class Bench:
         spec = load_comparison(find_comparison("ultrafeedback", model=overrides.model), overrides)
         root = RunRoot(self.out / "runs")
         root.open_for_writing()
-        execution = Execution(plan_comparison(spec, resolve(spec)), root, self.console, offline=True)
+        plan = plan_comparison(spec, resolve(spec))
+        watchers = Showing(root, self.console, file=False).watch(plan)
+        execution = Execution(plan, root, watchers, offline=True)
         self.run(execution, [execution.plan.prepare])
         return execution
 
