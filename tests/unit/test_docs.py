@@ -1,0 +1,98 @@
+"""Every command and file of the docs, given to the real command line: names, flags and settings are known."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from harness.cli import app
+from harness.cli.options import words
+from harness.judges import load_judge
+from harness.pipeline.load import find_comparison, load_comparison
+from harness.pipeline.overrides import Overrides
+from harness.pipeline.spec import ComparisonSpec
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"^(?:make|(?:\.venv/bin/)?harness) .*$", flags=re.MULTILINE)
+SPECS = ("compare", "plan", "cost")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """(language, text) of every block of code."""
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def lines() -> list[str]:
+    found = [
+        line.partition(" #")[0].replace("...", "name").strip()
+        for page in PAGES
+        for language, text in blocks(page)
+        if language in ("", "bash")
+        for line in COMMAND.findall(text)
+    ]
+    return sorted(dict.fromkeys(found))
+
+
+def of_make(line: str) -> list[str]:
+    """The words of the `harness` commands that a call of make would run."""
+    asked = ["make", "-n", "--no-print-directory", *shlex.split(line)[1:]]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    return [said for said in done.stdout.splitlines() if "/harness " in said and "pip" not in said]
+
+
+@pytest.mark.parametrize("line", lines())
+def test_every_command_can_be_given(line: str, tmp_path: Path) -> None:
+    commands = of_make(line) if line.startswith("make ") else [line]
+    for said in commands:
+        _, name, *arguments = shlex.split(said.partition("harness")[1] + said.partition("harness")[2])
+        given = parsed(name, arguments)
+        if name in SPECS and given["comparison"] != "mine.yaml":
+            load(given, FILES.get(str(given["comparison"])), tmp_path)
+
+
+def parsed(name: str, arguments: list[str]) -> dict[str, Any]:
+    """The parameters of a command; a usage error is raised where a flag is unknown."""
+    group: Any = typer.main.get_command(app)
+    context = group.commands[name].make_context(name, list(arguments))
+    return dict(context.params)
+
+
+def load(given: dict[str, Any], text: str | None, folder: Path) -> ComparisonSpec:
+    """Read the comparison, or the file of the docs, with its overrides; a UserError names what is wrong."""
+    sets = tuple(given.get("set_") or ())
+    chosen = (words(given.get("arms")), given.get("seeds"), words(given.get("score")))
+    overrides = Overrides(given.get("model"), given.get("data"), *chosen, sets)
+    if text is None:
+        return load_comparison(find_comparison(given["comparison"], model=given.get("model")), overrides)
+    (folder / "docs.yaml").write_text(text)
+    return load_comparison(folder / "docs.yaml", overrides)
+
+
+FILES = {
+    text.partition("\n")[0].removeprefix("# "): text
+    for page in PAGES
+    for language, text in blocks(page)
+    if language == "yaml" and "kind: comparison" in text
+}
+"""Comparisons of the docs by the name in their first line."""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_comparison_of_the_docs_is_one(name: str, tmp_path: Path) -> None:
+    spec = load({}, FILES[name], tmp_path)
+    for settings in spec.benchmarks.values():
+        if "judge" in settings:
+            load_judge(settings["judge"]).Config.model_validate(settings.get("judge_config", {}))
+
+
+def test_there_is_something_to_test() -> None:
+    assert len(lines()) > 40
+    assert len(FILES) >= 1
