@@ -127,9 +127,19 @@ def test_a_score_stands_beside_the_settings_that_it_came_of(
     assert cell.data.tags["final_weights"] == str(root.stage_folder("orpo0") / "model")
 
 
+@pytest.mark.parametrize(("apart", "live_points"), [(0.0, len(messages())), (3_600.0, 1)])
 def test_what_is_streamed_equals_the_record(
-    root: RunRoot, record: ComparisonRecord, report: Path, tmp_path: Path, empty_database: Path
+    apart: float,
+    live_points: int,
+    root: RunRoot,
+    record: ComparisonRecord,
+    report: Path,
+    tmp_path: Path,
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Steps that came too fast to be told while they ran are told at their stage's end."""
+    monkeypatch.setattr("harness.running.tracking.APART_SECONDS", apart)
     plan = record.plan
     with Tracking(["mlflow"], root, "made", quietly()) as tracking:
         tracking.plans(plan)
@@ -143,7 +153,7 @@ def test_what_is_streamed_equals_the_record(
         names = [record.id, "orpo@0", "orpo/orpo@0"]
         assert {name: run.info.status for name, run in live.items()} == dict.fromkeys(names, "RUNNING")
         assert live[record.id].data.tags["harness.now"] == "orpo/orpo@0"
-        assert len(history(root, live["orpo/orpo@0"], "train/loss")) == len(messages())
+        assert len(history(root, live["orpo/orpo@0"], "train/loss")) == live_points
         tracking.ends(stage, record.results["orpo0"])
         # All others are reused, of which the watcher is told words alone.
         tracking.completes(record, report)
@@ -159,11 +169,11 @@ def test_what_is_streamed_equals_the_record(
                 told = history(root, runs[name], f"{group}/{metric.removeprefix('probe_')}")
                 assert told == [(row["step"], row["metrics"][metric]) for row in mine], metric
 
-    apart = RunRoot(tmp_path / "apart")
-    shutil.copytree(root.path / "stages", apart.path / "stages")
-    shutil.copy(empty_database, apart.path / "mlflow.db")
-    assert write("mlflow", record, apart, report, quietly())
-    for name, run in runs_of(apart).items():
+    other = RunRoot(tmp_path / "other")
+    shutil.copytree(root.path / "stages", other.path / "stages")
+    shutil.copy(empty_database, other.path / "mlflow.db")
+    assert write("mlflow", record, other, report, quietly())
+    for name, run in runs_of(other).items():
         assert run.data.metrics == runs[name].data.metrics, name
         assert run.data.params == runs[name].data.params, name
         assert run.inputs.to_dictionary() == runs[name].inputs.to_dictionary(), name
