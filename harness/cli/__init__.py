@@ -1,12 +1,14 @@
 """The command line: parses, calls a command, turns errors into exit codes.
 
-0 done, 2 the user can mend it (one message), 1 a stage failed, 130 interrupted. `check` and `status` end
-with 1 where a claim is contradicted or a comparison is not healthy.
+0 done, 2 the user can mend it (one message), 1 a stage failed, 130 interrupted, 143 and 129 ended by SIGTERM
+and SIGHUP. `check` and `status` end with 1 where a claim is contradicted or a comparison is not healthy.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -47,7 +49,23 @@ def _options(
 
 def main() -> None:
     """Entry point; ends the process with the exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Under nohup SIGHUP is ignored, and stays so.
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _end)
     sys.exit(_run())
+
+
+class _Ended(KeyboardInterrupt):
+    """A signal asked the command to end, which it does as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise _Ended(number)
 
 
 def _run() -> int:
@@ -62,9 +80,10 @@ def _run() -> int:
             file=sys.stderr,
         )
         return 1
-    except (Interrupted, KeyboardInterrupt):
+    except (Interrupted, KeyboardInterrupt) as error:
         print("harness: interrupted; finished stages are kept, the same command continues", file=sys.stderr)
-        return 130
+        ended = error if isinstance(error, _Ended) else error.__cause__
+        return ended.exit_code if isinstance(ended, _Ended) else 130
     except typer.Exit as error:
         return error.exit_code
     except typer.Abort:

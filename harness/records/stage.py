@@ -38,13 +38,17 @@ F = TypeVar(
 
 
 class StageRequest(Record):
-    """What the parent asks of a child process; stands as `request.json` in the stage's folder."""
+    """What the parent asks of a child process; stands as `request.json` in the stage's folder.
+
+    `attempt` is another one each time, and a result belongs to the attempt that asked for it.
+    """
 
     schema_version: Literal[1] = 1
     digest: str
     kind: StageKind
     name: str
     seed: int
+    attempt: str = ""
     config: dict[str, Any]
     inputs: dict[str, str] = Field(default_factory=dict)
     covers: Covers | None = None
@@ -62,6 +66,7 @@ class StageResult(Record):
     kind: StageKind
     name: str
     seed: int
+    attempt: str = ""
     started_at: str
     finished_at: str
     environment: Environment

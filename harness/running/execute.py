@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -99,6 +100,7 @@ class Execution:
             kind=stage.kind,
             name=stage.name,
             seed=stage.seed,
+            attempt=uuid.uuid4().hex,
             config=stage.config,
             inputs=inputs,
             covers=stage.covers,

@@ -1,6 +1,7 @@
-"""One stage in a process of its own: `python -m harness.stages.child FOLDER [PROGRESS_FD]`.
+"""One stage in a process of its own: `python -m harness.stages.child FOLDER [PROGRESS_FD [LIFELINE_FD]]`.
 
-Reads `request.json`; writes `result.json` when all is done, or `error.json`, never both.
+Reads `request.json`; writes `result.json` when all is done, or `error.json`, never both. With a lifeline it
+ends when its parent does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from harness.at_work import working_in
 from harness.errors import UserError
 from harness.measure.conditions import ConditionsMeter
 from harness.measure.energy import EnergyMeter
@@ -26,6 +28,7 @@ from harness.measure.nvml import open_nvml
 from harness.measure.window import HEADLINE_PHASES, Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
 from harness.stages.context import Context, Outcome, ProgressPipe, Reporter, write_atomically
+from harness.stages.lifeline import end_with_parent
 
 PHASE_QUANTITIES = {
     "start_up": "start_up_seconds",
@@ -48,11 +51,14 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     pipe = ProgressPipe(int(arguments[1]) if len(arguments) > 1 else None)
     signal.signal(signal.SIGTERM, _interrupt)
+    if len(arguments) > 2:
+        end_with_parent(int(arguments[2]))
     _pass_on_what_is_said(pipe)
     try:
         request = StageRequest.model_validate_json((folder / "request.json").read_text())
-        result = run_stage(request, folder, pipe)
-        write_atomically(folder / "result.json", result.model_dump_json(indent=1))
+        with working_in(folder):
+            result = run_stage(request, folder, pipe)
+            write_atomically(folder / "result.json", result.model_dump_json(indent=1))
         return 0
     except UserError as error:
         _fail(
@@ -99,6 +105,7 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
         kind=request.kind,
         name=request.name,
         seed=request.seed,
+        attempt=request.attempt,
         started_at=started,
         finished_at=datetime.now(UTC).isoformat(),
         environment=collect(device, request.covers.packages if request.covers else ()),

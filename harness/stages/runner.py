@@ -18,7 +18,7 @@ from typing import Any
 from harness.errors import Interrupted, StageFailed, UserError
 from harness.judges import COMMAND
 from harness.measure import gpus
-from harness.records import StageError, StageResult
+from harness.records import StageError, StageRequest, StageResult
 from harness.stages.context import read_result
 
 Listener = Callable[[dict[str, Any]], None]
@@ -41,24 +41,28 @@ def run_stage(
     """
     log = folder / "log.txt"
     read_end, write_end = os.pipe()
+    # Nothing is ever written into the lifeline: it breaks when this process ends, however it does.
+    childs_lifeline, lifeline = os.pipe()
     with log.open("wb") as sink:
         child = subprocess.Popen(
-            [sys.executable, "-m", "harness.stages.child", str(folder), str(write_end)],
+            [sys.executable, "-m", "harness.stages.child", str(folder), str(write_end), str(childs_lifeline)],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            pass_fds=(write_end,),
+            pass_fds=(write_end, childs_lifeline),
             start_new_session=True,
             env={**child_environment(), **(environment or {})},
         )
     os.close(write_end)
+    os.close(childs_lifeline)
     try:
         timed_out = _watch(child, read_end, listen, timeout_seconds)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as asked:
         stop(child)
-        raise Interrupted(name) from None
+        raise Interrupted(name) from asked
     finally:
         os.close(read_end)
+        os.close(lifeline)
     return _outcome(folder, name, child.returncode, timeout_seconds if timed_out else None)
 
 
@@ -138,7 +142,7 @@ def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) 
     if timeout_seconds is not None:
         raise _failed(folder, name, f"it ran longer than {timeout_seconds:.0f} s")
     if code == 0 and (folder / "result.json").is_file():
-        return read_result(folder)
+        return _own_result(folder, name)
     error_file = folder / "error.json"
     if error_file.is_file():
         error = StageError.model_validate_json(error_file.read_text(encoding="utf-8"))
@@ -152,6 +156,15 @@ def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) 
         hint = ", which is how Linux ends a process when memory runs out" if code == -9 else ""
         raise _failed(folder, name, f"its process was ended by {killed}{hint}")
     raise _failed(folder, name, f"its process ended with exit code {code} and no result")
+
+
+def _own_result(folder: Path, name: str) -> StageResult:
+    """The result, if it is of the attempt that was asked for."""
+    result = read_result(folder)
+    asked = StageRequest.model_validate_json((folder / "request.json").read_text(encoding="utf-8"))
+    if result.attempt != asked.attempt:
+        raise _failed(folder, name, "its result is of another attempt, whose process still ran")
+    return result
 
 
 def _failed(folder: Path, name: str, cause: str) -> StageFailed:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from harness.at_work import worked_in_by
 from harness.data.schemas import Pair
 from harness.errors import UserError
 from harness.jsonl import read_jsonl
@@ -97,9 +98,19 @@ class RunRoot:
         return read_request(self.stage_folder(digest))
 
     def start_stage(self, request: StageRequest, *, owner: str) -> Path:
-        """An empty folder with the request in it; what a broken run left there is removed."""
+        """An empty folder with the request in it; what a broken run left there is removed.
+
+        Raises UserError where a process still works in it.
+        """
         folder = self.stage_folder(request.digest)
         if folder.exists():
+            process = worked_in_by(folder)
+            if process is not None:
+                raise UserError(
+                    f"a process of an earlier command still runs this stage (process {process})",
+                    where=str(folder),
+                    remedy="wait for it, or end it",
+                )
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         (folder / "owner.txt").write_text(owner)
@@ -223,11 +234,14 @@ class RunRoot:
 
 
 def read_whole(folder: Path) -> StageResult | None:
-    """The result of the stage in `folder` if all its outputs are there, else None."""
+    """The result of the stage in `folder` if it was asked for and its outputs are there, else None."""
     try:
         text = (folder / "result.json").read_text(encoding="utf-8")
         result = StageResult.model_validate_json(text)
     except (OSError, ValidationError):
+        return None
+    asked = read_request(folder)
+    if asked is not None and asked.attempt != result.attempt:
         return None
     return result if all((folder / output).exists() for output in result.outputs.values()) else None
 

@@ -15,6 +15,8 @@ from harness.errors import Interrupted, StageFailed, UserError
 from harness.records import StageRequest
 from harness.stages import runner
 
+ROOT = Path(__file__).parents[2]
+
 
 def start(tmp_path: Path, kind: str = "prepare", **config: Any) -> Path:
     settings = {"model": "embedded", "data": {"max_length": 64, "limit": 20, "test_limit": 5}, **config}

@@ -19,6 +19,7 @@ FLOORS = {
     "errors": 0,
     "registry": 0,
     "jsonl": 0,
+    "at_work": 0,
     "pipeline": 1,
     "measure": 1,
     "generate": 2,

@@ -57,8 +57,11 @@ class Machine:
     def run_stage(self, folder: Path, **_: Any) -> StageResult:
         digest = folder.name
         self.ran.append(digest)
+        asked = self.root.request(digest)
+        assert asked is not None
         result = StageResult(
             digest=digest,
+            attempt=asked.attempt,
             kind="rehearse",
             name=f"rehearse {digest}",
             seed=0,
