@@ -32,7 +32,7 @@ def doctor(device: Device = None) -> int:
 
 def ui(
     out: Out = RUNS,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on 127.0.0.1.")] = 5000,
 ) -> int:
     """Open MLflow on the runs, on 127.0.0.1 alone."""
     from harness.commands import ui as command
@@ -42,7 +42,7 @@ def ui(
 
 def calibrate(
     simulations: Annotated[
-        int, typer.Option(help="Simulated comparisons in each cell of the grid.")
+        int, typer.Option(min=100, help="Simulated comparisons in each cell of the grid.")
     ] = 20_000,
 ) -> int:
     """Simulate comparisons of known truth: do intervals cover, tests reject and find what they say?"""

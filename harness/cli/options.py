@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from harness.errors import UserError
+
 Out = Annotated[Path, typer.Option("--out", help="Folder of all runs.")]
 Comparison = Annotated[str | None, typer.Argument(help="A comparison's name or YAML file.")]
 Model = Annotated[
@@ -46,8 +48,13 @@ class PrintFormat(StrEnum):
 
 
 def words(text: str | None) -> list[str] | None:
-    """Names separated by commas or blanks; None where nothing was given."""
-    return text.replace(",", " ").split() if text else None
+    """Names separated by commas or blanks; None where nothing was given. Raises UserError for no name."""
+    if text is None:
+        return None
+    names = text.replace(",", " ").split()
+    if not names:
+        raise UserError(f"{text!r} names nothing", remedy="give a name, or leave the option out")
+    return names
 
 
 def all_words(texts: list[str] | None) -> tuple[str, ...]:

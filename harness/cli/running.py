@@ -113,9 +113,12 @@ def cost(
     out: Out = RUNS,
     device: Device = None,
     peak_tflops: Annotated[
-        float | None, typer.Option("--peak-tflops", help="Peak rate of another device, in TFLOP/s.")
+        float | None,
+        typer.Option("--peak-tflops", min=1e-6, max=1e9, help="Peak rate of another device, in TFLOP/s."),
     ] = None,
-    mfu: Annotated[float | None, typer.Option("--mfu", help="Share of that peak, 0 to 1.")] = None,
+    mfu: Annotated[
+        float | None, typer.Option("--mfu", min=0.001, max=1.0, help="Share of that peak, 0 to 1.")
+    ] = None,
 ) -> int:
     """Predict what every arm costs from a few steps of every stage; trains nothing else."""
     from harness.commands import cost as command
@@ -143,7 +146,7 @@ def score(
     from harness.commands import score as command
     from harness.measure.gpus import using
 
-    names = words(benchmark)
+    names = words(benchmark or None)
     if not names:
         raise UserError("no benchmark", where="--benchmark", remedy="name one; see `harness list`")
     with using(device):

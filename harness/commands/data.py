@@ -15,6 +15,7 @@ from harness.data.check import check_raw
 from harness.data.load import load_pairs
 from harness.data.prepare import PrepareConfig, prepare
 from harness.data.statistics import describe_text
+from harness.errors import UserError
 from harness.pipeline.overrides import parse_setting
 from harness.pipeline.spec import DataSpec
 from harness.pipeline.validate import validate
@@ -42,6 +43,8 @@ def run(
     source: str, *, model: str | None, sets: tuple[str, ...], format_name: Literal["table", "json"] = "table"
 ) -> int:
     """Print what was read and, with a model's tokenizer, what is kept, dropped and truncated."""
+    if not source.strip():
+        raise UserError("no data set is named", remedy="give a file, a folder, a hub name, or embedded")
     settings = {}
     for text in sets:
         key, value = parse_setting(text)

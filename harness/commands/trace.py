@@ -20,7 +20,7 @@ def run(run_name: str, cell: str, *, out: Path) -> int:
     _, view = open_run(run_name, out)
     report = build_report(view, load_claims())
     tables = {table.name: table for table in report.tables()}
-    name, *words = cell.split()
+    name, *words = cell.split() or [""]
     if name not in tables:
         raise unknown_name("table", name, list(tables))
     console = Console()

@@ -223,8 +223,11 @@ def _check_looks(spec: ComparisonSpec, where: Any) -> None:
 
 
 def _check_sides(spec: ComparisonSpec, where: Any) -> None:
-    """Raise UserError for a question about an arm that the file does not hold."""
+    """Raise UserError for a role of, or a question about, an arm that the file does not hold."""
     known = [*(arm.name for arm in spec.arms), "base"]
+    for role, arm in (("baseline", spec.baseline), ("cost_reference", spec.cost_reference)):
+        if arm not in known:
+            raise unknown_name("arm", arm, known, where=where((role,)))
     for number, question in enumerate(spec.questions):
         for side, arm in (("a", question.a), ("b", question.b)):
             if arm not in known:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from harness.errors import UserError
-from harness.pipeline.spec import LookSpec
+from harness.pipeline.spec import MOST_SEEDS, LookSpec
 from harness.pipeline.yaml_file import KeyPath
 
 DATA_KEPT = (
@@ -70,6 +70,8 @@ def parse_seeds(text: str) -> list[int]:
             f"--seeds is {text}", remedy="give how many seeds (1 or more), or a list such as 3,5,8"
         )
     if len(numbers) == 1 and "," not in text:
+        if numbers[0] > MOST_SEEDS:
+            raise UserError(f"--seeds is {text}", remedy=f"give at most {MOST_SEEDS:,} seeds")
         return list(range(numbers[0]))
     if len(set(numbers)) != len(numbers):
         raise UserError(f"--seeds {text} names a seed twice", remedy="name each seed once")
@@ -84,8 +86,8 @@ def parse_setting(text: str) -> tuple[KeyPath, Any]:
         raise UserError(f"--set {text} has no value", remedy="write KEY=VALUE, such as stages.dpo.beta=0.05")
     try:
         return path, _number(yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {text} is not valid YAML", remedy="quote the value") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"--set {text[:60]} is not valid YAML", remedy="quote the value") from error
 
 
 def set_field(data: dict[str, Any], text: str) -> KeyPath:

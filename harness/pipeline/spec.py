@@ -7,14 +7,44 @@ benchmark's beside the benchmark.
 from __future__ import annotations
 
 import math
+import re
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from harness.pipeline.roles import with_roles
 
+PLAIN = re.compile(r"\w[\w.+-]{0,79}")
+"""Names that files, folders and trackers can have: no separators, no blanks, nothing that leads elsewhere."""
+MOST_SEEDS = 1_000
+
+
+def _plain(name: str) -> str:
+    if not PLAIN.fullmatch(name) or name in RESERVED:
+        shown = repr(name if len(name) <= 40 else f"{name[:37]}...")
+        raise ValueError(
+            f"{shown} is no plain name; use letters, digits, ., _, + and -, at most 80, beginning with a "
+            f"letter or digit, and none of {', '.join(RESERVED)}"
+        )
+    return name
+
+
+RESERVED = ("base", "latest", "stages", "cache")
+"""What cells of the starting model and folders of the runs are called."""
+Name = Annotated[str, AfterValidator(_plain)]
+Source = Annotated[str, Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What numpy and torch both take."""
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -27,9 +57,22 @@ native, float32 elsewhere. docs/costs.md says what each one costs and loses."""
 
 
 class SpecModel(BaseModel):
-    """Base of everything read from YAML: unknown keys are errors."""
+    """Base of everything read from YAML: unknown keys, endless numbers, and true for 1, are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_switch_is_a_number(cls, data: Any) -> Any:
+        for key, value in data.items() if isinstance(data, dict) else ():
+            field = cls.model_fields.get(key)
+            if isinstance(value, bool) and field is not None and not _takes_switches(field.annotation):
+                raise ValueError(f"{key} is {str(value).lower()}; give a value")
+        return data
+
+
+def _takes_switches(annotation: Any) -> bool:
+    return annotation in (bool, Any) or any(map(_takes_switches, get_args(annotation)))
 
 
 class LoraSpec(SpecModel):
@@ -39,7 +82,7 @@ class LoraSpec(SpecModel):
     template brings tokens that the model has not learned. `dropout` acts in every method alike.
     """
 
-    r: PositiveInt = 16
+    r: Annotated[int, Field(gt=0, le=65_536)] = 16
     alpha: Positive = 32
     dropout: Share = 0.0
     target_modules: str | list[str] = "all-linear"
@@ -150,7 +193,7 @@ class DataSpec(SpecModel):
     today's date writes `template_date`, which is the one that Llama 3.1's falls back to.
     """
 
-    source: str = "embedded"
+    source: Source = "embedded"
     config: str | None = None
     revision: str | None = None
     train_split: str | None = None
@@ -180,7 +223,7 @@ class StageSpec(SpecModel):
     """One stage of an arm. `name` defaults to the method; `config` holds what defines the arm."""
 
     method: str
-    name: str | None = None
+    name: Name | None = None
     config: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -195,7 +238,7 @@ class ArmSpec(SpecModel):
     """
 
     kind: Literal["arm"] = "arm"
-    name: str
+    name: Name
     description: str = ""
     sft_data: str | DataSpec | None = None
     seed_offset: Annotated[int, Field(ge=0)] = 0
@@ -304,20 +347,20 @@ class ComparisonSpec(SpecModel):
     """
 
     kind: Literal["comparison"] = "comparison"
-    name: str
+    name: Name
     description: str = ""
-    model: str = "embedded"
+    model: Source = "embedded"
     model_revision: str | None = None
     data: DataSpec = Field(default_factory=DataSpec)
     arms: Annotated[list[ArmSpec], Field(min_length=1)]
     baseline: str
     cost_reference: str
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=MOST_SEEDS)]
     looks: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)] | None = None
     look: LookSpec | None = None
     training: dict[str, Any] = Field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    repeats: PositiveInt = 1
+    repeats: Annotated[int, Field(gt=0, le=1_000)] = 1
     budget: BudgetSpec
     allow_unequal: list[str] = Field(default_factory=list)
     factors: FactorsSpec = Field(default_factory=FactorsSpec)
@@ -327,11 +370,19 @@ class ComparisonSpec(SpecModel):
     score: list[str] = Field(default_factory=lambda: ["preference"])
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     generation: GenerationSpec = Field(default_factory=GenerationSpec)
-    aggregates: dict[str, AggregateSpec] = Field(default_factory=dict)
+    aggregates: dict[Name, AggregateSpec] = Field(default_factory=dict)
     questions: list[QuestionSpec] = Field(default_factory=list)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
     search_space: dict[str, Any] = Field(default_factory=dict)
     tracking: Annotated[list[str], Field(exclude=True)] = Field(default_factory=lambda: ["mlflow"])
+
+    @field_validator("seeds")
+    @classmethod
+    def _every_seed_is_another(cls, seeds: list[int]) -> list[int]:
+        twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+        if twice is not None:
+            raise ValueError(f"seed {twice} stands twice; name each seed once")
+        return seeds
 
     @field_validator("looks")
     @classmethod

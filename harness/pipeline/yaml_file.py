@@ -11,6 +11,8 @@ import yaml
 from harness.errors import UserError
 
 KeyPath = tuple[str, ...]
+MOST_VALUES = 100_000
+"""Of a file, its anchors written out: a comparison has a few hundred."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,16 @@ def read(path: Path) -> Document:
         ) from error
     except UnicodeDecodeError as error:
         raise UserError("is not UTF-8 text", where=str(path), remedy="save it as UTF-8") from error
+    lines: dict[KeyPath, int] = {}
     try:
         node = yaml.compose(text, Loader=_UniqueKeys)
         data = yaml.load(text, Loader=_UniqueKeys)
+        if node is not None:
+            _collect_lines(node, (), lines, path)
+    except RecursionError:
+        raise UserError(
+            "is nested too deep", where=str(path), remedy="a comparison has at most ten levels"
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -69,19 +78,23 @@ def read(path: Path) -> Document:
         raise UserError(f"not valid YAML: {problem}", where=place, remedy="mend this line") from error
     if not isinstance(data, dict) or node is None:
         raise UserError("holds no keys", where=str(path), remedy="write `key: value` lines")
-    lines: dict[KeyPath, int] = {}
-    _collect_lines(node, (), lines)
     return Document(str(path), data, lines)
 
 
-def _collect_lines(node: yaml.Node, prefix: KeyPath, lines: dict[KeyPath, int]) -> None:
+def _collect_lines(node: yaml.Node, prefix: KeyPath, lines: dict[KeyPath, int], file: Path) -> None:
+    if len(lines) > MOST_VALUES:
+        raise UserError(
+            f"its anchors stand for more than {MOST_VALUES:,} values",
+            where=str(file),
+            remedy="write out what is meant",
+        )
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             path = (*prefix, str(key.value))
             lines[path] = key.start_mark.line + 1
-            _collect_lines(value, path, lines)
+            _collect_lines(value, path, lines, file)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             path = (*prefix, str(index))
             lines[path] = value.start_mark.line + 1
-            _collect_lines(value, path, lines)
+            _collect_lines(value, path, lines, file)

@@ -37,12 +37,11 @@ def default_uri(root: Path) -> str:
 
 def read_from(tracking_uri: str, run_id: str, into: Path) -> tuple[ComparisonRecord, RunRoot]:
     """A record and the files it needs, from a tracking server alone, laid out as a run root."""
-    client = _client(tracking_uri)
     try:
-        client.download_artifacts(run_id, "run", str(into))
+        _client(tracking_uri).download_artifacts(run_id, "run", str(into))
     except Exception as error:
         raise UserError(
-            f"MLflow has no harness run {run_id} ({error})",
+            f"MLflow has no harness run {run_id} ({str(error).strip().splitlines()[0]})",
             where=tracking_uri,
             remedy="give the run id of a comparison's parent run",
         ) from error

@@ -54,6 +54,8 @@ def test_trace_leads_to_the_stage_and_the_judge(out: Path, capsys: Any) -> None:
     assert "judge alpaca_eval_gpt4" in said
     with pytest.raises(UserError, match='unknown table "scoress"; did you mean "scores"'):
         trace.run("latest", "scoress", out=out)
+    with pytest.raises(UserError, match=r'unknown table ""; known: .*scores'):
+        trace.run("latest", "", out=out)
     with pytest.raises(UserError, match='answers to "nothing here"'):
         trace.run("latest", "scores nothing here", out=out)
 

@@ -69,7 +69,10 @@ class World:
         self.ran.append(name)
         request = StageRequest.model_validate_json((folder / "request.json").read_text())
         result = self._result(request, folder).model_copy(
-            update={"digest": request.digest, "kind": request.kind, "name": name, "seed": request.seed}
+            update={
+                **{"digest": request.digest, "kind": request.kind, "name": name, "seed": request.seed},
+                "attempt": request.attempt,
+            }
         )
         (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
         return result

@@ -388,7 +388,7 @@ def test_a_comparison_file_may_hold_one(tmp_path: Path) -> None:
             "",
             "the scale of rubric.grade is 0; give",
         ),
-        ("{weights: {rubric.grade: .inf}}", "", "the weight of rubric.grade is inf; give a finite number"),
+        ("{weights: {rubric.grade: .inf}}", "", r"weights\.rubric\.grade is inf; give a finite number"),
         (
             "{weights: {rubric.grade: 1}, scales: {rubric.grad: 1}}",
             "",

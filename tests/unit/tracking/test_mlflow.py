@@ -13,7 +13,7 @@ from rich.console import Console
 from synthetic import ENVIRONMENT
 from unit.tracking.made import messages
 
-from harness.errors import Interrupted, StageFailed
+from harness.errors import Interrupted, StageFailed, UserError
 from harness.jsonl import read_jsonl
 from harness.records import (
     ComparisonRecord,
@@ -125,6 +125,11 @@ def test_a_score_stands_beside_the_settings_that_it_came_of(
     assert runs["sft_dpo@0"].data.params["dpo.reference"] == "in_loop"
     assert cell.inputs.dataset_inputs[0].dataset.name == "pairs.jsonl"
     assert cell.data.tags["final_weights"] == str(root.stage_folder("orpo0") / "model")
+
+
+def test_an_address_that_is_no_trackers_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gopher://x: MLflow has no harness run r1 .*unsupported URI"):
+        read_from("gopher://x", "r1", tmp_path / "back")
 
 
 @pytest.mark.parametrize(("apart", "live_points"), [(0.0, len(messages())), (3_600.0, 1)])
