@@ -15,7 +15,7 @@ import typer
 
 from harness import __version__
 from harness.cli.around import calibrate, data, doctor, list_, ui
-from harness.cli.reading import check, diff, paper, report, status, trace
+from harness.cli.reading import check, diff, paper, report, status, trace, verify
 from harness.cli.running import compare, cost, plan, replay, score
 from harness.errors import Interrupted, StageFailed, UserError
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     help="SFT then DPO against single-stage ORPO: same model, same pairs, same GPU; costs measured.",
 )
 RUNNING = (compare, status, plan, cost, score, replay)
-READING = (report, paper, check, trace, diff)
+READING = (report, paper, check, trace, diff, verify)
 AROUND = (data, doctor, ui, list_, calibrate)
 """In the order of `harness --help`."""
 for command in (*RUNNING, *READING, *AROUND):

@@ -87,6 +87,16 @@ def check(
     return command.run(run, claims, out=out)
 
 
+def verify(
+    run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
+    out: Out = RUNS,
+) -> int:
+    """Read every byte of a run's files; exit code 1 where one is not as its stage wrote it."""
+    from harness.commands import verify as command
+
+    return command.run(run, out=out)
+
+
 def trace(
     run: Annotated[str, typer.Argument(help="A run's id or folder.")],
     cell: Annotated[str, typer.Argument(help="TABLE, or TABLE ROW-WORDS [COLUMN] in one argument.")],

@@ -32,7 +32,7 @@ from harness.records.scoring import (
     PairScoringTrial,
     RehearseEvaluateFacts,
 )
-from harness.records.stage import Facts, StageError, StageRequest, StageResult
+from harness.records.stage import Artifact, Facts, StageError, StageRequest, StageResult
 from harness.records.training import (
     BatchFacts,
     HeadFacts,
@@ -55,6 +55,7 @@ from harness.records.training import (
 __all__ = [
     "HAS_VRAM",
     "AnsweringTrial",
+    "Artifact",
     "BatchFacts",
     "CheckFacts",
     "Citation",

@@ -54,11 +54,22 @@ class StageRequest(Record):
     covers: Covers | None = None
 
 
+class Artifact(Record):
+    """A file that a stage wrote: its size in bytes, when it was written last, and digests of all of it and
+    of blocks of it (`harness.artifacts`)."""
+
+    size: int
+    modified_ns: int
+    digest: str
+    sampled: str
+
+
 class StageResult(Record):
     """What a child process did; `result.json`, written last and at once.
 
-    `facts` feed the parity audit and the report; `outputs` are paths relative to the folder. Results
-    of version 1, whose facts were a plain dict, are read as version 2.
+    `facts` feed the parity audit and the report; `outputs` are paths relative to the folder, `artifacts`
+    every file there, which results of earlier versions lack. Results of version 1, whose facts were a plain
+    dict, are read as version 2.
     """
 
     schema_version: Literal[2] = 2
@@ -74,6 +85,7 @@ class StageResult(Record):
     scores: list[Score] = Field(default_factory=list)
     facts: Facts
     outputs: dict[str, str] = Field(default_factory=dict)
+    artifacts: dict[str, Artifact] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
 
     @model_validator(mode="before")

@@ -94,6 +94,8 @@ class Execution:
             watcher.says(stage, text)
 
     def _run_one(self, stage: PlannedStage) -> StageResult:
+        for file, what in self.root.damage(stage.digest).items():
+            self._say(stage, f"runs again, since {file} {what} after it was finished")
         inputs = {role: str(self.root.stage_folder(d).resolve()) for role, d in stage.needs.items()}
         request = StageRequest(
             digest=stage.digest,

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from harness.artifacts import written
 from harness.at_work import working_in
 from harness.errors import UserError
 from harness.measure.conditions import ConditionsMeter
@@ -113,6 +114,7 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
         scores=outcome.scores,
         facts=outcome.facts,
         outputs=outcome.outputs,
+        artifacts=written(folder),
         notes=[*outcome.notes, *noticed.spoilers()],
     )
 

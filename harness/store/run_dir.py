@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from harness.artifacts import damage
 from harness.at_work import worked_in_by
 from harness.data.schemas import Pair
 from harness.errors import UserError
@@ -38,6 +39,7 @@ class RunRoot:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._looked_at: dict[tuple[str, str], dict[str, str]] = {}
 
     def open_for_writing(self) -> None:
         """Create the root; raises UserError where that is not possible."""
@@ -89,9 +91,33 @@ class RunRoot:
         return self.path / run_id
 
     def finished(self, digest: str) -> StageResult | None:
-        """The result of a finished stage whose outputs are all there, else None."""
+        """The result of a finished stage whose files are all there and as they were written, else None."""
         result = read_whole(self.stage_folder(digest))
-        return result if result is not None and result.digest == digest else None
+        if result is None or result.digest != digest or self._damage(result):
+            return None
+        return result
+
+    def damage(self, digest: str) -> dict[str, str]:
+        """File -> what became of it, of a stage that was finished once."""
+        result = _read_result(self.stage_folder(digest))
+        return {} if result is None else self._damage(result)
+
+    def damage_of(self, record: ComparisonRecord, *, whole: bool = False) -> dict[str, dict[str, str]]:
+        """Stage -> file -> what became of it, of a finished comparison; `whole` reads every byte."""
+        found = {
+            result.name: damage(self.folder_of(result), result.artifacts, whole=True)
+            if whole
+            else self._damage(result)
+            for result in record.results.values()
+        }
+        return {name: files for name, files in found.items() if files}
+
+    def _damage(self, result: StageResult) -> dict[str, str]:
+        """Each result is looked at once: a command asks for its stages many times."""
+        key = (result.digest, result.finished_at)
+        if key not in self._looked_at:
+            self._looked_at[key] = damage(self.folder_of(result), result.artifacts)
+        return self._looked_at[key]
 
     def request(self, digest: str) -> StageRequest | None:
         """What a stage was asked, or None where that is gone or from a version that cannot be read."""
@@ -235,15 +261,20 @@ class RunRoot:
 
 def read_whole(folder: Path) -> StageResult | None:
     """The result of the stage in `folder` if it was asked for and its outputs are there, else None."""
-    try:
-        text = (folder / "result.json").read_text(encoding="utf-8")
-        result = StageResult.model_validate_json(text)
-    except (OSError, ValidationError):
+    result = _read_result(folder)
+    if result is None:
         return None
     asked = read_request(folder)
     if asked is not None and asked.attempt != result.attempt:
         return None
     return result if all((folder / output).exists() for output in result.outputs.values()) else None
+
+
+def _read_result(folder: Path) -> StageResult | None:
+    try:
+        return StageResult.model_validate_json((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
 
 
 def read_request(folder: Path) -> StageRequest | None:

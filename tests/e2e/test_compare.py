@@ -266,3 +266,25 @@ def test_bad_data_is_one_message_and_exit_code_2(name: str, tmp_path: Path) -> N
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_damaged_stage_is_named_and_runs_again_alone(finished: Path) -> None:
+    record = json.loads((finished / "latest" / "record.json").read_text())
+    digest = next(d for d, r in record["results"].items() if r["name"] == "orpo/orpo@0")
+    weights = finished / "stages" / digest / "model" / "model.safetensors"
+    own = weights.read_bytes()
+    weights.write_bytes(own[:100_000] + bytes(40_000) + own[140_000:])
+    shown = harness("verify", "latest", "--out", str(finished))
+    assert (shown.returncode, "orpo/orpo@0: model/model.safetensors was changed" in shown.stdout) == (1, True)
+    refused = harness("report", "latest", "--out", str(finished))
+    assert refused.returncode == 2
+    assert "model/model.safetensors of stage orpo/orpo@0 was changed after it was finished" in refused.stderr
+    again = compare(finished, "--score", "preference rubric alpaca_eval")
+    assert again.returncode == 0, again.stderr + again.stdout
+    assert "runs again, since model/model.safetensors was changed" in again.stdout
+    assert again.stdout.count("reused, finished") >= 8
+    assert weights.read_bytes() == own
+    shown = harness("verify", "latest", "--out", str(finished))
+    assert shown.returncode == 0, shown.stdout
+    assert "all as they were written" in shown.stdout

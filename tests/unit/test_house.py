@@ -20,6 +20,7 @@ FLOORS = {
     "registry": 0,
     "jsonl": 0,
     "at_work": 0,
+    "artifacts": 0,
     "pipeline": 1,
     "measure": 1,
     "generate": 2,
