@@ -117,6 +117,9 @@ def _short(quantity: str) -> str:
 
 def _in_words(one: Mapping[str, Any]) -> str:
     """The verdict as the first page calls it, without its figures."""
+    estimate = one["estimate"] if isinstance(one["estimate"], Mapping) else one
+    if one["outcome"] == Outcome.NOT_SEPARABLE and estimate["low"] is None and estimate["reason"]:
+        return f"no verdict ({estimate['reason']})"
     told: str = WORDS.get(Outcome(one["outcome"])) or one["verdict"]
     return told.partition(" (")[0].partition(": ")[0]
 

@@ -57,11 +57,25 @@ def _cells(table: Table, words: list[str]) -> list[tuple[str, Cell]]:
     return matches
 
 
+def _behind(view: ComparisonView, cell: Cell) -> list[str]:
+    """The stages that wrote a figure, and of an arm's those of the arm that they read: a judge's stage goes
+    back to answers, and answers to training."""
+    order = list(cell.sources)
+    own = set()
+    if cell.about is not None and cell.about.arm is not None:
+        cells = view.cells_of(cell.about.arm)
+        own = {digest for one in cells for digest in (*one.stages, one.evaluate) if digest}
+    for digest in order:
+        stage = view.record.plan.stages.get(digest)
+        order += [one for one in stage.needs.values() if one in own and one not in order] if stage else []
+    return order
+
+
 def _origin(view: ComparisonView, cell: Cell) -> list[str]:
     if not cell.sources:
         return [cell.reason or "no stage stands behind it"]
     lines = [f"run {view.record.id}: {view.record.command}"]
-    for digest in cell.sources:
+    for digest in _behind(view, cell):
         stage = view.record.results.get(digest)
         if stage is None:
             lines.append(f"stage {digest}: not in this run")

@@ -9,19 +9,26 @@ import sys
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.tracking.mlflow import default_uri
+from harness.tracking.mlflow import default_uri, experiments
 
 
 def run(out: Path, *, port: int) -> int:
     """Serve until Ctrl-C."""
     if not (out / "mlflow.db").is_file():
-        raise UserError("holds no MLflow database", where=str(out), remedy="run `make compare` first")
+        raise UserError(
+            "holds no MLflow database yet",
+            where=str(out),
+            remedy="run `make compare`, which makes it when its first stage starts",
+        )
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise UserError(f"port {port} is taken", remedy="give another by --port (make: PORT=)")
     # The query opens MLflow on runs and metrics; it would start with traces of language models.
-    page = f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
-    print(f"MLflow on {page} (Ctrl-C ends it)", flush=True)
+    # An experiment's name, when clicked, leads to the former; this address leads to its runs.
+    print("MLflow, until Ctrl-C:", flush=True)
+    for name, number in experiments(out):
+        page = f"http://127.0.0.1:{port}/#/experiments/{number}/runs?workflowType=machine_learning"
+        print(f"  {name}: {page}", flush=True)
     command = [
         sys.executable,
         "-m",

@@ -127,6 +127,9 @@ const scale = (by) => {
 for (const button of document.querySelectorAll(".enlarge")) {
   button.addEventListener("click", () => {
     large.replaceChildren(button.closest("figure").querySelector(".panels").cloneNode(true));
+    // Wide panels, such as forests, are largest below each other, others side by side.
+    const { width, height } = large.querySelector(".plot").viewBox.baseVal;
+    large.classList.toggle("stacked", width > 2.5 * height);
     zoom.showModal();
     zoom.append(tip);
   });

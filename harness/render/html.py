@@ -122,7 +122,7 @@ def _table(table: Table) -> str:
         all(r[i].kind != "text" or r[i].value is None for r in table.rows) for i in range(len(table.columns))
     ]
     heads = "".join(
-        f'<th scope="col" aria-sort="none"{NUMBER * n}>'
+        f'<th scope="col" aria-sort="none" data-name="{_text(c)}"{NUMBER * n}>'
         f'<button type="button" tabindex="{0 if i == 0 else -1}">{_text(c)}</button></th>'
         for i, (c, n) in enumerate(zip(table.columns, right, strict=True))
     )

@@ -6,6 +6,7 @@ so that a grey print can be read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SETTINGS = {"svg.hashsalt": "orpo-harness", "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9}
 PRINT = SETTINGS | {"font.size": 8, "font.family": "STIXGeneral", "mathtext.fontset": "stix"}
 """Of a figure that is printed at its size, in a font that goes with Times and Latin Modern."""
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 HIGHEST = 2.6
 """Inches of a printed figure's panels."""
 
@@ -153,7 +155,8 @@ def _forest_figures(axis: Any, panel: Panel) -> None:
     """Values, intervals and weights in figures along the right side."""
     beside = axis.twinx()
     beside.set_ylim(axis.get_ylim())
-    words = ["   ".join(part for part in forest_words(row, panel.digits) if part) for row in panel.rows]
+    told = ("   ".join(part for part in forest_words(row, panel.digits) if part) for row in panel.rows)
+    words = [_MINUS.sub("\u2212", text) for text in told]
     beside.set_yticks(range(len(panel.rows)), words, fontsize=8)
     beside.tick_params(axis="y", length=0)
     beside.spines[["top", "right", "left"]].set_visible(False)
@@ -164,7 +167,7 @@ def _ratio_axis(axis: Any) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=9))
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0), numticks=9))
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.xaxis.set_minor_formatter(NullFormatter())
 

@@ -34,8 +34,10 @@ def whole_in_words(outlook: Outlook, foretold: Foretold, *, report: float, now: 
     if around >= 1:
         shares.append(f"{duration(around)} of starting, probing and counting FLOPs around it")
     if scored:
-        most = f"at most {duration(foretold.most_scoring)}"
-        shares.append(f"{duration(scored)} of scoring {foretold.cells} cells ({most})")
+        # A bound by the longest answers holds no start-up, and says nothing where the forecast is above it.
+        most = f" (at most {duration(foretold.most_scoring)})" if foretold.most_scoring > scored else ""
+        cells = "1 cell" if foretold.cells == 1 else f"{foretold.cells} cells"
+        shares.append(f"{duration(scored)} of scoring {cells}{most}")
     if judging := _sum(outlook, "judge"):
         shares.append(f"{duration(judging)} of judging")
     whole = trained + scored + judging + report

@@ -49,6 +49,12 @@ def read_from(tracking_uri: str, run_id: str, into: Path) -> tuple[ComparisonRec
     return record, RunRoot(into / "run")
 
 
+def experiments(root: Path) -> list[tuple[str, str]]:
+    """Name and id of every comparison's experiment in a folder of runs, the newest first."""
+    found = _client(default_uri(root)).search_experiments(order_by=["last_update_time DESC"])
+    return [(one.name, one.experiment_id) for one in found if one.name != "Default"]
+
+
 def _client(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     for name in ("mlflow", "alembic", "mlflow.store.db.utils"):

@@ -51,7 +51,7 @@ def build_paper(
     found = [findings(view) for view in views]
     tables = [_main(found, chosen_rows, [known[name] for name in chosen])]
     if len(found) == 1:
-        drawn, usual = figures_of(found[0])
+        drawn, usual = figures_of(found[0], chosen_rows)
         tables += [_answers(found[0], known)] if found[0].answers else []
     else:
         drawn, usual = figures_over_runs(combined_effects(views))

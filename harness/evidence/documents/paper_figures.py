@@ -10,7 +10,6 @@ from harness.evidence.documents.over_runs import forest
 from harness.evidence.documents.paper_columns import display_names
 from harness.evidence.findings import Findings
 from harness.evidence.sections import dynamics, frontier, quality, results
-from harness.evidence.view import BASE
 from harness.tables import Figure
 
 USUAL = ("registered", "score_against_flops", "quality_against_cost", "log_odds_margin")
@@ -19,9 +18,9 @@ Figures = tuple[dict[str, Figure], list[str]]
 """Every figure by name, and the names of those that are usually printed."""
 
 
-def figures_of(found: Findings) -> Figures:
-    """Those of one run."""
-    names = {arm: name for arm, name in display_names(found.view).items() if arm != BASE}
+def figures_of(found: Findings, arms: Sequence[str]) -> Figures:
+    """Those of one run, with lines and clouds of `arms` alone."""
+    names = {arm: name for arm, name in display_names(found.view).items() if arm in arms}
     modules = (results, quality, frontier, dynamics) if not found.view.replayed else (quality,)
     sections = (module.section(found) for module in modules)
     drawn = [figure for section in sections if section for figure in section.figures if figure.has_series]
@@ -41,11 +40,11 @@ def figures_over_runs(effects: Sequence[CombinedEffect]) -> Figures:
 
 
 def _named(figure: Figure, names: Mapping[str, str]) -> Figure:
-    """Lines and clouds of arms by the names that a paper gives the arms."""
+    """Lines and clouds of the named arms, by the names that a paper gives them."""
     panels = [
         replace(
             panel,
-            series=tuple(replace(one, label=names.get(one.label, one.label)) for one in panel.series),
+            series=tuple(replace(one, label=names[one.label]) for one in panel.series if one.label in names),
         )
         for panel in figure.panels
     ]

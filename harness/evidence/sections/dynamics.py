@@ -16,7 +16,7 @@ from harness.quantities import FLOPS, LOG_ODDS_MARGIN, LOGP_CHOSEN, LOGP_REJECTE
 from harness.records import TrainFacts
 from harness.tables import Cell, Figure, Panel, Section, Series, Table
 
-STAGES_FOLLOW = "The stages of an arm follow one another; dashed lines stand where one ends."
+STAGES_FOLLOW = "The stages of an arm follow one another; dotted lines stand where one ends."
 NATS = "mean log-prob per token (nats)"
 
 

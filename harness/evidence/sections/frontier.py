@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from harness.evidence.amounts import detectable_effect
@@ -20,10 +21,6 @@ from harness.evidence.view import ComparisonView
 from harness.quantities import COSTS, Quantity
 from harness.tables import Cell, Figure, Panel, Section, Series, Table
 
-CAUTION = (
-    "Quality is the held-out preference accuracy (chosen above rejected by mean log-prob per token) of the "
-    "model as it stood at that cost: before an arm's end its learning rate was not yet down."
-)
 Reached = dict[str, list[float | None]]
 """Arm -> quality by seed within a budget, None where the arm has no probe by then."""
 
@@ -54,6 +51,16 @@ def section(findings: Findings) -> Section | None:
     return Section("Quality against cost", why, tuple(tables), figures) if tables or why else None
 
 
+def _caution(view: ComparisonView) -> str:
+    """What quality is here, and why it is not that of the table of scores."""
+    counts = " or ".join(map(str, probed_pairs(view)))
+    return (
+        "Quality is the preference accuracy (chosen above rejected by mean log-prob per token) on the "
+        f"{counts} held-out pairs that the probes score, so that its values differ from those of the scores. "
+        "It is of the model as it stood at that cost: before an arm's end its learning rate was not yet down."
+    )
+
+
 def _too_few(view: ComparisonView) -> str:
     """Why the curves are not shown."""
     counts = " or ".join(map(str, probed_pairs(view)))
@@ -73,8 +80,8 @@ def cost_figure(view: ComparisonView) -> Figure:
             label = "preference accuracy"
             panels.append(Panel(f"by {axis.name}", axis.label, label, tuple(series), x_kind=axis.total.kind))
     caption = (
-        f"{CAUTION} Bands: 95% t intervals over seeds. Stages of an arm follow one another; joules only "
-        "where a counter measured them."
+        f"{_caution(view)} Bands: 95% t intervals over seeds, within 0 and 1. Stages of an arm follow one "
+        "another."
     )
     return Figure("quality_against_cost", "Held-out quality against cost", tuple(panels), caption)
 
@@ -96,7 +103,7 @@ def equal_cost_table(view: ComparisonView, pair: Primary | None) -> Table:
                 )
             )
     columns = ("budget", "cost", *view.arms, *([f"{pair.a} against {pair.b}"] if pair else []))
-    note = f"{CAUTION} An arm that costs less than the budget counts as it ended. Means over seeds."
+    note = f"{_caution(view)} An arm that costs less than the budget counts as it ended. Means over seeds."
     notes = (note, *([_unadjusted(pair)] if pair else []))
     return Table("equal_cost", "What arms reach at equal cost", columns, tuple(rows), notes)
 
@@ -190,7 +197,9 @@ def _series(arm: str, of_seeds: Sequence[Curve]) -> Series:
     count = min(len(curve.cost) for curve in of_seeds)
     quality = [[curve.quality[i] for curve in of_seeds] for i in range(count)]
     costs = [sum(curve.cost[i] for curve in of_seeds) / len(of_seeds) for i in range(count)]
-    return banded(arm, costs, quality)
+    line = banded(arm, costs, quality)
+    low, high = (tuple(min(max(end, 0.0), 1.0) for end in ends) for ends in (line.low, line.high))
+    return replace(line, low=low, high=high)
 
 
 def _reached(values: Sequence[float | None] | None, sources: tuple[str, ...]) -> Cell:

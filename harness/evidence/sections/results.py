@@ -45,9 +45,10 @@ def main_table(view: ComparisonView) -> Table:
         for arm in view.arms
     ]
     won = f" Win rate: against {_rival(view, win_rate)}, 50% = equal, ties count half." if win_rate else ""
+    seeds = "1 seed" if len(view.seeds) == 1 else f"{len(view.seeds)} seeds"
     notes = (
         "Training time: from model load to the final checkpoint, summed over stages; mean of "
-        f"{len(view.seeds)} seed(s). Relative cost: training time over that of {view.cost_reference}, "
+        f"{seeds}. Relative cost: training time over that of {view.cost_reference}, "
         f"geometric mean over seeds and repeats with its 95% interval.{won}",
         *label_notes(view, *(quantity.name for quantity in COSTS), win_rate or SCORES),
     )

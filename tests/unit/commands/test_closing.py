@@ -39,6 +39,14 @@ def test_every_registered_answer_is_in_the_verdict(data: dict[str, Any]) -> None
         assert f"{name} " in line
 
 
+def test_one_seed_has_no_verdict_and_not_no_difference(data: dict[str, Any]) -> None:
+    """The terminal said "no clear difference" one line above "324% of the training time"."""
+    time = next(one for one in data["questions"] if one["quantity"] == "cost.wall_seconds")
+    time["outcome"], time["verdict"] = "not separable", "not separable at n = 1: one seed has no interval"
+    time["estimate"] |= {"low": None, "high": None, "reason": "one seed has no interval"}
+    assert "training time no verdict (one seed has no interval)" in verdict_line(data)
+
+
 def test_a_question_about_an_arm_that_was_left_out_names_it(data: dict[str, Any]) -> None:
     del data["arms"]["sft_dpo"]
     assert verdict_line(data).startswith("Verdict: ORPO against sft_dpo: ")

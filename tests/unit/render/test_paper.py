@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -146,6 +147,25 @@ def test_figures_come_as_they_are_asked_for_and_an_unknown_one_is_named(view: Co
     assert [one.name for one in build_paper([view], figures=["log_probs"]).figures] == ["log_probs"]
     with pytest.raises(UserError, match=r'--figures: unknown figure "registred"; did you mean "registered"'):
         build_paper([view], figures=["registred"])
+
+
+def test_rows_that_are_left_out_stand_in_no_figure_either() -> None:
+    paper = build_paper([asked(full=True)], rows=["orpo", "sft"])
+    for figure in paper.figures:
+        for panel in figure.panels:
+            assert {one.label for one in panel.series} <= {"ORPO", "SFT"}, figure.name
+
+
+def test_disturbed_times_are_told_under_every_table_that_has_them() -> None:
+    view = asked()
+    stage = view.record.results["dpo0"].model_copy(update={"notes": ["other processes used 40% of the CPU"]})
+    record = view.record.model_copy(update={"results": {**view.record.results, "dpo0": stage}})
+    main, answers = build_paper([dataclasses.replace(view, record=record)], columns=["time"]).tables
+    said = "Times are unreliable: 1 of 6 training stages were disturbed."
+    assert said in main.notes
+    assert said in answers.notes
+    without = build_paper([dataclasses.replace(view, record=record)], columns=["flops"]).tables[0]
+    assert said not in without.notes
 
 
 def test_figures_have_display_names_and_are_as_wide_as_their_place(tmp_path: Path) -> None:
