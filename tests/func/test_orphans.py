@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from func.test_stages import ROOT, run, start
+from func.test_stages import ROOT, start
 
 from harness import at_work
 from harness.errors import StageFailed, UserError
@@ -94,7 +94,6 @@ def test_the_result_of_another_attempt_is_not_taken(tmp_path: Path) -> None:
     with pytest.raises(StageFailed, match="its result is of another attempt"):
         runner.run_stage(folder, name="t", listen=asked_again)
     assert read_whole(folder) is None
-    assert run(start(tmp_path)).attempt == ""
 
 
 def test_a_folder_in_which_a_process_works_is_left_alone(

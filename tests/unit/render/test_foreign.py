@@ -30,8 +30,9 @@ TITLES = {
 }
 
 
-@pytest.fixture(params=CASES)
-def case(request: Any, tmp_path: Path) -> tuple[str, Path]:
+@pytest.fixture(scope="module", params=CASES)
+def case(request: Any, tmp_path_factory: Any) -> tuple[str, Path]:
+    folder = Path(tmp_path_factory.mktemp("foreign"))
     arms, a, b = CASES[request.param]
     questions = [
         {"quantity": "preference.accuracy", "a": a, "b": b, "margin": 0.05},
@@ -40,10 +41,10 @@ def case(request: Any, tmp_path: Path) -> tuple[str, Path]:
     spec = {"baseline": b, "cost_reference": b, "questions": questions}
     view = make_view(arms=arms, seeds=(0, 1, 2), **spec)
     report = build_report(view, load_claims())
-    latex.render_paper(build_paper([view]), "plain", tmp_path)
+    latex.render_paper(build_paper([view]), "plain", folder)
     for name in registry.names("formats"):
-        registry.load("formats", name).render(report, tmp_path)
-    return request.param, tmp_path
+        registry.load("formats", name).render(report, folder)
+    return request.param, folder
 
 
 def test_every_format_names_the_arms_by_what_they_are(case: tuple[str, Path]) -> None:
