@@ -17,15 +17,7 @@ SMALL, BLOCK, BLOCKS = 8 << 20, 1 << 16, 64
 
 def written(folder: Path) -> dict[str, Artifact]:
     """Every file that the stage left in its folder, by its place there."""
-    return {
-        str(path.relative_to(folder)): Artifact(
-            size=path.stat().st_size,
-            modified_ns=path.stat().st_mtime_ns,
-            digest=_digest(path),
-            sampled=_sampled(path),
-        )
-        for path in _files(folder)
-    }
+    return {str(path.relative_to(folder)): _artifact(path) for path in _files(folder)}
 
 
 def damage(folder: Path, artifacts: Mapping[str, Artifact], *, whole: bool = False) -> dict[str, str]:
@@ -43,6 +35,12 @@ def damage(folder: Path, artifacts: Mapping[str, Artifact], *, whole: bool = Fal
 
 
 GONE = "is gone"
+
+
+def _artifact(path: Path) -> Artifact:
+    now, digest = path.stat(), _digest(path)
+    sampled = digest if now.st_size <= SMALL else _sampled(path)
+    return Artifact(size=now.st_size, modified_ns=now.st_mtime_ns, digest=digest, sampled=sampled)
 
 
 def _damaged(path: Path, artifact: Artifact, *, whole: bool) -> str | None:
