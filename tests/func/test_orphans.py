@@ -71,9 +71,14 @@ def test_a_stage_ends_with_a_command_that_is_killed(tmp_path: Path, stopped: boo
 def test_a_command_that_is_asked_to_end_ends_its_stage_and_says_so(tmp_path: Path, number: int) -> None:
     arguments = ["compare", "embedded", "--seeds", "1", "--set", "data.limit=64", "--out", str(tmp_path)]
     command = subprocess.Popen(
-        [sys.executable, "-m", "harness", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Who runs the tests may have signals ignored, which a child inherits.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
-    wait_for(lambda: stages_in(tmp_path), seconds=60.0)
+    wait_for(lambda: stages_in(tmp_path) or command.poll() is not None, seconds=60.0)
     command.send_signal(number)
     _, said = command.communicate(timeout=30)
     assert command.returncode == 128 + number
