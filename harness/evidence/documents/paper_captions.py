@@ -10,7 +10,7 @@ from harness.evidence.documents.paper_columns import Column, display_names
 from harness.evidence.findings import Findings
 from harness.evidence.labels import unequal
 from harness.evidence.registered import is_counted, questions_in_words
-from harness.evidence.sections.throughput import spoilt
+from harness.evidence.sections.throughput import unreliable
 from harness.evidence.view import ComparisonView
 from harness.evidence.wording import without_folders
 from harness.quantities import COST, FLOPS, PEAK_MEMORY, cost_of, is_win_rate
@@ -98,17 +98,6 @@ def _costs(views: Sequence[ComparisonView], columns: Sequence[Column]) -> list[s
     ratios = "; ratios of time are geometric means" if any(column.is_ratio for column in columns) else ""
     disturbed = unreliable(views) if any(cost.timed for cost in costs) else []
     return [f"{text[0].upper()}{text[1:]}, on {' and '.join(devices)}{ratios}.", *disturbed]
-
-
-def unreliable(views: Sequence[ComparisonView]) -> list[str]:
-    """That times are not to be relied on, where something disturbed stages."""
-    disturbed = sum(len(spoilt(view)) for view in views)
-    stages = sum(len(view.trained_stages) for view in views)
-    return (
-        [f"Times are unreliable: {disturbed} of {stages} training stages were disturbed."]
-        if disturbed
-        else []
-    )
 
 
 def _scores(views: Sequence[ComparisonView], columns: Sequence[Column]) -> list[str]:

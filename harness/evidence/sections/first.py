@@ -9,7 +9,7 @@ from harness.evidence.diverged import diverged_seeds
 from harness.evidence.findings import Findings
 from harness.evidence.sections.limits import missing
 from harness.evidence.sections.summary import broken_parity, headline
-from harness.evidence.sections.throughput import spoilt
+from harness.evidence.sections.throughput import unreliable
 from harness.evidence.sections.updates import changed_in_bfloat16
 from harness.evidence.short import is_open, short_line
 from harness.evidence.wording import Evidence, percent
@@ -52,10 +52,7 @@ def _warnings(findings: Findings) -> Iterator[str]:
         yield f"Training diverged at seed {', '.join(map(str, diverged))}."
     if missing(view, pair):
         yield "More items of one arm than of the other could not be read."
-    disturbed = spoilt(view)
-    if disturbed:
-        of = f"{len(disturbed)} of {len(view.trained_stages)}"
-        yield f"Times are unreliable: {of} training stages were disturbed."
+    yield from unreliable([view])
     yield from _exploratory(findings)
     if len(view.seeds) == 1:
         yield "One seed: another training may differ by more than the intervals say."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.evidence.cells import stage_cell
@@ -119,3 +119,11 @@ def _used(stage: StageResult, peak: DevicePeak) -> tuple[Cell, Cell]:
 def spoilt(view: ComparisonView) -> list[str]:
     """One line for each training stage whose time something spoilt."""
     return [f"{stage.name}: {'; '.join(stage.notes)}" for stage in view.trained_stages if stage.notes]
+
+
+def unreliable(views: Sequence[ComparisonView]) -> list[str]:
+    """That times are not to be relied on, where something disturbed stages."""
+    disturbed = sum(len(spoilt(view)) for view in views)
+    stages = sum(len(view.trained_stages) for view in views)
+    said = f"Times are unreliable: {disturbed} of {stages} training stages were disturbed."
+    return [said] if disturbed else []
