@@ -1,4 +1,4 @@
-"""The three ways a command ends badly, and nothing else."""
+"""The ways in which a command, or a stage of it, ends badly."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ class StageFailed(Exception):
         self.log_path = log_path
         self.log_tail = log_tail
         super().__init__(f"stage {stage} failed: {cause} (log: {log_path})")
+
+
+class Diverged(Exception):
+    """A training's numbers stopped being finite; ends its stage, and in words so the comparison's cell."""
 
 
 class Interrupted(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from harness.evidence.sections.first import EXPLORATORY
 from harness.evidence.short import WORDS
 from harness.evidence.statistics.verdict import Outcome
 from harness.quantities import COST, cost_of
+from harness.records import FailedStage
 from harness.units import rounded
 
 COMPARE = "harness compare "
@@ -27,6 +28,12 @@ def print_closing(report: Path, console: Console) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
     for line in (f"Page: {(report / 'report.html').resolve().as_uri()}", next_line(data, report.parent)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def failed_lines(failed: Sequence[FailedStage], out: Path) -> list[str]:
+    """A line for each stage that failed, and how to go on."""
+    lines = [f"Failed: {one.name} {one.cause} (log: {out / one.log})" for one in failed]
+    return [*lines, "The same command tries again what failed, and reuses the rest."] if lines else []
 
 
 def verdict_line(data: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.commands import report as report_command
-from harness.commands.closing import print_closing
+from harness.commands.closing import failed_lines, print_closing
 from harness.commands.view import view_of
 from harness.errors import UserError
 from harness.evidence.answers import Answer, answers
@@ -26,7 +26,7 @@ from harness.records import ComparisonRecord, Plan
 from harness.running.again import Again
 from harness.running.execute import Execution
 from harness.running.forecast import forecast
-from harness.running.ready import audit_now, check_parity, make_ready
+from harness.running.ready import Watch, audit_now, check_parity, make_ready
 from harness.running.resolve import resolve
 from harness.running.showing import Showing
 from harness.running.tracking import Tracking
@@ -45,12 +45,14 @@ def run(
     again: Sequence[str] = (),
     until_decided: bool = False,
 ) -> int:
-    """Run a comparison and print the report's first page; returns 0, raises what becomes an exit code."""
+    """Run a comparison and print its last lines; returns 0, or 1 where some stage failed."""
     console = Console()
     run_it = run_until_decided if until_decided else run_comparison
     record = run_it(comparison, overrides, out=out, console=console, mlflow=mlflow, again=again)
     print_closing(RunRoot(out).run_folder(record.id) / "report", console)
-    return 0
+    for line in failed_lines(record.failed, out):
+        console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
+    return 1 if record.failed else 0
 
 
 def run_comparison(
@@ -91,7 +93,7 @@ def run_comparison(
         execution = make_ready(path, overrides, root, console, again=chosen, watch=watch)
         forecast(execution, console, report=showing.report_seconds())
         check_parity(audit_now(execution))
-        _train_and_score(execution)
+        _train_and_score(execution, watch)
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
         asked = {"file": str(path.resolve()), "file_digest": file_digest(path)}
         record = record.model_copy(update=asked | ({"command": command} if command else {}))
@@ -132,7 +134,7 @@ def run_until_decided(
         view = view_of(record, RunRoot(out))
         undecided = open_questions(answers(view))
         console.print(_look_in_words(look, len(view.seeds), undecided), highlight=False)
-        if not undecided:
+        if not undecided or record.failed:
             break
         earlier = [*earlier, record.id]
     console.print(_saved_in_words(saved(view), looks[-1]), highlight=False)
@@ -180,11 +182,16 @@ def _saved_in_words(one: Saved, most: int) -> str:
     return f"Saved: {one.seeds} of {most} seeds were not trained ({time}, by the mean of a block)."
 
 
-def _train_and_score(execution: Execution) -> None:
-    """What training shows to be unequal stops the run before anything is scored."""
+def _train_and_score(execution: Execution, watch: Watch) -> None:
+    """What training shows to be unequal stops the run before anything is scored.
+
+    A stage that fails takes its cell with it and no other; arms are compared at the seeds that are left.
+    """
     plan = execution.plan
-    rest = [digest for digest in plan.order if digest not in execution.results]
-    training = [digest for digest in rest if plan.stages[digest].kind == "train"]
-    execution.run(training)
+    rest = [plan.stages[digest] for digest in plan.order if digest not in execution.results]
+    execution.run([stage.digest for stage in rest if stage.kind == "train"], go_on=True)
     check_parity(execution.audit())
-    execution.run([digest for digest in rest if digest not in training])
+    execution.run([stage.digest for stage in rest if stage.kind == "evaluate"], go_on=True)
+    execution.leave_out_failed(watch)
+    left = [digest for digest in execution.plan.order if digest not in execution.results]
+    execution.run(left, go_on=True)

@@ -55,7 +55,8 @@ def run(
         execution = Execution(longer.plan, root, showing.watch(longer.plan), offline=is_local(spec))
         execution.results = dict(record.results)
         execution.run(longer.new)
-        scored = execution.record().model_copy(update={"parity": record.parity, "command": record.command})
+        kept = ("parity", "command", "failed", "missing")
+        scored = execution.record().model_copy(update={name: getattr(record, name) for name in kept})
         with showing.report():
             root.write_record(scored)
             written = report_command.write(scored, root)

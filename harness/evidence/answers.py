@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.evidence.aggregates import aggregate_contrast
@@ -120,12 +121,17 @@ def _same(statements: Statements) -> float | None:
     return max(2 * statements.not_worse, statements.not_better)
 
 
+def not_compared(arms: Sequence[str]) -> str:
+    """Why nothing is said of arms that the comparison lacks."""
+    return f"{' and '.join(arms)} {'is' if len(arms) == 1 else 'are'} not in this comparison"
+
+
 def _contrast(view: ComparisonView, question: QuestionSpec) -> Contrast | str:
     """What a question is answered from, or why there is nothing."""
     quantity, a, b = question.quantity, question.a, question.b
     missing = [arm for arm in (a, b) if arm not in (*view.arms, BASE)]
     if missing:
-        return f"{', '.join(missing)} is not in this comparison"
+        return not_compared(missing)
     cost = cost_of(quantity)
     if cost is not None:
         return cost_contrast(view, cost, a, b)

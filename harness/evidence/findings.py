@@ -9,6 +9,7 @@ from harness.evidence.aggregates import aggregate_contrasts
 from harness.evidence.answers import Answer, answers
 from harness.evidence.arms import arm_titles
 from harness.evidence.contrasts import Contrast, all_contrasts
+from harness.evidence.failures import failures
 from harness.evidence.primary import Primary, primary
 from harness.evidence.registered import reconciled
 from harness.evidence.view import ComparisonView
@@ -20,8 +21,8 @@ class Findings:
     """Contrasts of all arms, answers to the registered questions, and the two arms they are about.
 
     A contrast that a question is about has the verdict of its adjusted answer. `titles` has a title by
-    arm. `claims` are judged on the run; `warnings` are what only the outside knows, such as a comparison
-    file that changed after the run.
+    arm. `claims` are judged on the run; `warnings` are what failed, and what only the outside knows, such as
+    a comparison file that changed after the run.
     """
 
     view: ComparisonView
@@ -43,5 +44,5 @@ def findings(view: ComparisonView, claims: Sequence[Claim] = (), warnings: Seque
         primary(view),
         arm_titles(view),
         tuple(claims),
-        tuple(warnings),
+        (*failures(view.record), *warnings),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from harness.evidence.answers import not_compared
 from harness.evidence.contrasts import HOST_MEMORY, score_contrast
 from harness.evidence.costs import MemoryKind, arm_cost, cost_ratio, memory_kind
 from harness.evidence.scores import arm_score
@@ -125,7 +126,7 @@ def _bounds(claim: Claim) -> tuple[float, float]:
 def _estimate(view: ComparisonView, claim: Claim, quantity: str) -> Estimate:
     absent = missing_arms(view, claim)
     if absent:
-        return _nothing(f"{', '.join(absent)} is not in this comparison")
+        return _nothing(not_compared(absent))
     if view.replayed and "." not in quantity:
         return _nothing("published outputs were scored, nothing was trained")
     if quantity in COST_NAMES:

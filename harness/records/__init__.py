@@ -11,7 +11,7 @@ from harness.records.base import (
     Unit,
 )
 from harness.records.citation import Citation
-from harness.records.comparison import ComparisonRecord, ParityCheck, StageUse
+from harness.records.comparison import ComparisonRecord, FailedStage, MissingCell, ParityCheck, StageUse
 from harness.records.covers import Covers
 from harness.records.device import DevicePeak, MatmulRate
 from harness.records.method import Method
@@ -67,6 +67,7 @@ __all__ = [
     "Environment",
     "EvaluateFacts",
     "Facts",
+    "FailedStage",
     "HeadFacts",
     "HeadKind",
     "Implementation",
@@ -76,6 +77,7 @@ __all__ = [
     "MatmulRate",
     "Measurement",
     "Method",
+    "MissingCell",
     "PairScoringTrial",
     "ParityCheck",
     "Plan",

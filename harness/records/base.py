@@ -15,9 +15,9 @@ StageKind = Literal["prepare", "check", "rehearse", "rehearse_evaluate", "train"
 
 
 class Record(BaseModel):
-    """Base of all records: immutable, no unknown fields."""
+    """Base of all records: immutable, no unknown fields. JSON knows no infinity, so it stands as a string."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class Measurement(Record):

@@ -36,9 +36,38 @@ class StageUse(Record):
     reused_from: str | None = None
 
 
+class FailedStage(Record):
+    """A stage that ended without a result: `cause` in words, `log` relative to the run root."""
+
+    digest: str
+    name: str
+    cause: str
+    log: str
+
+
+class MissingCell(Record):
+    """A cell that was asked for and is part of no figure, and why.
+
+    It failed itself, or `finished` where another arm failed at its seed: its scores are those of the stage
+    `evaluate`.
+    """
+
+    arm: str
+    seed: int
+    repeat: int = 0
+    finished: bool
+    why: str
+    stages: list[str] = Field(default_factory=list)
+    evaluate: str | None = None
+
+
 class ComparisonRecord(Record):
-    """A finished comparison; `record.json` of the run folder, and all that a report needs
-    besides the per-item files and the per-step series of its stages."""
+    """A comparison that ran to its end; `record.json` of the run folder, and all that a report needs
+    besides the per-item files and the per-step series of its stages.
+
+    Where stages failed, `plan` is of the cells that can be compared (`pipeline.remaining`), and `missing`
+    are the others.
+    """
 
     schema_version: Literal[1] = 1
     id: str
@@ -48,6 +77,8 @@ class ComparisonRecord(Record):
     results: dict[str, StageResult]
     uses: dict[str, StageUse]
     parity: list[ParityCheck] = Field(default_factory=list)
+    failed: list[FailedStage] = Field(default_factory=list)
+    missing: list[MissingCell] = Field(default_factory=list)
     command: Annotated[str, Field(description="the command that made it")] = ""
     file: Annotated[str | None, Field(description="the comparison file")] = None
     file_digest: Annotated[str | None, Field(description="sha256 of its bytes when it ran")] = None

@@ -109,7 +109,7 @@ class StageResult(Record):
 class StageError(Record):
     """Why a child process ended without a result; `error.json`."""
 
-    kind: Literal["user", "failure", "interrupted"]
+    kind: Literal["user", "failure", "diverged", "interrupted"]
     message: str
     fact: str | None = None
     remedy: str | None = None

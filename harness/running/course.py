@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.errors import StageFailed
 from harness.records import Plan, PlannedStage, RehearseFacts, StageResult
 from harness.running.outlook import look_ahead, rehearsal_of
 from harness.running.status import RunningStage, State, Status, this_process
@@ -38,19 +39,27 @@ class Course:
     """A watcher that remembers; `status()` says it all. `results` are the plan's finished stages.
 
     `report` is how many seconds the report should take; `ended` is the last stage that did, as it was then.
+    `before` is the course of the same comparison until its plan became smaller, since stages failed.
     """
 
     def __init__(
-        self, plan: Plan, results: Mapping[str, StageResult], *, report: float = REPORT_SECONDS
+        self,
+        plan: Plan,
+        results: Mapping[str, StageResult],
+        *,
+        report: float = REPORT_SECONDS,
+        before: Course | None = None,
     ) -> None:
         self.plan = plan
-        self.message: str | None = None
+        self.message: str | None = before.message if before else None
         self.report_seconds: float | None = None
         self.ended: RunningStage | None = None
         self._results, self._report = dict(results), report
         self._outlook = look_ahead(plan, self._results)
-        self._process, self._began = this_process(), datetime.now(UTC)
-        self._diverged: dict[str, None] = {}
+        self._process = this_process()
+        self._began: datetime = before._began if before else datetime.now(UTC)
+        self._diverged: dict[str, None] = before._diverged if before else {}
+        self._failed: dict[str, str] = before._failed if before else {}
         self._idle, self._idle_since = STARTS, time.monotonic()
         self._stage: _Stage | None = None
 
@@ -61,7 +70,7 @@ class Course:
     def begins(self, stage: PlannedStage) -> None:
         """A stage that runs once more has no result."""
         self._results.pop(stage.digest, None)
-        self._outlook = look_ahead(self.plan, self._results)
+        self._outlook = look_ahead(self.plan, self._results, self._failed)
         self._stage = _Stage(stage, self._tokens_per_step(stage))
 
     def hears(self, stage: PlannedStage, message: dict[str, Any]) -> None:
@@ -77,7 +86,9 @@ class Course:
         """What it took tells of others."""
         if isinstance(outcome, StageResult):
             self._results[stage.digest] = outcome
-            self._outlook = look_ahead(self.plan, self._results)
+        elif isinstance(outcome, StageFailed):
+            self._failed[stage.digest] = f"{stage.name} {outcome.cause}"
+        self._outlook = look_ahead(self.plan, self._results, self._failed)
         self.ended = None if self._stage is None else self._stage.record(self.plan, None)
         self._stage = None
 
@@ -108,6 +119,7 @@ class Course:
             on_top=() if ended else left.on_top,
             message=self.message,
             diverged=tuple(self._diverged),
+            failed=tuple(self._failed.values()),
             report_seconds=self.report_seconds,
         )
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import shlex
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from harness.errors import StageFailed
 from harness.pipeline.covers import TEST_PAIRS
 from harness.pipeline.parity import audit
+from harness.pipeline.remaining import remaining
+from harness.pipeline.resolved import Resolved
+from harness.pipeline.spec import ComparisonSpec
 from harness.records import (
     ComparisonRecord,
+    FailedStage,
+    MissingCell,
     ParityCheck,
     Plan,
     PlannedStage,
@@ -35,11 +42,20 @@ def ran_out_of_memory(result: StageResult) -> bool:
     return isinstance(result.facts, RehearseFacts | RehearseEvaluateFacts) and result.facts.out_of_memory
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a plan was made of."""
+
+    spec: ComparisonSpec
+    resolved: Resolved
+
+
 class Execution:
     """The state of one comparison while it runs; `watchers` are told of every stage.
 
     `tried` are rehearsals that this command has run, in an earlier execution too: what did not fit is
-    tried once a command.
+    tried once a command. `failed` are stages that ended without a result, by digest, and `missing` the cells
+    that `leave_out_failed` took out of the plan, which it makes again of what was `asked`.
     """
 
     def __init__(
@@ -50,27 +66,76 @@ class Execution:
         *,
         offline: bool,
         tried: set[str] | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self.plan = plan
         self.root = root
         self._watchers = watchers
         self.results: dict[str, StageResult] = {}
+        self.failed: dict[str, FailedStage] = {}
+        self.missing: list[MissingCell] = []
+        self._asked = asked
         self._environment: Mapping[str, str] = OFFLINE if offline else {}
         self._tried = set() if tried is None else tried
 
-    def run(self, digests: list[str]) -> None:
-        """Run or reuse the stages in this order; what goes on from one that did not fit is left out."""
+    def run(self, digests: Sequence[str], *, go_on: bool = False) -> None:
+        """Run or reuse the stages in this order; what goes on from one that did not fit is left out.
+
+        With `go_on` so is what goes on from one that fails, and the others run; else StageFailed is raised.
+        """
         for digest in digests:
             stage, done = self.plan.stages[digest], self.root.finished(digest)
-            full = self._did_not_fit(stage)
-            if full is not None:
+            full, broken = self._did_not_fit(stage), self._lacks(stage) if go_on else None
+            if broken is not None:
+                self._say(stage, f"left out, since {broken} failed")
+            elif full is not None:
                 self._say(stage, f"left out, since {full} did not fit")
             elif done is None or self._worth_trying_again(stage, done):
                 self._tried.add(digest)
-                self.results[digest] = self._run_one(stage)
+                self._run_or_note(stage, go_on=go_on)
             else:
                 self.results[digest] = done
                 self._say(stage, f"reused, finished {done.finished_at[:19]}Z")
+
+    def _run_or_note(self, stage: PlannedStage, *, go_on: bool) -> None:
+        try:
+            self.results[stage.digest] = self._run_one(stage)
+        except StageFailed as error:
+            if not go_on:
+                raise
+            log = str((self.root.stage_folder(stage.digest) / "log.txt").relative_to(self.root.path))
+            self.failed[stage.digest] = FailedStage(
+                digest=stage.digest, name=stage.name, cause=error.cause, log=log
+            )
+
+    def _lacks(self, stage: PlannedStage) -> str | None:
+        """The name of a stage that `stage` needs and that failed, or was left out itself."""
+        for digest in stage.needs.values():
+            if digest in self.failed:
+                return self.failed[digest].name
+            needed = self.plan.stages.get(digest)
+            lacking = None if needed is None or digest in self.results else self._lacks(needed)
+            if lacking is not None:
+                return lacking
+        return None
+
+    def leave_out_failed(self, watch: Callable[[Plan], Sequence[Watcher]]) -> None:
+        """Go on with the cells that can be compared, watched anew; raises StageFailed where none is left."""
+        if not self.failed:
+            return
+        assert self._asked is not None
+        left = remaining(self.plan, self._asked.spec, self._asked.resolved, set(self.results), self.failed)
+        if left is None:
+            first, *more = self.failed.values()
+            others = f"; so did {len(more)} more stage(s), and no cell is left" if more else ""
+            raise StageFailed(
+                first.name,
+                cause=f"{first.cause}{others}",
+                log_path=str(self.root.path / first.log),
+                log_tail="",
+            )
+        self.plan, self.missing = left.plan, left.missing
+        self._watchers = watch(self.plan)
 
     def _did_not_fit(self, stage: PlannedStage) -> str | None:
         """The name of the rehearsal that `stage` needs an output of and that left none."""
@@ -129,7 +194,8 @@ class Execution:
 
     def audit(self) -> list[ParityCheck]:
         """The audit after training, with the held-out pairs that each stage's probes read."""
-        requests = {d: self.root.request(d) for d in self.results if self.plan.stages[d].kind == "train"}
+        trained = [d for d in self.results if d in self.plan.stages and self.plan.stages[d].kind == "train"]
+        requests = {d: self.root.request(d) for d in trained}
         covers = {d: request.covers for d, request in requests.items() if request is not None}
         probed = {
             d: c.beside[TEST_PAIRS] for d, c in covers.items() if c is not None and TEST_PAIRS in c.beside
@@ -151,5 +217,7 @@ class Execution:
             results=self.results,
             uses=uses,
             parity=self.audit(),
+            failed=list(self.failed.values()),
+            missing=self.missing,
             command=shlex.join(["harness", *sys.argv[1:]]),
         )

@@ -39,6 +39,8 @@ def signs(status: Status, seen: Seen) -> list[Sign]:
     found = [_process(status, seen)]
     if status.state == "running" and seen.alive is not False:
         found += [_messages(status, seen)]
+    if status.failed:
+        found += [Sign("failed", "; ".join(status.failed), well=False)]
     return [*found, _loss(status), _disk(seen)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.records import (
@@ -48,16 +48,27 @@ class Outlook:
     own_ways: tuple[str, ...] = ()
 
 
-def look_ahead(plan: Plan, results: Results) -> Outlook:
-    """What is left of `plan` where `results` are finished or reused."""
+def look_ahead(plan: Plan, results: Results, failed: Collection[str] = ()) -> Outlook:
+    """What is left of `plan` where `results` are finished or reused; what needs one that `failed` is not."""
     ran = {plan.stages[digest].kind for digest in results if digest in plan.stages}
-    kinds = {digest: plan.stages[digest].kind for digest in plan.order if digest not in results}
+    gone = _gone(plan, failed)
+    kinds = {d: plan.stages[d].kind for d in plan.order if d not in results and d not in gone}
     stages = {
         digest: Expected(kind, _one(plan, digest, results), rehearsed=kind not in ran)
         for digest, kind in kinds.items()
     }
     before = [plan.prepare, *plan.rehearsals, *([plan.rehearse_evaluate] if plan.rehearse_evaluate else [])]
     return Outlook(stages, all(digest in results for digest in before), _own_ways(plan, results))
+
+
+def _gone(plan: Plan, failed: Collection[str]) -> set[str]:
+    """The failed stages and what is made from them; the judge compares the cells that are left."""
+    gone = set(failed)
+    for digest in plan.order:
+        stage = plan.stages[digest]
+        if stage.kind != "judge" and gone & set(stage.needs.values()):
+            gone.add(digest)
+    return gone
 
 
 def _own_ways(plan: Plan, results: Results) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from harness.errors import StageFailed
 from harness.records import PlannedStage, StageResult
 from harness.running.course import Course
 from harness.running.lines import duration, live_lines, plain_line, rates
@@ -61,7 +62,9 @@ class Terminal:
             self._live.stop()
             self._live = None
         if isinstance(outcome, BaseException):
-            self._print(f"{self._place(stage)}: stopped after {duration(took)}")
+            cause = f": {outcome.cause} (log: {outcome.log_path})" if isinstance(outcome, StageFailed) else ""
+            how = "failed" if cause else "stopped"
+            self._print(f"{self._place(stage)}: {how} after {duration(took)}{cause}")
             return
         ended = self._course.ended
         facts = [seconds(took), *(rates(ended) if ended else [])]

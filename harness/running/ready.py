@@ -20,7 +20,7 @@ from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
 from harness.records import ParityCheck, Plan, Prediction, RehearseEvaluateFacts, RehearseFacts
 from harness.running.again import Again
-from harness.running.execute import Execution
+from harness.running.execute import Asked, Execution
 from harness.running.resolve import is_local, resolve
 from harness.running.watch import Watcher
 from harness.store.run_dir import RunRoot
@@ -133,11 +133,13 @@ def _rehearsed(
     tried: set[str],
     watch: Watch,
 ) -> Execution:
-    plan = plan_comparison(spec, resolve(spec))
+    resolved = resolve(spec)
+    plan = plan_comparison(spec, resolved)
     console.print(_title(plan, spec, root), highlight=False)
     if again is not None:
         again.set_aside(plan)
-    execution = Execution(plan, root, watch(plan), offline=is_local(spec), tried=tried)
+    asked = Asked(spec, resolved)
+    execution = Execution(plan, root, watch(plan), offline=is_local(spec), tried=tried, asked=asked)
     check = [plan.check] if checks and plan.check else []
     scoring = [plan.rehearse_evaluate] if plan.rehearse_evaluate else []
     execution.run([plan.prepare, *check, *plan.rehearsals, *scoring])

@@ -81,7 +81,8 @@ class Showing:
         """The watchers of `plan`, which knows the stages that are finished."""
         found = {digest: self._root.finished(digest) for digest in plan.order}
         done = {d: r for d, r in found.items() if r is not None and not ran_out_of_memory(r)}
-        self._course = course = Course(plan, done, report=self.report_seconds())
+        same = self._course if self._course is not None and self._course.plan.id == plan.id else None
+        self._course = course = Course(plan, done, report=self.report_seconds(), before=same)
         watchers: list[Watcher] = [course, Terminal(self._console, course)]
         if self._writes:
             self._forget(plan)

@@ -48,7 +48,8 @@ class Status(Record):
     """A comparison at `updated_at`: `done` of `stages` stages are finished, one may run.
 
     `seconds_left` is that of the whole, its report included, beside what `on_top` names. `message` is what
-    was said last, or what stopped it. `diverged` names stages whose loss was not finite.
+    was said last, or what stopped it. `diverged` names stages whose loss was not finite, `failed` tells of
+    stages that ended without a result, while the others went on.
     """
 
     schema_version: Literal[1] = 1
@@ -66,6 +67,7 @@ class Status(Record):
     on_top: tuple[str, ...] = ()
     message: str | None = None
     diverged: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
     report_seconds: float | None = None
 
 

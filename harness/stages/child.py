@@ -22,7 +22,7 @@ from types import FrameType
 
 from harness.artifacts import written
 from harness.at_work import working_in
-from harness.errors import UserError
+from harness.errors import Diverged, UserError
 from harness.measure.conditions import ConditionsMeter
 from harness.measure.energy import EnergyMeter
 from harness.measure.nvml import open_nvml
@@ -72,6 +72,9 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         _fail(folder, StageError(kind="interrupted", message="interrupted"))
         return 130
+    except Diverged as error:
+        _fail(folder, StageError(kind="diverged", message=str(error)))
+        return 1
     except Exception as error:
         traceback.print_exc()
         _fail(folder, StageError(kind="failure", message=f"{type(error).__name__}: {error}"))

@@ -150,7 +150,7 @@ def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) 
             raise UserError(
                 error.fact or error.message, remedy=error.remedy or "see the log", where=error.where
             )
-        raise _failed(folder, name, error.message)
+        raise _failed(folder, name, error.message, with_log=error.kind != "diverged")
     if code < 0:
         killed = signal.Signals(-code).name
         hint = ", which is how Linux ends a process when memory runs out" if code == -9 else ""
@@ -160,14 +160,20 @@ def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) 
 
 def _own_result(folder: Path, name: str) -> StageResult:
     """The result, if it is of the attempt that was asked for."""
-    result = read_result(folder)
+    try:
+        result = read_result(folder)
+    except ValueError as error:
+        raise _failed(folder, name, f"its result cannot be read ({str(error).splitlines()[0]})") from error
     asked = StageRequest.model_validate_json((folder / "request.json").read_text(encoding="utf-8"))
     if result.attempt != asked.attempt:
         raise _failed(folder, name, "its result is of another attempt, whose process still ran")
     return result
 
 
-def _failed(folder: Path, name: str, cause: str) -> StageFailed:
+def _failed(folder: Path, name: str, cause: str, *, with_log: bool = True) -> StageFailed:
+    """The failure with the log's last lines, which tell nothing of a training that diverged."""
     log = folder / "log.txt"
+    if not with_log:
+        return StageFailed(name, cause=cause, log_path=str(log), log_tail="")
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     return StageFailed(name, cause=cause, log_path=str(log), log_tail="\n".join(lines[-TAIL_LINES:]))

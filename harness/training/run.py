@@ -15,6 +15,7 @@ from harness.measure.window import AUDIT, COUNTING
 from harness.records import ProbeFacts
 from harness.training.build import build
 from harness.training.collate import Rows, read_rows
+from harness.training.divergence import StopAtDivergence, check_weights
 from harness.training.facts import stage_facts, token_ledger, with_run
 from harness.training.fingerprint import fingerprint_weights
 from harness.training.flops import StageFlops, count, cumulative
@@ -50,6 +51,7 @@ def train(job: TrainJob) -> TrainOutcome:
         course = walk(trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
     facts = stage_facts(trainer, job, run.data, run.started_from, course)
     updates = run.updates.facts(trainer)
+    check_weights(updates, int(trainer.state.global_step))
     facts = with_run(facts, trainer, updates, list(flops.unknown_ops), flops.how)
     return TrainOutcome(
         facts=facts.model_copy(update={"probes": run.probes}),
@@ -77,6 +79,8 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
     trainer.prepare_reference()
     for callback in callbacks:
         trainer.add_callback(callback)
+    if observed:
+        trainer.add_callback(StopAtDivergence())
     planned = probes_of(job, data, held_out) if observed else None
     if planned is not None and planned.probes:
         trainer.add_callback(Probe(trainer, held_out, planned, job.config.micro_batch_size))

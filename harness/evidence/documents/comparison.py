@@ -14,6 +14,7 @@ from harness.evidence.sections import (
     causes,
     claims,
     dynamics,
+    failed,
     frontier,
     ledger,
     limits,
@@ -39,7 +40,7 @@ PARTS = {
     "Cost": (ledger.section, frontier.section, predictions.section),
     "Where the cost comes from": (causes.section,),
     "How training went": (dynamics.section, updates.section),
-    "Can this be trusted?": (limits.section, terms.parity_section, answering.section),
+    "Can this be trusted?": (failed.section, limits.section, terms.parity_section, answering.section),
     "Settings and data": (settings.section, terms.data_section),
     "Provenance": (provenance.section,),
 }

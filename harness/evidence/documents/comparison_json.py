@@ -46,6 +46,8 @@ def comparison_data(findings: Findings) -> dict[str, Any]:
         "questions": [_answer(one) for one in findings.answers],
         "look": None if view.look is None else view.look.model_dump(),
         "parity": [check.model_dump() for check in record.parity],
+        "failed": [one.model_dump() for one in record.failed],
+        "missing": [cell.model_dump() for cell in record.missing],
         "data": None if view.replayed else view.prepared.statistics.model_dump(),
         "provenance": _provenance(view),
     }

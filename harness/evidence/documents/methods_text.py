@@ -11,6 +11,7 @@ from harness.evidence.answers import scored_before
 from harness.evidence.arms import arm_titles, method_of, method_title, reference_in_words, training_stages
 from harness.evidence.costs import MemoryKind, memory_kind
 from harness.evidence.documents import bibliography
+from harness.evidence.failures import lost_seeds
 from harness.evidence.findings import Findings
 from harness.evidence.sequence import looks_in_words
 from harness.evidence.view import ComparisonView
@@ -73,7 +74,7 @@ def _data(findings: Findings) -> Passage:
     for arm in spec["arms"]:
         if arm.get("seed_offset"):
             text += f"; {arm['name']} trains at seeds {arm['seed_offset']} further on"
-    return Passage(f"{text}.")
+    return Passage(f"{text}{lost_seeds(view.record)}.")
 
 
 def _arms(findings: Findings) -> Passage:

@@ -8,6 +8,7 @@ from harness.evidence.answers import scored_before
 from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import MemoryKind, cost_ratio, cost_title, memory_kind, share_of_imports
 from harness.evidence.diverged import diverged_seeds
+from harness.evidence.failures import failures
 from harness.evidence.findings import Findings
 from harness.evidence.primary import headline_score
 from harness.evidence.registered import family_in_words, family_size
@@ -29,12 +30,12 @@ def title(findings: Findings) -> str:
 
 
 def summary(findings: Findings) -> tuple[str, ...]:
-    """The registered answers, every one of them and nothing beside; what the arms took; how sure it is.
+    """What failed, the registered answers, every one and nothing beside, what the arms took, how sure it is.
 
     Without registered questions one exploratory sentence about the primary arms stands in their place.
     """
     told = registered_answers(findings) if findings.answers else (_exploratory(findings),)
-    return *told, _cost(findings), _sureness(findings)
+    return *failures(findings.view.record), *told, _cost(findings), _sureness(findings)
 
 
 def registered_answers(findings: Findings) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 from synthetic import ENVIRONMENT, foretold
 
-from harness.errors import UserError
+from harness.errors import StageFailed, UserError
 from harness.records import Plan, PlannedStage, RehearseFacts, StageKind, StageResult
 from harness.running import execute, ready
 from harness.running.course import Course
@@ -138,3 +139,37 @@ def test_a_plan_shows_what_did_not_fit_as_still_to_run(machine: Machine) -> None
     executed(machine)
     states = {one.name: one.state for one in list_stages(chain(), machine.root).stages}
     assert states == {"rehearse sft": "finished", "rehearse dpo": "finished", "rehearse orpo": "to run"}
+
+
+def failing(machine: Machine, *digests: str) -> list[str]:
+    """Run the chain where these stages crash, and go on; what the console heard, by line."""
+
+    def crash(folder: Path, **settings: Any) -> StageResult:
+        if folder.name in digests:
+            raise StageFailed(folder.name, cause="diverged at step 3", log_path="log.txt", log_tail="")
+        return machine.run_stage(folder, **settings)
+
+    heard = io.StringIO()
+    plan = chain()
+    course = Course(plan, {})
+    watchers = [course, Terminal(Console(file=heard, width=200), course)]
+    execution = Execution(plan, machine.root, watchers, offline=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "run_stage", crash)
+        execution.run(plan.rehearsals, go_on=True)
+    assert set(execution.failed) == set(digests)
+    assert course.status().failed == tuple(f"rehearse {one} diverged at step 3" for one in digests)
+    return heard.getvalue().splitlines()
+
+
+def test_what_fails_takes_along_what_goes_on_from_it_and_nothing_else(machine: Machine) -> None:
+    lines = failing(machine, "sft")
+    assert machine.ran == ["orpo"]
+    assert re.search(r"rehearse sft: failed after \d s: diverged at step 3 \(log: log\.txt\)", lines[0])
+    assert lines[1].endswith("rehearse dpo: left out, since rehearse sft failed")
+
+
+def test_what_failed_runs_again_in_the_next_command(machine: Machine) -> None:
+    failing(machine, "dpo")
+    executed(machine)
+    assert machine.ran == ["sft", "orpo", "dpo"]

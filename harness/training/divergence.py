@@ -1,0 +1,51 @@
+"""A training whose numbers are no longer finite ends at once, and says at which step and rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import transformers
+
+from harness.errors import Diverged
+from harness.records import UpdateFacts
+
+WATCHED = ("loss", "grad_norm")
+
+
+class StopAtDivergence(transformers.TrainerCallback):
+    """Raises Diverged at the first logged loss or gradient norm that is not finite.
+
+    All that a later step could add is more of the same: the weights are lost, and so is the seed.
+    """
+
+    def __init__(self) -> None:
+        self._last_good: tuple[int, float] | None = None
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **_: Any
+    ) -> None:
+        """What one optimizer step logged."""
+        if logs is None or "loss" not in logs:
+            return
+        step, loss = int(state.global_step), float(logs["loss"])
+        for name in WATCHED:
+            value = float(logs.get(name, 0.0))
+            if not math.isfinite(value):
+                rate = logs.get("learning_rate")
+                raise Diverged(self._in_words(step, name.replace("_norm", "ient norm"), value, rate))
+        self._last_good = (step, loss)
+
+    def _in_words(self, step: int, name: str, value: float, rate: float | None) -> str:
+        at = "" if rate is None else f"; learning rate {rate:.3g}"
+        before = "no step before it was good"
+        if self._last_good is not None:
+            before = f"the last good step was {self._last_good[0]}, loss {self._last_good[1]:.4g}"
+        return f"diverged at step {step}: {name} {value}{at}; {before}"
+
+
+def check_weights(updates: UpdateFacts, steps: int) -> None:
+    """Raise Diverged where the last step left weights that are not finite, which no loss has shown yet."""
+    if updates.relative_norm is not None and not math.isfinite(updates.relative_norm):
+        raise Diverged(f"diverged at step {steps}, its last: the trained weights are not finite")
