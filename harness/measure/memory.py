@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from harness.measure.device import Allocator
 from harness.measure.nvml import open_nvml
 from harness.measure.peaks import Peak, PhasePeaks
 from harness.measure.window import OBSERVING_PHASES
-from harness.records import HAS_VRAM, Measurement, Unit
+from harness.records import HAS_VRAM, Measurement, PeakBytes, Unit
 
 NO_GPU = "no CUDA device"
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
@@ -137,6 +137,15 @@ class MemoryMeter:
         self._host.reset()
         if self._cuda is not None:
             self._cuda.reset_peaks()
+
+    def highest(self) -> dict[str, PeakBytes]:
+        """The highest peak of every phase so far."""
+        return {p: (one.host, one.allocated, one.reserved) for p, one in self._peaks.by_phase().items()}
+
+    def carry(self, peaks: Mapping[str, PeakBytes]) -> None:
+        """Take in what phases had reached in a process before this one."""
+        for phase, peak in peaks.items():
+            self._peaks.add(phase, Peak(*peak))
 
     def lately(self) -> int | None:
         """Peak bytes since the last change of phase: the accelerator's where there is one."""

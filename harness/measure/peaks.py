@@ -39,6 +39,10 @@ class PhasePeaks:
         """Take in what was seen since the last change of phase."""
         self._by_phase[phase] = peak.or_higher(self._by_phase.get(phase, Peak()))
 
+    def by_phase(self) -> dict[str, Peak]:
+        """The highest peak of each."""
+        return dict(self._by_phase)
+
     def charged(self) -> tuple[Peak, str] | None:
         """The stage's peak and the phase that set it; None before any work.
 

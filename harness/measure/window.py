@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Protocol
 
 from harness.measure import device
+from harness.records import PeakBytes, WindowState
 
 HEADLINE_PHASES = ("model_load", "reference", "train", "save")
 AUDIT, EVALUATION, CHECKPOINT, COUNTING = "audit", "evaluation", "checkpoint", "counting"
@@ -35,6 +36,12 @@ class Peaks(Protocol):
 
     def book(self, phase: str | None) -> None:
         """Take the peak since the last call as that of `phase`; None is between phases."""
+
+    def highest(self) -> dict[str, PeakBytes]:
+        """The highest peak of every phase so far."""
+
+    def carry(self, peaks: Mapping[str, PeakBytes]) -> None:
+        """Take in what phases had reached in a process before this one."""
 
 
 class SystemClock:
@@ -83,6 +90,24 @@ class Window:
         finally:
             self._switch(around)
             self._open.pop()
+
+    def state(self, phases: Collection[str]) -> WindowState:
+        """What `phases` have taken, without what the open phase has since its last switch."""
+        peaks = {} if self._peaks is None else self._peaks.highest()
+        return WindowState(
+            seconds={phase: s for phase, s in self.seconds.items() if phase in phases},
+            joules={phase: j for phase, j in self.joules.items() if phase in phases},
+            peaks={phase: peak for phase, peak in peaks.items() if phase in phases},
+        )
+
+    def carry(self, state: WindowState) -> None:
+        """Add what the same phases took in a process before this one."""
+        for phase, seconds in state.seconds.items():
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        for phase, joules in state.joules.items():
+            self.joules[phase] = self.joules.get(phase, 0.0) + joules
+        if self._peaks is not None:
+            self._peaks.carry(state.peaks)
 
     def headline(self) -> float:
         """Seconds from model load to the final checkpoint, without data and evaluation."""

@@ -343,7 +343,8 @@ class ComparisonSpec(SpecModel):
     exploratory. The report is about the arms of the first. Win rates are against `baseline`, costs are
     shares of `cost_reference`; `roles.py` says what a file that leaves them out means. `looks` says how
     many of the seeds each look of `--until-decided` uses; `look` records which one a run is. `tracking` names
-    where the run can be watched; it is no part of the plan, since it changes no result.
+    where the run can be watched, and `checkpoint_minutes` how often a training stage writes a checkpoint to
+    go on from after an interruption (0: never); they are no part of the plan: they change no result.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -374,6 +375,7 @@ class ComparisonSpec(SpecModel):
     questions: list[QuestionSpec] = Field(default_factory=list)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
     search_space: dict[str, Any] = Field(default_factory=dict)
+    checkpoint_minutes: Annotated[float, Field(ge=0, exclude=True)] = 15.0
     tracking: Annotated[list[str], Field(exclude=True)] = Field(default_factory=lambda: ["mlflow"])
 
     @field_validator("seeds")

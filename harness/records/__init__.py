@@ -24,6 +24,7 @@ from harness.records.prepared import (
     SftStatistics,
     SplitStatistics,
 )
+from harness.records.resume import CheckpointState, PeakBytes, WindowState
 from harness.records.scoring import (
     AnsweringTrial,
     CheckFacts,
@@ -58,6 +59,7 @@ __all__ = [
     "Artifact",
     "BatchFacts",
     "CheckFacts",
+    "CheckpointState",
     "Citation",
     "ComparisonRecord",
     "Covers",
@@ -80,6 +82,7 @@ __all__ = [
     "MissingCell",
     "PairScoringTrial",
     "ParityCheck",
+    "PeakBytes",
     "Plan",
     "PlannedCell",
     "PlannedStage",
@@ -107,4 +110,5 @@ __all__ = [
     "TrainFacts",
     "Unit",
     "UpdateFacts",
+    "WindowState",
 ]

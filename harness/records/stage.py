@@ -41,6 +41,8 @@ class StageRequest(Record):
     """What the parent asks of a child process; stands as `request.json` in the stage's folder.
 
     `attempt` is another one each time, and a result belongs to the attempt that asked for it.
+    `interruptions` attempts before it ended without a result, and took `earlier_seconds` as far as their
+    files tell. A training stage writes a checkpoint every `checkpoint_seconds`.
     """
 
     schema_version: Literal[1] = 1
@@ -49,6 +51,9 @@ class StageRequest(Record):
     name: str
     seed: int
     attempt: str = ""
+    interruptions: int = 0
+    earlier_seconds: float = 0.0
+    checkpoint_seconds: float | None = None
     config: dict[str, Any]
     inputs: dict[str, str] = Field(default_factory=dict)
     covers: Covers | None = None

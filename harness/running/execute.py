@@ -168,6 +168,7 @@ class Execution:
             name=stage.name,
             seed=stage.seed,
             attempt=uuid.uuid4().hex,
+            checkpoint_seconds=self._checkpoint_seconds(),
             config=stage.config,
             inputs=inputs,
             covers=stage.covers,
@@ -187,6 +188,10 @@ class Execution:
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
+
+    def _checkpoint_seconds(self) -> float | None:
+        minutes = self._asked.spec.checkpoint_minutes if self._asked is not None else 0.0
+        return 60 * minutes if minutes else None
 
     def _hear(self, stage: PlannedStage, message: dict[str, Any]) -> None:
         for watcher in self._watchers:

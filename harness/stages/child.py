@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from harness.artifacts import written
-from harness.at_work import working_in
+from harness.at_work import AT_WORK, working_in
 from harness.errors import Diverged, UserError
 from harness.measure.conditions import ConditionsMeter
 from harness.measure.energy import EnergyMeter
@@ -97,13 +97,13 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
     started = datetime.now(UTC).isoformat()
     memory.start()
     with _metered(energy, conditions):
-        report = Reporter(pipe, memory.lately)
+        report = Reporter(pipe, memory.lately, folder / AT_WORK)
         context = Context(request, folder, window, memory, energy, conditions, report)
         outcome: Outcome = module.run(context)
     noticed = conditions.stop()
     window.seconds["start_up"] = start_up
     ledger = [*_seconds(window.seconds, request), *outcome.ledger, *memory.measurements()]
-    ledger += noticed.measurements()
+    ledger += [*noticed.measurements(), *_interruptions(request, outcome.kept_seconds)]
     return StageResult(
         digest=request.digest,
         kind=request.kind,
@@ -141,6 +141,20 @@ def _seconds(phases: dict[str, float], request: StageRequest) -> list[Measuremen
             source="clock: model_load + reference + train + save",
         ),
         *figures,
+    ]
+
+
+def _interruptions(request: StageRequest, kept: float) -> list[Measurement]:
+    """How often the stage was interrupted, and the seconds of that that no checkpoint kept; none if never."""
+    if not request.interruptions:
+        return []
+    source = "the files of interrupted attempts, up to the last that they wrote"
+    lost = max(0.0, request.earlier_seconds - kept)
+    return [
+        Measurement(
+            quantity="interruptions", value=request.interruptions, unit="1", scope="stage", source=source
+        ),
+        Measurement(quantity="lost_seconds", value=lost, unit="s", scope="stage", source=source),
     ]
 
 

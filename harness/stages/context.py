@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -57,13 +58,16 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage's code found; the child adds time, memory, energy and environment."""
+    """What a stage's code found; the child adds time, memory, energy and environment.
+
+    `kept_seconds` is the work of interrupted attempts that it went on from."""
 
     facts: Facts
     ledger: list[Measurement] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    kept_seconds: float = 0.0
 
 
 def read_result(folder: Path) -> StageResult:
@@ -84,11 +88,12 @@ MEMORY_EVERY_SECONDS = 1.0
 class Reporter:
     """Reports steps through a pipe, at most once a second with the peak memory since the last phase began.
 
-    Reading it takes some 50 microseconds, and steps are on the clock.
+    Reading it takes some 50 microseconds, and steps are on the clock. `alive` is touched as often, so that
+    an attempt that is killed leaves behind how far it came.
     """
 
-    def __init__(self, pipe: ProgressPipe, memory: Callable[[], int | None]) -> None:
-        self._pipe, self._memory = pipe, memory
+    def __init__(self, pipe: ProgressPipe, memory: Callable[[], int | None], alive: Path) -> None:
+        self._pipe, self._memory, self._alive = pipe, memory, alive
         self._read_at = -MEMORY_EVERY_SECONDS
 
     def __call__(self, step: int, total: int, metrics: dict[str, float]) -> None:
@@ -97,6 +102,8 @@ class Reporter:
         if now - self._read_at >= MEMORY_EVERY_SECONDS:
             self._read_at = now
             message["memory"] = self._memory()
+            with contextlib.suppress(OSError):  # The folder is gone; the parent will miss it.
+                os.utime(self._alive)
         self._pipe.send(message)
 
 

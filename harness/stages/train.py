@@ -30,6 +30,7 @@ def run(context: Context) -> Outcome:
         ledger=outcome.ledger,
         facts=outcome.facts,
         notes=outcome.notes,
+        kept_seconds=outcome.kept_seconds,
         outputs={"model": "model", "steps": "steps.jsonl"},
     )
 
@@ -53,4 +54,5 @@ def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:
         report=context.report,
         sft_data=context.prepared / f"sft_{sft_data}.parquet" if sft_data else None,
         trained=context.stop_meters,
+        checkpoint_seconds=context.request.checkpoint_seconds,
     )

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from harness.data.schemas import Pair
 from harness.errors import UserError
 from harness.jsonl import read_jsonl
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
+from harness.store.attempts import carried_over
 
 
 class ScoredItems(NamedTuple):
@@ -124,7 +124,7 @@ class RunRoot:
         return read_request(self.stage_folder(digest))
 
     def start_stage(self, request: StageRequest, *, owner: str) -> Path:
-        """An empty folder with the request in it; what a broken run left there is removed.
+        """A folder with the request in it; of what a broken run left there checkpoints alone stay.
 
         Raises UserError where a process still works in it.
         """
@@ -137,8 +137,8 @@ class RunRoot:
                     where=str(folder),
                     remedy="wait for it, or end it",
                 )
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+            request = carried_over(folder, request)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "owner.txt").write_text(owner)
         (folder / "request.json").write_text(request.model_dump_json(indent=1))
         return folder

@@ -29,7 +29,8 @@ class TrainJob:
     `model` is a folder (full weights or an adapter) or a hub name; `prepared` the prepare stage's
     folder and `facts` what it found out; `out` receives `model/` and `steps.jsonl`. `trained` is
     called when the final weights are saved, before FLOPs are counted. `rows` replaces every epoch's
-    order of the training data by these rows.
+    order of the training data by these rows. `checkpoint_seconds` is how often a checkpoint is written to go
+    on from, None for never.
     """
 
     method: str
@@ -45,6 +46,7 @@ class TrainJob:
     sft_data: Path | None = None
     trained: Callable[[], None] = _nothing
     rows: tuple[int, ...] | None = None
+    checkpoint_seconds: float | None = None
 
     @property
     def train_file(self) -> Path:
@@ -54,11 +56,14 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class TrainOutcome:
-    """What a stage found; seconds and memory are measured around it."""
+    """What a stage found; seconds and memory are measured around it.
+
+    `kept_seconds` is what a checkpoint kept of interrupted attempts."""
 
     facts: TrainFacts
     ledger: list[Measurement] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    kept_seconds: float = 0.0
 
 
 class StageTrainer(Protocol):
@@ -80,8 +85,8 @@ class StageTrainer(Protocol):
     accelerator: Any
     processing_class: Any
 
-    def train(self) -> Any:
-        """Train."""
+    def train(self, *, resume_from_checkpoint: str | None) -> Any:
+        """Train, from a checkpoint where one is named."""
 
     def add_callback(self, callback: Any) -> None:
         """As in transformers."""

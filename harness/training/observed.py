@@ -154,6 +154,16 @@ class ObservedTrainer(transformers.Trainer):
         with self.job.window.phase(CHECKPOINT):
             super()._save_checkpoint(*args, **kwargs)
 
+    def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """The weights that an interrupted run goes on from, off the headline's clock."""
+        with self.job.window.phase(CHECKPOINT):
+            super()._load_from_checkpoint(*args, **kwargs)
+
+    def _load_optimizer_and_scheduler(self, *args: Any, **kwargs: Any) -> None:
+        """The optimizer's state that an interrupted run goes on from, off the headline's clock."""
+        with self.job.window.phase(CHECKPOINT):
+            super()._load_optimizer_and_scheduler(*args, **kwargs)
+
     def _load_best_model(self) -> None:
         """The checkpoint that early stopping selects, off the headline's clock."""
         with self.job.window.phase(CHECKPOINT):

@@ -17,6 +17,10 @@ class EpochOrder(torch.utils.data.Sampler[int]):
     def __len__(self) -> int:
         return self._size
 
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch that the next iteration is of; without a word it is the next one."""
+        self._epoch = epoch
+
     def __iter__(self) -> Iterator[int]:
         order = epoch_order(self._size, self._seed, self._epoch)
         self._epoch += 1

@@ -33,7 +33,9 @@ class Probe(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._due = due_steps(self._probes, state.max_steps)
-        self._measure(state.global_step)
+        # A run that goes on from a checkpoint has been probed at its step.
+        if state.global_step == 0:
+            self._measure(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step in self._due:

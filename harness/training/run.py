@@ -11,9 +11,10 @@ from typing import Any
 
 import transformers
 
-from harness.measure.window import AUDIT, COUNTING
-from harness.records import ProbeFacts
+from harness.measure.window import AUDIT, CHECKPOINT, COUNTING
+from harness.records import CheckpointState, ProbeFacts
 from harness.training.build import build
+from harness.training.checkpoints import Checkpoints, carried_seconds, drop_timed, newest_whole, restore
 from harness.training.collate import Rows, read_rows
 from harness.training.divergence import StopAtDivergence, check_weights
 from harness.training.facts import stage_facts, token_ledger, with_run
@@ -30,13 +31,16 @@ from harness.training.walk import walk
 
 @dataclass(frozen=True)
 class Run:
-    """A trained stage before it is counted. `updates` and `probes` are None where nobody looked."""
+    """A trained stage before it is counted. `updates` and `probes` are None where nobody looked.
+
+    `kept_seconds` is the work of interrupted attempts that it went on from."""
 
     trainer: StageTrainer
     data: Rows
     started_from: str
     updates: Updates | None = None
     probes: ProbeFacts | None = None
+    kept_seconds: float = 0.0
 
 
 def train(job: TrainJob) -> TrainOutcome:
@@ -56,6 +60,7 @@ def train(job: TrainJob) -> TrainOutcome:
     return TrainOutcome(
         facts=facts.model_copy(update={"probes": run.probes}),
         ledger=[*flops.ledger(), *token_ledger(trainer)],
+        kept_seconds=run.kept_seconds,
     )
 
 
@@ -65,7 +70,7 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
     `observed`: held-out pairs are probed and updates watched, which a rehearsal has no use for.
     """
     transformers.utils.logging.disable_progress_bar()
-    window = job.window
+    window, checkpoints = job.window, job.out / "checkpoints"
     held_out = read_rows(job.prepared / "test.parquet")
     validation = read_rows(job.prepared / "validation.parquet") if job.config.early_stopping else None
     tokenizer = load_tokenizer(job.prepared)
@@ -86,13 +91,30 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
         trainer.add_callback(Probe(trainer, held_out, planned, job.config.micro_batch_size))
     if job.config.early_stopping:
         trainer.add_callback(transformers.EarlyStoppingCallback(job.config.early_stopping.patience))
+    saved = None if updates is None else _go_on(job, trainer, updates, checkpoints)
     with window.phase("train"):
-        trainer.train()
+        trainer.train(resume_from_checkpoint=str(saved[0]) if saved else None)
     with window.phase("save"):
         _save(trainer, job.out / "model")
-    if not job.config.keep_checkpoints:
-        shutil.rmtree(job.out / "checkpoints", ignore_errors=True)
-    return Run(trainer, data, started_from, updates, planned)
+    if job.config.keep_checkpoints:
+        drop_timed(checkpoints)
+    else:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return Run(trainer, data, started_from, updates, planned, carried_seconds(saved[1]) if saved else 0.0)
+
+
+def _go_on(
+    job: TrainJob, trainer: StageTrainer, updates: Updates, folder: Path
+) -> tuple[Path, CheckpointState] | None:
+    """Keep checkpoints from now on, and take up where an interrupted attempt left one."""
+    trainer.add_callback(Checkpoints(trainer.trace, job.window, updates, folder, job.checkpoint_seconds))
+    if not any(folder.glob("checkpoint-*")):
+        return None
+    with job.window.phase(CHECKPOINT):
+        saved = newest_whole(folder)
+    if saved is not None:
+        restore(saved[1], trainer.trace, job.window, updates)
+    return saved
 
 
 def _save(trainer: StageTrainer, folder: Path) -> None:

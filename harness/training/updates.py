@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 
 from harness.generate.load import base_of_adapters, load_weights
 from harness.measure.window import AUDIT, Window
-from harness.records import UpdateFacts
+from harness.records import CheckpointState, UpdateFacts
 from harness.training.job import StageTrainer, TrainJob
 from harness.training.load import precision_of
 
@@ -65,6 +65,14 @@ class UpdateSample(TrainerCallback):  # type: ignore[misc]
         steps = len(self._shares)
         mean = sum(self._shares) / steps
         return {"lost_to_bfloat16": mean, "sampled_steps": steps, "sampled_weights": self._sampled}
+
+    def state(self) -> dict[str, Any]:
+        """Fields of CheckpointState."""
+        return {"lost_shares": self._shares, "sampled_weights": self._sampled}
+
+    def restore(self, state: CheckpointState) -> None:
+        """Take up what was seen before a checkpoint."""
+        self._shares, self._sampled = [*state.lost_shares, *self._shares], state.sampled_weights
 
     def _sample(self) -> torch.Tensor:
         """Every so many-th trained weight, copied: (weights,)."""
@@ -132,6 +140,14 @@ class Updates:
         self._start.remember(trainer.model)
         self._sample = UpdateSample(trainer.model, trainer.job.window)
         trainer.add_callback(self._sample)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return self._sample.state()
+
+    def restore(self, state: CheckpointState) -> None:
+        """Go on from a checkpoint."""
+        self._sample.restore(state)
 
     def facts(self, trainer: StageTrainer) -> UpdateFacts:
         """How far the weights of the trained stage are from where they began."""

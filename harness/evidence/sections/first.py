@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from harness.evidence.answers import scored_before
 from harness.evidence.diverged import diverged_seeds
 from harness.evidence.findings import Findings
+from harness.evidence.interruptions import interrupted
 from harness.evidence.sections.limits import missing
 from harness.evidence.sections.summary import broken_parity, headline
 from harness.evidence.sections.throughput import unreliable
@@ -53,6 +54,7 @@ def _warnings(findings: Findings) -> Iterator[str]:
     if missing(view, pair):
         yield "More items of one arm than of the other could not be read."
     yield from unreliable([view])
+    yield from interrupted([view])
     yield from _exploratory(findings)
     if len(view.seeds) == 1:
         yield "One seed: another training may differ by more than the intervals say."

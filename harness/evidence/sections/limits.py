@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.evidence.arms import method_of, method_title
 from harness.evidence.costs import MemoryKind, memory_kind
 from harness.evidence.findings import Findings
+from harness.evidence.interruptions import interrupted
 from harness.evidence.missing import lopsided, missing_items, missing_of
 from harness.evidence.primary import Primary
 from harness.evidence.sections.throughput import spoilt
@@ -29,6 +30,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
         rounding(view),
         _memory(view),
         _disturbances(view),
+        *interrupted([view]),
         *_other_seeds(view),
         _embedded(view),
         _fallback(view),

@@ -1,0 +1,158 @@
+"""Checkpoints by time, and the way back: a stage that was interrupted ends as if it had not been.
+
+Transformers keeps weights, optimizer, scheduler, random states and its own counts. Beside them stands what
+the ledger and the series need. All of it is written and read in the phase `checkpoint`, which no headline
+contains.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from harness.artifacts import sketches
+from harness.measure.flops import Bucket
+from harness.measure.window import CHECKPOINT, Window
+from harness.records import CheckpointState
+from harness.training.shape import Shape
+from harness.training.trace import Trace
+from harness.training.updates import Updates
+
+STATE = "harness.json"
+CARRIED = ("train", "evaluation", CHECKPOINT)
+"""Phases whose work a checkpoint keeps; loading and the reference's pass are done again."""
+ROOM = 1.5
+"""How much more free disk than a checkpoint is large there has to be for another."""
+
+say = logging.getLogger("harness")
+
+
+class Checkpoints(transformers.TrainerCallback):
+    """Asks for a checkpoint every `every` seconds of its own clock, and completes every one that is written.
+
+    None is asked for after the last step, nor where the disk has no room for it.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        window: Window,
+        updates: Updates,
+        folder: Path,
+        every: float | None,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._trace, self._window, self._updates = trace, window, updates
+        self._folder, self._every, self._now = folder, every, now
+        self._asked_at, self._asked = now(), False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The time runs from here."""
+        self._asked_at = self._now()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Whether it is time."""
+        if not self._every or state.global_step >= state.max_steps:
+            return
+        if control.should_save:
+            # One that the settings ask for is kept as they say, and serves as well.
+            self._asked_at = self._now()
+            return
+        if self._now() - self._asked_at >= self._every and self._has_room():
+            control.should_save = self._asked = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Write down the rest, and let go of the checkpoint before."""
+        with self._window.phase(CHECKPOINT):
+            folder = self._folder / f"checkpoint-{state.global_step}"
+            found = CheckpointState(
+                step=state.global_step,
+                timed=self._asked,
+                window=self._window.state(CARRIED),
+                files=sketches(folder),
+                **_of_trace(self._trace),
+                **self._updates.state(),
+            )
+            partial = folder / f".{STATE}"
+            partial.write_text(found.model_dump_json(), encoding="utf-8")
+            partial.replace(folder / STATE)
+            for other in self._folder.glob("checkpoint-*"):
+                kept = _read(other)
+                if other != folder and kept is not None and kept.timed:
+                    shutil.rmtree(other)
+        self._asked, self._asked_at = False, self._now()
+
+    def _has_room(self) -> bool:
+        """As large as the last one, where there is one; the first is tried."""
+        sizes = [sum(f.stat().st_size for f in c.iterdir()) for c in self._folder.glob("checkpoint-*")]
+        free = shutil.disk_usage(self._folder.parent).free
+        if free > ROOM * max(sizes, default=0):
+            return True
+        say.info("no checkpoint is written: %.1f GB of disk are free", free / 1e9)
+        self._asked_at = self._now()
+        return False
+
+
+def newest_whole(folder: Path) -> tuple[Path, CheckpointState] | None:
+    """The latest checkpoint whose files are all as they were written; the damaged ones are said."""
+    found = [(state, one) for one in folder.glob("checkpoint-*") if (state := _read(one)) is not None]
+    for state, one in sorted(found, key=lambda pair: -pair[0].step):
+        files = {name: digest for name, digest in sketches(one).items() if name != STATE}
+        if files == state.files:
+            return one, state
+        say.info("%s is damaged and is not gone on from", one.name)
+    return None
+
+
+def restore(state: CheckpointState, trace: Trace, window: Window, updates: Updates) -> None:
+    """Take up trace, clocks and watchers where they were."""
+    say.info("goes on from step %d", state.step)
+    trace.rows[:0] = state.rows
+    trace.shapes[:0] = [Shape(Bucket(*numbers[:3]), *numbers[3:]) for numbers in state.shapes]
+    trace.micro_batches[:0] = state.micro_batches
+    trace.forwarded["train"] += state.forwarded
+    trace.with_gradient += state.with_gradient
+    window.carry(state.window)
+    updates.restore(state)
+
+
+def drop_timed(folder: Path) -> None:
+    """Delete what was written to go on from alone."""
+    for one in folder.glob("checkpoint-*"):
+        state = _read(one)
+        if state is not None and state.timed:
+            shutil.rmtree(one)
+
+
+def carried_seconds(state: CheckpointState) -> float:
+    """What the checkpoint saved of the work before it."""
+    return sum(state.window.seconds.values())
+
+
+def _of_trace(trace: Trace) -> dict[str, Any]:
+    shapes = [
+        (s.bucket.batch, s.bucket.length, s.bucket.scored, s.pairs, s.tokens_real, s.nll_tokens)
+        for s in trace.shapes
+    ]
+    return {
+        "rows": trace.rows,
+        "shapes": shapes,
+        "micro_batches": trace.micro_batches,
+        "forwarded": trace.forwarded["train"],
+        "with_gradient": trace.with_gradient,
+    }
+
+
+def _read(folder: Path) -> CheckpointState | None:
+    """None for a checkpoint that was not completed, or that another version wrote."""
+    try:
+        return CheckpointState.model_validate_json((folder / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

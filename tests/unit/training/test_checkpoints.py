@@ -1,0 +1,179 @@
+"""A stage that was interrupted goes on from its last whole checkpoint, and ends as if it had not been."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from harness.jsonl import read_jsonl
+from harness.training import run as run_module
+from harness.training.checkpoints import STATE, Checkpoints, newest_whole
+from harness.training.job import TrainJob, TrainOutcome
+from harness.training.run import train
+
+ADAPTERS = {"r": 4, "alpha": 8, "dropout": 0.2}
+EVERY_STEP = 1e-9
+"""Seconds between checkpoints."""
+
+
+class Stop(TrainerCallback):
+    """Ends the process's work in mid-run, after the checkpoint of `step` was completed."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def interrupted(job: TrainJob, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train until `step` steps are done."""
+    built = run_module.build
+
+    def build(*arguments: Any) -> Any:
+        trainer = built(*arguments)
+        trainer.add_callback(Stop(step))
+        return trainer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "build", build)
+        with pytest.raises(KeyboardInterrupt):
+            train(replace(job, checkpoint_seconds=EVERY_STEP))
+
+
+def weights(job: TrainJob) -> dict[str, torch.Tensor]:
+    return load_file(next((job.out / "model").glob("*.safetensors")))
+
+
+def figures(outcome: TrainOutcome) -> dict[str, Any]:
+    return {m.quantity: m.value for m in outcome.ledger}
+
+
+def series(job: TrainJob) -> list[dict[str, Any]]:
+    """Rows without times, which are another machine moment's."""
+    rows = read_jsonl(job.out / "steps.jsonl")
+    return [
+        {"step": r["step"], **{k: v for k, v in r["metrics"].items() if k != "elapsed_seconds"}} for r in rows
+    ]
+
+
+def timeless(outcome: TrainOutcome) -> dict[str, Any]:
+    """Facts without the time of day of probes."""
+    facts = outcome.facts.model_dump()
+    for probe in ("probe_first", "probe_last"):
+        facts[probe] = {k: v for k, v in facts[probe].items() if k != "elapsed_seconds"}
+    return facts
+
+
+CASES = [
+    ("sft", {"epochs": 2.0}, 4),
+    ("dpo", {"beta": 0.5, "lora": ADAPTERS}, 2),
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in (
+            ("sft", {}, 1),
+            ("dpo", {"beta": 0.5}, 2),
+            ("dpo", {"beta": 0.5, "reference": "precomputed"}, 2),
+            ("orpo", {"lambda": 0.5, "epochs": 2.0, "lora": ADAPTERS}, 3),
+            ("orpo", {"lambda": 0.5, "implementation": "trl"}, 2),
+            ("dpo", {"beta": 0.5, "implementation": "trl"}, 1),
+            ("dpo", {"beta": 0.5, "precision": "mixed", "epochs": 2.0}, 3),
+            ("sft", {"epochs": 3.0, "early_stopping": {"eval_every_steps": 2, "patience": 2}}, 5),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "settings", "step"), CASES)
+def test_the_end_is_that_of_an_uninterrupted_run(
+    make_job: Any,
+    probed: None,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    settings: dict[str, Any],
+    step: int,
+) -> None:
+    whole, broken = make_job(method, name="whole", **settings), make_job(method, name="broken", **settings)
+    expected = train(whole)
+    interrupted(broken, step, monkeypatch)
+    state = newest_whole(broken.out / "checkpoints")
+    assert state is not None
+    assert state[1].step == step
+    again = replace(make_job(method, name="broken", **settings))
+    found = train(again)
+    assert found.kept_seconds > 0
+    assert expected.kept_seconds == 0
+    kept, end = weights(whole), weights(again)
+    assert kept.keys() == end.keys()
+    assert all(torch.equal(kept[name], end[name]) for name in kept)
+    assert series(whole) == series(again)
+    assert figures(expected) == figures(found)
+    assert timeless(expected) == timeless(found)
+    assert not (again.out / "checkpoints").exists()
+
+
+def test_a_damaged_checkpoint_is_passed_over(make_job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job("sft", epochs=2.0, keep_checkpoints=True, checkpoint_every_steps=1)
+    interrupted(job, 3, monkeypatch)
+    folder = job.out / "checkpoints"
+    latest = newest_whole(folder)
+    assert latest is not None
+    assert latest[1].step == 3
+    victim = latest[0] / "optimizer.pt"
+    victim.write_bytes(victim.read_bytes()[:-1] + b"x")
+    before = newest_whole(folder)
+    assert before is not None
+    assert before[1].step == 2
+    for one in folder.glob("checkpoint-*"):
+        (one / STATE).unlink()
+    assert newest_whole(folder) is None
+
+
+def test_one_timed_checkpoint_is_kept_at_a_time_and_none_after_the_last_step(
+    make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job("sft", epochs=2.0)
+    interrupted(job, 4, monkeypatch)
+    assert [one.name for one in (job.out / "checkpoints").iterdir()] == ["checkpoint-4"]
+    seen: list[int] = []
+    saved = Checkpoints.on_save
+
+    def on_save(self: Checkpoints, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        seen.append(state.global_step)
+        saved(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(Checkpoints, "on_save", on_save)
+    train(replace(make_job("sft", epochs=2.0), checkpoint_seconds=EVERY_STEP))
+    assert seen == [5]
+
+
+def test_without_room_on_the_disk_no_checkpoint_is_written(
+    make_job: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Checkpoints, "_has_room", lambda self: False)
+    job = make_job("sft")
+    train(replace(job, checkpoint_seconds=EVERY_STEP))
+    assert not (job.out / "checkpoints").exists()
+
+
+def test_checkpoints_and_what_is_loaded_from_them_are_on_no_headline(
+    make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job("sft", epochs=2.0)
+    interrupted(job, 3, monkeypatch)
+    saved = newest_whole(job.out / "checkpoints")
+    assert saved is not None
+    kept = saved[1].window.seconds
+    assert set(kept) == {"train", "checkpoint", "evaluation"} & set(job.window.seconds)
+    assert all(kept[phase] <= job.window.seconds[phase] for phase in kept)
+    again = make_job("sft", epochs=2.0)
+    outcome = train(again)
+    assert outcome.kept_seconds == pytest.approx(sum(kept.values()))
+    assert all(again.window.seconds[phase] > kept[phase] for phase in ("train", "checkpoint"))
