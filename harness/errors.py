@@ -31,6 +31,10 @@ class StageFailed(Exception):
         super().__init__(f"stage {stage} failed: {cause} (log: {log_path})")
 
 
+class OutOfMemory(StageFailed):
+    """A stage's process that found no more memory."""
+
+
 class Diverged(Exception):
     """A training's numbers stopped being finite; ends its stage, and in words so the comparison's cell."""
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from harness.commands import report as report_command
 from harness.commands.closing import failed_lines, print_closing
 from harness.commands.view import view_of
-from harness.errors import UserError
+from harness.errors import OutOfMemory, UserError
 from harness.evidence.answers import Answer, answers
 from harness.evidence.sequence import Saved, open_questions, saved
 from harness.evidence.statistics.looks import weights
@@ -90,10 +90,7 @@ def run_comparison(
             tracking.plans(plan)
             return [*showing.watch(plan), tracking]
 
-        execution = make_ready(path, overrides, root, console, again=chosen, watch=watch)
-        forecast(execution, console, report=showing.report_seconds())
-        check_parity(audit_now(execution))
-        _train_and_score(execution, watch)
+        execution = _run_all(path, overrides, root, console, chosen, watch, showing.report_seconds())
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
         asked = {"file": str(path.resolve()), "file_digest": file_digest(path)}
         record = record.model_copy(update=asked | ({"command": command} if command else {}))
@@ -180,6 +177,35 @@ def _saved_in_words(one: Saved, most: int) -> str:
         return f"All {most} seeds were trained: nothing was saved."
     time = "time not known" if one.seconds is None else f"about {seconds(one.seconds)} of training"
     return f"Saved: {one.seeds} of {most} seeds were not trained ({time}, by the mean of a block)."
+
+
+def _run_all(
+    path: Path,
+    overrides: Overrides,
+    root: RunRoot,
+    console: Console,
+    again: Again,
+    watch: Watch,
+    report_seconds: float,
+) -> Execution:
+    """Make ready, train and score; where memory runs out in training, with smaller micro-batches for all."""
+    halvings = 0
+    while True:
+        execution = make_ready(path, overrides, root, console, again=again, watch=watch, halvings=halvings)
+        forecast(execution, console, report=report_seconds)
+        check_parity(audit_now(execution))
+        try:
+            _train_and_score(execution, watch)
+        except OutOfMemory as full:
+            halvings += 1
+            console.print(
+                f"{full.stage}: {full.cause}. Every arm trains with micro-batches of half the size, at the "
+                "same effective batch, so that their costs stay comparable; what was trained runs again.",
+                highlight=False,
+                markup=False,
+            )
+        else:
+            return execution
 
 
 def _train_and_score(execution: Execution, watch: Watch) -> None:

@@ -60,6 +60,12 @@ def load_comparison(
             where=where(("look",)),
             remedy="take it out; `looks` says how many seeds each look uses",
         )
+    if "halvings" in data:
+        raise UserError(
+            "halvings is written by a run whose memory ran out",
+            where=where(("halvings",)),
+            remedy="take it out; training.micro_batch_size sets the size",
+        )
     spec = validate(ComparisonSpec, data, where=where)
     _check_names(spec, where)
     # Seeds that the command line names may be fewer than the looks that it does not ask for.

@@ -337,7 +337,8 @@ class ComparisonSpec(SpecModel):
     `stages.<stage>` sets hyper-parameters by stage name for every arm that has such a stage;
     `training` sets them for all stages; what an arm's own file sets wins over both.
     `if_too_large` goes over `training` and `stages` where the rehearsal shows that some stage
-    does not fit the GPU, for all arms alike; `fell_back` records that it did. `repeats` trains
+    does not fit the GPU, for all arms alike; `fell_back` records that it did, `halvings` how often
+    micro-batches were halved since memory ran out in mid-run. `repeats` trains
     every cell so often, for the cost alone. `allow_unequal` names parity checks that may fail.
     `questions` are the run's primary quantities with their margins: what is not among them is
     exploratory. The report is about the arms of the first. Win rates are against `baseline`, costs are
@@ -368,6 +369,7 @@ class ComparisonSpec(SpecModel):
     rehearsal_steps: Annotated[int, Field(ge=2)] = 8
     if_too_large: TooLarge | None = None
     fell_back: bool = False
+    halvings: Annotated[int, Field(ge=0, le=20)] = 0
     score: list[str] = Field(default_factory=lambda: ["preference"])
     benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     generation: GenerationSpec = Field(default_factory=GenerationSpec)

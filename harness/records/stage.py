@@ -114,7 +114,7 @@ class StageResult(Record):
 class StageError(Record):
     """Why a child process ended without a result; `error.json`."""
 
-    kind: Literal["user", "failure", "diverged", "interrupted"]
+    kind: Literal["user", "failure", "out_of_memory", "diverged", "interrupted"]
     message: str
     fact: str | None = None
     remedy: str | None = None

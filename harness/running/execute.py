@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from harness.errors import StageFailed
+from harness.errors import OutOfMemory, StageFailed
 from harness.pipeline.covers import TEST_PAIRS
+from harness.pipeline.halving import halved
 from harness.pipeline.parity import audit
 from harness.pipeline.remaining import remaining
 from harness.pipeline.resolved import Resolved
@@ -81,7 +82,8 @@ class Execution:
     def run(self, digests: Sequence[str], *, go_on: bool = False) -> None:
         """Run or reuse the stages in this order; what goes on from one that did not fit is left out.
 
-        With `go_on` so is what goes on from one that fails, and the others run; else StageFailed is raised.
+        With `go_on` so is what goes on from one that fails, and the others run; else StageFailed is raised,
+        and OutOfMemory always where a training could do with smaller micro-batches.
         """
         for digest in digests:
             stage, done = self.plan.stages[digest], self.root.finished(digest)
@@ -101,12 +103,18 @@ class Execution:
         try:
             self.results[stage.digest] = self._run_one(stage)
         except StageFailed as error:
-            if not go_on:
+            if not go_on or self._calls_for_halving(stage, error):
                 raise
             log = str((self.root.stage_folder(stage.digest) / "log.txt").relative_to(self.root.path))
             self.failed[stage.digest] = FailedStage(
                 digest=stage.digest, name=stage.name, cause=error.cause, log=log
             )
+
+    def _calls_for_halving(self, stage: PlannedStage, error: StageFailed) -> bool:
+        """Whether all arms are to train with smaller micro-batches, which is no matter of this cell alone."""
+        if stage.kind != "train" or not isinstance(error, OutOfMemory) or self._asked is None:
+            return False
+        return halved(self._asked.spec) is not None
 
     def _lacks(self, stage: PlannedStage) -> str | None:
         """The name of a stage that `stage` needs and that failed, or was left out itself."""

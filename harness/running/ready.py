@@ -13,6 +13,7 @@ from rich.console import Console
 
 from harness.errors import UserError
 from harness.pipeline.budget import matched, needs_matching
+from harness.pipeline.halving import halved
 from harness.pipeline.load import load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.parity import audit_before, violations
@@ -44,13 +45,15 @@ def make_ready(
     checks: bool = True,
     again: Again | None = None,
     watch: Watch = unwatched,
+    halvings: int = 0,
 ) -> Execution:
     """The comparison with data prepared and stages rehearsed, at the settings that will run.
 
     Falls back to `if_too_large` where a stage does not fit, and turns a budget into steps. `again` sets
-    aside what each of these plans is to run again; `watch` makes the watchers of each.
+    aside what each of these plans is to run again; `watch` makes the watchers of each. `halvings` is how
+    often micro-batches were halved, since memory ran out later than a rehearsal can see.
     """
-    spec, tried = load_comparison(path, overrides), set[str]()
+    spec, tried = _load(path, overrides, halvings), set[str]()
     execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, watch=watch)
     if spec.if_too_large is not None and too_large(execution):
         console.print(
@@ -58,7 +61,7 @@ def make_ready(
             f"({path.name}). Rehearsing again.",
             highlight=False,
         )
-        spec = load_comparison(path, overrides, too_large=True)
+        spec = _load(path, overrides, halvings, too_large=True)
         execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, watch=watch)
     if needs_matching(spec) and not too_large(execution):
         spec = matched(spec, execution.plan, predictions(execution))
@@ -69,6 +72,13 @@ def make_ready(
         )
         execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, watch=watch)
     return execution
+
+
+def _load(path: Path, overrides: Overrides, halvings: int, *, too_large: bool = False) -> ComparisonSpec:
+    spec = load_comparison(path, overrides, too_large=too_large)
+    for _ in range(halvings):
+        spec = halved(spec) or spec
+    return spec
 
 
 def check_parity(checks: Sequence[ParityCheck]) -> None:

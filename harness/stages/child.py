@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from harness.artifacts import written
 from harness.at_work import AT_WORK, working_in
@@ -77,7 +78,8 @@ def main(arguments: list[str]) -> int:
         return 1
     except Exception as error:
         traceback.print_exc()
-        _fail(folder, StageError(kind="failure", message=f"{type(error).__name__}: {error}"))
+        kind: Literal["out_of_memory", "failure"] = "out_of_memory" if _is_full(error) else "failure"
+        _fail(folder, StageError(kind=kind, message=f"{type(error).__name__}: {error}"))
         return 1
 
 
@@ -193,6 +195,15 @@ def _pass_on_what_is_said(pipe: ProgressPipe) -> None:
     ours.setLevel(logging.INFO)
     ours.addHandler(_Sayings(pipe))
     ours.propagate = False
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether memory ran out; a stage that never loaded torch has filled no accelerator."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from harness.measure.out_of_memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Interrupted, StageFailed, UserError
+from harness.errors import Interrupted, OutOfMemory, StageFailed, UserError
 from harness.judges import COMMAND
 from harness.measure import gpus
 from harness.records import StageError, StageRequest, StageResult
@@ -150,12 +150,23 @@ def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) 
             raise UserError(
                 error.fact or error.message, remedy=error.remedy or "see the log", where=error.where
             )
+        if error.kind == "out_of_memory":
+            raise OutOfMemory(
+                name,
+                cause=f"memory ran out ({_first_line(error.message)})",
+                log_path=str(folder / "log.txt"),
+                log_tail="",
+            )
         raise _failed(folder, name, error.message, with_log=error.kind != "diverged")
     if code < 0:
         killed = signal.Signals(-code).name
         hint = ", which is how Linux ends a process when memory runs out" if code == -9 else ""
         raise _failed(folder, name, f"its process was ended by {killed}{hint}")
     raise _failed(folder, name, f"its process ended with exit code {code} and no result")
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0]
 
 
 def _own_result(folder: Path, name: str) -> StageResult:

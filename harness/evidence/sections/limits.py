@@ -34,6 +34,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
         *_other_seeds(view),
         _embedded(view),
         _fallback(view),
+        _halvings(view),
         _tuning(view),
         _sft_data(view),
     ]
@@ -123,6 +124,15 @@ def _fallback(view: ComparisonView) -> str:
     return (
         "Full settings did not fit this GPU: every arm trained by the comparison's "
         "`if_too_large` settings, which are the ones recorded."
+    )
+
+
+def _halvings(view: ComparisonView) -> str:
+    if not view.record.plan.spec.get("halvings"):
+        return ""
+    return (
+        "Memory ran out in mid-run: micro-batches were halved in every arm, at the same effective batch, and "
+        "all training ran again at that size."
     )
 
 
