@@ -21,9 +21,13 @@ class UserError(Exception):
 
 
 class StageFailed(Exception):
-    """A stage's process ended without a result. Exit code 1; the log's last lines are shown."""
+    """A stage's process ended without a result. Exit code 1; the log's last lines are shown.
 
-    def __init__(self, stage: str, *, cause: str, log_path: str, log_tail: str) -> None:
+    `again`: another attempt may end otherwise.
+    """
+
+    def __init__(self, stage: str, *, cause: str, log_path: str, log_tail: str, again: bool = True) -> None:
+        self.again = again
         self.stage = stage
         self.cause = cause
         self.log_path = log_path

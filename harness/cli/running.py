@@ -44,6 +44,12 @@ def compare(
             help="Add seeds in the file's registered looks until every question is decided.",
         ),
     ] = False,
+    stage_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--stage-timeout", min=0.0, help="End a stage that makes no progress for so many minutes."
+        ),
+    ] = None,
     mlflow: Annotated[bool, typer.Option(help="Write the run to MLflow as well.")] = True,
 ) -> int:
     """Run the arms of a comparison, measure and score them, and write the report."""
@@ -51,7 +57,8 @@ def compare(
     from harness.measure.gpus import using
     from harness.pipeline.overrides import Overrides
 
-    overrides = Overrides(model, data, words(arms), seeds, words(score), tuple(set_ or ()))
+    limit = () if stage_timeout is None else (f"stage_timeout_minutes={stage_timeout}",)
+    overrides = Overrides(model, data, words(arms), seeds, words(score), (*(set_ or ()), *limit))
     with using(device):
         return command.run(
             comparison,

@@ -345,7 +345,9 @@ class ComparisonSpec(SpecModel):
     shares of `cost_reference`; `roles.py` says what a file that leaves them out means. `looks` says how
     many of the seeds each look of `--until-decided` uses; `look` records which one a run is. `tracking` names
     where the run can be watched, and `checkpoint_minutes` how often a training stage writes a checkpoint to
-    go on from after an interruption (0: never); they are no part of the plan: they change no result.
+    go on from after an interruption, `stage_timeout_minutes` when a stage that makes no progress is ended (0:
+    never for both), `stage_retries` how often one that failed is tried again at once. These are no part of
+    the plan, since they change no result.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -378,6 +380,8 @@ class ComparisonSpec(SpecModel):
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
     search_space: dict[str, Any] = Field(default_factory=dict)
     checkpoint_minutes: Annotated[float, Field(ge=0, exclude=True)] = 15.0
+    stage_timeout_minutes: Annotated[float, Field(ge=0, exclude=True)] = 0.0
+    stage_retries: Annotated[int, Field(ge=0, le=100, exclude=True)] = 0
     tracking: Annotated[list[str], Field(exclude=True)] = Field(default_factory=lambda: ["mlflow"])
 
     @field_validator("seeds")

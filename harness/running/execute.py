@@ -101,7 +101,7 @@ class Execution:
 
     def _run_or_note(self, stage: PlannedStage, *, go_on: bool) -> None:
         try:
-            self.results[stage.digest] = self._run_one(stage)
+            self.results[stage.digest] = self._run_with_retries(stage)
         except StageFailed as error:
             if not go_on or self._calls_for_halving(stage, error):
                 raise
@@ -109,6 +109,18 @@ class Execution:
             self.failed[stage.digest] = FailedStage(
                 digest=stage.digest, name=stage.name, cause=error.cause, log=log
             )
+
+    def _run_with_retries(self, stage: PlannedStage) -> StageResult:
+        """Once, and as often again as the comparison allows where that may help."""
+        left = self._asked.spec.stage_retries if self._asked is not None else 0
+        while True:
+            try:
+                return self._run_one(stage)
+            except StageFailed as error:
+                if not left or not error.again or self._calls_for_halving(stage, error):
+                    raise
+            left -= 1
+            self._say(stage, f"tried again, and {left} time(s) more if that fails")
 
     def _calls_for_halving(self, stage: PlannedStage, error: StageFailed) -> bool:
         """Whether all arms are to train with smaller micro-batches, which is no matter of this cell alone."""
@@ -176,7 +188,7 @@ class Execution:
             name=stage.name,
             seed=stage.seed,
             attempt=uuid.uuid4().hex,
-            checkpoint_seconds=self._checkpoint_seconds(),
+            checkpoint_seconds=self._seconds("checkpoint_minutes"),
             config=stage.config,
             inputs=inputs,
             covers=stage.covers,
@@ -187,7 +199,11 @@ class Execution:
         outcome: StageResult | BaseException
         try:
             outcome = run_stage(
-                folder, name=stage.name, listen=partial(self._hear, stage), environment=self._environment
+                folder,
+                name=stage.name,
+                listen=partial(self._hear, stage),
+                environment=self._environment,
+                patience_seconds=self._seconds("stage_timeout_minutes"),
             )
         except BaseException as error:
             outcome = error
@@ -197,8 +213,9 @@ class Execution:
             raise outcome
         return outcome
 
-    def _checkpoint_seconds(self) -> float | None:
-        minutes = self._asked.spec.checkpoint_minutes if self._asked is not None else 0.0
+    def _seconds(self, setting: str) -> float | None:
+        """A setting of minutes; None where it is 0 for never."""
+        minutes: float = getattr(self._asked.spec, setting) if self._asked is not None else 0.0
         return 60 * minutes if minutes else None
 
     def _hear(self, stage: PlannedStage, message: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ from harness.measure.window import HEADLINE_PHASES, Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
 from harness.stages.context import Context, Outcome, ProgressPipe, Reporter, write_atomically
 from harness.stages.lifeline import end_with_parent
+from harness.stages.vigil import start_beating
 
 PHASE_QUANTITIES = {
     "start_up": "start_up_seconds",
@@ -53,6 +54,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     pipe = ProgressPipe(int(arguments[1]) if len(arguments) > 1 else None)
     signal.signal(signal.SIGTERM, _interrupt)
+    start_beating(pipe)
     if len(arguments) > 2:
         end_with_parent(int(arguments[2]))
     _pass_on_what_is_said(pipe)

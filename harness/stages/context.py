@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -112,12 +113,15 @@ class ProgressPipe:
 
     def __init__(self, fd: int | None) -> None:
         self._fd = fd
+        # Beats come from a thread of their own, and long messages are written in parts.
+        self._lock = threading.Lock()
 
     def send(self, message: dict[str, Any]) -> None:
         """Write one message; a parent that has gone away ends the reporting, not the work."""
-        if self._fd is None:
-            return
-        try:
-            os.write(self._fd, (json.dumps(message) + "\n").encode())
-        except BrokenPipeError:
-            self._fd = None
+        with self._lock:
+            if self._fd is None:
+                return
+            try:
+                os.write(self._fd, (json.dumps(message) + "\n").encode())
+            except BrokenPipeError:
+                self._fd = None

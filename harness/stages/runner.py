@@ -20,9 +20,11 @@ from harness.judges import COMMAND
 from harness.measure import gpus
 from harness.records import StageError, StageRequest, StageResult
 from harness.stages.context import read_result
+from harness.stages.vigil import BEAT, Silence, Vigil, state_in_words, where_it_hangs
 
 Listener = Callable[[dict[str, Any]], None]
-GRACE_SECONDS = 10.0
+GRACE_SECONDS, GONE_SECONDS = 10.0, 60.0
+LOOK_SECONDS = 1.0
 TAIL_LINES = 15
 
 
@@ -32,12 +34,12 @@ def run_stage(
     name: str,
     listen: Listener,
     environment: Mapping[str, str] | None = None,
-    timeout_seconds: float | None = None,
+    patience_seconds: float | None = None,
 ) -> StageResult:
     """Run the stage whose `request.json` stands in `folder` in a fresh process.
 
     `listen` gets every progress message. Raises UserError for what the user can fix, StageFailed
-    for a crash, a hang beyond `timeout_seconds` or a missing result, Interrupted on Ctrl-C.
+    for a crash, no progress for longer than `patience_seconds` or a missing result, Interrupted on Ctrl-C.
     """
     log = folder / "log.txt"
     read_end, write_end = os.pipe()
@@ -56,14 +58,16 @@ def run_stage(
     os.close(write_end)
     os.close(childs_lifeline)
     try:
-        timed_out = _watch(child, read_end, listen, timeout_seconds)
+        hung = _watch(child, read_end, listen, patience_seconds, log)
     except KeyboardInterrupt as asked:
         stop(child)
         raise Interrupted(name) from asked
     finally:
         os.close(read_end)
         os.close(lifeline)
-    return _outcome(folder, name, child.returncode, timeout_seconds if timed_out else None)
+    if hung is not None:
+        raise _failed(folder, name, hung)
+    return _outcome(folder, name, child.returncode)
 
 
 def child_environment() -> dict[str, str]:
@@ -96,8 +100,11 @@ def _this_command() -> str:
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:
-    """Ask the child's process group to end, and end it after a grace period."""
-    for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGKILL, None)):
+    """Ask the child's process group to end, and end it after a grace period.
+
+    A process that waits for a dead file system cannot be ended, and is not waited for without end.
+    """
+    for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGKILL, GONE_SECONDS)):
         try:
             os.killpg(child.pid, number)
         except ProcessLookupError:
@@ -107,40 +114,58 @@ def stop(child: subprocess.Popen[bytes]) -> None:
             break
         except subprocess.TimeoutExpired:
             continue
-    child.wait()
 
 
-def _watch(child: subprocess.Popen[bytes], fd: int, listen: Listener, timeout_seconds: float | None) -> bool:
-    """Pass messages on until the child closes its end; True if it ran out of time.
+def _watch(
+    child: subprocess.Popen[bytes], fd: int, listen: Listener, patience: float | None, log: Path
+) -> str | None:
+    """Pass messages on until the child closes its end; why it was ended, if it was.
 
     The parent sleeps in `select` between messages, so that it takes no time from the child.
     """
-    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-    pending = b""
+    vigil, pending = Vigil(patience), b""
     with selectors.DefaultSelector() as selector:
         selector.register(fd, selectors.EVENT_READ)
         while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                stop(child)
-                return True
-            if not selector.select(1.0 if left is None else min(1.0, left)):
+            silence = vigil.notices()
+            if silence is not None and (ended := _about(silence, child, log, listen)) is not None:
+                return ended
+            if not selector.select(LOOK_SECONDS if patience is None else min(LOOK_SECONDS, patience)):
                 listen({})
                 if child.poll() is not None:
-                    return False
+                    return None
                 continue
             chunk = os.read(fd, 65536)
             if not chunk:
                 child.wait()
-                return False
+                return None
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
-                listen(json.loads(line))
+                message = json.loads(line)
+                vigil.hears(message)
+                if BEAT not in message:
+                    listen(message)
 
 
-def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) -> StageResult:
-    if timeout_seconds is not None:
-        raise _failed(folder, name, f"it ran longer than {timeout_seconds:.0f} s")
+def _about(silence: Silence, child: subprocess.Popen[bytes], log: Path, listen: Listener) -> str | None:
+    """Say what a silence means; where it was too long end the child, and return why."""
+    if silence.kind == "unanswered":
+        text = (
+            f"process {child.pid} has not answered for {silence.seconds:.0f} s: {state_in_words(child.pid)}"
+        )
+        listen({"say": text})
+        return None
+    frame = where_it_hangs(child.pid, log)
+    where = f"at {frame}; all stacks are in {log}" if frame else state_in_words(child.pid)
+    text = f"no step and no phase for {silence.seconds:.0f} s: {where}"
+    if silence.kind == "stuck":
+        listen({"say": text})
+        return None
+    stop(child)
+    return f"{text}; ended by --stage-timeout"
+
+
+def _outcome(folder: Path, name: str, code: int) -> StageResult:
     if code == 0 and (folder / "result.json").is_file():
         return _own_result(folder, name)
     error_file = folder / "error.json"
@@ -157,7 +182,7 @@ def _outcome(folder: Path, name: str, code: int, timeout_seconds: float | None) 
                 log_path=str(folder / "log.txt"),
                 log_tail="",
             )
-        raise _failed(folder, name, error.message, with_log=error.kind != "diverged")
+        raise _failed(folder, name, error.message, again=error.kind != "diverged")
     if code < 0:
         killed = signal.Signals(-code).name
         hint = ", which is how Linux ends a process when memory runs out" if code == -9 else ""
@@ -181,10 +206,10 @@ def _own_result(folder: Path, name: str) -> StageResult:
     return result
 
 
-def _failed(folder: Path, name: str, cause: str, *, with_log: bool = True) -> StageFailed:
-    """The failure with the log's last lines, which tell nothing of a training that diverged."""
+def _failed(folder: Path, name: str, cause: str, *, again: bool = True) -> StageFailed:
+    """The failure with the log's last lines, which tell nothing where trying again does not help."""
     log = folder / "log.txt"
-    if not with_log:
-        return StageFailed(name, cause=cause, log_path=str(log), log_tail="")
+    if not again:
+        return StageFailed(name, cause=cause, log_path=str(log), log_tail="", again=False)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     return StageFailed(name, cause=cause, log_path=str(log), log_tail="\n".join(lines[-TAIL_LINES:]))

@@ -13,9 +13,17 @@ import pytest
 
 from harness.errors import Interrupted, StageFailed, UserError
 from harness.records import StageRequest
-from harness.stages import runner
+from harness.stages import runner, vigil
 
 ROOT = Path(__file__).parents[2]
+HANGS = """
+import sys, time
+class Dead:
+    def find_spec(self, name, *more):
+        if name == "harness.stages.prepare":
+            time.sleep(1000)
+sys.meta_path.insert(0, Dead())
+"""
 
 
 def start(tmp_path: Path, kind: str = "prepare", **config: Any) -> Path:
@@ -27,6 +35,14 @@ def start(tmp_path: Path, kind: str = "prepare", **config: Any) -> Path:
 
 def run(folder: Path, **settings: Any) -> Any:
     return runner.run_stage(folder, name="t", listen=lambda message: None, **settings)
+
+
+def _process_in(folder: Path) -> int:
+    return next(
+        int(p.name)
+        for p in Path("/proc").iterdir()
+        if p.name.isdigit() and str(folder) in (p / "cmdline").read_text().replace("\0", " ")
+    )
 
 
 def test_a_stage_leaves_a_result_with_its_environment_and_seconds(tmp_path: Path) -> None:
@@ -48,20 +64,41 @@ def test_a_crash_shows_the_logs_last_lines(tmp_path: Path) -> None:
     assert "Extra inputs are not permitted" in failure.value.log_tail
 
 
-def test_a_hang_is_ended(tmp_path: Path) -> None:
-    with pytest.raises(StageFailed, match="it ran longer than 0 s"):
-        run(start(tmp_path), timeout_seconds=0.2)
+def test_a_hang_is_ended_and_says_where_it_hung(tmp_path: Path) -> None:
+    """The stage's code is imported from a place that never answers, as a dead file system does."""
+    (tmp_path / "sitecustomize.py").write_text(HANGS)
+    folder = start(tmp_path)
+    said = r"no step and no phase for \d+ s: at File .*sitecustomize.*, line 6 in find_spec; all stacks"
+    with pytest.raises(StageFailed, match=said):
+        run(folder, patience_seconds=4, environment={"PYTHONPATH": str(tmp_path)})
+    assert "Current thread" in (folder / "log.txt").read_text()
+
+
+def test_a_stopped_process_is_noticed_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vigil, "UNANSWERED_SECONDS", 1.0)
+    said: list[str] = []
+    stopped: list[int] = []
+
+    def listen(message: dict[str, Any]) -> None:
+        if message.get("phase") == "start-up" and not stopped:
+            stopped.append(_process_in(tmp_path))
+            os.kill(stopped[0], signal.SIGSTOP)
+        if "say" in message:
+            said.append(message["say"])
+            os.kill(stopped[0], signal.SIGCONT)
+
+    runner.run_stage(start(tmp_path), name="t", listen=listen)
+    process = stopped[0]
+    assert said[0] == (
+        f"process {process} has not answered for 1 s: it is stopped by a signal; `kill -CONT {process}` lets "
+        "it go on"
+    )
 
 
 def test_a_killed_process_says_by_what(tmp_path: Path) -> None:
     def kill(message: dict[str, Any]) -> None:
         if message.get("phase") == "start-up":
-            pid = next(
-                int(p.name)
-                for p in Path("/proc").iterdir()
-                if p.name.isdigit() and str(tmp_path) in (p / "cmdline").read_text().replace("\0", " ")
-            )
-            os.kill(pid, signal.SIGKILL)
+            os.kill(_process_in(tmp_path), signal.SIGKILL)
 
     with pytest.raises(StageFailed, match="ended by SIGKILL, which is how Linux ends a process when memory"):
         runner.run_stage(start(tmp_path), name="t", listen=kill)

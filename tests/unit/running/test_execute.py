@@ -13,10 +13,13 @@ from rich.console import Console
 from synthetic import ENVIRONMENT, foretold
 
 from harness.errors import StageFailed, UserError
+from harness.pipeline.load import find_comparison, load_comparison
+from harness.pipeline.overrides import Overrides
+from harness.pipeline.resolved import Resolved
 from harness.records import Plan, PlannedStage, RehearseFacts, StageKind, StageResult
 from harness.running import execute, ready
 from harness.running.course import Course
-from harness.running.execute import Execution
+from harness.running.execute import Asked, Execution
 from harness.running.forecast import check_memory
 from harness.running.listing import list_stages
 from harness.running.progress import Terminal
@@ -173,3 +176,23 @@ def test_what_failed_runs_again_in_the_next_command(machine: Machine) -> None:
     failing(machine, "dpo")
     executed(machine)
     assert machine.ran == ["sft", "orpo", "dpo"]
+
+
+@pytest.mark.parametrize(("helps", "runs"), [(True, 3), (False, 1)])
+def test_a_stage_is_tried_again_as_often_as_allowed_where_that_may_help(
+    machine: Machine, helps: bool, runs: int
+) -> None:
+    spec = load_comparison(find_comparison("embedded", model=None), Overrides(sets=("stage_retries=2",)))
+    ran: list[str] = []
+
+    def crash(folder: Path, **_: Any) -> StageResult:
+        ran.append(folder.name)
+        raise StageFailed("sft", cause="ended by SIGKILL", log_path="log.txt", log_tail="", again=helps)
+
+    asked = Asked(spec, Resolved())
+    execution = Execution(chain(), machine.root, [], offline=True, asked=asked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "run_stage", crash)
+        execution.run(["orpo"], go_on=True)
+    assert ran == ["orpo"] * runs
+    assert list(execution.failed) == ["orpo"]
