@@ -22,6 +22,7 @@ from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
 from harness.render import load_format
 from harness.running.tracking import write as write_tracker
+from harness.store.items import read_test_pairs, read_texts
 from harness.store.run_dir import RunRoot, read_record
 from harness.tables import Report
 
@@ -93,8 +94,8 @@ def write(record: ComparisonRecord, root: RunRoot) -> Path:
     view = view_of(record, root)
     changed = changed_since(record)
     report = build_report(view, load_claims(), [changed] if changed else [])
-    texts = root.read_texts(record, view.seeds[0])
-    report = dataclasses.replace(report, exchanges=exchanges(view, texts, root.read_test_pairs(record)))
+    texts = read_texts(root, record, view.seeds[0])
+    report = dataclasses.replace(report, exchanges=exchanges(view, texts, read_test_pairs(root, record)))
     return render(report, root.run_folder(record.id) / "report")
 
 

@@ -10,6 +10,7 @@ from harness.errors import UserError
 from harness.evidence.documents.mixing import counted_twice, forbidden
 from harness.evidence.view import ComparisonView
 from harness.records import ComparisonRecord
+from harness.store.items import read_items, read_series
 from harness.store.run_dir import RunRoot, read_record
 
 
@@ -49,5 +50,5 @@ def open_runs(names: Sequence[str], out: Path) -> tuple[list[ComparisonView], Pa
 
 def view_of(record: ComparisonRecord, root: RunRoot) -> ComparisonView:
     """A record with its items and series, what items share and which of them have no value."""
-    scored = root.read_items(record)
-    return ComparisonView(record, scored.values, root.read_series(record), scored.clusters, scored.unread)
+    scored = read_items(root, record)
+    return ComparisonView(record, scored.values, read_series(root, record), scored.clusters, scored.unread)

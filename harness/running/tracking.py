@@ -35,6 +35,7 @@ from harness.running.tracked import (
     step_values,
 )
 from harness.running.tracked_record import whole_runs
+from harness.store.items import read_series
 from harness.store.run_dir import RunRoot
 from harness.tracking import (
     COMPARISON,
@@ -130,7 +131,7 @@ class Tracking:
 
     def completes(self, record: ComparisonRecord, report_folder: Path) -> None:
         """The runs that nobody watched, what the others lack, and the files; says what failed."""
-        runs = whole_runs(record, self._root.read_series(record), self._root.folder_of)
+        runs = whole_runs(record, read_series(self._root, record), self._root.folder_of)
         ended = replace(runs[0].ended, at_ms=max(self._began_ms, runs[0].ended.at_ms))
         runs[0] = replace(runs[0], ended=ended)
         told, done = dict(self._open), set(self._done)
@@ -221,7 +222,7 @@ def write(
     module = load_tracker(name)
     try:
         tracker = module.open_tracker(Place(root.path, record.name))
-        _tell_all(tracker, whole_runs(record, root.read_series(record), root.folder_of), {}, set())
+        _tell_all(tracker, whole_runs(record, read_series(root, record), root.folder_of), {}, set())
         _publish(tracker, record, root, report_folder)
         tracker.closes()
     except Exception as error:

@@ -15,6 +15,7 @@ from harness.evidence.sections.limits import missing
 from harness.evidence.view import ComparisonView
 from harness.jsonl import write_jsonl
 from harness.records import Score
+from harness.store.items import read_items
 from harness.store.run_dir import RunRoot
 
 ACCURACY = "preference.accuracy"
@@ -89,5 +90,5 @@ def test_rows_without_a_value_are_read_as_asked(tmp_path: Path) -> None:
     results = dict(record.results)
     results["ev-orpo0"] = results["ev-orpo0"].model_copy(update={"scores": [score]})
     scored = record.model_copy(update={"results": results})
-    assert root.read_items(scored).values == {"orpo@0": {"rubric.grade": {"a": 1.0}}}
-    assert root.read_items(scored).unread == {"orpo@0": {"rubric.grade": {"b"}}}
+    assert read_items(root, scored).values == {"orpo@0": {"rubric.grade": {"a": 1.0}}}
+    assert read_items(root, scored).unread == {"orpo@0": {"rubric.grade": {"b"}}}

@@ -19,6 +19,7 @@ from harness.records import (
     StageResult,
     TrainFacts,
 )
+from harness.store.items import read_items
 from harness.store.run_dir import RunRoot, read_record
 
 
@@ -101,7 +102,7 @@ def test_items_that_are_gone_are_one_message(root: RunRoot) -> None:
         "ev-orpo0": record.results["ev-orpo0"].model_copy(update={"scores": [score]}),
     }
     with pytest.raises(UserError, match=r"items of a score are gone; run the comparison again"):
-        root.read_items(record.model_copy(update={"results": results}))
+        read_items(root, record.model_copy(update={"results": results}))
 
 
 def test_unknown_fields_and_half_absent_figures_are_refused() -> None:
