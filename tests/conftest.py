@@ -15,11 +15,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 VOCABULARY = 64
 
-WORKER = os.environ.get("PYTEST_XDIST_WORKER")
-if WORKER:
-    # A comparison locks its device for all of the machine by a file in the temporary folder, so that tests
-    # that run side by side need one each.
-    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"harness-{WORKER}-")
+LOCKS = tempfile.TemporaryDirectory(prefix="harness-locks-")
+"""Locks of this process's tests alone: a comparison holds its device for all of the machine."""
+os.environ["HARNESS_LOCKS"] = LOCKS.name
 
 
 @pytest.fixture(scope="session")

@@ -19,13 +19,15 @@ from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
+from harness.pipeline.plan import plan_comparison
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
 from harness.pipeline.spec import LookSpec
 from harness.records import ComparisonRecord, Plan
-from harness.running.again import Again
+from harness.running.again import Again, to_run_again
 from harness.running.execute import Execution
 from harness.running.forecast import forecast
+from harness.running.neighbours import print_neighbours
 from harness.running.ready import Watch, audit_now, check_parity, make_ready
 from harness.running.resolve import resolve
 from harness.running.showing import Showing
@@ -73,14 +75,15 @@ def run_comparison(
     path = find_comparison(comparison, model=overrides.model)
     # Mistakes in the settings are told at once, also while another comparison holds the device.
     spec = load_comparison(path, overrides)
-    resolve(spec)
+    to_run_again(plan_comparison(spec, resolve(spec)), again)
     trackers = [name for name in spec.tracking if mlflow or name != "mlflow"]
     check_installed(trackers)
     root = RunRoot(out)
     root.open_for_writing()
+    what = f"comparison {spec.name} in {root.path.resolve()}"
     with (
-        root.lock(),
-        GpuLock(device_identity()),
+        root.lock(what),
+        GpuLock(device_identity(), what=what),
         Again(root, again, console) as chosen,
         Showing(root, console) as showing,
         Tracking(trackers, root, spec.name, console) as tracking,
@@ -90,6 +93,7 @@ def run_comparison(
             tracking.plans(plan)
             return [*showing.watch(plan), tracking]
 
+        print_neighbours(console)
         execution = _run_all(path, overrides, root, console, chosen, watch, showing.report_seconds())
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
         asked = {"file": str(path.resolve()), "file_digest": file_digest(path)}

@@ -13,13 +13,15 @@ from rich.table import Table
 
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
-from harness.pipeline.load import find_comparison
+from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.records import Plan, Prediction, RehearseFacts
 from harness.running.execute import Execution
 from harness.running.fitting import print_table
 from harness.running.forecast import check_memory, memory_text, prediction_table, print_rehearsal_cost
+from harness.running.neighbours import print_neighbours
 from harness.running.ready import audit_now, make_ready, predictions, rehearsed, rehearsed_scoring
+from harness.running.resolve import resolve
 from harness.running.showing import Showing
 from harness.store.run_dir import RunRoot
 
@@ -31,10 +33,15 @@ def run(
 ) -> int:
     """Prepare, rehearse, and print the cost table; `cost.json` stands in the run's folder."""
     console = Console()
+    path = find_comparison(comparison, model=overrides.model)
+    # Mistakes in the settings are told at once, also while another comparison holds the device.
+    spec = load_comparison(path, overrides)
+    resolve(spec)
     root = RunRoot(out)
     root.open_for_writing()
-    path = find_comparison(comparison, model=overrides.model)
-    with root.lock(), GpuLock(device_identity()):
+    what = f"forecast of {spec.name} in {root.path.resolve()}"
+    with root.lock(what), GpuLock(device_identity(), what=what):
+        print_neighbours(console)
         showing = Showing(root, console, file=False)
         execution = make_ready(path, overrides, root, console, checks=False, watch=showing.watch)
     check_memory(execution)

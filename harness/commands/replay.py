@@ -43,7 +43,7 @@ def run(folder: Path, *, out: Path, name: str | None, baseline: str | None, mlfl
         raise UserError("no such folder", where=str(folder), remedy="give a folder of published results")
     root, console = RunRoot(out), Console()
     root.open_for_writing()
-    with root.lock():
+    with root.lock(f"replay of {folder}"):
         record = _replay(folder.resolve(), root, name or folder.resolve().name, baseline)
         root.write_record(record)
         written = report_command.write(record, root)

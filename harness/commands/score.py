@@ -13,6 +13,8 @@ from harness import registry
 from harness.commands import report as report_command
 from harness.commands.closing import print_closing
 from harness.errors import UserError
+from harness.measure.environment import device_identity
+from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import benchmark_config
 from harness.pipeline.overrides import set_field
 from harness.pipeline.rescore import rescored
@@ -20,6 +22,7 @@ from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord
 from harness.running.execute import Execution
+from harness.running.neighbours import print_neighbours
 from harness.running.resolve import is_local, resolve
 from harness.running.showing import Showing
 from harness.running.tracking import write as write_tracker
@@ -49,9 +52,13 @@ def run(
     spec = _spec(record, benchmarks, judge, sets)
     label = label or judge or _label(record, benchmarks)
     _check_label(record, benchmarks, label)
-    with root.lock(), Showing(root, console) as showing:
+    # Mistakes in the settings are told at once, also while another comparison holds the device.
+    longer = rescored(record.plan, spec, resolve(spec), label)
+    root.open_for_writing()
+    what = f"scoring of {record.id} in {root.path}"
+    with root.lock(what), GpuLock(device_identity(), what=what), Showing(root, console) as showing:
         _check_models(record, root)
-        longer = rescored(record.plan, spec, resolve(spec), label)
+        print_neighbours(console)
         execution = Execution(longer.plan, root, showing.watch(longer.plan), offline=is_local(spec))
         execution.results = dict(record.results)
         execution.run(longer.new)

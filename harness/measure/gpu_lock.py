@@ -2,89 +2,69 @@
 
 from __future__ import annotations
 
-import fcntl
-import getpass
-import json
 import os
 import re
-import tempfile
-from datetime import UTC, datetime
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
 
 from harness.errors import UserError
+from harness.lock_file import Held, LockFile
 
+FOLDER = "HARNESS_LOCKS"
+"""The variable that names another folder, such as one that several containers of a machine share."""
+PLACES = (Path("/run/lock"), Path("/dev/shm"), Path("/tmp"))
+"""The first that every user may write is the machine's, whatever TMPDIR says; systems differ in which."""
 ANOTHER = "choose another GPU by --device (`harness doctor` lists them)"
 
 
 class GpuLock:
-    """Held from `with` to its end, by an flock on a file that is named after the device.
+    """Held from `with` to its end, on a file that is named after the device. `what` is measured on it,
+    in words for whoever asks meanwhile."""
 
-    The kernel lets go of it when the process ends, however it ends, so a file that is left over
-    locks nobody out. `folder` is the same for every user of the machine.
-    """
-
-    def __init__(self, device: str, *, folder: Path | None = None) -> None:
+    def __init__(self, device: str, *, what: str = "", folder: Path | None = None) -> None:
         name = re.sub(r"[^A-Za-z0-9-]+", "-", device).strip("-")
-        self.path = (folder or Path(tempfile.gettempdir())) / f"orpo-harness-{name}.lock"
-        self._device = device
-        self._handle: IO[str] | None = None
+        self.path = (folder or locks_folder()) / f"orpo-harness-{name}.lock"
+        self._device, self._what = device, what
+        # Every user of the device has to lock the file, whoever made it.
+        self._file = LockFile(self.path, mode=0o666)
 
     def __enter__(self) -> GpuLock:
-        self._handle = self._open()
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = self._owner()
-            self._handle.close()
-            self._handle = None
+            self._file.acquire(self._what)
+        except Held as held:
             raise UserError(
-                f"another comparison is running on this device ({owner})",
+                f"{held.holder or 'an unknown process'} measures on this device",
                 where=self._device,
                 remedy="wait for it" if self._device.startswith("cpu:") else f"wait for it, or {ANOTHER}",
             ) from None
-        self._handle.seek(0)
-        self._handle.truncate()
-        json.dump(_facts(), self._handle)
-        self._handle.flush()
+        except OSError as error:
+            raise UserError(
+                f"cannot be locked ({error.strerror})",
+                where=str(self.path),
+                remedy="let this file be read and written by everybody who uses the device, or name a folder "
+                f"for locks that all of them share by {FOLDER}",
+            ) from None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._handle is not None:
-            self._handle.close()
-            self._handle = None
-
-    def _open(self) -> IO[str]:
-        """The file, which every user may lock whatever the umask of the one who made it."""
-        before = os.umask(0)
-        try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise UserError(
-                f"cannot be locked ({error.strerror})",
-                where=str(self.path),
-                remedy="let this file be written by everybody who uses the device, or set TMPDIR",
-            ) from None
-        finally:
-            os.umask(before)
-        return os.fdopen(descriptor, "r+", encoding="utf-8")
-
-    def _owner(self) -> str:
-        assert self._handle is not None
-        try:
-            facts: dict[str, Any] = json.loads(self._handle.read())
-        except ValueError:
-            return "by an unknown process"
-        return f"process {facts.get('pid')} of {facts.get('user')}, since {facts.get('since')}"
+        self._file.release()
 
 
-def _facts() -> dict[str, Any]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+def locks_folder(places: Iterable[Path] = PLACES) -> Path:
+    """Where the machine's locks lie; goes by the folders' modes, which are the same for every user."""
+    named = os.environ.get(FOLDER)
+    if named:
+        return Path(named)
+    return next((place for place in places if _is_for_everybody(place)), Path("/tmp"))
+
+
+def _is_for_everybody(place: Path) -> bool:
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return {"pid": os.getpid(), "user": user, "since": now}
+        mode, flags = place.stat().st_mode, os.statvfs(place).f_flag
+    except OSError:
+        return False
+    return stat.S_ISDIR(mode) and mode & 0o1777 == 0o1777 and not flags & os.ST_RDONLY

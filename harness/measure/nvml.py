@@ -14,13 +14,14 @@ UUID_PREFIXES = ("GPU-", "MIG-")
 
 
 class Nvml:
-    """Readings of one GPU. Raises RuntimeError at once where NVML or the GPU is missing."""
+    """Readings of one GPU, by default the one that CUDA calls 0. Raises RuntimeError at once where NVML or
+    the GPU is missing."""
 
-    def __init__(self, *, library: Any = None) -> None:
+    def __init__(self, *, library: Any = None, gpu: str | None = None) -> None:
         self._nvml = library or _pynvml()
         try:
             self._nvml.nvmlInit()
-            self._gpu = _handle(self._nvml, chosen_gpu())
+            self._gpu = _handle(self._nvml, gpu or chosen_gpu())
         except (self._nvml.NVMLError, ValueError) as error:
             raise RuntimeError(f"NVML: {error}") from error
 
@@ -53,6 +54,11 @@ class Nvml:
             throttle_reasons=self._ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu)),
             other_processes=None if running is None else _others(running),
         )
+
+    def neighbours(self) -> list[int]:
+        """Processes that compute on the GPU now, but this one."""
+        running = self._ask(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(self._gpu)) or []
+        return [int(p.pid) for p in running if p.pid != os.getpid()]
 
     def facts(self) -> dict[str, Any]:
         """What names and conditions the GPU; a reading it refuses is None."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from harness.artifacts import damage
 from harness.at_work import worked_in_by
 from harness.errors import UserError
+from harness.lock_file import Held, LockFile
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
 from harness.store.attempts import carried_over
 
@@ -41,22 +41,27 @@ class RunRoot:
             ) from None
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep a second comparison out of this root, so that neither spoils the other's times."""
-        with (self.path / ".lock").open("a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                handle.seek(0)
-                raise UserError(
-                    f"another comparison is running here (process {handle.read().strip() or '?'})",
-                    where=str(self.path),
-                    remedy="wait for it, or give another folder by --out",
-                ) from None
-            handle.truncate(0)
-            handle.write(str(os.getpid()))
-            handle.flush()
+    def lock(self, what: str) -> Iterator[None]:
+        """Keep a second command that writes out of this root; `what` is told to it."""
+        file = LockFile(self.path / ".lock")
+        try:
+            file.acquire(what)
+        except Held as held:
+            raise UserError(
+                f"{held.holder or 'another command'} writes here",
+                where=str(self.path),
+                remedy="wait for it, or give another folder by --out",
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"cannot be locked ({error.strerror})",
+                where=str(self.path),
+                remedy="give a folder on a disk that can lock files by --out",
+            ) from None
+        try:
             yield
+        finally:
+            file.release()
 
     def stage_folder(self, digest: str) -> Path:
         """Where a stage lives."""

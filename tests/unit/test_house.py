@@ -21,6 +21,7 @@ FLOORS = {
     "jsonl": 0,
     "at_work": 0,
     "artifacts": 0,
+    "lock_file": 0,
     "pipeline": 1,
     "measure": 1,
     "generate": 2,

@@ -76,12 +76,12 @@ def test_a_root_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
 
 def test_a_second_comparison_is_kept_out(root: RunRoot) -> None:
     with (
-        root.lock(),
-        pytest.raises(UserError, match=f"another comparison is running here .process {os.getpid()}"),
-        RunRoot(root.path).lock(),
+        root.lock("comparison a in runs"),
+        pytest.raises(UserError, match=rf"comparison a in runs \(process {os.getpid()} of .*\) writes here"),
+        RunRoot(root.path).lock("comparison b in runs"),
     ):
         pass
-    with root.lock():
+    with root.lock("comparison b in runs"):
         pass
 
 
