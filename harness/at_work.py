@@ -18,9 +18,9 @@ def working_in(folder: Path) -> Iterator[None]:
     """Hold the stage's folder as its process does: `worked_in_by` sees it until the process is gone."""
     with (folder / AT_WORK).open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        handle.write(str(os.getpid()))
-        handle.flush()
         try:
+            handle.write(str(os.getpid()))
+            handle.flush()
             yield
         finally:
             (folder / AT_WORK).unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from harness.cli.around import calibrate, data, doctor, list_, ui
 from harness.cli.reading import check, diff, paper, report, status, trace, verify
 from harness.cli.running import compare, cost, plan, replay, score
 from harness.errors import Interrupted, StageFailed, UserError
+from harness.full_disk import full_disk, says_full
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -91,5 +93,8 @@ def _run() -> int:
     except Exception as error:
         if hasattr(error, "format_message"):
             print(f"harness: {error.format_message()}; see harness --help.", file=sys.stderr)
+            return 2
+        if says_full(error):
+            print(f"harness: {full_disk(Path(getattr(error, 'filename', None) or '.'))}", file=sys.stderr)
             return 2
         raise

@@ -115,9 +115,12 @@ def render(report: Report, folder: Path) -> Path:
     """Write every format into `folder`; an old report there is replaced as a whole."""
     building = folder.with_name(f".report.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    for name in registry.names("formats"):
-        load_format(name).render(report, building)
-    shutil.rmtree(folder, ignore_errors=True)
-    building.rename(folder)
+    try:
+        building.mkdir(parents=True)
+        for name in registry.names("formats"):
+            load_format(name).render(report, building)
+        shutil.rmtree(folder, ignore_errors=True)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
     return folder

@@ -31,6 +31,7 @@ from harness.records import (
     StageResult,
     StageUse,
 )
+from harness.running.room import check_room_for
 from harness.running.watch import Watcher
 from harness.stages.runner import run_stage
 from harness.store.run_dir import RunRoot
@@ -179,6 +180,7 @@ class Execution:
             watcher.says(stage, text)
 
     def _run_one(self, stage: PlannedStage) -> StageResult:
+        check_room_for(stage, self.plan, self.results, self.root.path)
         for file, what in self.root.damage(stage.digest).items():
             self._say(stage, f"runs again, since {file} {what} after it was finished")
         inputs = {role: str(self.root.stage_folder(d).resolve()) for role, d in stage.needs.items()}

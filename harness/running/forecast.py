@@ -10,16 +10,16 @@ from rich.table import Table
 
 from harness.errors import UserError
 from harness.measure.held import held_bytes
-from harness.records import CheckFacts, Plan, ReferenceHolder, StageResult, TrainFacts
+from harness.records import Plan, ReferenceHolder, StageResult, TrainFacts
 from harness.running.execute import Execution
 from harness.running.fitting import print_table
 from harness.running.lines import duration
 from harness.running.outlook import look_ahead
 from harness.running.ready import does_not_fit, predictions, rehearsed, rehearsed_scoring
+from harness.running.room import bytes_of, check_room
 from harness.running.time_left import REPORT_SECONDS
 from harness.running.whole import Foretold, whole_in_words
 
-CHECKPOINT_ROOM = 1.1
 HEADINGS = ("stage", "arms", "runs", "steps", "FLOPs a run", "seconds a run", "peak memory")
 
 
@@ -28,7 +28,7 @@ def forecast(execution: Execution, console: Console, *, report: float = REPORT_S
     this machine."""
     check_memory(execution)
     missing = _missing(execution)
-    disk = sum(p.checkpoint_bytes * missing[d] * CHECKPOINT_ROOM for d, p in predictions(execution).items())
+    disk = sum(bytes_of(p) * missing[d] for d, p in predictions(execution).items())
     if sum(missing.values()):
         print_table(prediction_table(execution, missing, title="Still to run"), console)
         outlook = look_ahead(execution.plan, known_results(execution))
@@ -39,7 +39,7 @@ def forecast(execution: Execution, console: Console, *, report: float = REPORT_S
             soft_wrap=not console.is_terminal,
         )
         print_rehearsal_cost(execution, console)
-    _check_disk(execution, disk)
+    check_room(execution.root.path, disk, "the models that are still to be trained")
 
 
 def _foretold(execution: Execution, runs: dict[str, int]) -> Foretold:
@@ -156,20 +156,6 @@ def check_memory(execution: Execution) -> None:
     scoring = rehearsed_scoring(execution)
     if scoring is not None and scoring.out_of_memory:
         raise UserError("scoring does not fit into this GPU's memory", remedy=f"try {scoring.remedy}")
-
-
-def _check_disk(execution: Execution, needed: float) -> None:
-    check = execution.plan.check
-    if check is None or check not in execution.results:
-        return
-    free = execution.results[check].facts_as(CheckFacts).free_disk_bytes
-    if free is not None and needed > free:
-        raise UserError(
-            f"the models need {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free",
-            where=str(execution.root.path),
-            remedy="free some, give another folder by --out, use fewer --seeds or LoRA "
-            "(--set training.lora.r=16)",
-        )
 
 
 def _too_large(stage: dict[str, Any]) -> UserError:

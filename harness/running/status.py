@@ -72,8 +72,8 @@ class Status(Record):
 
 
 def write_status(folder: Path, status: Status) -> None:
-    """Write it at once and whole; raises OSError where the folder cannot be written to."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write it at once and whole; raises OSError where the folder cannot be written to or has no root."""
+    folder.mkdir(exist_ok=True)
     write_atomically(folder / FILE, status.model_dump_json(indent=1))
 
 

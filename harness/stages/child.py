@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+from harness import full_disk
 from harness.artifacts import written
 from harness.at_work import AT_WORK, working_in
 from harness.errors import Diverged, UserError
@@ -79,6 +80,8 @@ def main(arguments: list[str]) -> int:
         _fail(folder, StageError(kind="diverged", message=str(error)))
         return 1
     except Exception as error:
+        if full_disk.says_full(error):
+            return full_disk.EXIT_CODE
         traceback.print_exc()
         kind: Literal["out_of_memory", "failure"] = "out_of_memory" if _is_full(error) else "failure"
         _fail(folder, StageError(kind=kind, message=f"{type(error).__name__}: {error}"))
@@ -221,6 +224,7 @@ if __name__ == "__main__":
     # All is on disk. Taking torch apart again takes over a second a stage, so only what was
     # registered for the end (temporary folders) runs, and the process ends.
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)

@@ -79,8 +79,11 @@ def read_result(folder: Path) -> StageResult:
 def write_atomically(path: Path, text: str) -> None:
     """Write all of `text` or nothing: a reader never sees half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 MEMORY_EVERY_SECONDS = 1.0

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Interrupted, OutOfMemory, StageFailed, UserError
+from harness.full_disk import EXIT_CODE, TIGHT_BYTES, free_bytes, full_disk
 from harness.judges import COMMAND
 from harness.measure import gpus
 from harness.records import StageError, StageRequest, StageResult
@@ -168,7 +169,15 @@ def _about(silence: Silence, child: subprocess.Popen[bytes], log: Path, listen: 
 def _outcome(folder: Path, name: str, code: int) -> StageResult:
     if code == 0 and (folder / "result.json").is_file():
         return _own_result(folder, name)
+    if not folder.is_dir():
+        raise UserError(
+            f"the folder of stage {name} was removed while it ran",
+            where=str(folder),
+            remedy="see that nothing clears the folder of runs; the same command goes on with what is left",
+        )
     error_file = folder / "error.json"
+    if _ran_out_of_disk(folder, code):
+        raise full_disk(folder, f"the disk is full, so stage {name} stopped")
     if error_file.is_file():
         error = StageError.model_validate_json(error_file.read_text(encoding="utf-8"))
         if error.kind == "user":
@@ -192,6 +201,13 @@ def _outcome(folder: Path, name: str, code: int) -> StageResult:
 
 def _first_line(text: str) -> str:
     return text.strip().splitlines()[0]
+
+
+def _ran_out_of_disk(folder: Path, code: int) -> bool:
+    """Whether the child said so, or could not say anything where next to nothing is free."""
+    if code == EXIT_CODE:
+        return True
+    return code > 0 and not (folder / "error.json").is_file() and free_bytes(folder) < TIGHT_BYTES
 
 
 def _own_result(folder: Path, name: str) -> StageResult:

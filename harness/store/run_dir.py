@@ -17,6 +17,7 @@ from harness.errors import UserError
 from harness.lock_file import Held, LockFile
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
 from harness.store.attempts import carried_over
+from harness.store.guard import STAGES, guarded
 
 
 class RunRoot:
@@ -29,7 +30,7 @@ class RunRoot:
     def open_for_writing(self) -> None:
         """Create the root; raises UserError where that is not possible."""
         try:
-            (self.path / "stages").mkdir(parents=True, exist_ok=True)
+            (self.path / STAGES).mkdir(parents=True, exist_ok=True)
             probe = self.path / f".writable.{os.getpid()}"
             probe.touch()
             probe.unlink()
@@ -59,17 +60,18 @@ class RunRoot:
                 remedy="give a folder on a disk that can lock files by --out",
             ) from None
         try:
-            yield
+            with guarded(self.path):
+                yield
         finally:
             file.release()
 
     def stage_folder(self, digest: str) -> Path:
         """Where a stage lives."""
-        return self.path / "stages" / digest
+        return self.path / STAGES / digest
 
     def aside_folder(self, digest: str, finished_at: str) -> Path:
         """Where a stage that was run again keeps what it was before: named by when that was finished."""
-        return self.path / "stages" / f"{digest}.{re.sub(r'[^0-9]', '', finished_at)[:20]}"
+        return self.path / STAGES / f"{digest}.{re.sub(r'[^0-9]', '', finished_at)[:20]}"
 
     def folder_of(self, result: StageResult) -> Path:
         """Where the files of this very result lie, also after its stage was run again."""
@@ -128,7 +130,9 @@ class RunRoot:
                     remedy="wait for it, or end it",
                 )
             request = carried_over(folder, request)
-        folder.mkdir(parents=True, exist_ok=True)
+        # A root that was removed is not made again without what lay in it.
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
         (folder / "owner.txt").write_text(owner)
         (folder / "request.json").write_text(request.model_dump_json(indent=1))
         return folder
@@ -229,5 +233,8 @@ def scores_by_cell(record: ComparisonRecord) -> list[tuple[str, str, Score]]:
 
 def _replace(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

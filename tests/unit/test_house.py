@@ -22,6 +22,7 @@ FLOORS = {
     "at_work": 0,
     "artifacts": 0,
     "lock_file": 0,
+    "full_disk": 0,
     "pipeline": 1,
     "measure": 1,
     "generate": 2,
