@@ -18,6 +18,7 @@ from harness.lock_file import Held, LockFile
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
 from harness.store.attempts import carried_over
 from harness.store.guard import STAGES, guarded
+from harness.store.sweep import sweep
 
 
 class RunRoot:
@@ -43,7 +44,10 @@ class RunRoot:
 
     @contextlib.contextmanager
     def lock(self, what: str) -> Iterator[None]:
-        """Keep a second command that writes out of this root; `what` is told to it."""
+        """Keep a second command that writes out of this root; `what` is told to it.
+
+        What processes that were killed left here is removed first.
+        """
         file = LockFile(self.path / ".lock")
         try:
             file.acquire(what)
@@ -61,6 +65,7 @@ class RunRoot:
             ) from None
         try:
             with guarded(self.path):
+                sweep(self.path, self.path / STAGES)
                 yield
         finally:
             file.release()
