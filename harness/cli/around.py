@@ -1,4 +1,4 @@
-"""Commands around the runs: data, doctor, ui, calibrate, list."""
+"""Commands around the runs: data, doctor, ui, calibrate, clean, list."""
 
 from __future__ import annotations
 
@@ -49,6 +49,19 @@ def calibrate(
     from harness.commands import calibrate as command
 
     return command.run(simulations)
+
+
+def clean(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Runs' ids or folders; all, and what no run needs, by default.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; otherwise it is shown only.")] = False,
+    out: Out = RUNS,
+) -> int:
+    """Make room: weights, checkpoints and stages that no run needs; reports can still be made."""
+    from harness.commands import clean as command
+
+    return command.run(runs or (), out=out, yes=yes)
 
 
 def list_() -> int:

@@ -13,11 +13,12 @@ from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
 from harness.records import Plan
-from harness.running.execute import Execution, ran_out_of_memory
+from harness.running.execute import Execution
 from harness.running.fitting import print_table
 from harness.running.forecast import check_memory, prediction_table
 from harness.running.listing import Listing, grouped_reasons, list_stages
 from harness.running.resolve import resolve
+from harness.running.reusable import ran_out_of_memory
 from harness.store.run_dir import RunRoot
 
 STATES = {"finished": "reused", "to run": "would run", "to run again": "would run again"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,8 @@ def run(
     root.open_for_writing()
     what = f"scoring of {record.id} in {root.path}"
     with root.lock(what), GpuLock(device_identity(), what=what), Showing(root, console) as showing:
-        _check_models(record, root)
+        stages = [longer.plan.stages[digest] for digest in longer.new]
+        _check_models(record, root, needed={digest for stage in stages for digest in stage.needs.values()})
         print_neighbours(console)
         execution = Execution(longer.plan, root, showing.watch(longer.plan), offline=is_local(spec))
         execution.results = dict(record.results)
@@ -91,11 +92,21 @@ def _spec(
     return spec
 
 
-def _check_models(record: ComparisonRecord, root: RunRoot) -> None:
-    """Raise UserError where a trained model is gone, or is of a later training than the run's."""
+def _check_models(record: ComparisonRecord, root: RunRoot, *, needed: Collection[str]) -> None:
+    """Raise UserError where a trained model is gone, or is of a later training than the run's.
+
+    What was cleaned away matters where it is `needed`.
+    """
     for digest, result in record.results.items():
         if result.kind in ("prepare", "train"):
-            now = root.finished(digest)
+            cleaned = root.cleaned(digest)
+            if cleaned is not None and digest in needed:
+                raise UserError(
+                    f"the weights of stage {result.name} were cleaned away",
+                    where=record.id,
+                    remedy="give the comparison's own command with `--again train`, then score it",
+                )
+            now = root.finished(digest) or cleaned
             if now is None or now.finished_at != result.finished_at:
                 raise UserError(
                     f"stage {result.name} {'is gone' if now is None else 'was run again since'}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.store.cleaned import read_cleaned
 from harness.store.run_dir import RunRoot, read_record
 
 
@@ -16,7 +17,17 @@ def run(run_name: str, *, out: Path) -> int:
         for file, what in found.items():
             print(f"{stage}: {file} {what}")
     kept = [result for result in record.results.values() if result.artifacts]
-    files, size = sum(len(r.artifacts) for r in kept), sum(a.size for r in kept for a in r.artifacts.values())
+    notes = {result.name: note for result in kept if (note := read_cleaned(root.folder_of(result)))}
+    there = [
+        artifact
+        for result in kept
+        for name, artifact in result.artifacts.items()
+        if result.name not in notes or not notes[result.name].covers(name)
+    ]
+    files, size = len(there), sum(artifact.size for artifact in there)
+    for stage, note in notes.items():
+        folders = ", ".join(f"{name}/ ({bytes_:,} bytes)" for name, bytes_ in note.folders.items())
+        print(f"{stage}: weights were cleaned away on {note.at[:10]}: {folders}")
     unknown = len(record.results) - len(kept)
     if unknown:
         print(f"{unknown} of {len(record.results)} stages left no file, or kept no digests of theirs")

@@ -25,23 +25,17 @@ from harness.records import (
     ParityCheck,
     Plan,
     PlannedStage,
-    RehearseEvaluateFacts,
-    RehearseFacts,
     StageRequest,
     StageResult,
     StageUse,
 )
+from harness.running.reusable import ran_out_of_memory, reusable, why_again
 from harness.running.room import check_room_for
 from harness.running.watch import Watcher
 from harness.stages.runner import run_stage
 from harness.store.run_dir import RunRoot
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-
-
-def ran_out_of_memory(result: StageResult) -> bool:
-    """Whether this is a rehearsal that did not fit: a measurement of its moment, and never reused."""
-    return isinstance(result.facts, RehearseFacts | RehearseEvaluateFacts) and result.facts.out_of_memory
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ class Execution:
         and OutOfMemory always where a training could do with smaller micro-batches.
         """
         for digest in digests:
-            stage, done = self.plan.stages[digest], self.root.finished(digest)
+            stage, done = self.plan.stages[digest], reusable(self.root, self.plan, digest)
             full, broken = self._did_not_fit(stage), self._lacks(stage) if go_on else None
             if broken is not None:
                 self._say(stage, f"left out, since {broken} failed")
@@ -181,8 +175,8 @@ class Execution:
 
     def _run_one(self, stage: PlannedStage) -> StageResult:
         check_room_for(stage, self.plan, self.results, self.root.path)
-        for file, what in self.root.damage(stage.digest).items():
-            self._say(stage, f"runs again, since {file} {what} after it was finished")
+        for line in why_again(self.root, stage.digest):
+            self._say(stage, line)
         inputs = {role: str(self.root.stage_folder(d).resolve()) for role, d in stage.needs.items()}
         request = StageRequest(
             digest=stage.digest,

@@ -16,6 +16,7 @@ from harness.running.fitting import print_table
 from harness.running.lines import duration
 from harness.running.outlook import look_ahead
 from harness.running.ready import does_not_fit, predictions, rehearsed, rehearsed_scoring
+from harness.running.reusable import reusable
 from harness.running.room import bytes_of, check_room
 from harness.running.time_left import REPORT_SECONDS
 from harness.running.whole import Foretold, whole_in_words
@@ -54,7 +55,8 @@ def _foretold(execution: Execution, runs: dict[str, int]) -> Foretold:
 
 def known_results(execution: Execution) -> dict[str, StageResult]:
     """The finished stages of a plan, by this command or by earlier ones."""
-    found = {d: execution.results.get(d) or execution.root.finished(d) for d in execution.plan.order}
+    plan, root = execution.plan, execution.root
+    found = {digest: execution.results.get(digest) or reusable(root, plan, digest) for digest in plan.order}
     return {digest: result for digest, result in found.items() if result is not None}
 
 
@@ -138,13 +140,13 @@ def _held_text(stage: TrainFacts | None) -> str:
 def _missing(execution: Execution) -> dict[str, int]:
     """How many runs of each rehearsed stage, and of scoring, are still to come."""
     plan, root = execution.plan, execution.root
-    trains = [s for d, s in plan.stages.items() if s.kind == "train" and root.finished(d) is None]
+    trains = [s for d, s in plan.stages.items() if s.kind == "train" and reusable(root, plan, d) is None]
     counts = {}
     for digest in plan.rehearsals:
         job = plan.stages[digest].config["job"]
         counts[digest] = sum({k: s.config[k] for k in job} == job for s in trains)
     if plan.rehearse_evaluate is not None:
-        counts[plan.rehearse_evaluate] = sum(root.finished(d) is None for d in _evaluations(plan))
+        counts[plan.rehearse_evaluate] = sum(reusable(root, plan, d) is None for d in _evaluations(plan))
     return counts
 
 

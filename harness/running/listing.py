@@ -8,7 +8,7 @@ from typing import Literal
 from harness.pipeline.covers import changes
 from harness.records import Covers, Plan, PlannedStage, Record, StageKind
 from harness.running.again import to_run_again
-from harness.running.execute import ran_out_of_memory
+from harness.running.reusable import ran_out_of_memory, reusable
 from harness.store.aside import newest_of
 from harness.store.run_dir import RunRoot
 
@@ -48,7 +48,7 @@ def list_stages(plan: Plan, root: RunRoot, *, again: tuple[str, ...] = (), why: 
     chosen = to_run_again(plan, again)
     stages = []
     for digest in plan.order:
-        stage, done = plan.stages[digest], root.finished(digest)
+        stage, done = plan.stages[digest], reusable(root, plan, digest)
         finished = done is not None and not ran_out_of_memory(done)
         state: State = "to run"
         if finished:

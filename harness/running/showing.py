@@ -15,8 +15,8 @@ from rich.status import Status
 from harness.errors import Interrupted, StageFailed
 from harness.records import Plan, PlannedStage, StageResult
 from harness.running.course import REPORTS, Course
-from harness.running.execute import ran_out_of_memory
 from harness.running.progress import Terminal
+from harness.running.reusable import ran_out_of_memory, reusable
 from harness.running.status import FILE, State, all_statuses, write_status
 from harness.running.time_left import REPORT_SECONDS
 from harness.running.watch import Watcher
@@ -79,7 +79,7 @@ class Showing:
 
     def watch(self, plan: Plan) -> Sequence[Watcher]:
         """The watchers of `plan`, which knows the stages that are finished."""
-        found = {digest: self._root.finished(digest) for digest in plan.order}
+        found = {digest: reusable(self._root, plan, digest) for digest in plan.order}
         done = {d: r for d, r in found.items() if r is not None and not ran_out_of_memory(r)}
         same = self._course if self._course is not None and self._course.plan.id == plan.id else None
         self._course = course = Course(plan, done, report=self.report_seconds(), before=same)

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.records import StageRequest
-from harness.store.run_dir import RunRoot, read_request, read_whole
+from harness.store.run_dir import RunRoot
+from harness.store.stage_files import read_request, read_whole
 
 
 def set_aside(root: RunRoot, digests: Iterable[str]) -> dict[str, Path]:
@@ -19,7 +20,7 @@ def set_aside(root: RunRoot, digests: Iterable[str]) -> dict[str, Path]:
     """
     moved = {}
     for digest in reversed(_with_followers(root, digests)):
-        result = root.finished(digest)
+        result = root.finished(digest) or root.cleaned(digest)
         if result is not None:
             folder = root.aside_folder(digest, result.finished_at)
             os.replace(root.stage_folder(digest), folder)

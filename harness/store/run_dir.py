@@ -9,15 +9,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from harness.artifacts import damage
 from harness.at_work import worked_in_by
 from harness.errors import UserError
 from harness.lock_file import Held, LockFile
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
 from harness.store.attempts import carried_over
+from harness.store.cleaned import not_cleaned, outputs_are_there, read_cleaned
 from harness.store.guard import STAGES, guarded
+from harness.store.stage_files import of_its_attempt, read_request, read_result, read_whole
 from harness.store.sweep import sweep
 
 
@@ -89,22 +89,29 @@ class RunRoot:
 
     def finished(self, digest: str) -> StageResult | None:
         """The result of a finished stage whose files are all there and as they were written, else None."""
-        result = read_whole(self.stage_folder(digest))
-        if result is None or result.digest != digest or self._damage(result):
+        folder = self.stage_folder(digest)
+        result = read_whole(folder)
+        if result is None or result.digest != digest or read_cleaned(folder) or self._damage(result):
             return None
         return result
 
+    def cleaned(self, digest: str) -> StageResult | None:
+        """The result of a stage that is whole but for what `harness clean` took away, else None."""
+        folder = self.stage_folder(digest)
+        result = of_its_attempt(folder)
+        if result is None or result.digest != digest or self._damage(result):
+            return None
+        return result if outputs_are_there(folder, result.outputs.values()) else None
+
     def damage(self, digest: str) -> dict[str, str]:
         """File -> what became of it, of a stage that was finished once."""
-        result = _read_result(self.stage_folder(digest))
+        result = read_result(self.stage_folder(digest))
         return {} if result is None else self._damage(result)
 
     def damage_of(self, record: ComparisonRecord, *, whole: bool = False) -> dict[str, dict[str, str]]:
         """Stage -> file -> what became of it, of a finished comparison; `whole` reads every byte."""
         found = {
-            result.name: damage(self.folder_of(result), result.artifacts, whole=True)
-            if whole
-            else self._damage(result)
+            result.name: self._look(result, whole=True) if whole else self._damage(result)
             for result in record.results.values()
         }
         return {name: files for name, files in found.items() if files}
@@ -113,15 +120,20 @@ class RunRoot:
         """Each result is looked at once: a command asks for its stages many times."""
         key = (result.digest, result.finished_at)
         if key not in self._looked_at:
-            self._looked_at[key] = damage(self.folder_of(result), result.artifacts)
+            self._looked_at[key] = self._look(result)
         return self._looked_at[key]
+
+    def _look(self, result: StageResult, *, whole: bool = False) -> dict[str, str]:
+        folder = self.folder_of(result)
+        return not_cleaned(folder, damage(folder, result.artifacts, whole=whole))
 
     def request(self, digest: str) -> StageRequest | None:
         """What a stage was asked, or None where that is gone or from a version that cannot be read."""
         return read_request(self.stage_folder(digest))
 
     def start_stage(self, request: StageRequest, *, owner: str) -> Path:
-        """A folder with the request in it; of what a broken run left there checkpoints alone stay.
+        """A folder with the request in it; of what a broken run left there checkpoints alone stay, and a
+        finished stage without its weights is set aside.
 
         Raises UserError where a process still works in it.
         """
@@ -134,7 +146,12 @@ class RunRoot:
                     where=str(folder),
                     remedy="wait for it, or end it",
                 )
-            request = carried_over(folder, request)
+            cleaned = self.cleaned(request.digest)
+            if cleaned is not None:
+                # The runs that it was made for are still shown by what it kept.
+                os.replace(folder, self.aside_folder(request.digest, cleaned.finished_at))
+            else:
+                request = carried_over(folder, request)
         # A root that was removed is not made again without what lay in it.
         folder.parent.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
@@ -151,8 +168,8 @@ class RunRoot:
         """Write `record.json` and `plan.json`, and point `latest` at the run."""
         folder = self.run_folder(record.id)
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / "plan.json", record.plan.model_dump_json(indent=1))
-        _replace(folder / "record.json", record.model_dump_json(indent=1))
+        replace_file(folder / "plan.json", record.plan.model_dump_json(indent=1))
+        replace_file(folder / "record.json", record.model_dump_json(indent=1))
         self._point_latest(record.id)
         return folder
 
@@ -178,32 +195,6 @@ class RunRoot:
             where=str(self.path),
             remedy=f"known: {', '.join(known)}" if known else "run `make compare` first",
         )
-
-
-def read_whole(folder: Path) -> StageResult | None:
-    """The result of the stage in `folder` if it was asked for and its outputs are there, else None."""
-    result = _read_result(folder)
-    if result is None:
-        return None
-    asked = read_request(folder)
-    if asked is not None and asked.attempt != result.attempt:
-        return None
-    return result if all((folder / output).exists() for output in result.outputs.values()) else None
-
-
-def _read_result(folder: Path) -> StageResult | None:
-    try:
-        return StageResult.model_validate_json((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
-        return None
-
-
-def read_request(folder: Path) -> StageRequest | None:
-    """The request of the stage in `folder`, or None."""
-    try:
-        return StageRequest.model_validate_json((folder / "request.json").read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
-        return None
 
 
 def read_record(folder: Path) -> ComparisonRecord:
@@ -236,7 +227,8 @@ def scores_by_cell(record: ComparisonRecord) -> list[tuple[str, str, Score]]:
     return cell_scores
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
+    """Write all of `text` or nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8")

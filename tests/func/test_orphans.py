@@ -17,7 +17,8 @@ from harness import at_work
 from harness.errors import StageFailed, UserError
 from harness.records import StageRequest
 from harness.stages import runner
-from harness.store.run_dir import RunRoot, read_whole
+from harness.store.run_dir import RunRoot
+from harness.store.stage_files import read_whole
 
 LONG = {"max_length": 64, "limit": 20_000}
 COMMAND = """

@@ -59,7 +59,7 @@ def execution(facts: RehearseEvaluateFacts, *finished: str) -> Any:
     results: dict[str, StageResult] = {d: record.results[d] for d in ("prep", *plan.rehearsals)}
     results["s"] = rehearsed("sft").model_copy(update=update)
     done = results | {digest: record.results[digest] for digest in finished}
-    root = SimpleNamespace(finished=done.get, path=Path())
+    root = SimpleNamespace(finished=done.get, cleaned=lambda digest: None, path=Path())
     return SimpleNamespace(plan=plan, root=root, results=results)
 
 
