@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import selectors
 import signal
@@ -20,7 +19,9 @@ from harness.full_disk import EXIT_CODE, TIGHT_BYTES, free_bytes, full_disk
 from harness.judges import COMMAND
 from harness.measure import gpus
 from harness.records import StageError, StageRequest, StageResult
+from harness.stages import memory_limit
 from harness.stages.context import read_result
+from harness.stages.messages import Messages
 from harness.stages.vigil import BEAT, Silence, Vigil, state_in_words, where_it_hangs
 
 Listener = Callable[[dict[str, Any]], None]
@@ -124,7 +125,7 @@ def _watch(
 
     The parent sleeps in `select` between messages, so that it takes no time from the child.
     """
-    vigil, pending = Vigil(patience), b""
+    vigil, messages = Vigil(patience), Messages()
     with selectors.DefaultSelector() as selector:
         selector.register(fd, selectors.EVENT_READ)
         while True:
@@ -140,9 +141,7 @@ def _watch(
             if not chunk:
                 child.wait()
                 return None
-            *lines, pending = (pending + chunk).split(b"\n")
-            for line in lines:
-                message = json.loads(line)
+            for message in messages.feed(chunk):
                 vigil.hears(message)
                 if BEAT not in message:
                     listen(message)
@@ -184,23 +183,16 @@ def _outcome(folder: Path, name: str, code: int) -> StageResult:
             raise UserError(
                 error.fact or error.message, remedy=error.remedy or "see the log", where=error.where
             )
+        cause = memory_limit.explained(error.message)
         if error.kind == "out_of_memory":
-            raise OutOfMemory(
-                name,
-                cause=f"memory ran out ({_first_line(error.message)})",
-                log_path=str(folder / "log.txt"),
-                log_tail="",
-            )
-        raise _failed(folder, name, error.message, again=error.kind != "diverged")
+            raise OutOfMemory(name, cause=cause, log_path=str(folder / "log.txt"), log_tail="")
+        raise _failed(folder, name, cause, again=error.kind != "diverged")
+    failed = _failed(folder, name, f"its process ended with exit code {code} and no result")
     if code < 0:
-        killed = signal.Signals(-code).name
         hint = ", which is how Linux ends a process when memory runs out" if code == -9 else ""
-        raise _failed(folder, name, f"its process was ended by {killed}{hint}")
-    raise _failed(folder, name, f"its process ended with exit code {code} and no result")
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0]
+        failed = _failed(folder, name, f"its process was ended by {signal.Signals(-code).name}{hint}")
+    killed = code == -signal.SIGKILL
+    raise _failed(folder, name, memory_limit.explained(failed.cause, failed.log_tail, killed=killed))
 
 
 def _ran_out_of_disk(folder: Path, code: int) -> bool:
