@@ -16,6 +16,7 @@ import typer
 
 from harness import __version__
 from harness.cli.around import calibrate, clean, data, doctor, list_, ui
+from harness.cli.home import make_do_without_home
 from harness.cli.reading import check, diff, paper, report, status, trace, verify
 from harness.cli.running import compare, cost, plan, replay, score
 from harness.errors import Interrupted, StageFailed, UserError
@@ -55,6 +56,7 @@ def main() -> None:
         # Under nohup SIGHUP is ignored, and stays so.
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _end)
+    make_do_without_home()
     sys.exit(_run())
 
 
