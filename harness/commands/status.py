@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +23,10 @@ def run(run_name: str | None, *, out: Path) -> int:
     Raises UserError where no run of that name has a status.
     """
     status = _find(run_name, out)
-    seen = Seen(datetime.now(UTC), is_alive(status.process), shutil.disk_usage(out).free)
+    alive = is_alive(status.process)
+    # A process that is gone may have run before the machine's steady clock began anew.
+    uptime = time.monotonic() if alive else None
+    seen = Seen(datetime.now(UTC), alive, shutil.disk_usage(out).free, uptime)
     found = signs(status, seen)
     console = Console()
     for name, text in [*_facts(status, seen), *((sign.name, _marked(sign)) for sign in found)]:
@@ -63,7 +67,7 @@ def _facts(status: Status, seen: Seen) -> list[tuple[str, str]]:
     if running and whole_facts(status):
         facts += [("time left", ", ".join(whole_facts(status)))]
     if not running:
-        facts += [("last told", f"{duration((seen.now - status.updated_at).total_seconds())} ago")]
+        facts += [("last told", f"{duration(seen.since(status.updated_at, status.updated_uptime))} ago")]
     return [*facts, *([("said", status.message)] if status.message and running else [])]
 
 

@@ -111,6 +111,7 @@ class Course:
             process=self._process,
             began_at=self._began,
             updated_at=datetime.now(UTC),
+            updated_uptime=time.monotonic(),
             done=sum(digest in self._results for digest in self.plan.order),
             stages=len(self.plan.order),
             does=running.does if running else self._idle,
@@ -136,7 +137,7 @@ class _Stage:
     def __init__(self, stage: PlannedStage, tokens_per_step: float | None) -> None:
         self._stage, self._tokens_per_step = stage, tokens_per_step
         self._began, self._began_at = time.monotonic(), datetime.now(UTC)
-        self._heard_at = self._began_at
+        self._heard_at, self._heard_uptime = self._began_at, self._began
         self._does = STARTS
         self._step = self._total = 0
         self._step_at = 0.0
@@ -149,7 +150,7 @@ class _Stage:
     def hear(self, message: Mapping[str, Any]) -> None:
         if not message:
             return
-        self._heard_at = datetime.now(UTC)
+        self._heard_at, self._heard_uptime = datetime.now(UTC), time.monotonic()
         if "phase" in message:
             self._does = self._words(message["phase"])
             if self._steps_over is None and message["phase"] in AFTER_STEPS:
@@ -193,6 +194,7 @@ class _Stage:
             does=self._does,
             began_at=self._began_at,
             heard_at=self._heard_at,
+            heard_uptime=self._heard_uptime,
             step=self._step,
             total=self._total,
             seconds_left=left,

@@ -18,11 +18,19 @@ LEAST_FREE_BYTES = 2**30
 
 @dataclass(frozen=True)
 class Seen:
-    """What was looked at: the time, whether the process lives (None on another machine), bytes free."""
+    """What was looked at: the time, whether the process lives (None on another machine), bytes free, and the
+    machine's steady clock (None where it is not the process's machine)."""
 
     now: datetime
     alive: bool | None
     free_bytes: int
+    uptime: float | None = None
+
+    def since(self, told: datetime, uptime: float | None) -> float:
+        """Seconds since a moment: by the steady clock where both are on it, since the other may be set."""
+        if self.uptime is not None and uptime is not None and self.uptime >= uptime:
+            return self.uptime - uptime
+        return max(0.0, (self.now - told).total_seconds())
 
 
 @dataclass(frozen=True)
@@ -59,10 +67,10 @@ def _process(status: Status, seen: Seen) -> Sign:
 
 
 def _messages(status: Status, seen: Seen) -> Sign:
-    quiet = (seen.now - status.updated_at).total_seconds()
+    quiet = seen.since(status.updated_at, status.updated_uptime)
     if status.stage is None:
         return Sign("last message", f"{duration(quiet)} ago")
-    silent = (seen.now - status.stage.heard_at).total_seconds()
+    silent = seen.since(status.stage.heard_at, status.stage.heard_uptime)
     well = silent < SILENT_SECONDS and quiet < STALE_SECONDS
     return Sign("last message", f"{duration(silent)} ago", well=well)
 

@@ -27,8 +27,11 @@ class Process(Record):
 
 
 class RunningStage(Record):
-    """The stage that runs. Times are in UTC; `does` is what it does in words; `seconds_left` is None where
-    nothing foretells it. `loss` is None before the first step and where it is not finite."""
+    """The stage that runs. Times are in UTC, `heard_uptime` by the machine's steady clock.
+
+    `does` is what it does in words; `seconds_left` is None where nothing foretells it. `loss` is None before
+    the first step and where it is not finite.
+    """
 
     number: int
     name: str
@@ -36,6 +39,7 @@ class RunningStage(Record):
     does: str
     began_at: datetime
     heard_at: datetime
+    heard_uptime: float | None = None
     step: int = 0
     total: int = 0
     seconds_left: float | None = None
@@ -47,9 +51,10 @@ class RunningStage(Record):
 class Status(Record):
     """A comparison at `updated_at`: `done` of `stages` stages are finished, one may run.
 
-    `seconds_left` is that of the whole, its report included, beside what `on_top` names. `message` is what
-    was said last, or what stopped it. `diverged` names stages whose loss was not finite, `failed` tells of
-    stages that ended without a result, while the others went on.
+    `updated_uptime` is the same moment by the machine's steady clock, which nobody sets. `seconds_left` is
+    that of the whole, its report included, beside what `on_top` names. `message` is what was said last, or
+    what stopped it. `diverged` names stages whose loss was not finite, `failed` tells of stages that ended
+    without a result, while the others went on.
     """
 
     schema_version: Literal[1] = 1
@@ -59,6 +64,7 @@ class Status(Record):
     process: Process
     began_at: datetime
     updated_at: datetime
+    updated_uptime: float | None = None
     done: int
     stages: int
     does: str

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -101,7 +101,7 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
     window = Window(energy=energy.read, peaks=memory, tell=lambda phase: pipe.send({"phase": phase}))
     conditions = ConditionsMeter(gpu=open_nvml()[0] if device == "cuda" else None)
     start_up = time.monotonic() - spawned
-    started = datetime.now(UTC).isoformat()
+    started, began = datetime.now(UTC), time.monotonic()
     memory.start()
     with _metered(energy, conditions):
         report = Reporter(pipe, memory.lately, folder / AT_WORK)
@@ -117,8 +117,9 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
         name=request.name,
         seed=request.seed,
         attempt=request.attempt,
-        started_at=started,
-        finished_at=datetime.now(UTC).isoformat(),
+        started_at=started.isoformat(),
+        # A wall clock may be set meanwhile, and a stage never ends before it starts.
+        finished_at=(started + timedelta(seconds=time.monotonic() - began)).isoformat(),
         environment=collect(device, request.covers.packages if request.covers else ()),
         ledger=[*ledger, *energy.measurements(_headline_joules(window, request))],
         scores=outcome.scores,

@@ -314,3 +314,15 @@ def test_a_line_for_logs_has_it_all(course: Course) -> None:
     assert re.search(
         r"sft_dpo/dpo@0: 3/28, \d+ s left; whole comparison: .* left, until .*; loss 0.5, 3 GiB", line
     )
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=-1)])
+def test_a_clock_that_was_set_makes_no_comparison_ill(course: Course, jump: timedelta) -> None:
+    """How long nothing was heard is told by the machine's steady clock."""
+    told = started(course, {"phase": "train"}, step(3))
+    assert told.updated_uptime is not None
+    seen = Seen(told.updated_at + jump, True, 1 << 40, told.updated_uptime + 5)
+    by_name = {sign.name: sign for sign in signs(told, seen)}
+    assert by_name["last message"].well
+    assert by_name["last message"].text == "5 s ago"
+    assert Seen(told.updated_at - timedelta(days=1), None, 1 << 40).since(told.updated_at, None) == 0.0
