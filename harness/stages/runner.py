@@ -185,6 +185,8 @@ def _outcome(folder: Path, name: str, code: int) -> StageResult:
             )
         cause = memory_limit.explained(error.message)
         if error.kind == "out_of_memory":
+            # torch says in many lines what it had allocated.
+            cause = f"memory ran out ({cause.strip().splitlines()[0]})" if cause == error.message else cause
             raise OutOfMemory(name, cause=cause, log_path=str(folder / "log.txt"), log_tail="")
         raise _failed(folder, name, cause, again=error.kind != "diverged")
     failed = _failed(folder, name, f"its process ended with exit code {code} and no result")

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.artifacts import NOT_WRITTEN_BY_IT
-from harness.at_work import AT_WORK, worked_in_by
+from harness.at_work import worked_in_by
+from harness.store.attempts import CHECKPOINTS
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)")
 _AT_THE_TOP = re.compile(r"\.(latest|writable)\.\d+")
 RUN_FILES = ("record.json", "plan.json", "status.json")
 """A folder with one of these is a run's; others beside it may be the user's own."""
-KEPT_OF_HALF = (*(name for name in NOT_WRITTEN_BY_IT if name != AT_WORK), "checkpoint*", "steps.jsonl")
-"""What tells why a stage broke off, and what its next attempt may go on from."""
+KEPT_OF_HALF = (*NOT_WRITTEN_BY_IT, CHECKPOINTS, "steps.jsonl")
+"""What tells why and when a stage broke off, and what its next attempt may go on from."""
 
 
 def sweep(root: Path, stages: Path) -> list[Path]:
