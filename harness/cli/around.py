@@ -1,4 +1,4 @@
-"""Commands around the runs: data, doctor, ui, calibrate, clean, list."""
+"""Commands around the runs: data, doctor, ui, sync, calibrate, clean, list."""
 
 from __future__ import annotations
 
@@ -38,6 +38,18 @@ def ui(
     from harness.commands import ui as command
 
     return command.run(out, port=port)
+
+
+def sync(
+    run: Annotated[
+        str | None, typer.Argument(help="A run's id or latest; what waits for any run by default.")
+    ] = None,
+    out: Out = RUNS,
+) -> int:
+    """Deliver what MLflow and other trackers did not take while a comparison ran."""
+    from harness.commands import sync as command
+
+    return command.run(run, out=out)
 
 
 def calibrate(

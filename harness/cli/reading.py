@@ -34,6 +34,9 @@ def report(
         str | None,
         typer.Option("--from-mlflow", help="A tracking URI; RUN is then the parent run's id there."),
     ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, max=86_400, help="Seconds that --from-mlflow may take.")
+    ] = 60.0,
     out: Out = RUNS,
 ) -> int:
     """Render the report of a finished run again, or one of several runs; needs no GPU."""
@@ -42,7 +45,9 @@ def report(
     if runs and len(runs) > 1:
         return command.run_many(runs, out=out, format_name=format_)
     name = runs[0] if runs else "latest"
-    return command.run(name, out=out, format_name=format_, mlflow=mlflow, from_mlflow=from_mlflow)
+    return command.run(
+        name, out=out, format_name=format_, mlflow=mlflow, from_mlflow=from_mlflow, timeout=timeout
+    )
 
 
 def paper(

@@ -33,14 +33,16 @@ from harness.records import (
     StageResult,
     StageUse,
 )
-from harness.running.tracking import write as write_tracker
+from harness.running.queues import write as write_tracker
 from harness.store.run_dir import RunRoot
+from harness.tracking import check_installed
 
 
 def run(folder: Path, *, out: Path, name: str | None, baseline: str | None, mlflow: bool) -> int:
     """Score every arm that some benchmark recognises in `folder`, and write the report."""
     if not folder.is_dir():
         raise UserError("no such folder", where=str(folder), remedy="give a folder of published results")
+    check_installed(["mlflow"] if mlflow else [])
     root, console = RunRoot(out), Console()
     root.open_for_writing()
     with root.lock(f"replay of {folder}"):

@@ -21,10 +21,11 @@ from harness.pipeline.claims import load_claims
 from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
 from harness.render import load_format
-from harness.running.tracking import write as write_tracker
+from harness.running.queues import write as write_tracker
 from harness.store.items import read_test_pairs, read_texts
 from harness.store.run_dir import RunRoot, read_record
 from harness.tables import Report
+from harness.tracking import check_installed
 
 
 def run(
@@ -34,15 +35,18 @@ def run(
     format_name: str | None,
     mlflow: bool = False,
     from_mlflow: str | None = None,
+    timeout: float = 60.0,
 ) -> int:
     """Write the report of a run again; `--format json` (or another) prints that one.
 
-    `from_mlflow` fetches the records from a tracking server into `out/mlflow-<run id>` first.
+    `from_mlflow` fetches the records from a tracking server into `out/mlflow-<run id>` first, within
+    `timeout` seconds.
     """
     if format_name is not None:
         registry.check("formats", format_name)
+    check_installed(["mlflow"] if mlflow else [])
     if from_mlflow is not None:
-        record, root = _fetch(from_mlflow, run_name, out)
+        record, root = _fetch(from_mlflow, run_name, out, timeout)
     else:
         folder = RunRoot(out).find_run(run_name)
         record, root = read_record(folder), RunRoot(folder.parent)
@@ -75,10 +79,10 @@ def _say(written: Path, format_name: str | None) -> int:
     return 0
 
 
-def _fetch(tracking_uri: str, run_id: str, out: Path) -> tuple[ComparisonRecord, RunRoot]:
+def _fetch(tracking_uri: str, run_id: str, out: Path, timeout: float) -> tuple[ComparisonRecord, RunRoot]:
     from harness.tracking.mlflow import read_from
 
-    return read_from(tracking_uri, run_id, out / f"mlflow-{run_id}")
+    return read_from(tracking_uri, run_id, out / f"mlflow-{run_id}", seconds=timeout)
 
 
 def write(record: ComparisonRecord, root: RunRoot) -> Path:

@@ -23,10 +23,11 @@ from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord
 from harness.running.execute import Execution
 from harness.running.neighbours import print_neighbours
+from harness.running.queues import write as write_tracker
 from harness.running.resolve import is_local, resolve
 from harness.running.showing import Showing
-from harness.running.tracking import write as write_tracker
 from harness.store.run_dir import RunRoot, read_record, scores_by_cell
+from harness.tracking import check_installed
 
 
 def run(
@@ -40,6 +41,7 @@ def run(
     mlflow: bool,
 ) -> int:
     """Score the run's cells by `benchmarks` as well, and render its report again."""
+    check_installed(["mlflow"] if mlflow else [])
     console = Console()
     folder = RunRoot(out).find_run(run_name)
     root, record = RunRoot(folder.parent), read_record(folder)

@@ -1,7 +1,8 @@
-"""What one tracker is told, on a thread of its own: queued, sent in bursts, tried again when it fails.
+"""What one tracker is told, on a thread of its own: sent in bursts, and tried again while the command runs.
 
-While a stage trains a burst is followed by a pause that holds the thread's CPU time below `SHARE` of the
-clock. Steps that come faster than that are thinned out, and the rest is sent between stages.
+All of it goes through a queue on disk (`journal`), so that nothing is lost with a tracker that is down or
+with this process. While a stage trains a burst is followed by a pause that holds the thread's CPU time below
+`SHARE` of the clock.
 """
 
 from __future__ import annotations
@@ -10,193 +11,206 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import groupby, takewhile
 
-from harness.tracking import Point, Tracker
+from harness.running.delivery import Delivery
+from harness.running.told import Item, Logged, line_of
+from harness.tracking import Refused
 
 SHARE = 0.0015
 LEAST_PAUSE = 1.0
-MOST_POINTS = 20
-"""Of one run in a burst while a stage trains."""
-MOST_WAITING = 50_000
-"""Points that wait for a tracker that does not answer; beyond it is given up."""
-MOST_TRIES = 5
 FIRST_RETRY_SECONDS = 5.0
-
-Call = Callable[[Tracker], object]
-
-
-@dataclass(frozen=True)
-class Logged:
-    """One point of the run `key`."""
-
-    key: str
-    point: Point
-
-
-Item = Call | Logged
+MOST_RETRY_SECONDS = 60.0
+LAST_TRIES, LAST_PAUSE = 3, 1.0
+"""At the end of the command."""
+PATIENCE_SECONDS = 6.0
+"""What a tracker that takes nothing may cost the command, all its waiting together."""
+OPENING_SECONDS = 30.0
+"""Until the first answer: its package is imported, its tables may have to be made."""
 
 
 class Outbox:
-    """Tells one tracker; nothing that it is asked to do waits for the tracker but `settle` and `close`.
+    """Tells one tracker the queues in `deliveries`, the last of which is this command's own.
 
-    `warn` is called once, when the tracker fails first. `failures` counts them all; `error` is what the
-    tracker was given up for, or None.
+    Nothing waits for the tracker but `settle` and `close`. `warn` is called once, when it fails first;
+    `failures` counts them all, `error` is the last one while nothing was sent since. `waiting` is how many
+    items were left when it was closed, and `refused` why the tracker would not have some.
     """
 
-    def __init__(self, name: str, opened: Callable[[], Tracker], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        deliveries: Sequence[Delivery],
+        warn: Callable[[str], None],
+        *,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self.name = name
+        self.waiting = 0
         self.error: Exception | None = None
+        self.refused: Refused | None = None
         self.failures = 0
         self.cpu_seconds = 0.0
-        self._opened, self._warn = opened, warn
-        self._tracker: Tracker | None = None
-        self._queue: deque[Item] = deque()
-        self._held: list[Logged] = []
+        self._deliveries, self._warn = list(deliveries), warn
+        self._fresh: deque[Item] = deque()
+        self._broken: OSError | None = None
         self._changed = threading.Condition()
-        self._hurried = self._closing = self._busy = False
+        self._hurried = self._closing = self._busy = self._left = self._over = False
         self._in_a_row, self._next = 0, 0.0
+        self._most_patience = self._patience = patience
+        self._moved, self._tried = time.monotonic(), False
         self._thread = threading.Thread(target=self._loop, name=f"tracker {name}", daemon=True)
         self._thread.start()
 
-    def tell(self, call: Call) -> None:
-        """Queue a call."""
-        self._put(call)
+    def tell(self, item: Item) -> None:
+        """Queue an item in this command's own queue; raises OSError where the disk does not take it.
 
-    def log(self, key: str, point: Point) -> None:
-        """Queue one point of a run."""
-        self._put(Logged(key, point))
+        Points are written within a second, together, so that they take little of the caller's time.
+        """
+        self._fresh.append(item)
+        if not isinstance(item, Logged):
+            with self._changed:
+                self._keep()
+        elif self._broken is not None:
+            raise self._broken
+
+    def _keep(self) -> None:
+        """Write what was told since."""
+        lines = [line_of(self._fresh.popleft()) for _ in range(len(self._fresh))]
+        if lines:
+            self._deliveries[-1].journal.append(b"".join(lines))
 
     def settle(self, seconds: float) -> None:
         """Wait until all is sent, at most so long; a tracker that fails is not waited for."""
         with self._changed:
+            self._keep()
             self._hurried = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: bool(self._in_a_row) or self._idle(), seconds)
+            self._wait(lambda: bool(self._in_a_row) or self._idle(), seconds)
             self._hurried = False
             if not self._in_a_row:
                 # What was sent before a clock runs is no reason to pause while it does.
                 self._next = time.monotonic() + LEAST_PAUSE
 
     def close(self, seconds: float) -> None:
-        """Send the rest and end; a tracker that does not answer in time is left behind."""
+        """Send the rest and end; what a tracker does not take in time waits on disk."""
         with self._changed:
+            self._keep()
             self._closing = True
-            self._changed.notify_all()
-        self._thread.join(seconds)
-        if self._thread.is_alive() and self.error is None:
-            self._give_up(TimeoutError(f"no answer within {seconds:.0f} s"))
+            self._wait(lambda: self._over, seconds)
+            if not self._over:
+                self._left = True
+                self.error = self.error or TimeoutError("no answer")
+                self.waiting = self._count()
+                self._changed.notify_all()
 
-    def _put(self, item: Item) -> None:
-        with self._changed:
-            if self.error is None:
-                self._queue.append(item)
-            if len(self._queue) > MOST_WAITING:
-                self._give_up(TimeoutError(f"{MOST_WAITING} values wait for it"))
+    def _wait(self, done: Callable[[], bool], seconds: float) -> None:
+        """Until `done`; no longer than patience lasts with a tracker that takes nothing."""
+        self._changed.notify_all()
+        began = time.monotonic()
+        while not done():
+            now = time.monotonic()
+            still = now - max(began, self._moved)
+            left = min(began + seconds - now, (self._patience if self._tried else OPENING_SECONDS) - still)
+            if left <= 0:
+                break
+            self._changed.wait(left)
+        if self._tried:
+            self._patience -= max(0.0, time.monotonic() - max(began, self._moved))
 
     def _idle(self) -> bool:
-        return self.error is not None or not (self._queue or self._held or self._busy)
+        return self._over or not (self._busy or any(not one.journal.is_empty for one in self._deliveries))
 
     def _due(self) -> bool:
         """Whether the pause is over or cut short; after a failure it is only where the end has come."""
-        waiting = bool(self._queue or self._held)
-        hurried = self._hurried and waiting and not self._in_a_row
-        return self._closing or hurried or time.monotonic() >= self._next
+        hurried = self._hurried and not self._in_a_row
+        return self._closing or self._left or hurried or time.monotonic() >= self._next
 
     def _loop(self) -> None:
-        while True:
+        ended, tries, began = False, LAST_TRIES, time.thread_time()
+        while not ended:
             with self._changed:
+                self._keep_or_tell()
                 while not self._due():
                     self._changed.wait(LEAST_PAUSE)
-                live = not (self._hurried or self._closing)
-                items, self._queue = self._queue, deque()
-                self._busy = bool(items or self._held)
-                if self.error is not None or (self._closing and not self._busy):
-                    break
-            began = time.thread_time()
-            failure = self._try(items, live=live)
-            spent = time.thread_time() - began
+                    self._keep_or_tell()
+                live, last = not (self._hurried or self._closing), self._closing
+                self._busy = True
+            failure = self._pass(live=live)
             with self._changed:
+                spent, began = time.thread_time() - began, time.thread_time()
                 self.cpu_seconds += spent
                 self._busy = False
-                self._queue.extendleft(reversed(items))
                 self._next = time.monotonic() + max(LEAST_PAUSE, spent / SHARE)
                 self._note(failure)
+                tries -= last and failure is not None
+                ended = self._left or (last and (not tries or self._idle()))
+                self._hurried = self._hurried and not self._idle()
                 self._changed.notify_all()
+                if last and not ended:
+                    self._changed.wait_for(lambda: self._left, LAST_PAUSE if failure else 0.0)
         self._end()
 
-    def _try(self, items: deque[Item], *, live: bool) -> Exception | None:
-        """Send `items`; what is left in it was not sent, for the reason that is returned."""
+    def _keep_or_tell(self) -> None:
+        """A disk that takes nothing is told to the next who tells."""
         try:
-            if self._tracker is None and items:
-                self._tracker = self._opened()
-            self._send(items, live=live)
-        except Exception as error:
-            return error
-        return None
+            self._keep()
+        except OSError as error:
+            self._broken = error
 
-    def _send(self, items: deque[Item], *, live: bool) -> None:
-        while items:
-            first = items[0]
-            if isinstance(first, Logged):
-                waiting = list(takewhile(lambda item: isinstance(item, Logged), items))
-                points = [item for item in waiting if isinstance(item, Logged)]
-                now, later = thinned(points, MOST_POINTS if live else len(points))
-                self._log(now)
-                self._held += later
-                for _ in points:
-                    items.popleft()
-            else:
-                self._send_held()
-                first(self._told())
-                items.popleft()
-        if not live:
-            self._send_held()
+    def _pass(self, *, live: bool) -> Exception | None:
+        """One burst for every queue; after a failure only for those of other projects."""
+        failure: Exception | None = None
+        failed = set[str]()
+        for one in self._deliveries:
+            if one.journal.project in failed or self._left:
+                continue
+            try:
+                one.send(live=live, moved=self._has_moved)
+            except Exception as error:
+                failure = error
+                failed.add(one.journal.project)
+            self.refused = self.refused or one.refused
+        return failure
 
-    def _send_held(self) -> None:
-        self._log(self._held)
-        self._held.clear()
-
-    def _log(self, points: Sequence[Logged]) -> None:
-        for key, group in groupby(points, key=lambda item: item.key):
-            self._told().logs(key, [item.point for item in group])
-
-    def _told(self) -> Tracker:
-        assert self._tracker is not None
-        return self._tracker
+    def _has_moved(self, seconds: float) -> None:
+        """Something was taken: a sign of life, after which the next may take some seconds."""
+        self._moved = time.monotonic() + seconds
+        self._patience, self._tried = self._most_patience, True
+        if self._left:
+            raise TimeoutError("the command has ended")
 
     def _note(self, failure: Exception | None) -> None:
-        """Count failures in a row: the first of all is told, after the last the tracker is given up."""
+        """Count failures in a row, with a longer pause after each; the first of all is told."""
+        self.error, self._tried = failure, self._tried or failure is not None
         if failure is None:
             self._in_a_row = 0
             return
         if not self.failures:
-            why = f"{type(failure).__name__}: {failure}"
-            self._warn(f"{self.name} failed ({why}); the comparison goes on, and it is tried again.")
-        self._next = time.monotonic() + FIRST_RETRY_SECONDS * 2**self._in_a_row
+            self._warn(
+                f"{self.name} failed ({in_words(failure)}); the comparison goes on, and it is tried again."
+            )
+        pause = min(MOST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**self._in_a_row)
+        self._next = max(self._next, time.monotonic() + pause)
         self.failures += 1
         self._in_a_row += 1
-        if self._in_a_row >= MOST_TRIES:
-            self._give_up(failure)
-
-    def _give_up(self, error: Exception) -> None:
-        self.failures, self.error = max(1, self.failures), error
-        self._queue.clear()
-        self._held.clear()
 
     def _end(self) -> None:
-        if self._tracker is None:
-            return
-        try:
-            self._tracker.closes()
-        except Exception as error:
-            self._give_up(self.error or error)
+        for one in self._deliveries:
+            try:
+                one.closes()
+            except Exception as error:
+                self.failures, self.error = self.failures + 1, error
+        with self._changed:
+            self.waiting = self._count()
+            for one in self._deliveries:
+                one.journal.close(remove=one.journal.is_empty)
+            self._over = True
+            self._changed.notify_all()
+
+    def _count(self) -> int:
+        return sum(one.journal.waiting() for one in self._deliveries)
 
 
-def thinned(points: Sequence[Logged], most: int) -> tuple[list[Logged], list[Logged]]:
-    """At most `most` of the points, evenly spread and with the newest, and the others; both in order."""
-    stride = max(1, -(-len(points) // max(1, most)))
-    last = len(points) - 1
-    now = [point for number, point in enumerate(points) if (last - number) % stride == 0]
-    return now, [point for number, point in enumerate(points) if (last - number) % stride]
+def in_words(error: BaseException) -> str:
+    """An error's first line, not too long."""
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text if len(text) <= 160 else text[:157] + '...'}"

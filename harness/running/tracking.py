@@ -7,9 +7,7 @@ running FLOPs), and the comparison's end the runs that nobody watched, since the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,9 +17,11 @@ from rich.console import Console
 from harness.errors import Interrupted, StageFailed
 from harness.jsonl import read_jsonl
 from harness.records import ComparisonRecord, Plan, PlannedCell, PlannedStage, StageResult
-from harness.running.outbox import Outbox
+from harness.running.outbox import in_words
+from harness.running.queues import account, outbox, report_in, say
+from harness.running.streamed import Streamed
+from harness.running.told import Completes, Ends, Item, Logged, Starts, Tagged
 from harness.running.tracked import (
-    Whole,
     cell_key,
     cell_run,
     comparison_run,
@@ -34,20 +34,8 @@ from harness.running.tracked import (
     stage_run,
     step_values,
 )
-from harness.running.tracked_record import whole_runs
-from harness.store.items import read_series
 from harness.store.run_dir import RunRoot
-from harness.tracking import (
-    COMPARISON,
-    DataSet,
-    Ended,
-    Place,
-    Point,
-    Publishes,
-    TrackedRun,
-    Tracker,
-    load_tracker,
-)
+from harness.tracking import COMPARISON, DataSet, Ended, Point, TrackedRun
 
 SETTLE_SECONDS = 60.0
 CLOSE_SECONDS = 60.0
@@ -62,16 +50,13 @@ class Tracking:
 
     def __init__(self, names: Sequence[str], root: RunRoot, project: str, console: Console) -> None:
         self._root, self._console = root, console
-        place = Place(root.path, project)
-        self._outboxes = [
-            Outbox(name, partial(load_tracker(name).open_tracker, place), self._say) for name in names
-        ]
+        self._outboxes = [outbox(name, root, project, console) for name in names]
+        self._lost: OSError | None = None
         self._began_ms = _now_ms()
         self._plan: Plan | None = None
         self._data: DataSet | None = None
-        self._open: dict[str, set[str]] = {}
-        self._done: set[str] = set()
-        self._streamed = _Streamed(COMPARISON)
+        self._open: dict[str, None] = {}
+        self._streamed = Streamed(COMPARISON)
         self._told_at = -APART_SECONDS
 
     def __enter__(self) -> Tracking:
@@ -83,8 +68,7 @@ class Tracking:
         if error is not None:
             for key in reversed(list(self._open)):
                 self._end(key, _broken(error))
-        for outbox in self._outboxes:
-            outbox.close(CLOSE_SECONDS)
+        self._close()
 
     def plans(self, plan: Plan) -> None:
         """The plan whose stages come next; a later one takes its place before anything was trained."""
@@ -97,7 +81,7 @@ class Tracking:
 
     def begins(self, stage: PlannedStage) -> None:
         """The stage's run, and its cell's before it; what they take is over before a clock runs."""
-        self._tell(lambda tracker: tracker.tags(COMPARISON, {NOW_TAG: stage.name}))
+        self._tell(Tagged(COMPARISON, {NOW_TAG: stage.name}))
         found = self._trains(stage)
         if found is not None:
             plan, cell = found
@@ -106,9 +90,9 @@ class Tracking:
             if cell_key(cell) not in self._open:
                 self._start(cell_run(plan, cell, _now_ms(), self._data))
             self._start(stage_run(plan, cell, stage.digest, _now_ms(), self._data))
-            self._streamed = _Streamed(stage_key(plan, cell, stage.digest))
-        for outbox in self._outboxes if stage.kind in TIMED else ():
-            outbox.settle(SETTLE_SECONDS)
+            self._streamed = Streamed(stage_key(plan, cell, stage.digest))
+        for box in self._outboxes if stage.kind in TIMED else ():
+            box.settle(SETTLE_SECONDS)
 
     def hears(self, stage: PlannedStage, message: dict[str, Any]) -> None:
         """One step's values; steps that come too fast to be told one by one wait for the stage's end."""
@@ -130,45 +114,30 @@ class Tracking:
             self._scored(outcome)
 
     def completes(self, record: ComparisonRecord, report_folder: Path) -> None:
-        """The runs that nobody watched, what the others lack, and the files; says what failed."""
-        runs = whole_runs(record, read_series(self._root, record), self._root.folder_of)
-        ended = replace(runs[0].ended, at_ms=max(self._began_ms, runs[0].ended.at_ms))
-        runs[0] = replace(runs[0], ended=ended)
-        told, done = dict(self._open), set(self._done)
-        self._tell(lambda tracker: _tell_all(tracker, runs, told, done))
-        self._tell(lambda tracker: _publish(tracker, record, self._root, report_folder))
-        for outbox in self._outboxes:
-            outbox.close(CLOSE_SECONDS)
-            if outbox.failures:
-                self._account(outbox, record, report_folder)
+        """The runs that nobody watched, what the others lack, and the files, all from the record on disk."""
         self._open.clear()
+        report = report_in(self._root, report_folder)
+        self._tell(Completes(record.id, report, self._began_ms))
+        self._close()
+
+    def _close(self) -> None:
+        """Send the rest, and say what became of a tracker that failed."""
+        boxes, self._outboxes = self._outboxes, []
+        for box in boxes:
+            box.close(CLOSE_SECONDS)
+            account(box, self._root, self._console)
 
     def _trained(self, key: str, result: StageResult) -> None:
         folder = self._root.stage_folder(result.digest)
         for point in stage_points(result, read_jsonl(folder / result.outputs["steps"])):
             self._log(key, self._streamed.rest(point))
         self._end(key, stage_ended(result, folder, None))
-        self._done.add(key)
 
     def _scored(self, result: StageResult) -> None:
         cells = self._plan.cells if self._plan else []
         key = next((cell_key(cell) for cell in cells if cell.evaluate == result.digest), None)
         if key in self._open:
-            scores = score_values(result.scores)
-            self._open[key] |= scores.keys()
-            self._log(key, Point(0, milliseconds(result.finished_at), scores))
-
-    def _account(self, outbox: Outbox, record: ComparisonRecord, report_folder: Path) -> None:
-        """Say what became of a tracker that failed; one that was given up is written now, where it can be."""
-        name, error = outbox.name, outbox.error
-        if error is None:
-            self._say(
-                f"{name} failed {outbox.failures} time(s) while the comparison ran, and holds all of it."
-            )
-        elif not load_tracker(name).WRITE_AGAIN:
-            self._say(f"{name} holds only a part of this run ({_in_words(error)}).")
-        elif write(name, record, self._root, report_folder, self._console):
-            self._say(f"{name} failed while the comparison ran, and was written at its end.")
+            self._log(key, Point(0, milliseconds(result.finished_at), score_values(result.scores)))
 
     def _trains(self, stage: PlannedStage) -> tuple[Plan, PlannedCell] | None:
         """The plan and the first cell that a training stage is part of; None for another stage."""
@@ -177,88 +146,32 @@ class Tracking:
         return self._plan, next(cell for cell in self._plan.cells if stage.digest in cell.stages)
 
     def _start(self, run: TrackedRun) -> None:
-        self._open[run.key] = set()
-        self._tell(lambda tracker: tracker.starts(run))
+        self._open[run.key] = None
+        self._tell(Starts(run))
 
     def _log(self, key: str, point: Point) -> None:
-        for outbox in self._outboxes if point.values else ():
-            outbox.log(key, point)
+        if point.values:
+            self._tell(Logged(key, point))
 
     def _end(self, key: str, ended: Ended) -> None:
         self._open.pop(key, None)
-        self._tell(lambda tracker: tracker.ends(key, ended))
+        self._tell(Ends(key, ended))
 
-    def _tell(self, call: Callable[[Tracker], object]) -> None:
-        for outbox in self._outboxes:
-            outbox.tell(call)
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, style="yellow", highlight=False, soft_wrap=True)
-
-
-class _Streamed:
-    """Which values of the stage `key` were told by its messages; not the values, since there may be many."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self._steps: set[int] = set()
-        self._names: set[str] = set()
-
-    def add(self, point: Point) -> None:
-        self._steps.add(point.step)
-        self._names |= point.values.keys()
-
-    def rest(self, point: Point) -> Point:
-        """The values of a point of the record that no message carried."""
-        if point.step not in self._steps:
-            return point
-        return replace(point, values={n: v for n, v in point.values.items() if n not in self._names})
-
-
-def write(
-    name: str, record: ComparisonRecord, root: RunRoot, report_folder: Path | None, console: Console
-) -> bool:
-    """Write a finished run to one tracker, also a second time; False, with a warning, where it fails."""
-    module = load_tracker(name)
-    try:
-        tracker = module.open_tracker(Place(root.path, record.name))
-        _tell_all(tracker, whole_runs(record, read_series(root, record), root.folder_of), {}, set())
-        _publish(tracker, record, root, report_folder)
-        tracker.closes()
-    except Exception as error:
-        console.print(
-            f"{name} was not written ({_in_words(error)}); the run folder is complete. "
-            f"Write it again: {module.WRITE_AGAIN}",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
-        )
-        return False
-    return True
-
-
-def _tell_all(
-    tracker: Tracker, runs: Sequence[Whole], told: Mapping[str, Collection[str]], done: Collection[str]
-) -> None:
-    """Every run but those that are done; `told` are the open ones with names that they have already."""
-    rest = [whole for whole in runs if whole.run.key not in done]
-    for whole in rest:
-        key = whole.run.key
-        if key not in told:
-            tracker.starts(whole.run)
-        names = told.get(key, ())
-        points = [
-            replace(point, values={n: v for n, v in point.values.items() if n not in names})
-            for point in whole.points
-        ]
-        tracker.logs(key, [point for point in points if point.values])
-    for whole in reversed(rest):
-        tracker.ends(whole.run.key, whole.ended)
-
-
-def _publish(tracker: Tracker, record: ComparisonRecord, root: RunRoot, report_folder: Path | None) -> None:
-    if isinstance(tracker, Publishes):
-        tracker.publishes(record, root, report_folder)
+    def _tell(self, item: Item) -> None:
+        """Queue an item; after a queue that the disk did not take, only the record tells what is missing."""
+        if self._lost is not None and not isinstance(item, Completes):
+            return
+        try:
+            for box in self._outboxes:
+                box.tell(item)
+        except OSError as error:
+            if self._lost is None:
+                say(
+                    self._console,
+                    f"What trackers are told cannot be kept ({in_words(error)}); the comparison goes on, and "
+                    "they are told of it at its end.",
+                )
+            self._lost = error
 
 
 def _broken(error: BaseException) -> Ended:
@@ -267,10 +180,6 @@ def _broken(error: BaseException) -> Ended:
         return Ended("killed", _now_ms(), "Interrupted; the same command continues.")
     tail = f"\n\n```\n{error.log_tail}\n```" if isinstance(error, StageFailed) else ""
     return Ended("failed", _now_ms(), f"{error}{tail}")
-
-
-def _in_words(error: Exception | None) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _now_ms() -> int:

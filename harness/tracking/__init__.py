@@ -84,6 +84,10 @@ class Ended:
     stamp: str | None = None
 
 
+class Refused(Exception):
+    """The tracker is there, and will never take this: it is left out, and the rest goes on."""
+
+
 class Tracker(Protocol):
     """What every tracker does; parents begin before their children, and points of a step may come late."""
 
@@ -111,6 +115,25 @@ class Publishes(Protocol):
         """The records and the report, when all is done; a second time renews the report."""
 
 
+@runtime_checkable
+class FindsAgain(Protocol):
+    """A tracker that is asked what it holds, so that nothing stands there twice, whatever was told before.
+
+    It is opened anew after every failure. Another one is told again what it may have taken.
+    """
+
+    def goes_on(self, run: TrackedRun) -> None:
+        """A run that was begun already goes on, or begins where it does not stand there after all."""
+
+
+@runtime_checkable
+class ChecksFirst(Protocol):
+    """A tracker's module that finds mistakes in its own settings before anything long; opens nothing."""
+
+    def check(self) -> None:
+        """Raise UserError for a mistake."""
+
+
 class TrackerModule(Protocol):
     """What a tracker's module has: the package that it needs, and how it is opened.
 
@@ -129,12 +152,15 @@ def load_tracker(name: str) -> TrackerModule:
 
 
 def check_installed(names: Sequence[str]) -> None:
-    """Raise UserError for a tracker whose package is not there."""
+    """Raise UserError for a tracker whose package is not there, or whose address is none."""
     for name in names:
-        package = load_tracker(name).PACKAGE
+        module = load_tracker(name)
+        package = module.PACKAGE
         if importlib.util.find_spec(package) is None:
             raise UserError(
                 f"{name} is asked for and its package is not installed",
                 where="tracking",
                 remedy=f"pip install {package}, or leave {name} out of tracking",
             )
+        if isinstance(module, ChecksFirst):
+            module.check()

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot
-from harness.tracking import COMPARISON, DataSet, Ended, Point, Setting, TrackedRun
+from harness.tracking import COMPARISON, DataSet, Ended, Point, Refused, Setting, TrackedRun
 from harness.tracking._mlflow_files import copy_records, first_page
 from harness.tracking._system import SystemMetrics
 
@@ -33,8 +33,16 @@ class MlflowRuns:
         self._comparison: str | None = None
         self._known: dict[str, Any] = {}
         self._open: dict[str, str] = {}
+        self._made: set[str] = set()
         self._whole: set[str] = set()
         self._stamp: str | None = None
+        self._stands: dict[tuple[str, str], set[tuple[int, str]]] = {}
+
+    def goes_on(self, run: TrackedRun) -> None:
+        """Open the run that stands there, with what it holds; make it where it does not."""
+        if run.comparison != self._comparison:
+            self._turn_to(run.comparison)
+        self._open_again(run, self._known.get(run.key))
 
     def starts(self, run: TrackedRun) -> None:
         """Find the run or make it; a stage that is trained again has a new one in the old one's place."""
@@ -45,9 +53,14 @@ class MlflowRuns:
             self._whole.add(run.key)
         elif known is not None and run.kind == "stage":
             self._client.delete_run(known.info.run_id)
+            self._stands = {of: held for of, held in self._stands.items() if of[0] != run.key}
             known = None
+        self._open_again(run, known)
+
+    def _open_again(self, run: TrackedRun, known: Any | None) -> None:
         if known is None:
-            known = self._create(run)
+            known = self._known[run.key] = self._create(run)
+            self._made.add(run.key)
         elif run.key not in self._whole:
             self._client.update_run(known.info.run_id, status="RUNNING")
         self._open[run.key] = str(known.info.run_id)
@@ -58,15 +71,32 @@ class MlflowRuns:
         """Values in batches of one request each, with what the machine does beside them."""
         from mlflow.entities import Metric
 
+        run = self._run(key)
         if key in self._whole:
             return
         rows = [
-            Metric(_FOREIGN.sub(":", name), value, point.at_ms, point.step)
+            Metric(name, value, point.at_ms, point.step)
             for point in [*points, *self._system.beside(points)]
-            for name, value in point.values.items()
+            for name, value in ((_FOREIGN.sub(":", name), value) for name, value in point.values.items())
+            if (point.step, repr(float(value))) not in self._standing(key, name)
         ]
         for start in range(0, len(rows), BATCH):
-            self._client.log_batch(self._open[key], metrics=rows[start : start + BATCH])
+            self._client.log_batch(run, metrics=rows[start : start + BATCH])
+
+    def _standing(self, key: str, name: str) -> set[tuple[int, str]]:
+        """Steps and values of a metric of a run that was found, as it was then."""
+        known = self._known.get(key)
+        if known is None or name not in known.data.metrics:
+            return set()
+        if (key, name) not in self._stands:
+            history = self._client.get_metric_history(known.info.run_id, name)
+            self._stands[key, name] = {(one.step, repr(one.value)) for one in history}
+        return self._stands[key, name]
+
+    def _run(self, key: str) -> str:
+        if key not in self._open:
+            raise Refused(f"the run {key or COMPARISON!r} was never begun")
+        return self._open[key]
 
     def tags(self, key: str, tags: Mapping[str, str]) -> None:
         """Tags in one request."""
@@ -74,7 +104,7 @@ class MlflowRuns:
 
         if key not in self._whole and tags:
             rows = [RunTag(_FOREIGN.sub(":", name), text) for name, text in tags.items()]
-            self._client.log_batch(self._open[key], tags=rows)
+            self._client.log_batch(self._run(key), tags=rows)
 
     def ends(self, key: str, ended: Ended) -> None:
         """The status, and the reason where there is one, as a tag and as the run's description."""
@@ -82,7 +112,7 @@ class MlflowRuns:
             return
         why = {WHY_TAG: ended.reason[:VALUE_LIMIT], NOTE_TAG: ended.reason} if ended.reason else {}
         self.tags(key, {**ended.tags, **why})
-        self._client.set_terminated(self._open[key], STATUS[ended.status], end_time=ended.at_ms)
+        self._client.set_terminated(self._run(key), STATUS[ended.status], end_time=ended.at_ms)
         # A stamp is the last to be written, the comparison's after its files: what bears one is whole.
         if key == COMPARISON:
             self._stamp = ended.stamp
@@ -91,7 +121,7 @@ class MlflowRuns:
 
     def publishes(self, record: ComparisonRecord, root: RunRoot, report_folder: Path | None) -> None:
         """The records and what a report reads beside them, the report, and its first page as description."""
-        run = self._open[COMPARISON]
+        run = self._run(COMPARISON)
         if COMPARISON not in self._whole:
             with tempfile.TemporaryDirectory() as temporary:
                 copy = Path(temporary) / "run"
@@ -112,28 +142,33 @@ class MlflowRuns:
             self._let_go()
         tagged = f"tags.`{RUN_TAG}` = '{comparison}'"
         found = self._client.search_runs([self._experiment], tagged, max_results=MOST_RUNS)
-        self._comparison, self._known, self._open = comparison, {}, {}
-        self._whole, self._stamp = set(), None
+        self._known, self._open, self._stands = {}, {}, {}
+        self._made, self._whole, self._stamp = set(), set(), None
         for run in found:
             key = run.data.tags.get(KEY_TAG)
-            if key is None:
-                # Written by a version that knew no keys: it would stand beside what is written now.
+            if key is None or _key(key) in self._known:
+                # Written by a version that knew no keys, or begun twice by a request that was sent twice: it
+                # would stand beside what is written now.
                 self._client.delete_run(run.info.run_id)
             else:
                 self._known[_key(key)] = run
+        self._comparison = comparison
 
     def _let_go(self) -> None:
-        run, before = self._open[COMPARISON], self._known.get(COMPARISON)
-        if before is None:
+        run, before = self._open[COMPARISON], self._known[COMPARISON]
+        if COMPARISON in self._made:
             self._client.delete_run(run)
         else:
-            self._client.set_terminated(run, before.info.status, end_time=before.info.end_time)
+            status = before.info.status
+            # Found while this very command had it open, before a failure.
+            status = "KILLED" if status == "RUNNING" else status
+            self._client.set_terminated(run, status, end_time=before.info.end_time)
 
     def _create(self, run: TrackedRun) -> Any:
         tags = {"mlflow.runName": run.name, RUN_TAG: run.comparison, KEY_TAG: _tag(run.key)}
         tags["harness.kind"] = run.kind
         if run.parent is not None:
-            tags["mlflow.parentRunId"] = self._open[run.parent]
+            tags["mlflow.parentRunId"] = self._run(run.parent)
         return self._client.create_run(self._experiment, start_time=run.began_ms, tags=tags)
 
     def _describe(self, run: TrackedRun, known: Any) -> None:
@@ -152,7 +187,7 @@ class MlflowRuns:
 
         rows = [Param(_FOREIGN.sub(":", name), str(v)[:VALUE_LIMIT]) for name, v in settings.items()]
         if rows:
-            self._client.log_batch(self._open[key], params=rows)
+            self._client.log_batch(self._run(key), params=rows)
 
 
 def _input(data: DataSet) -> Any:

@@ -5,8 +5,12 @@ Read back through the records it holds as artifacts, never through its metrics.
 
 from __future__ import annotations
 
-import logging
 import os
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +18,33 @@ from harness.errors import UserError
 from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot, read_record
 from harness.tracking import Place
+from harness.tracking._mlflow_address import check_address, reach
+from harness.tracking._mlflow_client import client
 from harness.tracking._mlflow_runs import MlflowRuns
 
 PACKAGE = "mlflow"
 WRITE_AGAIN = "harness report RUN --mlflow"
+HOW_TO_NAME = "give the run id of a comparison's parent run"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Opens an experiment on runs and metrics; without it MLflow guesses, and may open traces and prompts."""
 
 
+def check() -> None:
+    """Raise UserError where `MLFLOW_TRACKING_URI` is no address, or leads to no folder."""
+    uri = os.environ.get(URI_VARIABLE)
+    if uri:
+        check_address(uri, reads=False)
+
+
 def open_tracker(place: Place) -> MlflowRuns:
     """The comparison's experiment, in `MLFLOW_TRACKING_URI` or in the database beside the runs."""
+    check()
     uri = os.environ.get(URI_VARIABLE)
-    client = _client(uri or default_uri(place.root))
-    return MlflowRuns(client, _experiment(client, place, here=uri is None))
+    address = uri or default_uri(place.root)
+    reach(address)
+    opened = client(address)
+    return MlflowRuns(opened, _experiment(opened, place, here=not uri))
 
 
 def default_uri(root: Path) -> str:
@@ -35,33 +52,62 @@ def default_uri(root: Path) -> str:
     return f"sqlite:///{(root / 'mlflow.db').resolve()}"
 
 
-def read_from(tracking_uri: str, run_id: str, into: Path) -> tuple[ComparisonRecord, RunRoot]:
-    """A record and the files it needs, from a tracking server alone, laid out as a run root."""
-    try:
-        _client(tracking_uri).download_artifacts(run_id, "run", str(into))
-    except Exception as error:
-        raise UserError(
-            f"MLflow has no harness run {run_id} ({str(error).strip().splitlines()[0]})",
-            where=tracking_uri,
-            remedy="give the run id of a comparison's parent run",
-        ) from error
-    record = read_record(into / "run")
+def read_from(
+    tracking_uri: str, run_id: str, into: Path, *, seconds: float = 60.0
+) -> tuple[ComparisonRecord, RunRoot]:
+    """A record and the files it needs, from a tracking server alone, laid out as a run root in `into`.
+
+    Raises UserError where it is not all there within `seconds`; `into` then is as it was.
+    """
+    if not re.fullmatch(r"[\w-]+", run_id):
+        raise UserError(f"{run_id!r} is no run id of MLflow", where=tracking_uri, remedy=HOW_TO_NAME)
+    check_address(tracking_uri, reads=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        failure = _within(seconds, lambda: _download(tracking_uri, run_id, temporary))
+        if isinstance(failure, TimeoutError):
+            raise UserError(
+                f"did not answer within {seconds:g} s",
+                where=tracking_uri,
+                remedy="see whether the server is up, or give it longer by --timeout",
+            )
+        if isinstance(failure, OSError):
+            raise UserError(str(failure), where=tracking_uri, remedy="see whether the server is up")
+        if failure is not None:
+            why = str(failure).strip().partition("\n")[0]
+            raise UserError(
+                f"MLflow has no harness run {run_id} ({why})", where=tracking_uri, remedy=HOW_TO_NAME
+            ) from failure
+        record = read_record(Path(temporary) / "run")
+        shutil.copytree(Path(temporary) / "run", into / "run", dirs_exist_ok=True)
     return record, RunRoot(into / "run")
+
+
+def _download(uri: str, run_id: str, into: str) -> None:
+    reach(uri)
+    client(uri).download_artifacts(run_id, "run", into)
+
+
+def _within(seconds: float, call: Callable[[], None]) -> BaseException | None:
+    """What `call` raised, or TimeoutError where it is not done in time; it is left behind then."""
+    raised: list[BaseException] = []
+
+    def caught() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=caught, name="download", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return TimeoutError() if thread.is_alive() else next(iter(raised), None)
 
 
 def experiments(root: Path) -> list[tuple[str, str]]:
     """Name and id of every comparison's experiment in a folder of runs, the newest first."""
-    found = _client(default_uri(root)).search_experiments(order_by=["last_update_time DESC"])
+    check_address(default_uri(root), reads=True)
+    found = client(default_uri(root)).search_experiments(order_by=["last_update_time DESC"])
     return [(one.name, one.experiment_id) for one in found if one.name != "Default"]
-
-
-def _client(uri: str) -> Any:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for name in ("mlflow", "alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=uri)
 
 
 def _experiment(client: Any, place: Place, *, here: bool) -> str:

@@ -23,8 +23,8 @@ from harness.records import (
     StageResult,
     StageUse,
 )
-from harness.running import outbox
-from harness.running.tracking import Tracking, write
+from harness.running.queues import write
+from harness.running.tracking import Tracking
 from harness.store.run_dir import RunRoot
 from harness.tracking._mlflow_runs import MlflowRuns
 from harness.tracking.mlflow import default_uri, read_from
@@ -113,9 +113,10 @@ def test_metrics_equal_the_record_and_a_second_time_adds_nothing(
 def test_a_score_stands_beside_the_settings_that_it_came_of(
     root: RunRoot, record: ComparisonRecord, report: Path
 ) -> None:
-    more = scored_again(record, root)
     write("mlflow", record, root, report, quietly())
     before = runs_of(root)[record.id].info.run_id
+    more = scored_again(record, root)
+    root.write_record(more)
     write("mlflow", more, root, report, quietly())
     runs = runs_of(root)
     assert runs[record.id].info.run_id == before
@@ -128,7 +129,7 @@ def test_a_score_stands_beside_the_settings_that_it_came_of(
 
 
 def test_an_address_that_is_no_trackers_is_one_message(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"gopher://x: MLflow has no harness run r1 .*unsupported URI"):
+    with pytest.raises(UserError, match=r"gopher://x: unknown scheme .gopher.; give one of: http"):
         read_from("gopher://x", "r1", tmp_path / "back")
 
 
@@ -177,6 +178,7 @@ def test_what_is_streamed_equals_the_record(
     other = RunRoot(tmp_path / "other")
     shutil.copytree(root.path / "stages", other.path / "stages")
     shutil.copy(empty_database, other.path / "mlflow.db")
+    other.write_record(record)
     assert write("mlflow", record, other, report, quietly())
     for name, run in runs_of(other).items():
         assert run.data.metrics == runs[name].data.metrics, name
@@ -245,19 +247,19 @@ def test_a_store_that_fails_is_written_at_the_end(
     def gone(*_: Any) -> None:
         raise OSError("gone")
 
-    monkeypatch.setattr(outbox, "FIRST_RETRY_SECONDS", 0.0)
     works = MlflowRuns.logs
     monkeypatch.setattr(MlflowRuns, "logs", gone)
     heard = io.StringIO()
-    with Tracking(["mlflow"], root, "made", Console(file=heard, width=200)) as tracking:
+    with Tracking(["mlflow"], root, "made", Console(file=heard, width=300)) as tracking:
         tracking.plans(record.plan)
         play(tracking, record, ["prep", "orpo0"])
-        tracking._outboxes[0].close(SETTLED)
+        settle(tracking)
         monkeypatch.setattr(MlflowRuns, "logs", works)
         tracking.completes(record, report)
     assert heard.getvalue().count("mlflow failed (OSError: gone)") == 1
-    assert "mlflow failed while the comparison ran, and was written at its end" in heard.getvalue()
+    assert "mlflow failed 1 time(s), and holds all of it now" in heard.getvalue()
     assert {run.info.status for run in runs_of(root).values()} == {"FINISHED"}
+    assert not (root.path / "tracking").exists()
 
 
 def scored_again(record: ComparisonRecord, root: RunRoot) -> ComparisonRecord:
