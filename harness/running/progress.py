@@ -18,6 +18,8 @@ from harness.units import seconds
 
 SAY_EVERY_SECONDS = 60.0
 SHOW_EVERY_SECONDS = 0.5
+ECHO = 8
+"""Columns left free for the ^C that a terminal echoes: a line that it breaks would stay when the bars go."""
 
 
 class Terminal:
@@ -77,7 +79,7 @@ class Terminal:
     def _show(self) -> None:
         assert self._live is not None
         self._shown = time.monotonic()
-        lines = live_lines(self._course.status(), self._console.width)
+        lines = live_lines(self._course.status(), self._console.width - ECHO)
         self._live.update(Group(*(Text(line, no_wrap=True) for line in lines)), refresh=True)
 
     def _place(self, stage: PlannedStage) -> str:

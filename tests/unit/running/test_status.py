@@ -309,6 +309,47 @@ def test_a_terminal_shows_both_bars_and_leaves_a_line_a_stage(course: Course) ->
     assert re.search(r"\d\d:\d\d:\d\d \[\d+/\d+\] sft_dpo/dpo@0: .*loss 0.5, 3 GiB\n", heard.getvalue())
 
 
+def screen(text: str, width: int) -> list[str]:
+    """What a terminal shows after `text`: a cursor that wraps, goes up, returns and erases."""
+    rows, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|[\s\S]", text):
+        if part == "\n":
+            row, column = row + 1, 0
+        elif part == "\r":
+            column = 0
+        elif part.startswith("\x1b[") and part[-1] == "A":
+            row -= int(part[2:-1] or 1)
+        elif part == "\x1b[2K":
+            rows[row] = ""
+        elif not part.startswith("\x1b"):
+            row, column = (row + 1, 0) if column == width else (row, column)
+            rows += [""] * (row + 1 - len(rows))
+            rows[row] = rows[row][:column].ljust(column) + part + rows[row][column + 1 :]
+            column += 1
+        rows += [""] * (row + 1 - len(rows))
+    return [line.rstrip() for line in rows if line.strip()]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+@pytest.mark.parametrize("echo", ["", "^C", "^C^C"])
+def test_ctrl_c_leaves_one_line_of_the_stage(course: Course, echo: str, width: int) -> None:
+    """A terminal echoes ^C where the cursor stands, which is at the end of the bars."""
+    heard, stage = io.StringIO(), course.plan.stages["dpo0"]
+    terminal = Terminal(Console(file=heard, width=width, force_terminal=True), course)
+    for watcher in (course, terminal):
+        watcher.begins(stage)
+    for message in ({"phase": "train"}, step(3)):
+        course.hears(stage, message)
+    terminal._show()
+    assert len(screen(heard.getvalue(), width)) == 2
+    heard.write(echo)
+    terminal.ends(stage, Interrupted("sft_dpo/dpo@0"))
+    lines = screen(heard.getvalue(), width)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d \[\d+/\d+\] sft_dpo/dpo@0: stopped after 1 s", " ".join(lines)), (
+        lines
+    )
+
+
 def test_a_line_for_logs_has_it_all(course: Course) -> None:
     line = plain_line(started(course, {"phase": "train"}, step(3)))
     assert re.search(
