@@ -140,10 +140,13 @@ class Tracking:
             self._log(key, Point(0, milliseconds(result.finished_at), score_values(result.scores)))
 
     def _trains(self, stage: PlannedStage) -> tuple[Plan, PlannedCell] | None:
-        """The plan and the first cell that a training stage is part of; None for another stage."""
-        if stage.kind != "train" or self._plan is None:
+        """The plan and the cell that a training stage is named after; None for another stage."""
+        plan = self._plan
+        if stage.kind != "train" or plan is None:
             return None
-        return self._plan, next(cell for cell in self._plan.cells if stage.digest in cell.stages)
+        cells = [cell for cell in plan.cells if stage.digest in cell.stages]
+        named = (cell for cell in cells if stage_key(plan, cell, stage.digest) == stage.name)
+        return plan, next(named, cells[0])
 
     def _start(self, run: TrackedRun) -> None:
         self._open[run.key] = None

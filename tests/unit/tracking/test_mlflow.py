@@ -227,6 +227,23 @@ def test_what_stops_a_comparison_stands_in_its_runs_until_it_goes_on(
     assert not any("harness.why" in run.data.tags for run in later.values())
 
 
+def test_a_shared_stage_is_named_as_on_the_terminal(
+    root: RunRoot, record: ComparisonRecord, report: Path
+) -> None:
+    """By the arm whose turn came first, which is not the first in the file."""
+    stages = {
+        d: s.model_copy(update={"name": s.name.replace("sft/sft", "sft_dpo/sft")})
+        for d, s in record.plan.stages.items()
+    }
+    plan = record.plan.model_copy(update={"stages": stages})
+    assert plan.stages["sft0"].name == "sft_dpo/sft@0"
+    with Tracking(["mlflow"], root, "made", quietly()) as tracking:
+        tracking.plans(plan)
+        tracking.begins(plan.stages["sft0"])
+        settle(tracking)
+        assert set(runs_of(root)) == {record.id, "sft_dpo@0", "sft_dpo/sft@0"}
+
+
 def test_settings_that_change_before_training_leave_one_comparison(
     root: RunRoot, record: ComparisonRecord, report: Path
 ) -> None:
