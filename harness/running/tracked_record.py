@@ -39,7 +39,8 @@ def whole_runs(record: ComparisonRecord, series: Series, folder_of: FolderOf) ->
 class _Tree:
     def __init__(self, record: ComparisonRecord, series: Series, folder_of: FolderOf) -> None:
         self.record, self.series, self.folder_of = record, series, folder_of
-        self.data: DataSet | None = data_set(record.results[record.plan.prepare])
+        prepared = record.results.get(record.plan.prepare)
+        self.data: DataSet | None = None if prepared is None else data_set(prepared)
         # A judge's scores of a cell change with every cell, so all runs but stages bear the whole's stamp.
         self.stamp = stamp_of(list(record.results.values()))
         self.scores: dict[str, dict[str, float]] = {}
@@ -49,10 +50,13 @@ class _Tree:
     def runs(self) -> list[Whole]:
         plan, results = self.record.plan, self.record.results
         everything = list(results.values())
-        whole = [self._over(everything, self._comparison, self._arm_means())]
+        missing = [name for cell in plan.cells for name in self._missing(cell)]
+        why = _without(list(dict.fromkeys(missing)))
+        whole = [self._over(everything, self._comparison, self._arm_means(), why)]
         for cell in plan.cells:
-            whole += [self._cell(cell), *(self._stage(cell, digest) for digest in cell.stages)]
-        if plan.base_evaluate:
+            whole += [self._cell(cell)]
+            whole += [self._stage(cell, digest) for digest in cell.stages if digest in results]
+        if plan.base_evaluate in results:
             stages = [results[plan.base_evaluate]]
             run = self._over(
                 stages,
@@ -63,14 +67,18 @@ class _Tree:
         return whole
 
     def _over(
-        self, stages: Sequence[StageResult], made: Callable[[int], TrackedRun], values: dict[str, float]
+        self,
+        stages: Sequence[StageResult],
+        made: Callable[[int], TrackedRun],
+        values: dict[str, float],
+        why: str | None = None,
     ) -> Whole:
-        """A run that began when the first of `stages` did and ended when the last of them did."""
+        """A run that began when the first of `stages` did and ended when the last did; `why` it failed."""
         began = min(milliseconds(stage.started_at) for stage in stages)
         ended = max(milliseconds(stage.finished_at) for stage in stages)
         run = made(began)
-        tags = final_weights(stages[-1], self.folder_of(stages[-1])) if run.kind == "cell" else {}
-        over = Ended("finished", ended, tags=tags, stamp=self.stamp)
+        tags = final_weights(stages[-1], self.folder_of(stages[-1])) if run.kind == "cell" and not why else {}
+        over = Ended("failed" if why else "finished", ended, why, tags, self.stamp)
         return Whole(run, [Point(0, ended, values)], over)
 
     def _comparison(self, began: int) -> TrackedRun:
@@ -78,20 +86,31 @@ class _Tree:
 
     def _cell(self, cell: PlannedCell) -> Whole:
         plan, results = self.record.plan, self.record.results
-        stages = [results[digest] for digest in cell.stages] or [results[plan.prepare]]
+        done = [results[digest] for digest in cell.stages if digest in results]
+        # A cell of which nothing was trained stands at the time of what came before it.
+        stages = done or [results.get(plan.prepare) or next(iter(results.values()))]
         return self._over(
             stages,
             lambda began: cell_run(plan, cell, began, self.data, self.stamp),
             self._cell_values(cell),
+            _without(self._missing(cell)),
         )
 
+    def _missing(self, cell: PlannedCell) -> list[str]:
+        """Names of the cell's stages that have no result."""
+        plan, asked = self.record.plan, [*cell.stages, *([cell.evaluate] if cell.evaluate else [])]
+        return [plan.stages[digest].name for digest in asked if digest not in self.record.results]
+
     def _cell_values(self, cell: PlannedCell) -> dict[str, float]:
-        costs = cell_costs([self.record.results[digest] for digest in cell.stages])
+        """Costs of a cell that was trained whole, and its scores."""
+        results = self.record.results
+        whole = all(digest in results for digest in cell.stages)
+        costs = cell_costs([results[digest] for digest in cell.stages]) if whole else {}
         return costs | ({} if cell.repeat else self.scores.get(cell_key(cell), {}))
 
     def _stage(self, cell: PlannedCell, digest: str) -> Whole:
-        result, use = self.record.results[digest], self.record.uses[digest]
-        reused = use.reused_from or (result.name if result.name.split("/")[0] != cell.arm else None)
+        result, use = self.record.results[digest], self.record.uses.get(digest)
+        reused = (use and use.reused_from) or (result.name if result.name.split("/")[0] != cell.arm else None)
         began = milliseconds(result.started_at)
         run = stage_run(self.record.plan, cell, digest, began, self.data, stamp_of([result]))
         ended = stage_ended(result, self.folder_of(result), reused)
@@ -109,3 +128,8 @@ class _Tree:
             for (arm, name), values in values_by_metric.items()
             if len(values) >= scored[arm]
         }
+
+
+def _without(missing: Sequence[str]) -> str | None:
+    """Why a run failed, by the stages that have no result; None where there are none."""
+    return f"No result of {', '.join(missing)}; the same command tries again." if missing else None

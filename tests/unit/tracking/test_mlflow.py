@@ -244,6 +244,30 @@ def test_a_shared_stage_is_named_as_on_the_terminal(
         assert set(runs_of(root)) == {record.id, "sft_dpo@0", "sft_dpo/sft@0"}
 
 
+def test_a_comparison_with_a_failed_cell_is_told_as_far_as_it_came(
+    root: RunRoot, record: ComparisonRecord, report: Path
+) -> None:
+    """Nothing is averaged over other seeds than planned, and a cell that lacks a stage has no cost."""
+    left = {digest: result for digest, result in record.results.items() if digest != "dpo1"}
+    root.write_record(record.model_copy(update={"results": left}))
+    assert write("mlflow", record, root, report, quietly())
+    runs = runs_of(root)
+    failed = {name for name, run in runs.items() if run.info.status == "FAILED"}
+    assert failed == {record.id, "sft_dpo@1"}
+    for name in failed:
+        assert runs[name].data.tags["harness.why"].startswith("No result of sft_dpo/dpo@1; the same command")
+    assert "sft_dpo/dpo@1" not in runs
+    assert runs["sft_dpo/sft@1"].info.status == "FINISHED"
+    assert "cost/wall_seconds" not in runs["sft_dpo@1"].data.metrics
+    means = runs[record.id].data.metrics
+    assert "sft_dpo/cost/wall_seconds" not in means
+    assert "orpo/cost/wall_seconds" in means
+    root.write_record(record)
+    assert write("mlflow", record, root, report, quietly())
+    assert {run.info.status for run in runs_of(root).values()} == {"FINISHED"}
+    assert not any("harness.why" in run.data.tags for run in runs_of(root).values())
+
+
 def test_settings_that_change_before_training_leave_one_comparison(
     root: RunRoot, record: ComparisonRecord, report: Path
 ) -> None:
