@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,9 @@ class Wandb:
             dir=str(self._place.root),
             mode=_mode(),
             reinit="create_new",
+            # The same run again where a later process goes on with what was not sent.
+            id=hashlib.sha256(f"{run.comparison} {run.key} {run.began_ms}".encode()).hexdigest()[:16],
+            resume="allow",
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
         )
         # Points of a step may come late, which wandb's own steps do not allow.
