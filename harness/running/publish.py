@@ -11,6 +11,7 @@ from harness.records import ComparisonRecord
 from harness.running.told import Completes, Context
 from harness.running.tracked import Whole
 from harness.running.tracked_record import whole_runs
+from harness.store.items import read_series
 from harness.store.run_dir import RunRoot, read_record
 from harness.tracking import Publishes, Refused, Tracker
 
@@ -26,7 +27,7 @@ def complete(
     `moved` is called after each run, and before something that takes so many seconds.
     """
     record = _record(item, root)
-    runs = whole_runs(record, root.read_series(record), root.folder_of)
+    runs = whole_runs(record, read_series(root, record), root.folder_of)
     ended = replace(runs[0].ended, at_ms=max(item.began_ms, runs[0].ended.at_ms))
     runs[0] = replace(runs[0], ended=ended)
     _tell_all(tracker, runs, {key: told.names[key] for key in told.open}, told.done, moved)
