@@ -59,7 +59,8 @@ def remaining(
     smaller = plan.model_copy(
         update={
             "spec": _smaller_spec(plan, kept),
-            "stages": {digest: plans.stages[digest] for digest in order},
+            # What failed stays known by its name and settings.
+            "stages": {d: stage for d, stage in plans.stages.items() if d in order or d != plan.judge},
             "cells": cells,
             "order": order,
             "rehearsals": rehearsals,

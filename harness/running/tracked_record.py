@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.records import ComparisonRecord, PlannedCell, StageResult
+from harness.records import ComparisonRecord, MissingCell, PlannedCell, StageResult
 from harness.running.tracked import (
     BASE,
     Series,
@@ -50,10 +50,11 @@ class _Tree:
     def runs(self) -> list[Whole]:
         plan, results = self.record.plan, self.record.results
         everything = list(results.values())
-        missing = [name for cell in plan.cells for name in self._missing(cell)]
-        why = _without(list(dict.fromkeys(missing)))
+        cells = [*plan.cells, *map(_planned, self.record.missing)]
+        missing = [name for cell in cells for name in self._missing(cell)]
+        why = _without(list(dict.fromkeys([*missing, *(one.name for one in self.record.failed)])))
         whole = [self._over(everything, self._comparison, self._arm_means(), why)]
-        for cell in plan.cells:
+        for cell in cells:
             whole += [self._cell(cell)]
             whole += [self._stage(cell, digest) for digest in cell.stages if digest in results]
         if plan.base_evaluate in results:
@@ -128,6 +129,13 @@ class _Tree:
             for (arm, name), values in values_by_metric.items()
             if len(values) >= scored[arm]
         }
+
+
+def _planned(cell: MissingCell) -> PlannedCell:
+    """A cell that was asked for and is compared with nothing."""
+    return PlannedCell(
+        arm=cell.arm, seed=cell.seed, stages=cell.stages, evaluate=cell.evaluate, repeat=cell.repeat
+    )
 
 
 def _without(missing: Sequence[str]) -> str | None:
