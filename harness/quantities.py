@@ -111,6 +111,8 @@ CONDITIONS = (
     _seconds("sampler_cpu_seconds", "sampler's CPU"),
 )
 """What else the machine did while a stage ran."""
+INTERRUPTIONS = _count("interruptions", "interruptions", "1")
+LOST_SECONDS = _seconds("lost_seconds", "work lost to interruptions")
 
 SCORING = (
     _seconds("generation_seconds", "generation"),
@@ -132,6 +134,8 @@ CATALOGUE = {
         *PHASES,
         *CONDITIONS,
         *SCORING,
+        INTERRUPTIONS,
+        LOST_SECONDS,
         HOST_GROWTH,
         HOST_PEAK,
         PEAK_ALLOCATED,

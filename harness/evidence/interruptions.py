@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.evidence.view import ComparisonView
+from harness.quantities import INTERRUPTIONS, LOST_SECONDS
 from harness.units import seconds
-
-INTERRUPTIONS, LOST_SECONDS = "interruptions", "lost_seconds"
 
 
 def interrupted(views: Sequence[ComparisonView]) -> list[str]:
     """That times are those of useful work, where training stages went on after an interruption."""
     stages = [stage for view in views for stage in view.trained_stages]
-    broken = [stage for stage in stages if stage.measured(INTERRUPTIONS) is not None]
+    broken = [stage for stage in stages if stage.measured(INTERRUPTIONS.name) is not None]
     if not broken:
         return []
-    lost = sum(found.value or 0.0 for stage in broken if (found := stage.measured(LOST_SECONDS)))
+    lost = sum(found.value or 0.0 for stage in broken if (found := stage.measured(LOST_SECONDS.name)))
     named = ", ".join(stage.name for stage in broken[:3]) + (", ..." if len(broken) > 3 else "")
     return [
         f"{len(broken)} of {len(stages)} training stages were interrupted and went on ({named}): times are "

@@ -7,11 +7,10 @@ import re
 from harness.measure import device
 
 _FULL = re.compile(
-    r"out of memory|can't allocate memory|_STATUS_ALLOC_FAILED|OUT_OF_(DEVICE_|HOST_)?MEMORY|"
-    r"OUT_OF_RESOURCES|hipErrorOutOfMemory",
+    r"out of memory|_STATUS_ALLOC_FAILED|OUT_OF_(DEVICE_|HOST_)?MEMORY|OUT_OF_RESOURCES|hipErrorOutOfMemory",
     re.IGNORECASE,
 )
-"""What torch's allocators, CUDA, HIP and SYCL say, and cuBLAS, cuDNN, cuSOLVER and NVRTC beside them."""
+"""What allocators of torch, CUDA, HIP and SYCL say, and cuBLAS, cuDNN, cuSOLVER and NVRTC beside them."""
 _NO_HANDLE = re.compile(r"(CU|HIP)(BLAS|DNN|SOLVER)_STATUS_NOT_INITIALIZED", re.IGNORECASE)
 _ROOM_FOR_A_HANDLE = 1 << 30
 """Bytes. A library's handle takes some hundred MiB; where more is free it failed for another reason."""
@@ -24,7 +23,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     import torch
 
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError):
         return True
     if not isinstance(error, RuntimeError):
         return False

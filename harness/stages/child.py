@@ -30,6 +30,7 @@ from harness.measure.energy import EnergyMeter
 from harness.measure.nvml import open_nvml
 from harness.measure.window import HEADLINE_PHASES, Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
+from harness.stages import memory_limit
 from harness.stages.context import Context, Outcome, ProgressPipe, Reporter, write_atomically
 from harness.stages.lifeline import end_with_parent
 from harness.stages.vigil import start_beating
@@ -204,9 +205,11 @@ def _pass_on_what_is_said(pipe: ProgressPipe) -> None:
 
 
 def _is_full(error: Exception) -> bool:
-    """Whether memory ran out; a stage that never loaded torch has filled no accelerator."""
+    """Whether memory ran out, the host's or the accelerator's, which a stage without torch has not filled."""
+    if isinstance(error, MemoryError) or memory_limit.WORDS.search(str(error)):
+        return True
     if "torch" not in sys.modules:
-        return isinstance(error, MemoryError)
+        return False
     from harness.measure.out_of_memory import is_out_of_memory
 
     return is_out_of_memory(error)

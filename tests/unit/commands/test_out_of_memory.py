@@ -12,14 +12,13 @@ from rich.console import Console
 
 from harness.commands import compare
 from harness.errors import OutOfMemory, StageFailed
-from harness.measure.out_of_memory import is_out_of_memory
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.resolved import Resolved
 from harness.records import StageError, StageResult
 from harness.running import execute
 from harness.running.execute import Asked, Execution
-from harness.stages import runner
+from harness.stages import child, runner
 from harness.store.run_dir import RunRoot
 
 FULL = OutOfMemory(
@@ -92,7 +91,7 @@ def test_the_child_says_that_memory_ran_out(tmp_path: Path) -> None:
     error = StageError(kind="out_of_memory", message="OutOfMemoryError: CUDA out of memory\nmore")
     (tmp_path / "error.json").write_text(error.model_dump_json())
     with pytest.raises(OutOfMemory, match=r"memory ran out \(OutOfMemoryError: CUDA out of memory\)"):
-        runner._outcome(tmp_path, "t", 1, None)
+        runner._outcome(tmp_path, "t", 1)
     assert issubclass(OutOfMemory, StageFailed)
 
 
@@ -101,5 +100,6 @@ def test_the_hosts_memory_counts_too() -> None:
 
     with pytest.raises(RuntimeError) as full:
         torch.empty(1 << 60, dtype=torch.uint8)
-    assert is_out_of_memory(full.value)
-    assert is_out_of_memory(MemoryError())
+    assert child._is_full(full.value)
+    assert child._is_full(MemoryError())
+    assert not child._is_full(RuntimeError("device-side assert triggered"))

@@ -76,7 +76,15 @@ def test_what_is_not_ours_stays(root: RunRoot) -> None:
 
 def test_a_half_stage_keeps_what_tells_why_and_what_its_next_attempt_goes_on_from(root: RunRoot) -> None:
     folder = start(root, "half")
-    kept = {"log.txt", "error.json", "request.json", "owner.txt", "checkpoints", "checkpoints/10", at_work.AT_WORK}
+    kept = {
+        "log.txt",
+        "error.json",
+        "request.json",
+        "owner.txt",
+        "checkpoints",
+        "checkpoints/10",
+        at_work.AT_WORK,
+    }
     (folder / "checkpoints").mkdir()
     (folder / "model").mkdir()
     for name in ("log.txt", "error.json", "checkpoints/10", "model/half", at_work.AT_WORK, "train.parquet"):
