@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from harness.redact import redact
+
 
 class UserError(Exception):
-    """Something the user can fix: where it is, what is wrong, what to do. Exit code 2."""
+    """Something the user can fix: where it is, what is wrong, what to do. Exit code 2. Holds no secrets."""
 
     def __init__(self, fact: str, *, remedy: str, where: str | None = None) -> None:
-        self.fact = fact
-        self.remedy = remedy
-        self.where = where
+        self.fact = redact(fact)
+        self.remedy = redact(remedy)
+        self.where = None if where is None else redact(where)
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -29,10 +31,10 @@ class StageFailed(Exception):
     def __init__(self, stage: str, *, cause: str, log_path: str, log_tail: str, again: bool = True) -> None:
         self.again = again
         self.stage = stage
-        self.cause = cause
+        self.cause = redact(cause)
         self.log_path = log_path
-        self.log_tail = log_tail
-        super().__init__(f"stage {stage} failed: {cause} (log: {log_path})")
+        self.log_tail = redact(log_tail)
+        super().__init__(f"stage {stage} failed: {self.cause} (log: {log_path})")
 
 
 class OutOfMemory(StageFailed):

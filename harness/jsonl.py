@@ -8,15 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from harness.redact import value_hider
+
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write all rows or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary, without_secrets = path.with_name(f".{path.name}.{os.getpid()}"), value_hider()
     try:
         with temporary.open("w", encoding="ascii") as sink:
             for row in rows:
-                sink.write(json.dumps(row) + "\n")
+                sink.write(without_secrets(json.dumps(row)) + "\n")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from harness.cli.reading import check, diff, paper, report, status, trace, verif
 from harness.cli.running import compare, cost, plan, replay, score
 from harness.errors import Interrupted, StageFailed, UserError
 from harness.full_disk import full_disk, says_full
+from harness.redact import RedactedStream
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +52,8 @@ def _options(
 
 
 def main() -> None:
-    """Entry point; ends the process with the exit code."""
+    """Entry point; ends the process with the exit code. Nothing that it prints holds a secret."""
+    sys.stdout, sys.stderr = RedactedStream(sys.stdout), RedactedStream(sys.stderr)  # type: ignore[assignment]
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Under nohup SIGHUP is ignored, and stays so.
         if signal.getsignal(number) == signal.SIG_DFL:

@@ -20,6 +20,7 @@ from harness.evidence.documents.many import many_report
 from harness.pipeline.claims import load_claims
 from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
+from harness.redact import everywhere
 from harness.render import load_format
 from harness.running.queues import write as write_tracker
 from harness.store.items import read_test_pairs, read_texts
@@ -116,7 +117,8 @@ def _refuse_damage(record: ComparisonRecord, root: RunRoot) -> None:
 
 
 def render(report: Report, folder: Path) -> Path:
-    """Write every format into `folder`; an old report there is replaced as a whole."""
+    """Write every format into `folder`, without secrets; an old report there is replaced as a whole."""
+    report = everywhere(report)
     building = folder.with_name(f".report.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     try:

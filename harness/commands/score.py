@@ -16,6 +16,7 @@ from harness.errors import UserError
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import benchmark_config
+from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import set_field
 from harness.pipeline.rescore import rescored
 from harness.pipeline.spec import ComparisonSpec
@@ -89,6 +90,7 @@ def _spec(
     for text in sets:
         set_field(data, text)
     spec = validate(ComparisonSpec, data)
+    check_no_secrets(spec)
     for name in benchmarks:
         benchmark_config(spec, name)
     return spec

@@ -10,6 +10,7 @@ from harness import registry
 from harness.errors import UserError, unknown_name
 from harness.pipeline._parity_checks import CHECKS
 from harness.pipeline.find import find_file
+from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
 from harness.pipeline.spec import RENAMED, ArmSpec, ComparisonSpec, DataSpec, LookSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
@@ -67,6 +68,7 @@ def load_comparison(
             remedy="take it out; training.micro_batch_size sets the size",
         )
     spec = validate(ComparisonSpec, data, where=where)
+    check_no_secrets(spec, where)
     _check_names(spec, where)
     # Seeds that the command line names may be fewer than the looks that it does not ask for.
     if overrides.look is not None or overrides.seeds is None:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from harness.redact import redact
 from harness.running.delivery import Delivery
 from harness.running.told import Item, Logged, line_of
 from harness.tracking import Refused
@@ -211,6 +212,6 @@ class Outbox:
 
 
 def in_words(error: BaseException) -> str:
-    """An error's first line, not too long."""
-    text = str(error).strip().partition("\n")[0]
+    """An error's first line, not too long and without secrets."""
+    text = redact(str(error).strip().partition("\n")[0])
     return f"{type(error).__name__}: {text if len(text) <= 160 else text[:157] + '...'}"

@@ -17,6 +17,7 @@ from rich.console import Console
 from harness.errors import Interrupted, StageFailed
 from harness.jsonl import read_jsonl
 from harness.records import ComparisonRecord, Plan, PlannedCell, PlannedStage, StageResult
+from harness.redact import redact
 from harness.running.outbox import in_words
 from harness.running.queues import account, outbox, report_in, say
 from harness.running.streamed import Streamed
@@ -182,7 +183,7 @@ def _broken(error: BaseException) -> Ended:
     if isinstance(error, Interrupted | KeyboardInterrupt):
         return Ended("killed", _now_ms(), "Interrupted; the same command continues.")
     tail = f"\n\n```\n{error.log_tail}\n```" if isinstance(error, StageFailed) else ""
-    return Ended("failed", _now_ms(), f"{error}{tail}")
+    return Ended("failed", _now_ms(), redact(f"{error}{tail}"))
 
 
 def _now_ms() -> int:

@@ -30,6 +30,7 @@ from harness.measure.energy import EnergyMeter
 from harness.measure.nvml import open_nvml
 from harness.measure.window import HEADLINE_PHASES, Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
+from harness.redact import RedactedStream, redact
 from harness.stages import memory_limit
 from harness.stages.context import Context, Outcome, ProgressPipe, Reporter, write_atomically
 from harness.stages.lifeline import end_with_parent
@@ -85,7 +86,7 @@ def main(arguments: list[str]) -> int:
             return full_disk.EXIT_CODE
         traceback.print_exc()
         kind: Literal["out_of_memory", "failure"] = "out_of_memory" if _is_full(error) else "failure"
-        _fail(folder, StageError(kind=kind, message=f"{type(error).__name__}: {error}"))
+        _fail(folder, StageError(kind=kind, message=redact(f"{type(error).__name__}: {error}")))
         return 1
 
 
@@ -194,7 +195,7 @@ class _Sayings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one message."""
-        self._pipe.send({"say": record.getMessage()})
+        self._pipe.send({"say": redact(record.getMessage())})
 
 
 def _pass_on_what_is_said(pipe: ProgressPipe) -> None:
@@ -224,6 +225,7 @@ def _fail(folder: Path, error: StageError) -> None:
 
 
 if __name__ == "__main__":
+    sys.stdout, sys.stderr = RedactedStream(sys.stdout), RedactedStream(sys.stderr)  # type: ignore[assignment]
     code = main(sys.argv[1:])
     # All is on disk. Taking torch apart again takes over a second a stage, so only what was
     # registered for the end (temporary folders) runs, and the process ends.

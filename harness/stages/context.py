@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.records import Facts, Measurement, PrepareFacts, Score, StageRequest, StageResult
+from harness.redact import by_value
 
 if TYPE_CHECKING:
     from harness.measure.conditions import ConditionsMeter
@@ -77,10 +78,10 @@ def read_result(folder: Path) -> StageResult:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write all of `text` or nothing: a reader never sees half a file."""
+    """Write all of `text` or nothing, without secrets: a reader never sees half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(by_value(text), encoding="utf-8")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

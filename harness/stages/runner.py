@@ -19,6 +19,7 @@ from harness.full_disk import EXIT_CODE, TIGHT_BYTES, free_bytes, full_disk
 from harness.judges import COMMAND
 from harness.measure import gpus
 from harness.records import StageError, StageRequest, StageResult
+from harness.redact import redact_file
 from harness.stages import memory_limit
 from harness.stages.context import read_result
 from harness.stages.messages import Messages
@@ -67,6 +68,8 @@ def run_stage(
     finally:
         os.close(read_end)
         os.close(lifeline)
+        # The child's Python writes none; what libraries below it wrote is cleaned here.
+        redact_file(log)
     if hung is not None:
         raise _failed(folder, name, hung)
     return _outcome(folder, name, child.returncode)

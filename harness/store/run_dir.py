@@ -14,6 +14,7 @@ from harness.at_work import worked_in_by
 from harness.errors import UserError
 from harness.lock_file import Held, LockFile
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
+from harness.redact import by_value
 from harness.store.attempts import carried_over
 from harness.store.cleaned import not_cleaned, outputs_are_there, read_cleaned
 from harness.store.guard import STAGES, guarded
@@ -231,7 +232,7 @@ def replace_file(path: Path, text: str) -> None:
     """Write all of `text` or nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(by_value(text), encoding="utf-8")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ FLOORS = {
     "tables": 0,
     "units": 0,
     "errors": 0,
+    "redact": 0,
     "registry": 0,
     "jsonl": 0,
     "at_work": 0,
