@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items, test_prompts
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
-from harness.judges import GradingJudge, cache_of, grades_of, load_judge, usage_of
+from harness.judges import GradingJudge, JudgeModule, cache_of, grades_of, load_judge, usage_of
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
@@ -25,7 +25,9 @@ class Config(SpecModel):
 
 
 def check(config: Config, context: CheckContext) -> None:
-    """Raise UserError for an unknown judge or one that only compares."""
+    """Raise UserError for an unknown judge, one that lacks something, or one that only compares."""
+    module, judge_config = _module(config)
+    module.check(judge_config)
     _judge(config, None)
 
 
@@ -63,10 +65,15 @@ def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Pa
 
 
 def _judge(config: Config, cache: Path | None) -> GradingJudge:
-    module = load_judge(config.judge)
-    judge = module.make(validate(module.Config, config.judge_config, prefix=("judge_config",)), cache)
+    module, judge_config = _module(config)
+    judge = module.make(judge_config, cache)
     if not isinstance(judge, GradingJudge):
         raise UserError(
             f"judge {config.judge} cannot grade a single answer", remedy="use alpaca_eval with it"
         )
     return judge
+
+
+def _module(config: Config) -> tuple[JudgeModule, SpecModel]:
+    module = load_judge(config.judge)
+    return module, validate(module.Config, config.judge_config, prefix=("judge_config",))

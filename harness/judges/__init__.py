@@ -28,6 +28,8 @@ Duel = tuple[str, str, str]
 
 
 COUNTED = ("calls", "cache_hits", "retries", "input_tokens", "output_tokens", "money")
+NO_ANSWERS = "no_answers"
+"""Among what a judge says it asked: how many replies held no answer, by what was wrong with them."""
 COMMAND = "HARNESS_COMMAND"
 """The variable that names the command for which a process works: what a cap on money holds for."""
 
@@ -156,14 +158,14 @@ def usage_of(judge: Judge, before: dict[str, Any] | None = None) -> dict[str, An
     return _less(judge.usage(), before or {}) if isinstance(judge, CountingJudge) else {}
 
 
-def _less(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Counts since `before`, members' too; what is no count stays."""
+def _less(now: dict[str, Any], before: dict[str, Any], *, every: bool = False) -> dict[str, Any]:
+    """Counts since `before`, members' too; what is no count stays, unless `every` value is one."""
     since: dict[str, Any] = {}
     for name, value in now.items():
         earlier = before.get(name)
         if isinstance(value, dict):
-            value = _less(value, earlier or {})
-        elif name in COUNTED and value is not None and earlier:
+            value = _less(value, earlier or {}, every=name == NO_ANSWERS)
+        elif (every or name in COUNTED) and value is not None and earlier:
             value -= earlier
         since[name] = value
     return since

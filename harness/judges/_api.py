@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt, field_validator, model_validator
 
 from harness.errors import UserError
 from harness.judges._cache import ReplyCache
+from harness.judges._connection import open_client
 from harness.judges._purse import Cap, CapReachedError, Prices, Purse, ledger_of
+from harness.judges._replies import Reply, choice_of, read_reply
 from harness.pipeline.spec import NonNegative, SpecModel
+from harness.redact import names_a_key, redact
 
+REFUSED_KEY = (401, 403)
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
 MESSAGE_BYTES = 16
 LONGEST_WAIT_SECONDS = 60.0
@@ -46,6 +51,31 @@ class ApiConfig(SpecModel):
     price_per_million_input: NonNegative | None = None
     price_per_million_output: NonNegative | None = None
     max_cost: NonNegative | None = None
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _it_is_a_variable(cls, name: str) -> str:
+        # A key that was put here would be shown wherever the variable's name is.
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or re.fullmatch(r"[A-Za-z0-9]{24,}", name):
+            raise ValueError(
+                "it is no name of a variable; give the variable's name, and never the key itself"
+            )
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _addresses_hold_no_password(cls, url: str | None) -> str | None:
+        if url is not None and redact(url) != url:
+            raise ValueError(
+                "the address holds a key or a password, and settings stand in every record; "
+                "take it out, and put the key into the variable that api_key_env names"
+            )
+        return url
+
+    @model_validator(mode="after")
+    def _its_variable_holds_a_secret(self) -> ApiConfig:
+        names_a_key(self.api_key_env)
+        return self
 
     @model_validator(mode="after")
     def _a_cap_needs_prices(self) -> ApiConfig:
@@ -85,6 +115,7 @@ class Usage:
     retries: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, **counts: int) -> None:
@@ -92,6 +123,11 @@ class Usage:
         with self.lock:
             for name, count in counts.items():
                 setattr(self, name, getattr(self, name) + count)
+
+    def add_fault(self, fault: str) -> None:
+        """Count a reply that held no answer."""
+        with self.lock:
+            self.faults[fault] += 1
 
 
 class ChatClient:
@@ -121,9 +157,9 @@ class ChatClient:
         """The choice of each reply (`message`, `logprobs`, `finish_reason`) in the requests' order.
 
         Equal requests are sent once. Raises UserError where the cap would be passed, or the server
-        refuses for good; what was received stays in the cache.
+        refuses for good; what was received stays in the cache. A reply that is none has no `content`.
         """
-        distinct = list(dict.fromkeys(requests))
+        distinct, before = list(dict.fromkeys(requests)), self.usage.faults.copy()
         self.announce(distinct)
         choice_by_request: dict[Request, dict[str, Any]] = {}
         with ThreadPoolExecutor(self.config.concurrency) as pool:
@@ -134,7 +170,12 @@ class ChatClient:
                     progress(number + 1, len(distinct))
             except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
-                raise self._explained(error) from error
+                explained = self._explained(error)
+                if explained is None:
+                    raise
+                # What a server said stands in the cause, which may repeat the key.
+                raise explained from None
+        self._say_faults(self.usage.faults - before, len(distinct))
         return [choice_by_request[request] for request in requests]
 
     def announce(self, requests: Sequence[Request]) -> None:
@@ -153,17 +194,29 @@ class ChatClient:
             f"{price}{capped}"
         )
 
+    def _say_faults(self, faults: Counter[str], asked: int) -> None:
+        if faults:
+            reasons = ", ".join(f"{fault}: {count:,}" for fault, count in faults.most_common())
+            say(
+                f"judge {self.config.model}: {faults.total():,} of {asked:,} replies held no answer "
+                f"({reasons}), and count as unreadable"
+            )
+
     def _one(self, request: Request) -> dict[str, Any]:
         key = self._key(request)
         known = self._cache.get(key)
         if known is not None:
             self.usage.add(cache_hits=1)
-            return known
-        reply = self._send(request)
-        self._cache.put(key, self._identity(request), reply)
-        return reply
+            return choice_of(known)
+        reply = self.send(request)
+        if reply.fault is None:
+            self._cache.put(key, self._identity(request), reply.choice)
+        else:
+            # It is asked again by the next command: what was wrong may have passed by then.
+            self.usage.add_fault(reply.fault)
+        return reply.choice
 
-    def _send(self, request: Request) -> dict[str, Any]:
+    def send(self, request: Request) -> Reply:
         """One paid request, asked again with back-off where the server refuses for the moment."""
         import openai
 
@@ -173,35 +226,34 @@ class ChatClient:
             self.purse.reserve(worst)
             self._wait_for_turn()
             try:
-                reply = self._client.chat.completions.create(**request.body(self.config.model))
+                asked = self._client.chat.completions.with_raw_response
+                body = asked.create(**request.body(self.config.model)).content
             except openai.APIStatusError as error:
                 self.purse.release(worst, maybe_charged=False)
                 if error.status_code not in RETRIED or attempt == self.config.attempts:
                     raise
                 asked_for = _retry_after(error)
-            except openai.APIConnectionError:
+            except (openai.APIConnectionError, TimeoutError):
                 self.purse.release(worst, maybe_charged=True)
                 if attempt == self.config.attempts:
                     raise
                 asked_for = None
             else:
-                return self._received(reply, worst)
+                return self._received(read_reply(body), worst)
             self.usage.add(retries=1)
             pause = wait * random.uniform(1.0, 1.25) if asked_for is None else asked_for
             time.sleep(min(pause, LONGEST_WAIT_SECONDS))
             wait *= 2
         raise AssertionError("unreachable")
 
-    def _received(self, reply: Any, worst: float) -> dict[str, Any]:
-        usage = reply.usage
-        taken = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        if usage is None:
+    def _received(self, reply: Reply, worst: float) -> Reply:
+        if reply.tokens is None:
             self.purse.release(worst, maybe_charged=True)
         else:
-            self.purse.settle(worst, *taken)
+            self.purse.settle(worst, *reply.tokens)
+        taken = reply.tokens or (0, 0)
         self.usage.add(calls=1, input_tokens=taken[0], output_tokens=taken[1])
-        choice: dict[str, Any] = reply.choices[0].model_dump(mode="json")
-        return choice
+        return reply
 
     def _wait_for_turn(self) -> None:
         if self.config.requests_per_minute is None:
@@ -223,29 +275,43 @@ class ChatClient:
     def _key(self, request: Request) -> str:
         return self._cache.key(self._identity(request))
 
-    def _explained(self, error: BaseException) -> BaseException:
-        import openai
-
-        name = self.config.model
+    def _explained(self, error: BaseException) -> UserError | None:
         if isinstance(error, CapReachedError):
             return UserError(
                 f"judge {error.cap.name} has used {error.cap.ledger.taken():.4f} of max_cost "
                 f"{error.cap.limit:g} in this command, and the next request could pass it",
                 remedy="raise max_cost and run the same command again: what was answered is kept",
             )
-        if isinstance(error, openai.APIStatusError):
-            return UserError(
-                f"judge {name} refused with status {error.status_code} ({str(error.message)[:160]})",
-                where=self.config.base_url,
-                remedy="check the model's name, the key and the limits; what was answered is kept",
-            )
-        if isinstance(error, openai.APIConnectionError):
-            return UserError(
-                f"judge {name} cannot be reached",
-                where=self.config.base_url or "OpenAI",
-                remedy="check the network and base_url; what was answered is kept",
-            )
-        return error
+        return refusal(self.config, error)
+
+
+def refusal(config: ApiConfig, error: BaseException) -> UserError | None:
+    """What a server's or a connection's refusal means; None for another error. Never holds the key."""
+    import openai
+
+    where = config.base_url or "OpenAI"
+    if isinstance(error, openai.APIStatusError) and error.status_code in REFUSED_KEY:
+        # Servers repeat the key here, or its ends.
+        return UserError(
+            f"judge {config.model} refused the key in {config.api_key_env} (status {error.status_code})",
+            where=where,
+            remedy=f"export {config.api_key_env}=... with a key that may use this model; what was answered "
+            "is kept",
+        )
+    if isinstance(error, openai.APIStatusError):
+        said = " ".join(redact(str(error.message)).split())[:160]
+        return UserError(
+            f"judge {config.model} refused with status {error.status_code} ({said})",
+            where=where,
+            remedy="check the model's name, the key and the limits; what was answered is kept",
+        )
+    if isinstance(error, openai.APIConnectionError | TimeoutError):
+        return UserError(
+            f"judge {config.model} cannot be reached",
+            where=where,
+            remedy="check the network and base_url; what was answered is kept",
+        )
+    return None
 
 
 def _retry_after(error: Any) -> float | None:
@@ -257,20 +323,6 @@ def _retry_after(error: Any) -> float | None:
 
 
 def connect(config: ApiConfig, cache: Path | None) -> ChatClient:
-    """A client; a local server without a key gets a placeholder."""
-    import openai
-
-    key = os.environ.get(config.api_key_env) or ("none" if config.base_url else None)
-    client = openai.OpenAI(
-        base_url=config.base_url, api_key=key, timeout=config.timeout_seconds, max_retries=0
-    )
+    """A client of the server; one of your own may want no key."""
+    client = open_client(config.base_url, config.api_key_env, config.timeout_seconds)
     return ChatClient(config, client, cache)
-
-
-def check_key(config: ApiConfig) -> None:
-    """Raise UserError where the key is missing."""
-    if config.base_url is None and not os.environ.get(config.api_key_env):
-        raise UserError(
-            f"judge {config.model} needs an API key and {config.api_key_env} is not set",
-            remedy=f"export {config.api_key_env}=..., or give a base_url of your own server",
-        )

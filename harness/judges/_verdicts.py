@@ -20,6 +20,7 @@ LOWEST, HIGHEST = 1.0, 10.0
 """The scale that judges are asked to grade on."""
 
 _MARKS = re.compile(r"[*_`\"\u201c\u201d]")
+_BLANKS = re.compile(r"\s{3,}")
 _NOUN = r"(?:(?i:answer|assistant|response|option|output|model)\s+)"
 _WHY = r"(?:because|since|as)\b"
 _END = rf"['\u2019)\]]*(?=\s*(?:$|[\n.;!(]|\s[-\u2013\u2014]\s|,?\s+{_WHY}))"
@@ -113,8 +114,8 @@ def read_grade(text: str) -> float | None:
 
 
 def _plain(text: str) -> str:
-    """The text without its markup."""
-    return _MARKS.sub("", text).strip()
+    """The text without its markup, at most two blanks in a row: rules look for them in two places."""
+    return _BLANKS.sub(lambda run: "\n\n" if "\n" in run[0] else "  ", _MARKS.sub("", text)).strip()
 
 
 def _of_sentences(text: str) -> list[float]:

@@ -16,7 +16,8 @@ from typing import Any
 from harness.errors import UserError, unknown_name
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
-from harness.judges._api import ApiConfig, ChatClient, Request, check_key, connect
+from harness.judges._api import ApiConfig, ChatClient, Request, connect
+from harness.judges._first_question import check_server
 from harness.judges._purse import Purse
 from harness.judges.openai import usage_of_client
 from harness.pipeline.named import Named
@@ -83,7 +84,7 @@ class AlpacaAnnotator:
         completion = {**reply, "text": ""} if wants_all else reply["message"].get("content") or ""
         try:
             (preference,) = self._parse(completion, **self._annotator.get("completion_parser_kwargs", {}))
-        except (ValueError, AssertionError, TypeError, KeyError):
+        except (ValueError, AssertionError, TypeError, LookupError, RecursionError):
             return None
         return None if preference is None else _of_alpaca_eval(float(preference), self.name)
 
@@ -121,9 +122,9 @@ def files(config: Config) -> list[Named]:
 
 
 def check(config: Config) -> None:
-    """Raise UserError for an unknown annotator, one that needs another API, or a missing key."""
+    """Raise UserError for an unknown annotator, one that needs another API, or a key that is not taken."""
     annotator, _ = _read(config.annotator)
-    check_key(_api(config, config.model or str(annotator["completions_kwargs"]["model_name"])))
+    check_server(_api(config, config.model or str(annotator["completions_kwargs"]["model_name"])))
 
 
 def _api(config: Config, model: str) -> ApiConfig:

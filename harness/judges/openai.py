@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.jsonl import well_formed
-from harness.judges import Duel, Progress, quiet
-from harness.judges._api import ApiConfig, ChatClient, Request, check_key, connect
+from harness.judges import NO_ANSWERS, Duel, Progress, quiet
+from harness.judges._api import ApiConfig, ChatClient, Request, connect
+from harness.judges._first_question import check_server
 from harness.judges._purse import Purse
 from harness.judges._verdicts import HIGHEST, LOWEST, read_grade, read_preference
 
@@ -104,6 +105,7 @@ def usage_of_client(client: ChatClient) -> dict[str, Any]:
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "money": purse.spent + purse.uncertain if purse.has_prices else None,
+        **({NO_ANSWERS: dict(usage.faults)} if usage.faults else {}),
     }
 
 
@@ -119,5 +121,5 @@ def make(config: Config, cache: Path | None = None) -> OpenAIJudge:
 
 
 def check(config: Config) -> None:
-    """Raise UserError where the key is missing."""
-    check_key(config)
+    """Raise UserError where the key is missing or refused, or no such model answers."""
+    check_server(config)
