@@ -26,9 +26,9 @@ class Config(SpecModel):
 
 def check(config: Config, context: CheckContext) -> None:
     """Raise UserError for an unknown judge, one that lacks something, or one that only compares."""
+    _judge(config, None)
     module, judge_config = _module(config)
     module.check(judge_config)
-    _judge(config, None)
 
 
 def prompts(config: Config, prepared: Path) -> list[Prompt]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from harness.errors import UserError
-from harness.judges._api import ApiConfig, Request, connect, refusal
+from harness.judges._api import Request, connect
 from harness.judges._replies import NO_ANSWERS
+from harness.judges._server import ApiConfig, refusal
 
 QUESTION = "Reply with the letter A."
 ATTEMPTS = 3
@@ -18,7 +17,6 @@ def check_server(config: ApiConfig) -> None:
     The question costs what some twenty tokens do. Listing models would be free, but there are servers
     that list them for everybody.
     """
-    check_key(config)
     import openai
 
     config = config.model_copy(update={"attempts": min(config.attempts, ATTEMPTS), "max_cost": None})
@@ -35,13 +33,4 @@ def check_server(config: ApiConfig) -> None:
             f"judge {config.model} does not answer as a chat model does (the reply: {reply.fault})",
             where=config.base_url or "OpenAI",
             remedy="check base_url, which mostly ends in /v1, and that the server is up",
-        )
-
-
-def check_key(config: ApiConfig) -> None:
-    """Raise UserError where the key is missing."""
-    if config.base_url is None and not os.environ.get(config.api_key_env):
-        raise UserError(
-            f"judge {config.model} needs an API key and {config.api_key_env} is not set",
-            remedy=f"export {config.api_key_env}=..., or give a base_url of your own server",
         )

@@ -16,9 +16,10 @@ from typing import Any
 from harness.errors import UserError, unknown_name
 from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
-from harness.judges._api import ApiConfig, ChatClient, Request, connect
+from harness.judges._api import ChatClient, Request, connect
 from harness.judges._first_question import check_server
 from harness.judges._purse import Purse
+from harness.judges._server import ApiConfig
 from harness.judges.openai import usage_of_client
 from harness.pipeline.named import Named
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from harness.jsonl import well_formed
 from harness.judges import NO_ANSWERS, Duel, Progress, quiet
-from harness.judges._api import ApiConfig, ChatClient, Request, connect
+from harness.judges._api import ChatClient, Request, connect
 from harness.judges._first_question import check_server
 from harness.judges._purse import Purse
+from harness.judges._server import ApiConfig
 from harness.judges._verdicts import HIGHEST, LOWEST, read_grade, read_preference
 
 QUESTION = """Two assistants answered the same user. Say whose answer is better: more helpful, \

@@ -160,3 +160,27 @@ def test_a_key_in_the_settings_is_refused_and_not_shown(settings: dict[str, str]
     with pytest.raises(UserError, match=said) as caught:
         validate(openai.Config, {"model": "m", **settings})
     assert not any(value in str(caught.value) for value in settings.values())
+
+
+def test_a_missing_key_is_one_message_wherever_it_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A score that is added to a finished run has no check before it; grading crashed without a key."""
+    from harness.benchmarks import CheckContext, rubric
+
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    context = CheckContext(Path(), "m", False, ("sft",))
+    asked = rubric.Config(judge="openai", judge_config={"model": "gpt"})
+    for act in (lambda: openai.make(openai.Config(model="gpt")), lambda: rubric.check(asked, context)):
+        with pytest.raises(UserError, match="OPENAI_API_KEY is not set"):
+            act()
+
+
+def test_grading_asks_the_server_before_training() -> None:
+    from harness.benchmarks import CheckContext, rubric
+
+    with HostileServer(lambda key: hostile.refusals(key)["401"]) as server:
+        settings = config_of(server).model_dump()
+        context = CheckContext(Path(), "m", False, ("sft",))
+        message = refused(
+            server, lambda: rubric.check(rubric.Config(judge="openai", judge_config=settings), context)
+        )
+    assert f"refused the key in {VARIABLE} (status 401)" in message
