@@ -13,6 +13,7 @@ import numpy as np
 from harness.errors import UserError
 from harness.jsonl import well_formed
 from harness.measure import device
+from harness.untrusted import SAFELY, UNASKED, check_folder, in_words, loading
 
 WORDS = "words"
 BATCH = 32
@@ -30,10 +31,11 @@ def check_embedder(name: str, *, where: str) -> None:
         return
     from transformers import AutoConfig
 
+    check_folder(Path(name), name)
     try:
-        AutoConfig.from_pretrained(name)
+        AutoConfig.from_pretrained(name, **UNASKED)
     except (OSError, ValueError) as error:
-        raise UserError(
+        raise in_words(error, name) or UserError(
             f'embedding model "{name}" cannot be loaded ({str(error).splitlines()[0][:120]})',
             where=where,
             remedy=f"give a folder or a hub name such as sentence-transformers/all-MiniLM-L6-v2, or {WORDS}",
@@ -63,9 +65,10 @@ def _by_model(name: str, texts: Sequence[str]) -> np.ndarray[Any, Any]:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(name)
+    tokenizer = AutoTokenizer.from_pretrained(name, **UNASKED)
     place = device.torch_device()
-    model = AutoModel.from_pretrained(name, dtype=torch.float32).to(place).eval()
+    with loading(name):
+        model = AutoModel.from_pretrained(name, dtype=torch.float32, **SAFELY).to(place).eval()
     longest = min(int(tokenizer.model_max_length), int(getattr(model.config, "max_position_embeddings", 512)))
     rows = []
     for start in range(0, len(texts), BATCH):

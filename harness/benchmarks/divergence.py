@@ -34,24 +34,24 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
     Answers that reach `max_new_tokens` count up to there. The base model itself is not scored.
     """
     base = _base(prepared)
-    if model.path == base[0]:
+    if model.path == base.model_path:
         return []
     from harness.generate.load import load_model
 
     other = load_model(
-        base[0],
+        str(base.model_path),
         model.tokenizer_path,
         stop_token_ids=model.stop_token_ids,
-        revision=base[1],
+        revision=base.model_revision,
         form=model.form,
+        own_code=base.trust_remote_code,
     )
     return [*_kl(config, model, other, prepared, out), *_log_ratios(config, model, other, prepared, out)]
 
 
-def _base(prepared: Path) -> tuple[str, str | None]:
+def _base(prepared: Path) -> PrepareFacts:
     result = StageResult.model_validate_json((prepared / "result.json").read_text(encoding="utf-8"))
-    facts = result.facts_as(PrepareFacts)
-    return str(facts.model_path), facts.model_revision
+    return result.facts_as(PrepareFacts)
 
 
 def _kl(config: Config, model: LoadedModel, base: LoadedModel, prepared: Path, out: Path) -> list[Score]:

@@ -9,50 +9,56 @@ from typing import Any
 
 from harness.data.families import check_family
 from harness.errors import UserError
+from harness.untrusted import SAFE, SETTING, check_folder, check_weights, in_words
 
 EMBEDDED = Path(__file__).parent / "embedded" / "model"
 CONFIG_PREFIX = "config:"
-WEIGHTS = (".safetensors", ".bin")
 _HUB_REMEDY = "check the name and the network (gated models need HF_TOKEN), or give a local folder"
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """Where weights and tokenizer can be loaded from; a hub model's `revision` is its commit."""
+    """Where weights and tokenizer can be loaded from; a hub model's `revision` is its commit.
+
+    `own_code`: code that the model brings along may run.
+    """
 
     path: str
     revision: str | None
     digest: str
     random_weights: bool
+    own_code: bool = False
 
 
-def locate(model: str, revision: str | None, out: Path) -> BaseModel:
-    """The base model ready to load; raises UserError where config, tokenizer or weights lack.
+def locate(model: str, revision: str | None, out: Path, *, own_code: bool = False) -> BaseModel:
+    """The base model ready to load; raises UserError where config, tokenizer or weights lack, where the
+    weights are pickled, and for code of the model's own, unless `own_code` says that it may run.
 
     Random weights are made once, in `out/base_model`. A hub model's files are fetched here, so
     that no arm's clock holds a download, and pinned to the commit that was fetched.
     """
     if model.startswith(CONFIG_PREFIX):
-        folder = _from_config(Path(model.removeprefix(CONFIG_PREFIX)), out / "base_model")
-        return BaseModel(str(folder), None, digest_folder(folder), True)
+        folder = _from_config(Path(model.removeprefix(CONFIG_PREFIX)), out / "base_model", own_code)
+        return BaseModel(str(folder), None, digest_folder(folder), True, own_code)
     folder = EMBEDDED if model == "embedded" else Path(model)
     if not folder.is_dir():
-        return _from_hub(model, revision)
-    _config(str(folder))
-    if not any(file.suffix in WEIGHTS for file in folder.iterdir()):
+        return _from_hub(model, revision, own_code)
+    check_folder(folder, str(folder))
+    _config(str(folder), None, own_code)
+    if not any(file.suffix == SAFE for file in folder.iterdir()):
         raise UserError(
-            "holds no weights (.safetensors or .bin)",
+            "holds no weights (.safetensors)",
             where=str(folder),
             remedy="give a folder with weights, or start from random ones with MODEL=config:FOLDER",
         )
-    return BaseModel(str(folder.resolve()), None, digest_folder(folder), False)
+    return BaseModel(str(folder.resolve()), None, digest_folder(folder), False, own_code)
 
 
 def digest_folder(folder: Path) -> str:
-    """16 hex digits over the names and contents of weights, config and tokenizer files."""
+    """16 hex digits over the names and contents of weights, config, tokenizer and code."""
     total = hashlib.sha256()
     for file in sorted(folder.glob("*")):
-        if file.suffix in (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt"):
+        if file.suffix in (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt", ".py"):
             total.update(file.name.encode())
             with file.open("rb") as source:
                 while block := source.read(1 << 22):
@@ -65,12 +71,14 @@ def load_tokenizer(base: BaseModel) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base.path, revision=base.revision)
+        tokenizer = AutoTokenizer.from_pretrained(
+            base.path, revision=base.revision, trust_remote_code=base.own_code
+        )
     except Exception as error:
-        raise UserError(
+        raise in_words(error, base.path, asked_by=SETTING) or UserError(
             f'the tokenizer of model "{base.path}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY
         ) from error
-    config = _config(base.path, base.revision).get_text_config()
+    config = _config(base.path, base.revision, base.own_code).get_text_config()
     largest = max(tokenizer.get_vocab().values(), default=0)
     if largest >= config.vocab_size:
         raise UserError(
@@ -81,43 +89,57 @@ def load_tokenizer(base: BaseModel) -> Any:
     return tokenizer
 
 
-def _from_hub(name: str, revision: str | None) -> BaseModel:
+def _from_hub(name: str, revision: str | None, own_code: bool) -> BaseModel:
     """Fetch the model's files, or find them in the cache, and pin their commit."""
     from huggingface_hub import snapshot_download
 
-    _config(name, revision)
-    described = ["*.json", "*.model", "*.txt", "*.jinja"]
+    _config(name, revision, own_code)
+    described = ["*.json", "*.model", "*.txt", "*.jinja", *(["*.py"] if own_code else [])]
     try:
-        for weights in ("*.safetensors", "*.bin"):
-            folder = Path(
-                snapshot_download(
-                    name,
-                    revision=revision,
-                    allow_patterns=[*described, weights],
-                    ignore_patterns=["*/*", "consolidated*"],
-                )
+        folder = Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=[*described, f"*{SAFE}"],
+                ignore_patterns=["*/*", "consolidated*"],
             )
-            if any(file.suffix in WEIGHTS for file in folder.iterdir()):
-                return BaseModel(name, folder.name, f"hub:{name}@{folder.name}", False)
+        )
     except Exception as error:
         raise UserError(f'model "{name}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY) from error
+    if any(file.suffix == SAFE for file in folder.iterdir()):
+        return BaseModel(name, folder.name, f"hub:{name}@{folder.name}", False, own_code)
+    check_weights(_listed(name, folder), f'model "{name}"')
     raise UserError(
-        f'model "{name}" has no weights (.safetensors or .bin) on the hub or in the cache', remedy=_HUB_REMEDY
+        f'model "{name}" has no weights (.safetensors) on the hub or in the cache', remedy=_HUB_REMEDY
     )
 
 
-def _config(path: str, revision: str | None = None) -> Any:
+def _listed(name: str, folder: Path) -> list[str]:
+    """The files of a hub model, by the hub and in the cache, which may hold what was fetched before."""
+    from huggingface_hub import list_repo_files
+
+    try:
+        on_hub = list_repo_files(name, revision=folder.name)
+    except Exception:
+        # Without a network the cache is all that is known.
+        on_hub = []
+    return [*on_hub, *(file.name for file in folder.iterdir())]
+
+
+def _config(path: str, revision: str | None, own_code: bool) -> Any:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(path, revision=revision)
+        config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=own_code)
     except Exception as error:
-        raise UserError(f'model "{path}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY) from error
-    check_family(config, f'model "{path}"')
+        raise in_words(error, path, asked_by=SETTING) or UserError(
+            f'model "{path}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY
+        ) from error
+    check_family(config, f'model "{path}"', own_code=own_code)
     return config
 
 
-def _from_config(source: Path, folder: Path) -> Path:
+def _from_config(source: Path, folder: Path, own_code: bool) -> Path:
     """Random weights (seed 0) in float32 for the config in `source`, beside its tokenizer.
 
     They are the same on every device; a stage holds them as its precision says.
@@ -133,10 +155,11 @@ def _from_config(source: Path, folder: Path) -> Path:
             where=where,
             remedy="MODEL=config:FOLDER needs a transformers config and its tokenizer",
         )
-    tokenizer = load_tokenizer(BaseModel(str(source), None, "", True))
+    tokenizer = load_tokenizer(BaseModel(str(source), None, "", True, own_code))
     torch.manual_seed(0)
     try:
-        model = AutoModelForCausalLM.from_config(_config(str(source)), dtype=torch.float32)
+        config = _config(str(source), None, own_code)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=own_code)
     except (ValueError, TypeError, ZeroDivisionError) as error:
         raise UserError(
             f"no model can be made of config.json ({_short(error)})",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.untrusted import check_data
 
 ENDINGS = (".jsonl", ".json", ".parquet", ".csv")
 Rows = tuple[list[dict[str, Any]], Callable[[int], str]]
@@ -27,6 +28,7 @@ def read_file(path: Path) -> Rows:
         return _read_parquet(path), lambda i: f"{path}: row {i + 1}"
     if path.suffix == ".csv":
         return _read_csv(path), lambda i: f"{path}: row {i + 1}"
+    check_data(path)
     raise UserError(
         f"is a {path.suffix or 'file without an ending'}",
         where=str(path),
@@ -46,6 +48,8 @@ def split_files(folder: Path) -> Mapping[str, Callable[[], Rows]]:
         if file.suffix in ENDINGS and file.name not in _DESCRIPTIONS and not hidden:
             groups.setdefault(_split_name(file, folder), []).append(file)
     if not groups:
+        for file in sorted(folder.rglob("*")):
+            check_data(file)
         raise UserError("holds no data", where=str(folder), remedy=f"put {', '.join(ENDINGS)} files there")
     for name, files in groups.items():
         _check_shards(name, files, folder)

@@ -32,6 +32,7 @@ class PrepareConfig(SpecModel):
 
     model: str
     model_revision: str | None = None
+    trust_remote_code: bool = False
     data: DataSpec
     sft_data: dict[str, DataSpec] = Field(default_factory=dict)
     validation: bool = False
@@ -48,7 +49,7 @@ def prepare(config: PrepareConfig, out: Path, progress: Progress) -> PrepareFact
     raw = load_pairs(spec, validation=config.validation)
     check_raw(raw.train, spec.source, "train")
     _name_diverging(raw)
-    base = base_model.locate(config.model, config.model_revision, out)
+    base = base_model.locate(config.model, config.model_revision, out, own_code=config.trust_remote_code)
     tokenizer = base_model.load_tokenizer(base)
     template = apply_choice(tokenizer, spec.chat_template, spec.template_date)
     tokens = _tokenise_splits(raw, tokenizer, template, spec, progress)
@@ -182,6 +183,7 @@ def _facts(
         "model_revision": base.revision,
         "model_digest": base.digest,
         "random_weights": base.random_weights,
+        "trust_remote_code": base.own_code,
         **digests_of(tokenizer),
         "chat_template_source": template.source,
         "template_date": template.day.isoformat() if template.day else None,

@@ -15,8 +15,7 @@ from harness.generate import LoadedModel
 from harness.generate.precision import Precision, compute_in, resolve_precision, round_as_autocast_does
 from harness.measure import device
 from harness.pipeline.spec import ModelForm, Quantization
-
-ADAPTER_CONFIG = "adapter_config.json"
+from harness.untrusted import ADAPTER_CONFIG, SETTING, check_folder, loading
 
 
 def load_model(
@@ -26,6 +25,7 @@ def load_model(
     stop_token_ids: list[int],
     revision: str | None = None,
     form: ModelForm | None = None,
+    own_code: bool = False,
 ) -> LoadedModel:
     """The model at `path` (full weights, an adapter folder or a hub name), ready to answer.
 
@@ -36,12 +36,12 @@ def load_model(
     transformers.utils.logging.disable_progress_bar()
     form = form or ModelForm()
     precision = resolve_precision(form.precision)
-    model = _with_weights(path, revision, form, precision)
+    model = _with_weights(path, revision, form, precision, own_code)
     model.generation_config = transformers.GenerationConfig()
     model.eval()
     return LoadedModel(
         model=model,
-        tokenizer=transformers.AutoTokenizer.from_pretrained(tokenizer),
+        tokenizer=transformers.AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=own_code),
         stop_token_ids=stop_token_ids,
         device=precision.device,
         path=path,
@@ -50,12 +50,14 @@ def load_model(
     )
 
 
-def _with_weights(path: str, revision: str | None, form: ModelForm, precision: Precision) -> Any:
+def _with_weights(
+    path: str, revision: str | None, form: ModelForm, precision: Precision, own_code: bool
+) -> Any:
     adapters = base_of_adapters(path)
     frozen = adapters is not None or form.adapters
     dtype = precision.below_adapters if frozen else precision.trained
     source = adapters or (path, revision)
-    model = load_weights(*source, dtype, quantization=form.quantization)
+    model = load_weights(*source, dtype, quantization=form.quantization, own_code=own_code)
     compute_in(model, precision)
     if adapters is not None:
         whole = precision.trained is torch.float32
@@ -74,9 +76,11 @@ def load_weights(
     attention: str | None = None,
     checkpointing: bool = False,
     on_device: bool = True,
+    own_code: bool = False,
 ) -> Any:
-    """A causal LM from a folder or the hub, on the device or on the host."""
+    """A causal LM from a folder or the hub, on the device or on the host; its weights are never pickled."""
     settings: dict[str, Any] = {"revision": revision, "dtype": dtype}
+    settings |= {"use_safetensors": True, "trust_remote_code": own_code}
     if attention is not None:
         settings["attn_implementation"] = attention
     if quantization != "none":
@@ -88,7 +92,8 @@ def load_weights(
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
-    model = transformers.AutoModelForCausalLM.from_pretrained(path, **settings)
+    with loading(path, asked_by=SETTING):
+        model = transformers.AutoModelForCausalLM.from_pretrained(path, **settings)
     if quantization != "none":
         # What is not quantised is held in float32, in training and in scoring alike.
         return peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointing)
@@ -100,6 +105,7 @@ def load_weights(
 def base_of_adapters(path: str) -> tuple[str, str | None] | None:
     """The model that the adapters in a folder were trained on, and its revision; None for full weights."""
     described = Path(path) / ADAPTER_CONFIG
+    check_folder(Path(path), path)
     if not described.is_file():
         return None
     config = json.loads(described.read_text(encoding="utf-8"))

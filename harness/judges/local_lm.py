@@ -17,6 +17,7 @@ from harness.judges.openai import QUESTION
 from harness.measure import device
 from harness.pipeline.named import Named, path_or_repo
 from harness.pipeline.spec import SpecModel
+from harness.untrusted import SAFELY, UNASKED, check_folder, in_words, loading
 
 SLOTS = ("A", "B")
 
@@ -73,16 +74,20 @@ class LocalLM:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         config = self._config
-        tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision, padding_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(
+            config.model, revision=config.revision, padding_side="left", **UNASKED
+        )
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         if tokenizer.chat_template is not None:
             pin_date(tokenizer)
-        model = AutoModelForCausalLM.from_pretrained(
-            config.model,
-            revision=config.revision,
-            dtype=torch.bfloat16 if device.native_bfloat16() else torch.float32,
-        )
+        with loading(config.model):
+            model = AutoModelForCausalLM.from_pretrained(
+                config.model,
+                revision=config.revision,
+                **SAFELY,
+                dtype=torch.bfloat16 if device.native_bfloat16() else torch.float32,
+            )
         return model.to(device.torch_device()).eval(), tokenizer, _letters(tokenizer, config.model)
 
 
@@ -117,11 +122,12 @@ def check(config: Config) -> None:
     """Raise UserError where the model cannot be had, or cannot tell A from B."""
     from transformers import AutoConfig, AutoTokenizer
 
+    check_folder(Path(config.model), config.model)
     try:
-        AutoConfig.from_pretrained(config.model, revision=config.revision)
-        tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+        AutoConfig.from_pretrained(config.model, revision=config.revision, **UNASKED)
+        tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision, **UNASKED)
     except (OSError, ValueError) as error:
-        raise UserError(
+        raise in_words(error, config.model) or UserError(
             f'judge model "{config.model}" cannot be loaded ({str(error).splitlines()[0][:120]})',
             where="judge_config.model",
             remedy="give a folder or a hub name; check the network and HF_TOKEN",

@@ -16,6 +16,7 @@ from harness.judges import Duel, Progress, quiet
 from harness.measure import device
 from harness.pipeline.named import Named, path_or_repo
 from harness.pipeline.spec import SpecModel
+from harness.untrusted import SAFELY, UNASKED, check_folder, in_words, loading
 
 
 class Config(SpecModel):
@@ -82,13 +83,17 @@ class RewardModel:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         config = self._config
-        tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+        tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision, **UNASKED)
         if tokenizer.chat_template is not None:
             pin_date(tokenizer)
         bf16 = config.dtype == "bfloat16" or (config.dtype == "auto" and bool(device.native_bfloat16()))
-        model = AutoModelForSequenceClassification.from_pretrained(
-            config.model, revision=config.revision, dtype=torch.bfloat16 if bf16 else torch.float32
-        )
+        with loading(config.model):
+            model = AutoModelForSequenceClassification.from_pretrained(
+                config.model,
+                revision=config.revision,
+                **SAFELY,
+                dtype=torch.bfloat16 if bf16 else torch.float32,
+            )
         if model.config.num_labels != 1:
             raise UserError(
                 f"has {model.config.num_labels} outputs and a reward model has one",
@@ -120,10 +125,11 @@ def check(config: Config) -> None:
     """Raise UserError where the model's config cannot be had, or has no single output."""
     from transformers import AutoConfig
 
+    check_folder(Path(config.model), config.model)
     try:
-        model_config = AutoConfig.from_pretrained(config.model, revision=config.revision)
+        model_config = AutoConfig.from_pretrained(config.model, revision=config.revision, **UNASKED)
     except (OSError, ValueError) as error:
-        raise UserError(
+        raise in_words(error, config.model) or UserError(
             f'reward model "{config.model}" cannot be loaded ({str(error).splitlines()[0][:120]})',
             where="judge_config.model",
             remedy="give a folder or a hub name; check the network and HF_TOKEN",

@@ -340,6 +340,7 @@ class ComparisonSpec(SpecModel):
     does not fit the GPU, for all arms alike; `fell_back` records that it did, `halvings` how often
     micro-batches were halved since memory ran out in mid-run. `repeats` trains
     every cell so often, for the cost alone. `allow_unequal` names parity checks that may fail.
+    `trust_remote_code` runs code that the model brings along; the report says so.
     `questions` are the run's primary quantities with their margins: what is not among them is
     exploratory. The report is about the arms of the first. Win rates are against `baseline`, costs are
     shares of `cost_reference`; `roles.py` says what a file that leaves them out means. `looks` says how
@@ -355,6 +356,7 @@ class ComparisonSpec(SpecModel):
     description: str = ""
     model: Source = "embedded"
     model_revision: str | None = None
+    trust_remote_code: bool = False
     data: DataSpec = Field(default_factory=DataSpec)
     arms: Annotated[list[ArmSpec], Field(min_length=1)]
     baseline: str

@@ -48,6 +48,7 @@ class StagePlans:
         config = {
             "model": spec.model,
             "model_revision": spec.model_revision,
+            **({"trust_remote_code": True} if spec.trust_remote_code else {}),
             "data": data,
             "sft_data": {n: d.model_dump(mode="json") for n, d in sft_by_arm.items() if d is not None},
             "validation": validation,

@@ -91,6 +91,7 @@ class PrepareFacts(Record):
     model_path: str | None = None
     model_revision: str | None = None
     model_digest: str | None = None
+    trust_remote_code: bool = False
     tokenizer_digest: str | None = None
     chat_template_digest: str | None = None
     chat_template_source: str | None = None

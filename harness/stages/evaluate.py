@@ -64,6 +64,7 @@ def model_of(context: Context) -> LoadedModel:
             stop_token_ids=facts.stop_token_ids,
             revision=None if adapter_or_base else facts.model_revision,
             form=ModelForm.model_validate(context.request.config["form"]),
+            own_code=facts.trust_remote_code,
         )
 
 

@@ -88,6 +88,8 @@ def child_environment() -> dict[str, str]:
         "HARNESS_SPAWNED_AT": str(time.monotonic()),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        # Nobody else's conversion of pickled weights is loaded in their place.
+        "DISABLE_SAFETENSORS_CONVERSION": "1",
         "TRL_EXPERIMENTAL_SILENCE": "1",
         "PYTHONUNBUFFERED": "1",
         # NVML, which names the device in the plan, numbers GPUs by slot; CUDA then does too.

@@ -49,6 +49,11 @@ class TrainJob:
     checkpoint_seconds: float | None = None
 
     @property
+    def own_code(self) -> bool:
+        """Whether code that the base model brings along may run."""
+        return self.facts.trust_remote_code
+
+    @property
     def train_file(self) -> Path:
         """The pairs to train on, or the arm's own SFT data."""
         return self.sft_data or self.prepared / "train.parquet"

@@ -56,14 +56,14 @@ def load_policy(job: TrainJob) -> Policy:
     lora, adapters = lora_config(job.config.lora), base_of_adapters(job.model)
     whole = precision_of(job.config).trained is torch.float32
     if adapters is None:
-        model = load_base(job.model, job.revision, job.config)
+        model = load_base(job.model, job.revision, job.config, own_code=job.own_code)
         if lora is None:
             return Policy(model)
         # What a stage trained adapters on is loaded again from where it came, in the same revision.
         lora.revision = job.revision
         with _target_modules_in_words(model, lora.target_modules):
             return Policy(peft.get_peft_model(model, lora, autocast_adapter_dtype=whole), FRESH)
-    base = load_base(*adapters, job.config)
+    base = load_base(*adapters, job.config, own_code=job.own_code)
     continues = lora is not None
     model = peft.PeftModel.from_pretrained(
         base, job.model, is_trainable=continues, autocast_adapter_dtype=whole
@@ -74,7 +74,7 @@ def load_policy(job: TrainJob) -> Policy:
     return Policy(model, CONTINUED)
 
 
-def load_base(path: str, revision: str | None, config: TrainConfig) -> Any:
+def load_base(path: str, revision: str | None, config: TrainConfig, *, own_code: bool = False) -> Any:
     """Full weights from a folder or the hub, without dropout, on the training device.
 
     A model below adapters is frozen, so it is held in what products are made in.
@@ -89,6 +89,7 @@ def load_base(path: str, revision: str | None, config: TrainConfig) -> Any:
             quantization=config.quantization,
             attention=config.attention,
             checkpointing=config.gradient_checkpointing,
+            own_code=own_code,
         )
     compute_in(model, precision)
     _without_dropout(model)
@@ -176,6 +177,6 @@ def _check_same_adapter(adapter: Any, wanted: LoraSpec | None) -> None:
         )
 
 
-def load_tokenizer(prepared: Path) -> Any:
+def load_tokenizer(prepared: Path, *, own_code: bool = False) -> Any:
     """The tokenizer that the data was prepared with."""
-    return transformers.AutoTokenizer.from_pretrained(prepared / "tokenizer")
+    return transformers.AutoTokenizer.from_pretrained(prepared / "tokenizer", trust_remote_code=own_code)

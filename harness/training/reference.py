@@ -160,7 +160,7 @@ def make_reference(
     if policy.adapters == CONTINUED:
         add_frozen_adapter(policy.model)
         return Reference(OtherAdapter(policy.model, REFERENCE_ADAPTER), mode)
-    copy = FrozenCopy(load_base(job.model, job.revision, config), sample, job)
+    copy = FrozenCopy(load_base(job.model, job.revision, config, own_code=job.own_code), sample, job)
     watch(copy.model)
     return Reference(copy, mode)
 

@@ -73,7 +73,7 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
     window, checkpoints = job.window, job.out / "checkpoints"
     held_out = read_rows(job.prepared / "test.parquet")
     validation = read_rows(job.prepared / "validation.parquet") if job.config.early_stopping else None
-    tokenizer = load_tokenizer(job.prepared)
+    tokenizer = load_tokenizer(job.prepared, own_code=job.own_code)
     with window.phase("model_load"):
         transformers.set_seed(job.seed)
         trainer = build(job, load_policy(job), tokenizer, data, validation)

@@ -118,7 +118,8 @@ class StartWeights:
         if self._file is None:
             config = self.job.config
             dtype = precision_of(config).trained
-            model = load_weights(self.job.model, self.job.revision, dtype, on_device=False)
+            job = self.job
+            model = load_weights(job.model, job.revision, dtype, on_device=False, own_code=job.own_code)
             weights = dict(model.named_parameters())
             yield lambda name: weights[name].detach()
             return

@@ -18,6 +18,7 @@ FLOORS = {
     "units": 0,
     "errors": 0,
     "redact": 0,
+    "untrusted": 0,
     "registry": 0,
     "jsonl": 0,
     "at_work": 0,

@@ -27,6 +27,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
     sentences = [
         _seeds(view),
         _random_weights(view),
+        _own_code(view),
         rounding(view),
         _memory(view),
         _disturbances(view),
@@ -78,6 +79,15 @@ def _random_weights(view: ComparisonView) -> str:
     if not view.random_weights:
         return ""
     return "Random weights: time, memory and FLOPs are real, quality is not measured."
+
+
+def _own_code(view: ComparisonView) -> str:
+    if view.replayed or not view.prepared.trust_remote_code:
+        return ""
+    return (
+        "Code that the model brought along was run (trust_remote_code): it belongs to no package whose "
+        "version is recorded, and could have changed any figure."
+    )
 
 
 def _memory(view: ComparisonView) -> str:

@@ -85,7 +85,9 @@ def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation:
     trainer = StockDPO(
         job,
         model=policy.model.unload() if fresh else policy.model,
-        ref_model=load_base(job.model, job.revision, config) if policy.adapters is None else None,
+        ref_model=None
+        if policy.adapters is not None
+        else load_base(job.model, job.revision, config, own_code=job.own_code),
         args=arguments(
             trl.DPOConfig,
             job,
