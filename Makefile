@@ -6,14 +6,31 @@ PORT ?= 5000
 RUN ?= latest
 PACKAGE ?= -e .
 JOBS ?= 2
-BIN := $(VENV)/bin
-READY := $(VENV)/.ready
-READY_DEV := $(VENV)/.ready-dev
 
-flag = $(if $($(1)),--$(2) "$($(1))")
-SETS := $(foreach s,$(SET),--set "$(s)")
-SELECTION = $(COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call flag,ARMS,arms) \
-            $(call flag,SEEDS,seeds) $(call flag,DEVICE,device) $(SETS) --out "$(OUT)"
+# What is given reaches the shell as variables of its environment, word for word: neither make nor the shell
+# reads it as code. SET holds settings without blanks in them; others are given to `harness` itself.
+GIVEN := COMPARISON MODEL DATA ARMS SEEDS SCORE SET OUT AGAIN DEVICE PEAK_TFLOPS MFU RUN FORMAT BENCHMARK JUDGE \
+         AS FOLDER BASELINE PORT JOBS ITEMS UNTIL_DECIDED WHY POWER PYTHON PACKAGE VENV BIN
+$(foreach name,$(GIVEN),$(eval export MAKE_$(name) := $$(value $(name))))
+unexport $(GIVEN)
+
+# These stand in rules too, where a mark would be one of make's own.
+MARKS := ; & | < > ( ) ` ' " * ? [ ] { } ! : = % \# $$ \\
+$(foreach name,VENV BIN,\
+  $(if $(filter-out 0 1,$(words $(MAKE_$(name)))),$(error $(name) is no plain path: it holds a blank))\
+  $(foreach mark,$(MARKS),\
+    $(if $(findstring $(mark),$(MAKE_$(name))),$(error $(name) is no plain path: it holds $(mark)))))
+BIN := $(if $(MAKE_BIN),$(MAKE_BIN),$(MAKE_VENV)/bin)
+READY := $(MAKE_VENV)/.ready
+READY_DEV := $(MAKE_VENV)/.ready-dev
+
+flag = $(if $(MAKE_$(1)),--$(2)="$$MAKE_$(1)")
+named = $(if $(MAKE_$(1)),"$$MAKE_$(1)")
+# Begins a recipe whose command ends in $(SETS).
+HARNESS = @set -f; set --; for one in $$MAKE_SET; do set -- "$$@" --set="$$one"; done; exec $(BIN)/harness
+SETS = "$$@"
+SELECTION = $(call named,COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,data) $(call flag,ARMS,arms) \
+            $(call flag,SEEDS,seeds) $(call flag,DEVICE,device) --out="$$MAKE_OUT"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
 .PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-long test-all test-stochastic \
@@ -34,46 +51,47 @@ setup: $(READY)
 
 # A torch that the system's python already has is used as it is, and never replaced.
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$$MAKE_PYTHON -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "make: python 3.11 or newer is needed; name one by PYTHON="; exit 2; }
-	@if $(PYTHON) -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("torch"))'; \
+	@if $$MAKE_PYTHON -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("torch"))'; \
 	  then system=--system-site-packages; else system=; fi; \
-	  test -x $(BIN)/python || $(PYTHON) -m venv $$system $(VENV)
+	  test -x $(BIN)/python || $$MAKE_PYTHON -m venv $$system $(MAKE_VENV)
 	@torch=$$($(BIN)/python -c 'from importlib.metadata import version as v; print(v("torch").split("+")[0])' 2>/dev/null); \
-	  grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt; \
+	  grep -v '^torch==' constraints.txt > $(MAKE_VENV)/constraints.txt; \
 	  if [ -n "$$torch" ]; then echo "using torch $$torch"; \
-	  else grep '^torch==' constraints.txt >> $(VENV)/constraints.txt; \
+	  else grep '^torch==' constraints.txt >> $(MAKE_VENV)/constraints.txt; \
 	    $(BIN)/python -m pip install -q "$$(grep '^torch==' constraints.txt)"; fi
-	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt $(PACKAGE)
+	$(BIN)/python -m pip install -q -c $(MAKE_VENV)/constraints.txt $$MAKE_PACKAGE
 	@touch $@
 
 $(READY_DEV): $(READY)
-	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -q -c $(MAKE_VENV)/constraints.txt -e '.[dev]'
 	@touch $@
 
 compare: $(READY)
-	@$(BIN)/harness compare $(ARGUMENTS) $(call flag,AGAIN,again) $(if $(UNTIL_DECIDED),--until-decided)
+	$(HARNESS) compare $(ARGUMENTS) $(call flag,AGAIN,again) $(if $(MAKE_UNTIL_DECIDED),--until-decided) $(SETS)
 
 plan: $(READY)
-	@$(BIN)/harness plan $(ARGUMENTS) $(call flag,AGAIN,again) $(if $(WHY),--why) $(if $(POWER),--power)
+	$(HARNESS) plan $(ARGUMENTS) $(call flag,AGAIN,again) $(if $(MAKE_WHY),--why) $(if $(MAKE_POWER),--power) $(SETS)
 
 cost: $(READY)
-	@$(BIN)/harness cost $(SELECTION) $(call flag,PEAK_TFLOPS,peak-tflops) $(call flag,MFU,mfu)
+	$(HARNESS) cost $(SELECTION) $(call flag,PEAK_TFLOPS,peak-tflops) $(call flag,MFU,mfu) $(SETS)
 
 report: $(READY)
-	@$(BIN)/harness report "$(RUN)" --out "$(OUT)" $(if $(FORMAT),--format $(FORMAT))
+	@$(BIN)/harness report "$$MAKE_RUN" --out="$$MAKE_OUT" $(call flag,FORMAT,format)
 
 score: $(READY)
-	@$(BIN)/harness score "$(RUN)" --benchmark "$(BENCHMARK)" $(call flag,JUDGE,judge) $(call flag,AS,as) $(call flag,DEVICE,device) $(SETS) --out "$(OUT)"
+	$(HARNESS) score "$$MAKE_RUN" --benchmark="$$MAKE_BENCHMARK" $(call flag,JUDGE,judge) $(call flag,AS,as) \
+	  $(call flag,DEVICE,device) --out="$$MAKE_OUT" $(SETS)
 
 replay: $(READY)
-	@$(BIN)/harness replay "$(FOLDER)" $(call flag,BASELINE,baseline) --out "$(OUT)"
+	@$(BIN)/harness replay "$$MAKE_FOLDER" $(call flag,BASELINE,baseline) --out="$$MAKE_OUT"
 
 calibrate: $(READY)
 	@$(BIN)/harness calibrate
 
 ui: $(READY)
-	@$(BIN)/harness ui --out "$(OUT)" --port $(PORT)
+	@$(BIN)/harness ui --out="$$MAKE_OUT" --port="$$MAKE_PORT"
 
 doctor: $(READY)
 	@$(BIN)/harness doctor $(call flag,DEVICE,device)
@@ -82,7 +100,7 @@ list: $(READY)
 	@$(BIN)/harness list
 
 test: $(READY_DEV)
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n "$$MAKE_JOBS" --dist worksteal
 
 test-long: $(READY_DEV)
 	$(BIN)/python -m pytest -m 'slow and not gpu'
@@ -91,7 +109,7 @@ test-all: test test-long
 
 # torchao is no part of the development environment: libraries that find it import it, in every process.
 test-stochastic: $(READY_DEV)
-	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e '.[stochastic]'
+	$(BIN)/python -m pip install -q -c $(MAKE_VENV)/constraints.txt -e '.[stochastic]'
 	$(BIN)/python -m pytest -m slow tests/unit/training/test_precision.py
 	$(BIN)/python -m pip uninstall -q -y torchao
 
@@ -117,7 +135,7 @@ bench: $(READY_DEV)
 
 # The checklist of the first hour on a GPU: at most 25 minutes, no network, resumable.
 bench-gpu: $(READY)
-	PYTHONPATH=. $(BIN)/python perf/gpu.py $(if $(ITEMS),--items $(ITEMS))
+	PYTHONPATH=. $(BIN)/python perf/gpu.py $(if $(MAKE_ITEMS),--items $$MAKE_ITEMS)
 
 # The report that stands in the repository, made by the default comparison.
 example: $(READY)
@@ -125,4 +143,4 @@ example: $(READY)
 	rm -rf reports/example && cp -r runs/latest/report reports/example
 
 clean:
-	rm -rf $(VENV) runs dist
+	rm -rf $(MAKE_VENV) runs dist
