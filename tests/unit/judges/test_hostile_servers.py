@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 import ssl
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
+from hostile import HostileServer
 
 from harness.errors import UserError
 from harness.judges import alpaca_annotator, openai, usage_of
-
-sys.path.insert(0, str(Path(__file__).parent))
-import hostile
-from hostile import HostileServer
 
 CONTEXT = functools.cache(ssl.create_default_context)
 VARIABLE = "MY_JUDGES_WORD"
