@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.full_disk import in_words
 
 WORDS = re.compile(
-    r"MemoryError|can't allocate memory|Cannot allocate memory|std::bad_alloc|failed to map segment|ENOMEM"
+    r"(?<!OutOf)MemoryError|can't allocate memory|Cannot allocate memory|std::bad_alloc|failed to map segment|ENOMEM"
     r"|unable to allocate|can't start new thread|pthread_create failed",
     re.IGNORECASE,
 )

@@ -18,7 +18,7 @@ from harness.pipeline.resolved import Resolved
 from harness.records import StageError, StageResult
 from harness.running import execute
 from harness.running.execute import Asked, Execution
-from harness.stages import child, runner
+from harness.stages import child, memory_limit, runner
 from harness.store.run_dir import RunRoot
 
 FULL = OutOfMemory(
@@ -103,3 +103,9 @@ def test_the_hosts_memory_counts_too() -> None:
     assert child._is_full(full.value)
     assert child._is_full(MemoryError())
     assert not child._is_full(RuntimeError("device-side assert triggered"))
+
+
+def test_the_accelerators_memory_is_not_taken_for_the_hosts() -> None:
+    said = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+    assert memory_limit.WORDS.search(said) is None
+    assert memory_limit.WORDS.search("MemoryError: Unable to allocate 3 GiB") is not None
