@@ -10,8 +10,8 @@ from pathlib import Path
 from harness.full_disk import in_words
 
 WORDS = re.compile(
-    r"(?<!OutOf)MemoryError|can't allocate memory|Cannot allocate memory|std::bad_alloc|failed to map segment|ENOMEM"
-    r"|unable to allocate|can't start new thread|pthread_create failed",
+    r"(?<!OutOf)MemoryError|can't allocate memory|Cannot allocate memory|std::bad_alloc"
+    r"|failed to map segment|ENOMEM|unable to allocate|can't start new thread|pthread_create failed",
     re.IGNORECASE,
 )
 """What Python, numpy, torch, the loader and BLAS libraries say."""
