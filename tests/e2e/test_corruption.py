@@ -54,7 +54,7 @@ class Run:
         seen = set()
         for path in sorted(p for p in self.root.rglob("*") if p.is_file() and not p.is_symlink()):
             name = self._kind(path)
-            if name is not None and name not in seen:
+            if name is not None and name not in seen and path.stat().st_size:
                 seen.add(name)
                 yield name, path
 
@@ -127,6 +127,7 @@ def test_no_damage_makes_other_figures(run: Run, tmp_path: Path, capsys: pytest.
             cases.append(f"{kind} {name}: {said}")
             shutil.copy2(kept, path)
     capsys.readouterr()
+    print("\n".join(cases))
     assert wrong == []
     assert len(cases) >= 60
     assert run.report() == run.figures
