@@ -19,7 +19,8 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.fact}; {self.remedy}."
+        stop = "" if self.remedy.endswith((".", "?", "!")) else "."
+        return f"{place}{self.fact}; {self.remedy}{stop}"
 
 
 class StageFailed(Exception):

@@ -6,11 +6,12 @@ and SIGHUP. `check` and `status` end with 1 where a claim is contradicted or a c
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +23,7 @@ from harness.cli.running import compare, cost, plan, replay, score
 from harness.errors import Interrupted, StageFailed, UserError
 from harness.full_disk import full_disk, says_full
 from harness.redact import RedactedStream
+from harness.texts import visible
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -78,16 +80,13 @@ def _run() -> int:
     try:
         return int(app(standalone_mode=False) or 0)
     except UserError as error:
-        print(f"harness: {error}", file=sys.stderr)
+        _say(str(error))
         return 2
     except StageFailed as error:
-        print(
-            f"harness: stage {error.stage} failed: {error.cause}\n{error.log_tail}\nlog: {error.log_path}",
-            file=sys.stderr,
-        )
+        _say(f"stage {error.stage} failed: {error.cause}\n{error.log_tail}\nlog: {error.log_path}")
         return 1
     except (Interrupted, KeyboardInterrupt) as error:
-        print("harness: interrupted; finished stages are kept, the same command continues", file=sys.stderr)
+        _say("interrupted; finished stages are kept, the same command continues")
         ended = error if isinstance(error, _Ended) else error.__cause__
         return ended.exit_code if isinstance(ended, _Ended) else 130
     except typer.Exit as error:
@@ -96,9 +95,27 @@ def _run() -> int:
         return 130
     except Exception as error:
         if hasattr(error, "format_message"):
-            print(f"harness: {error.format_message()}; see harness --help.", file=sys.stderr)
+            _say(str(_of_usage(error)))
             return 2
         if says_full(error):
             print(f"harness: {full_disk(Path(getattr(error, 'filename', None) or '.'))}", file=sys.stderr)
             return 2
         raise
+
+
+def _say(text: str) -> None:
+    print(f"harness: {visible(text)}", file=sys.stderr)
+
+
+def _of_usage(error: Any) -> UserError:
+    """The parser's complaint as ours: the option, what is wrong with it, and where help is."""
+    text = error.format_message().strip().rstrip(".")
+    invalid = re.fullmatch(r"Invalid value for '?(?P<option>[^':]+)'?: (?P<why>.*)", text, re.DOTALL)
+    path = error.ctx.command_path if error.ctx is not None else "harness"
+    remedy = f"see `{path} --help`"
+    if invalid is None:
+        return UserError(f"{text[0].lower()}{text[1:]}", remedy=remedy, where=None)
+    why = re.sub(r"^Value error, ", "", invalid["why"])
+    return UserError(
+        why.replace("Input should be", "the value should be", 1), remedy=remedy, where=invalid["option"]
+    )

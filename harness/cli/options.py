@@ -47,13 +47,15 @@ class PrintFormat(StrEnum):
     JSON = "json"
 
 
-def words(text: str | None) -> list[str] | None:
+def words(text: str | None, option: str) -> list[str] | None:
     """Names separated by commas or blanks; None where nothing was given. Raises UserError for no name."""
     if text is None:
         return None
     names = text.replace(",", " ").split()
     if not names:
-        raise UserError(f"{text!r} names nothing", remedy="give a name, or leave the option out")
+        raise UserError(
+            f"{text!r} names nothing", where=option, remedy="give a name, or leave the option out"
+        )
     return names
 
 

@@ -75,7 +75,8 @@ def paper(
     """Write tables, figures, macros, methods and bibliography for a paper, and a paper.tex with them."""
     from harness.commands import paper as command
 
-    chosen = {"rows": words(rows) or (), "columns": words(columns) or (), "figures": words(figures) or ()}
+    given = {"rows": rows, "columns": columns, "figures": figures}
+    chosen = {name: words(text, f"--{name}") or () for name, text in given.items()}
     return command.run(runs or ["latest"], out=out, to=to, style=style, **chosen)
 
 

@@ -58,7 +58,9 @@ def compare(
     from harness.pipeline.overrides import Overrides
 
     limit = () if stage_timeout is None else (f"stage_timeout_minutes={stage_timeout}",)
-    overrides = Overrides(model, data, words(arms), seeds, words(score), (*(set_ or ()), *limit))
+    overrides = Overrides(
+        model, data, words(arms, "--arms"), seeds, words(score, "--score"), (*(set_ or ()), *limit)
+    )
     with using(device):
         return command.run(
             comparison,
@@ -99,7 +101,9 @@ def plan(
     from harness.measure.gpus import using
     from harness.pipeline.overrides import Overrides
 
-    overrides = Overrides(model, data, words(arms), seeds, words(score), tuple(set_ or ()))
+    overrides = Overrides(
+        model, data, words(arms, "--arms"), seeds, words(score, "--score"), tuple(set_ or ())
+    )
     if power:
         from harness.commands import power as power_command
 
@@ -132,7 +136,7 @@ def cost(
     from harness.measure.gpus import using
     from harness.pipeline.overrides import Overrides
 
-    overrides = Overrides(model, data, words(arms), seeds, None, tuple(set_ or ()))
+    overrides = Overrides(model, data, words(arms, "--arms"), seeds, None, tuple(set_ or ()))
     with using(device):
         return command.run(comparison, overrides, out=out, peak_tflops=peak_tflops, mfu=mfu)
 
@@ -153,7 +157,7 @@ def score(
     from harness.commands import score as command
     from harness.measure.gpus import using
 
-    names = words(benchmark or None)
+    names = words(benchmark or None, "--benchmark")
     if not names:
         raise UserError("no benchmark", where="--benchmark", remedy="name one; see `harness list`")
     with using(device):

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from harness.errors import UserError
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison, load_comparison
@@ -32,6 +33,9 @@ def run(
     comparison: str | None, overrides: Overrides, *, out: Path, peak_tflops: float | None, mfu: float | None
 ) -> int:
     """Prepare, rehearse, and print the cost table; `cost.json` stands in the run's folder."""
+    if (peak_tflops is None) != (mfu is None):
+        given, other = ("--mfu", "--peak-tflops") if peak_tflops is None else ("--peak-tflops", "--mfu")
+        raise UserError(f"given without {other}", where=given, remedy="give both, or neither")
     console = Console()
     path = find_comparison(comparison, model=overrides.model)
     # Mistakes in the settings are told at once, also while another comparison holds the device.

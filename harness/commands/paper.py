@@ -31,6 +31,7 @@ def run(
     """
     views, beside = open_runs(run_names, out)
     folder = beside / "paper" if to is None else to
+    _make(folder)
     for path in write(build_paper(views, rows, columns, figures), style, folder):
         print(path)
     print(f"cd {folder} && {COMPILE}")
@@ -41,6 +42,18 @@ def write(paper: Paper, style: str, folder: Path) -> list[Path]:
     """Write it into `folder`; raises UserError for an unknown style and a paper of the user's there."""
     _check(folder)
     return latex.render_paper(paper, style, folder)
+
+
+def _make(folder: Path) -> None:
+    """The folder; raises UserError where there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot be written to ({error.strerror})",
+            where=str(folder),
+            remedy="give another folder by --to",
+        ) from None
 
 
 def _check(folder: Path) -> None:

@@ -44,7 +44,7 @@ def run(
     `timeout` seconds.
     """
     if format_name is not None:
-        registry.check("formats", format_name)
+        registry.check("formats", format_name, where="--format")
     check_installed(["mlflow"] if mlflow else [])
     if from_mlflow is not None:
         record, root = _fetch(from_mlflow, run_name, out, timeout)
@@ -60,7 +60,7 @@ def run(
 def run_many(run_names: Sequence[str], *, out: Path, format_name: str | None) -> int:
     """One report of several runs in `<out>/runs-<digest>/report`; raises UserError where they do not mix."""
     if format_name is not None:
-        registry.check("formats", format_name)
+        registry.check("formats", format_name, where="--format")
     views, folder = open_runs(run_names, out)
     return _say(render(many_report(views, load_claims()), folder / "report"), format_name)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness import registry
 from harness.errors import UserError, unknown_name
-from harness.pipeline._parity_checks import CHECKS
+from harness.pipeline.checked import ROLES, check_looks, check_names, check_seeds, check_sides
 from harness.pipeline.find import find_file
 from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
-from harness.pipeline.spec import RENAMED, ArmSpec, ComparisonSpec, DataSpec, LookSpec, StageSpec, TrainConfig
+from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, LookSpec, StageSpec, TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
-from harness.quantities import AGGREGATE, COST, COST_NAMES
 
 
 def find_comparison(name: str | None, *, model: str | None) -> Path:
@@ -48,12 +48,13 @@ def load_comparison(
                 set_field(data, text)
 
     def where(key: KeyPath) -> str | None:
-        flag = next((f for k, f in sources.items() if key[: len(k)] == k), None)
-        return flag or document.where(key)
+        smaller = ("if_too_large", *key)
+        key = smaller if too_large and (smaller in sources or smaller in document.lines) else key
+        return _flag_of(key, sources, document) or document.where(key)
 
     data["arms"] = [
         _load_arm(entry, where(("arms", str(index))))
-        for index, entry in enumerate(_entries(data.get("arms"), document))
+        for index, entry in enumerate(_entries(data.get("arms"), where(("arms",))))
     ]
     if "look" in data:
         raise UserError(
@@ -69,12 +70,13 @@ def load_comparison(
         )
     spec = validate(ComparisonSpec, data, where=where)
     check_no_secrets(spec, where)
-    _check_names(spec, where)
+    check_names(spec, where)
+    check_seeds(spec, where)
     # Seeds that the command line names may be fewer than the looks that it does not ask for.
     if overrides.look is not None or overrides.seeds is None:
-        _check_looks(spec, where)
-    if not overrides.arms:
-        _check_sides(spec, where)
+        check_looks(spec, where)
+    # The file's own arms may not be among those that the command line names.
+    check_sides(spec, where, roles=[role for role in ROLES if not overrides.arms or role in sources])
     for arm in spec.arms:
         for stage in arm.stages:
             stage_config(spec, stage, where=where)
@@ -83,6 +85,13 @@ def load_comparison(
     if spec.if_too_large is not None and not too_large:
         load_comparison(path, overrides, too_large=True)
     return spec if overrides.look is None else _at_look(spec, overrides.look)
+
+
+def _flag_of(key: KeyPath, sources: Mapping[KeyPath, str], document: Document) -> str | None:
+    """The flag that set `key`, or something within it where the file does not have it."""
+    above = [flag for path, flag in sources.items() if key[: len(path)] == path]
+    within = [flag for path, flag in sources.items() if path[: len(key)] == key]
+    return next(iter(above or (within if key not in document.lines else [])), None)
 
 
 def _at_look(spec: ComparisonSpec, look: LookSpec) -> ComparisonSpec:
@@ -134,9 +143,9 @@ def _require_kind(document: Document, kind: str) -> None:
         raise UserError(f"kind is {given!r}", where=document.where(("kind",)), remedy=f"give a {kind} file")
 
 
-def _entries(arms: Any, document: Document) -> list[Any]:
+def _entries(arms: Any, where: str | None) -> list[Any]:
     if not isinstance(arms, list) or not arms:
-        raise UserError("arms names no arm", where=document.where(("arms",)), remedy="list at least one arm")
+        raise UserError("arms names no arm", where=where, remedy="list at least one arm")
     return arms
 
 
@@ -157,11 +166,7 @@ def _load_arm(entry: Any, where: str | None) -> dict[str, Any]:
     arm = validate(ArmSpec, document.data, where=document.where)
     for index, stage in enumerate(arm.stages):
         registry.check("methods", stage.method, where=document.where(("stages", str(index), "method")))
-    overrides = entry.get("stages") or {}
-    known_stages = [stage.stage_name for stage in arm.stages]
-    for name in overrides:
-        if name not in known_stages:
-            raise unknown_name(f"stage of arm {arm.name}", name, known_stages, where=where)
+    overrides = _stages_of(entry.get("stages") or {}, arm, where)
     stages = [
         {**s.model_dump(), "config": {**s.config, **overrides.get(s.stage_name, {})}} for s in arm.stages
     ]
@@ -174,111 +179,17 @@ def _load_arm(entry: Any, where: str | None) -> dict[str, Any]:
     }
 
 
-def _check_names(spec: ComparisonSpec, where: Any) -> None:
-    names = [arm.name for arm in spec.arms]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(
-                f"arm {name} stands twice", where=where(("arms",)), remedy="give each a name of its own"
-            )
-    for name in spec.score:
-        registry.check("benchmarks", name, where=where(("score",)))
-    for name in spec.benchmarks:
-        registry.check("benchmarks", name, where=where(("benchmarks", name)))
-    for name in spec.tracking:
-        registry.check("trackers", name, where=where(("tracking",)))
-    known = {stage.stage_name for arm in spec.arms for stage in arm.stages}
-    known |= set(registry.names("methods"))
-    for name in spec.stages:
+def _stages_of(stages: Any, arm: ArmSpec, where: str | None) -> dict[str, dict[str, Any]]:
+    """What a comparison sets for stages of one of its arms; raises UserError for what is no such thing."""
+    if not isinstance(stages, dict) or not all(isinstance(one, dict) for one in stages.values()):
+        raise UserError(
+            f"stages of arm {arm.name} is {stages!r}", where=where, remedy="give {STAGE: {KEY: VALUE}}"
+        )
+    known = [stage.stage_name for stage in arm.stages]
+    for name in stages:
         if name not in known:
-            raise unknown_name("stage", name, known, where=where(("stages", name)))
-    common = {field.alias or key for key, field in TrainConfig.model_fields.items()}
-    for key in spec.training:
-        if key in RENAMED:
-            fact, _, remedy = RENAMED[key].partition("; ")
-            raise UserError(fact, remedy=remedy, where=where(("training", key)))
-        if key not in common:
-            raise unknown_name("key of training", key, common, where=where(("training", key)))
-    _check_reach(spec, where)
-    for name, aggregate in spec.aggregates.items():
-        for score in aggregate.weights:
-            _check_part(name, score, where(("aggregates", name, "weights", score)))
-    for number, question in enumerate(spec.questions):
-        place = where(("questions", str(number), "quantity"))
-        if question.quantity.startswith(AGGREGATE):
-            name = question.quantity.removeprefix(AGGREGATE)
-            if name not in spec.aggregates:
-                raise unknown_name("aggregate", name, spec.aggregates, where=place)
-        else:
-            _check_quantity(question.quantity, place)
-    for name in spec.allow_unequal:
-        if name not in CHECKS:
-            raise unknown_name("parity check", name, CHECKS, where=where(("allow_unequal",)))
-    if spec.model_revision is not None and spec.model == "embedded":
-        raise UserError(
-            "model_revision is set", where=where(("model_revision",)), remedy="the embedded model has none"
-        )
-
-
-def _check_looks(spec: ComparisonSpec, where: Any) -> None:
-    """Raise UserError for looks that need more seeds than there are."""
-    if spec.looks is not None and spec.looks[-1] > len(spec.seeds):
-        raise UserError(
-            f"the last look uses {spec.looks[-1]} seeds and there are {len(spec.seeds)}",
-            where=where(("seeds",)),
-            remedy=f"give {spec.looks[-1]} seeds, or end looks at {len(spec.seeds)}",
-        )
-
-
-def _check_sides(spec: ComparisonSpec, where: Any) -> None:
-    """Raise UserError for a role of, or a question about, an arm that the file does not hold."""
-    known = [*(arm.name for arm in spec.arms), "base"]
-    for role, arm in (("baseline", spec.baseline), ("cost_reference", spec.cost_reference)):
-        if arm not in known:
-            raise unknown_name("arm", arm, known, where=where((role,)))
-    for number, question in enumerate(spec.questions):
-        for side, arm in (("a", question.a), ("b", question.b)):
-            if arm not in known:
-                raise unknown_name("arm", arm, known, where=where(("questions", str(number), side)))
-
-
-def _check_part(aggregate: str, score: str, where: str | None) -> None:
-    """Raise UserError for a part of an aggregate that is no score."""
-    if score.startswith((COST, AGGREGATE)):
-        raise UserError(
-            f"{score} is no score, so it cannot be part of aggregate {aggregate}",
-            where=where,
-            remedy="name scores (benchmark.metric) alone",
-        )
-    _check_quantity(score, where)
-
-
-def _check_quantity(quantity: str, where: str | None) -> None:
-    """Raise UserError for a quantity that no run can have."""
-    group, _, name = quantity.partition(".")
-    if group == "cost":
-        if name not in COST_NAMES:
-            raise unknown_name("cost", name, COST_NAMES, where=where)
-        return
-    benchmark = group.partition("/")[0].partition("@")[0]
-    registry.check("benchmarks", benchmark, where=where)
-    if not name:
-        raise UserError(
-            f"{quantity} names no metric", where=where, remedy="write benchmark.metric or cost.NAME"
-        )
-
-
-def _check_reach(spec: ComparisonSpec, where: Any) -> None:
-    """Raise UserError for a stage's setting that every arm with this stage overrides."""
-    for name, settings in spec.stages.items():
-        arm_configs = [s.config for arm in spec.arms for s in arm.stages if s.stage_name == name]
-        for key in settings:
-            if arm_configs and all(key in config for config in arm_configs):
-                raise UserError(
-                    f"stages.{name}.{key} has no effect: every arm here with a stage {name} sets its own",
-                    where=where(("stages", name, key)),
-                    remedy="set it in the arm (arms: [{pipeline: ..., stages: ...}]), or leave it out",
-                )
+            raise unknown_name(f"stage of arm {arm.name}", name, known, where=where)
+    return stages
 
 
 def sft_data_of(arm: ArmSpec) -> DataSpec | None:

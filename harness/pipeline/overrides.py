@@ -67,7 +67,7 @@ def parse_seeds(text: str) -> list[int]:
         numbers = []
     if not numbers or min(numbers) < 0 or (len(numbers) == 1 and "," not in text and not numbers[0]):
         raise UserError(
-            f"--seeds is {text}", remedy="give how many seeds (1 or more), or a list such as 3,5,8"
+            f"--seeds is {_quoted(text)}", remedy="give how many seeds (1 or more), or a list such as 3,5,8"
         )
     if len(numbers) == 1 and "," not in text:
         if numbers[0] > MOST_SEEDS:
@@ -83,11 +83,18 @@ def parse_setting(text: str) -> tuple[KeyPath, Any]:
     key, separator, value = text.partition("=")
     path = tuple(part for part in key.strip().split(".") if part)
     if not separator or not path:
-        raise UserError(f"--set {text} has no value", remedy="write KEY=VALUE, such as stages.dpo.beta=0.05")
+        fact = f"--set {_quoted(text)} names no key" if separator else f"--set {_quoted(text)} has no value"
+        raise UserError(fact, remedy="write KEY=VALUE, such as stages.dpo.beta=0.05")
     try:
         return path, _number(yaml.safe_load(value))
     except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"--set {text[:60]} is not valid YAML", remedy="quote the value") from error
+        raise UserError(f"--set {_quoted(text)} is not valid YAML", remedy="quote the value") from error
+
+
+def _quoted(text: str) -> str:
+    """What was given, in quotes where it would not be seen or begins with no letter."""
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    return shown if shown[:1].isalnum() else repr(shown)
 
 
 def set_field(data: dict[str, Any], text: str) -> KeyPath:

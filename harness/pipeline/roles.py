@@ -39,7 +39,8 @@ def _arm_names(data: Any) -> list[str]:
     """The arms' names, none where some arm has none."""
     arms = data.get("arms") if isinstance(data, Mapping) else None
     names = [arm.get("name") if isinstance(arm, Mapping) else None for arm in arms or []]
-    return [str(name) for name in names] if all(names) else []
+    # Two arms of one name are refused later, with their place.
+    return list(dict.fromkeys(map(str, names))) if all(names) else []
 
 
 def _pair(names: Sequence[str], baseline: str, reference: str) -> tuple[str, str] | None:

@@ -18,9 +18,11 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from harness.pipeline.roles import with_roles
 
@@ -29,7 +31,8 @@ PLAIN = re.compile(r"\w[\w.+-]{0,79}")
 MOST_SEEDS = 1_000
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name; raises ValueError for one that could lead elsewhere or is taken."""
     if not PLAIN.fullmatch(name) or name in RESERVED:
         shown = repr(name if len(name) <= 40 else f"{name[:37]}...")
         raise ValueError(
@@ -41,10 +44,19 @@ def _plain(name: str) -> str:
 
 RESERVED = ("base", "latest", "stages", "cache")
 """What cells of the starting model and folders of the runs are called."""
-Name = Annotated[str, AfterValidator(_plain)]
-Source = Annotated[str, Field(min_length=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""What numpy and torch both take."""
+Name = Annotated[str, AfterValidator(plain_name)]
+
+
+def _named(source: str) -> str:
+    if not source.strip():
+        raise PydanticCustomError("string_too_short", "blank")
+    return source
+
+
+Source = Annotated[str, AfterValidator(_named)]
+SEEDS = 2**32
+"""What numpy and torch both take are the whole numbers below this."""
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -61,18 +73,24 @@ class SpecModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
-    @model_validator(mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _no_switch_is_a_number(cls, data: Any) -> Any:
-        for key, value in data.items() if isinstance(data, dict) else ():
-            field = cls.model_fields.get(key)
-            if isinstance(value, bool) and field is not None and not _takes_switches(field.annotation):
-                raise ValueError(f"{key} is {str(value).lower()}; give a value")
-        return data
+    def _no_switch_is_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[str(info.field_name)]
+        if _holds_a_switch(value) and not _takes_switches(field.annotation):
+            raise PydanticCustomError("switch", "true and false are no value here")
+        return value
+
+
+def _holds_a_switch(value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, bool) or any(map(_holds_a_switch, inner))
 
 
 def _takes_switches(annotation: Any) -> bool:
-    return annotation in (bool, Any) or any(map(_takes_switches, get_args(annotation)))
+    """Whether true and false may stand there; what is a mapping of its own looks after itself."""
+    own = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return own or annotation in (bool, Any) or any(map(_takes_switches, get_args(annotation)))
 
 
 class LoraSpec(SpecModel):
@@ -173,6 +191,10 @@ class ReferenceConfig(TrainConfig):
     """
 
     reference: Literal["in_loop", "precomputed", "adapter_off"] = "in_loop"
+
+
+TEMPLATES = ("auto", "tokenizer", "default")
+"""Chat templates that are not files."""
 
 
 class ModelForm(SpecModel):

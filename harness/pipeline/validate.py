@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -35,7 +36,14 @@ _REMEDIES: dict[str, str] = {
     "dict_type": "give a mapping",
     "model_type": "give a mapping",
     "model_attributes_type": "give a mapping",
+    "date_parsing": "give a day such as 2026-01-31",
+    "date_from_datetime_parsing": "give a day such as 2026-01-31",
+    "date_from_datetime_inexact": "give a day such as 2026-01-31",
+    "date_type": "give a day such as 2026-01-31",
+    "switch": "give a value",
 }
+_BRANCH = re.compile(r"str|int|float|bool|\[key\]|[\w-]+\[.*\]")
+"""What pydantic adds to a key's path for the part of a union that it tried, and for a mapping's key."""
 
 
 def validate(
@@ -56,12 +64,31 @@ def validate(
         problems = error.errors()
         unknown = [p for p in problems if p["type"] == "extra_forbidden"]
         problem = (unknown or problems)[0]
-        key = (*prefix, *(str(part) for part in problem["loc"]))
-        raise _explain(model, problem, key, prefix, where(key)) from None
+        key = (*prefix, *_keys_of(model, problem["loc"]))
+        alike = [
+            p for p in problems if p["type"] in _REMEDIES and _keys_of(model, p["loc"]) == key[len(prefix) :]
+        ]
+        raise _explain(model, problem, key, prefix, where(key), alike) from None
+
+
+def _keys_of(model: type[BaseModel], place: Sequence[str | int]) -> KeyPath:
+    """The keys of a complaint's place, without the parts of unions that pydantic names."""
+    parts = tuple(map(str, place))
+    return tuple(part for i, part in enumerate(parts) if not _is_branch(model, parts[:i], part))
+
+
+def _is_branch(model: type[BaseModel], above: KeyPath, part: str) -> bool:
+    named = _BRANCH.fullmatch(part) is not None or part.endswith(("Spec", "Config"))
+    return named and part not in _keys_at(model, above)
 
 
 def _explain(
-    model: type[BaseModel], problem: Any, key: KeyPath, prefix: KeyPath, where: str | None
+    model: type[BaseModel],
+    problem: Any,
+    key: KeyPath,
+    prefix: KeyPath,
+    where: str | None,
+    alike: Sequence[Any],
 ) -> UserError:
     dotted = ".".join(key)
     kind, context, given = problem["type"], problem.get("ctx", {}), problem.get("input")
@@ -76,13 +103,24 @@ def _explain(
         fact, _, remedy = str(context.get("error", problem["msg"])).partition("; ")
         place = f"{dotted}: " if dotted else ""
         return UserError(f"{place}{fact}", remedy=remedy or "change one of them", where=where)
-    remedy = _REMEDIES.get(kind, problem["msg"]).format(**context)
+    remedies = [_REMEDIES[p["type"]].format(**_in_words(p.get("ctx", {}))) for p in alike]
+    remedy = ", or ".join(dict.fromkeys(remedies)) or problem["msg"]
     return UserError(f"{dotted} is {_shown(given)}", remedy=remedy, where=where)
 
 
+def _in_words(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Limits as a user writes them."""
+    return {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
+
+
 def _shown(value: Any) -> str:
-    text = repr(value)
+    """A value as YAML has it, or the beginning of a long one."""
+    text = {None: "null", True: "true", False: "false"}[value] if _is_word(value) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _is_word(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
 
 
 def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:

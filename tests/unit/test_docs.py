@@ -76,7 +76,7 @@ def parsed(name: str, arguments: list[str]) -> dict[str, Any]:
 def load(given: dict[str, Any], text: str | None, folder: Path) -> ComparisonSpec:
     """Read the comparison, or the file of the docs, with its overrides; a UserError names what is wrong."""
     sets = tuple(given.get("set_") or ())
-    chosen = (words(given.get("arms")), given.get("seeds"), words(given.get("score")))
+    chosen = (words(given.get("arms"), "--arms"), given.get("seeds"), words(given.get("score"), "--score"))
     overrides = Overrides(given.get("model"), given.get("data"), *chosen, sets)
     if text is None:
         return load_comparison(find_comparison(given["comparison"], model=given.get("model")), overrides)

@@ -21,6 +21,7 @@ FLOORS = {
     "untrusted": 0,
     "registry": 0,
     "jsonl": 0,
+    "texts": 0,
     "at_work": 0,
     "artifacts": 0,
     "lock_file": 0,
