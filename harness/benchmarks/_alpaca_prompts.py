@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from harness.benchmarks import test_prompts
+from harness.benchmarks._published import PublishedRow, checked_rows
+from harness.data.files import read_file
 from harness.data.schemas import digest
 from harness.errors import UserError
 from harness.generate import Prompt
-from harness.jsonl import read_jsonl
 from harness.pipeline.named import HubRepo, Named
 
 TEST = "test"
@@ -56,6 +56,13 @@ def load_prompts(name: str, prepared: Path, limit: int | None) -> list[Prompt]:
     return prompts
 
 
+class _PromptRow(PublishedRow):
+    instruction: str
+    output: str | None = None
+    generator: str | None = None
+    dataset: str | None = None
+
+
 def _rows(name: str) -> list[dict[str, Any]]:
     path = Path(name)
     if name in OFFICIAL:
@@ -66,19 +73,10 @@ def _rows(name: str) -> list[dict[str, Any]]:
             where=WHERE,
             remedy=f"give {TEST}, {', '.join(OFFICIAL)}, or a .json or .jsonl file with `instruction` rows",
         )
-    try:
-        rows = read_jsonl(path) if path.suffix == ".jsonl" else json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(
-            f"is not valid JSON ({error})", where=str(path), remedy="give a list of rows"
-        ) from None
-    if not isinstance(rows, list) or not rows:
-        raise UserError("holds no prompts", where=str(path), remedy="give a list of rows with `instruction`")
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict) or not isinstance(row.get("instruction"), str):
-            raise UserError(
-                f"row {number} has no instruction", where=str(path), remedy="give rows with `instruction`"
-            )
+    rows, where = read_file(path)
+    if not rows:
+        raise UserError("holds no prompts", where=str(path), remedy="give rows with `instruction`")
+    checked_rows(_PromptRow, rows, where)
     return rows
 
 

@@ -29,7 +29,8 @@ class TaskItems:
 
 def figures_of(results: Mapping[str, Any]) -> dict[str, float]:
     """lm-eval's own figures of a task by `metric,filter`, and by the metric alone."""
-    whole = {name: float(value) for name, value in results.items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in results.items() if isinstance(value, int | float)}
+    whole = {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
     return {name.partition(",")[0]: value for name, value in whole.items()} | whole
 
 
@@ -114,11 +115,11 @@ def _group(sample: Sample) -> str | None:
 
 
 def _plain(value: Any) -> float | list[float] | str | None:
-    """A number, a list of numbers, None where there is no value, or text for all else; numpy's types too."""
+    """A number, a list of numbers, None where there is no finite value, or text for all else; numpy's too."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, int | float):
-        return float(value)
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, list | tuple):
         parts = [_plain(part) for part in value]
         numbers = [part for part in parts if isinstance(part, float)]

@@ -144,10 +144,15 @@ def _together(items: dict[str, TaskItems]) -> TaskItems:
 
 
 def _members(group: str, subtasks: dict[str, list[str]]) -> list[str]:
-    """The tasks below a group, groups in it opened."""
-    members: list[str] = []
-    for name in subtasks.get(group, []):
-        members += _members(name, subtasks) if subtasks.get(name) else [name]
+    """The tasks below a group, groups in it opened; one that holds itself is opened once."""
+    coming, opened, members = [group], set[str](), []
+    while coming:
+        name = coming.pop(0)
+        if name != group and not subtasks.get(name):
+            members.append(name)
+        elif name not in opened:
+            opened.add(name)
+            coming = [*subtasks.get(name, []), *coming]
     return members
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, PositiveInt
 from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items
 from harness.benchmarks._mt_bench_files import (
     NEEDS_REFERENCE,
+    UNREAD,
     Question,
     load_judge_prompts,
     load_questions,
@@ -23,7 +24,6 @@ from harness.benchmarks._mt_bench_files import (
 )
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
-from harness.jsonl import read_jsonl
 from harness.judges import WritingJudge, cache_of, load_judge, usage_of, written_grade
 from harness.pipeline.named import Named
 from harness.pipeline.spec import SpecModel
@@ -31,8 +31,6 @@ from harness.pipeline.validate import validate
 from harness.records import Score
 
 OFFICIAL_JUDGE = "gpt-4"
-UNREAD = -1.0
-"""What FastChat writes where a judgment held no grade."""
 OWN_SYSTEM = "You grade answers of an assistant fairly. Length and order mean nothing."
 _END = (
     "\n\nExplain briefly, then end with your grade from 1 to 10 in exactly this form: [[grade]], "
@@ -133,19 +131,20 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
     scores_by_arm = {}
     beside = sorted(folder.rglob("question.jsonl"))
     categories = {q.id: q.category for q in load_questions(str(beside[0]), None)} if beside else {}
-    for arm, path in published(folder).items():
+    for arm, (path, rows) in published(folder).items():
         items: list[dict[str, Any]] = []
-        judges = set()
-        for row in read_jsonl(path):
-            if str(row.get("model")) == arm:
-                name = str(row["question_id"])
-                judge = str((row.get("judge") or ["unknown"])[0])
-                judges.add(judge)
-                metrics = _metrics(_published_grade(row, judge, path), int(row["turn"]), categories.get(name))
-                items.append({"id": f"{name}-{row['turn']}", "cluster": name, "metrics": metrics})
+        for row in rows:
+            name = str(row.question_id)
+            grade = None if row.score == UNREAD else row.score
+            metrics = _metrics(grade, row.turn, categories.get(name))
+            items.append({"id": f"{name}-{row.turn}", "cluster": name, "metrics": metrics})
         failures = sum(item["metrics"]["score"] is None for item in items)
+        if failures == len(items):
+            raise UserError(
+                f"no grade of {arm} could be read", where=str(path), remedy="give grades from 1 to 10"
+            )
         settings = {
-            "judge": ", ".join(sorted(judges)),
+            "judge": ", ".join(sorted({row.judged_by for row in rows})),
             "judgments": len(items),
             "parse_failures": failures,
             "replayed": True,
@@ -154,19 +153,6 @@ def replay(folder: Path, out: Path) -> dict[str, list[Score]]:
             "mt_bench", items, out, file=f"mt_bench.{arm}", settings=settings, absent=UNREADABLE
         )
     return scores_by_arm
-
-
-def _published_grade(row: dict[str, Any], judge: str, path: Path) -> float | None:
-    """FastChat's grade from 1 to 10, None for its -1; raises UserError for anything else."""
-    grade = float(row["score"])
-    if grade != UNREAD and not 1 <= grade <= 10:
-        raise UserError(
-            f"judge {judge} graded turn {row['turn']} of question {row['question_id']} with {grade:g}, which "
-            "is not between 1 and 10",
-            where=str(path),
-            remedy="mend that row, or write -1 where no grade could be read",
-        )
-    return None if grade == UNREAD else grade
 
 
 def _conversation(

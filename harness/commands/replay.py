@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +19,10 @@ from harness import registry
 from harness.benchmarks import ReadsResults, load_benchmark
 from harness.commands import report as report_command
 from harness.commands.closing import print_closing
-from harness.errors import UserError
+from harness.errors import UserError, unknown_name
 from harness.measure.environment import collect
 from harness.pipeline.covers import digest_of
+from harness.pipeline.spec import plain_name
 from harness.records import (
     ComparisonRecord,
     Facts,
@@ -43,10 +47,10 @@ def run(folder: Path, *, out: Path, name: str | None, baseline: str | None, mlfl
     if not folder.is_dir():
         raise UserError("no such folder", where=str(folder), remedy="give a folder of published results")
     check_installed(["mlflow"] if mlflow else [])
-    root, console = RunRoot(out), Console()
+    root, console, run_name = RunRoot(out), Console(), _name(name, folder.resolve())
     root.open_for_writing()
     with root.lock(f"replay of {folder}"):
-        record = _replay(folder.resolve(), root, name or folder.resolve().name, baseline)
+        record = _replay(folder.resolve(), root, run_name, baseline)
         root.write_record(record)
         written = report_command.write(record, root)
         if mlflow:
@@ -55,7 +59,32 @@ def run(folder: Path, *, out: Path, name: str | None, baseline: str | None, mlfl
     return 0
 
 
+def _name(name: str | None, folder: Path) -> str:
+    """What was given, or the folder's name without what no run's folder can be called."""
+    if name is None:
+        return re.sub(r"[^\w+-]+", "-", folder.name).strip("-+")[:80] or "replay"
+    try:
+        return plain_name(name)
+    except ValueError as error:
+        fact, _, remedy = str(error).partition("; ")
+        raise UserError(fact, where="--name", remedy=remedy) from None
+
+
 def _replay(folder: Path, root: RunRoot, name: str, baseline: str | None) -> ComparisonRecord:
+    # Nothing stands among the stages before all was read.
+    with tempfile.TemporaryDirectory(prefix=".replay.", dir=root.path) as scratch:
+        scores = _scores(folder, Path(scratch))
+        arms = list(dict.fromkeys(cell.partition("@")[0] for cell in scores))
+        if baseline is not None and baseline not in arms:
+            raise unknown_name("arm", baseline, arms, where="--baseline")
+        return _recorded(folder, root, name, baseline or arms[0], scores, Path(scratch))
+
+
+def _recorded(
+    folder: Path, root: RunRoot, name: str, baseline: str, scores: dict[str, list[Score]], scored: Path
+) -> ComparisonRecord:
+    """The record of what was read, its stages in their folders."""
+    arms = list(dict.fromkeys(cell.partition("@")[0] for cell in scores))
     files = digest_of(
         sorted((str(p.relative_to(folder)), _digest(p)) for p in folder.rglob("*") if p.is_file())
     )
@@ -66,10 +95,7 @@ def _replay(folder: Path, root: RunRoot, name: str, baseline: str | None) -> Com
     began = datetime.now(UTC).isoformat()
     for stage in stages.values():
         root.start_stage(_request(stage), owner=name)
-    scores = _scores(folder, root.stage_folder(digests["judge"]))
-    arms = list(dict.fromkeys(cell.partition("@")[0] for cell in scores))
-    if baseline is not None and baseline not in arms:
-        raise UserError(f'unknown arm "{baseline}"', where="--baseline", remedy=f"known: {', '.join(arms)}")
+    shutil.copytree(scored, root.stage_folder(digests["judge"]), dirs_exist_ok=True)
     facts: dict[StageKind, Facts] = {
         "prepare": ReplayFacts(source=str(folder)),
         "judge": JudgeFacts(cells=scores),
@@ -77,7 +103,7 @@ def _replay(folder: Path, root: RunRoot, name: str, baseline: str | None) -> Com
     results = {digests[kind]: _result(stages[kind], facts[kind], began) for kind in digests}
     for digest, result in results.items():
         (root.stage_folder(digest) / "result.json").write_text(result.model_dump_json(indent=1))
-    plan = _plan(name, files, arms, scores, stages, baseline or arms[0])
+    plan = _plan(name, files, arms, scores, stages, baseline)
     return ComparisonRecord(
         id=plan.id,
         name=name,

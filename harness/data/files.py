@@ -20,14 +20,19 @@ _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json")
 
 def read_file(path: Path) -> Rows:
     """Rows of a file and where each stands; raises UserError with the line where it can."""
-    if path.suffix == ".jsonl":
-        return _read_jsonl(path)
-    if path.suffix == ".json":
-        return _read_json(path), lambda i: f"{path}: item {i + 1}"
-    if path.suffix == ".parquet":
-        return _read_parquet(path), lambda i: f"{path}: row {i + 1}"
-    if path.suffix == ".csv":
-        return _read_csv(path), lambda i: f"{path}: row {i + 1}"
+    try:
+        if path.suffix == ".jsonl":
+            return _read_jsonl(path)
+        if path.suffix == ".json":
+            return _read_json(path), lambda i: f"{path}: item {i + 1}"
+        if path.suffix == ".parquet":
+            return _read_parquet(path), lambda i: f"{path}: row {i + 1}"
+        if path.suffix == ".csv":
+            return _read_csv(path), lambda i: f"{path}: row {i + 1}"
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({short(error)})", where=str(path), remedy="check the file"
+        ) from None
     check_data(path)
     raise UserError(
         f"is a {path.suffix or 'file without an ending'}",
@@ -57,7 +62,13 @@ def split_files(folder: Path) -> Mapping[str, Callable[[], Rows]]:
 
 
 def short(error: Exception) -> str:
-    """The first line of an error's message."""
+    """The first line of an error's message, or what it means."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    if isinstance(error, UnicodeDecodeError):
+        return "no UTF-8 text"
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
 
 

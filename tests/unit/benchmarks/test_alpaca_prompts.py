@@ -51,7 +51,7 @@ def test_a_file_of_prompts_brings_its_reference_along(prepared: Path, tmp_path: 
     [
         ("[", "is not valid JSON"),
         ("[]", "holds no prompts"),
-        ('[{"output": "x"}]', "row 0 has no instruction"),
+        ('[{"output": "x"}]', "item 1: instruction is missing"),
         ('[{"instruction": "x"}]', "without an answer to compare with"),
     ],
 )

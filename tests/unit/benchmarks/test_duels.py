@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,9 +157,9 @@ def test_published_preferences_are_one_to_two_with_an_old_zero_for_a_tie(tmp_pat
     assert score.settings["parse_failures"] == 1
 
 
-@pytest.mark.parametrize("values", [[1, 2, 0.5], [1, 2, 3], [1, 2, -1], [1, 2, "A"]])
+@pytest.mark.parametrize("values", [[1, 2, 0.5], [1, 2, 3], [1, 2, -1], [1, 2, math.inf]])
 def test_published_preferences_of_another_range_name_their_judge(values: list[Any], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="annotation 2 by someone has preference"):
+    with pytest.raises(UserError, match=r"annotation 2: preference by someone is .*, which is not between"):
         alpaca_eval.replay(annotations(tmp_path, values), tmp_path)
 
 

@@ -122,7 +122,7 @@ def test_lm_eval_folders_join_item_by_item(tmp_path: Path) -> None:
     [
         ("{oops", "cannot be read"),
         ("[]", "holds no annotations"),
-        ('[{"instruction": "a"}]', "annotation 0 has no output_1"),
+        ('[{"instruction": "a"}]', "annotation 0: output_1 is missing"),
     ],
 )
 def test_broken_files_are_one_message(tmp_path: Path, text: str, message: str) -> None:

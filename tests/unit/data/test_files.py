@@ -146,13 +146,13 @@ def test_csv_cells_may_hold_messages(tmp_path: Path, write: Any) -> None:
     [
         ("a.csv", b"", r"a.csv: cannot be read \(No columns"),
         ("a.csv", b"a,b\n1,2,3\n1,2,3,4,5\n", r"a.csv: cannot be read \(Error tokenizing data. .*line 3"),
-        ("a.csv", b"a,b\n\xff\xfe,1\n", r"a.csv: cannot be read \('utf-8' codec"),
+        ("a.csv", b"a,b\n\xff\xfe,1\n", r"a.csv: cannot be read \(no UTF-8 text\)"),
         ("a.csv", b"prompt,chosen\np,c\n", r"a.csv: row 1: has no rejected answer"),
         ("a.parquet", b"no parquet", r"a.parquet: cannot be read \(.*Parquet magic bytes not found"),
         ("a.json", b"{}", r"a.json: is no list of objects"),
         ("a.json", b"[", r"a.json: is not valid JSON"),
         ("a.jsonl", b"[1]\n", r"a.jsonl:1: is no JSON object"),
-        ("a.jsonl", b'{"prompt": "\xff"}\n', r"a.jsonl:1: is not valid JSON \('utf-8' codec"),
+        ("a.jsonl", b'{"prompt": "\xff"}\n', r"a.jsonl:1: is not valid JSON \(no UTF-8 text\)"),
         ("a.jsonl", b"[" * 100_000, r"a.jsonl:1: is not valid JSON"),
     ],
 )
