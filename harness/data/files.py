@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from harness.errors import UserError
 from harness.untrusted import check_data
 
 ENDINGS = (".jsonl", ".json", ".parquet", ".csv")
+LONGEST_CELL = 2**31 - 1
 Rows = tuple[list[dict[str, Any]], Callable[[int], str]]
 _SHARD = re.compile(r"[-_.]?(\d{4,5})-of-(\d{4,5})$")
 _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json")
@@ -69,6 +71,11 @@ def short(error: Exception) -> str:
         return "nested too deep"
     if isinstance(error, UnicodeDecodeError):
         return "no UTF-8 text"
+    if isinstance(error, json.JSONDecodeError):
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        return f"{error.msg} at {line}column {error.colno}"
+    if "int_max_str_digits" in str(error):
+        return "a number of too many digits"
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
 
 
@@ -155,28 +162,40 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
 
 def _read_csv(path: Path) -> list[dict[str, Any]]:
     """Every cell as the text it is: `7` stays text, and `NA` is an answer like any other."""
-    import pandas
-
+    csv.field_size_limit(LONGEST_CELL)
     try:
-        frame = pandas.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
+        with path.open(encoding="utf-8-sig", newline="") as source:
+            header, *rows = [row for row in csv.reader(source, strict=True) if row] or [[]]
+    except (ValueError, csv.Error) as error:
         raise _unreadable(path, error) from None
-    return [{str(k): _cell(v) for k, v in row.items()} for row in frame.to_dict("records")]
+    if not header:
+        remedy = "name the columns in its first line: prompt,chosen,rejected"
+        raise UserError("holds nothing", where=str(path), remedy=remedy)
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f'has two columns "{twice}"', where=str(path), remedy="keep one of them")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise UserError(
+                f"has {len(row)} cells, and the header names {len(header)} columns",
+                where=f"{path}: row {number}",
+                remedy="put text with commas or line ends in double quotes",
+            )
+    return [{name: _cell(cell) for name, cell in zip(header, row, strict=True)} for row in rows]
 
 
-def _cell(value: Any) -> Any:
-    """Text; messages where the cell holds them as JSON or as Python prints them; None for no cell."""
-    if not isinstance(value, str):
-        return None
+def _cell(value: str) -> Any:
+    """Text, or messages where the cell holds them as JSON or as Python prints them."""
     if not re.match(r"\s*\[\s*\{\s*['\"](role|content)['\"]", value):
         return value
     for parse in (json.loads, ast.literal_eval):
         try:
             return parse(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return value
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"cannot be read ({short(error)})", where=str(path), remedy="check the file")
+    reason = re.sub(r"^Could not open Parquet input source '<Buffer>': ", "", short(error))
+    return UserError(f"cannot be read ({reason})", where=str(path), remedy="check the file")

@@ -144,8 +144,8 @@ def test_csv_cells_may_hold_messages(tmp_path: Path, write: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"", r"a.csv: cannot be read \(No columns"),
-        ("a.csv", b"a,b\n1,2,3\n1,2,3,4,5\n", r"a.csv: cannot be read \(Error tokenizing data. .*line 3"),
+        ("a.csv", b"", r"a.csv: holds nothing; name the columns"),
+        ("a.csv", b"a,b\n1,2,3\n1,2,3,4,5\n", r"a.csv: row 1: has 3 cells, and the header names 2"),
         ("a.csv", b"a,b\n\xff\xfe,1\n", r"a.csv: cannot be read \(no UTF-8 text\)"),
         ("a.csv", b"prompt,chosen\np,c\n", r"a.csv: row 1: has no rejected answer"),
         ("a.parquet", b"no parquet", r"a.parquet: cannot be read \(.*Parquet magic bytes not found"),
