@@ -29,6 +29,15 @@ def check_names(spec: ComparisonSpec, where: Any) -> None:
             raise UserError(
                 f"arm {name} stands twice", where=where(("arms",)), remedy="give each a name of its own"
             )
+    for index, arm in enumerate(spec.arms):
+        stages = [stage.stage_name for stage in arm.stages]
+        twice = next((name for name in stages if stages.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(
+                f"arm {arm.name} has two stages {twice}",
+                where=where(("arms", str(index))),
+                remedy="give one of them a name of its own (name: ...)",
+            )
     for name in spec.score:
         registry.check("benchmarks", name, where=where(("score",)))
     for name in spec.benchmarks:

@@ -49,19 +49,24 @@ class Claim(SpecModel):
     @model_validator(mode="after")
     def _is_whole(self) -> Claim:
         if self.quantity is None and self.needs is None:
-            raise ValueError("give a quantity to measure, or say in needs why one run cannot")
+            raise ValueError("it has nothing to measure; give a quantity, or say in needs why one run cannot")
         if self.over_runs is not None:
             if self.quantity is None or self.b is None or self.expected is not None:
-                raise ValueError(f"{self.over_runs} needs a quantity and two arms, and no expected range")
+                raise ValueError(
+                    f"{self.over_runs} compares gains; give a quantity, a and b, and no expected"
+                )
         elif self.quantity is not None:
             if self.expected is None:
-                raise ValueError("expected is missing")
+                raise ValueError("expected is missing; give [LOW, HIGH], either of them null")
             low, high = self.expected
             if low is not None and high is not None and low > high:
-                raise ValueError(f"expected {self.expected} has its larger end first")
+                raise ValueError(f"expected {self.expected} has its larger end first; turn it round")
             known = (*COST_NAMES, *COUNTED, *SETTINGS, *RISES)
             if "." not in self.quantity and self.quantity not in known:
-                raise ValueError(f"quantity {self.quantity} is unknown; write benchmark.metric or {known}")
+                names = ", ".join(known)
+                raise ValueError(
+                    f"quantity {self.quantity} is unknown; write benchmark.metric, or one of {names}"
+                )
         return self
 
     @property

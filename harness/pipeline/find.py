@@ -33,7 +33,8 @@ def find_file(name: str, kind: str, *, where: str | None = None) -> Path:
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         if not Path(name).is_file():
-            raise UserError("no such file", where=name, remedy=f"give the name or the path of one ({kind})")
+            fact = "is a folder" if Path(name).is_dir() else "no such file"
+            raise UserError(fact, where=name, remedy=f"give the name or the path of one ({kind})")
         return Path(name)
     for folder in _places(kind):
         if (folder / f"{name}.yaml").is_file():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,14 @@ from harness.pipeline.find import find_file
 from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
 from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, LookSpec, StageSpec, TrainConfig
-from harness.pipeline.validate import validate
+from harness.pipeline.validate import shown, validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
+
+Place = Callable[[KeyPath], str | None]
+
+
+def nowhere(key: KeyPath) -> None:
+    """No place is known."""
 
 
 def find_comparison(name: str | None, *, model: str | None) -> Path:
@@ -52,10 +59,9 @@ def load_comparison(
         key = smaller if too_large and (smaller in sources or smaller in document.lines) else key
         return _flag_of(key, sources, document) or document.where(key)
 
-    data["arms"] = [
-        _load_arm(entry, where(("arms", str(index))))
-        for index, entry in enumerate(_entries(data.get("arms"), where(("arms",))))
-    ]
+    entries = _entries(data.get("arms"), where(("arms",)))
+    read_arms = [_load_arm(entry, where(("arms", str(index)))) for index, entry in enumerate(entries)]
+    data["arms"] = [arm for arm, _ in read_arms]
     if "look" in data:
         raise UserError(
             "look is written by --until-decided",
@@ -77,9 +83,10 @@ def load_comparison(
         check_looks(spec, where)
     # The file's own arms may not be among those that the command line names.
     check_sides(spec, where, roles=[role for role in ROLES if not overrides.arms or role in sources])
-    for arm in spec.arms:
-        for stage in arm.stages:
-            stage_config(spec, stage, where=where)
+    for index, arm in enumerate(spec.arms):
+        for number, stage in enumerate(arm.stages):
+            own = partial(_place_of_own, index, number, entries[index], read_arms[index][1], where)
+            stage_config(spec, stage, where=where, own=own)
     for name in spec.score:
         benchmark_config(spec, name, where=where)
     if spec.if_too_large is not None and not too_large:
@@ -115,23 +122,42 @@ def _fall_back(data: dict[str, Any]) -> None:
     data["stages"] = stages
 
 
-def stage_config(spec: ComparisonSpec, stage: StageSpec, *, where: Any = lambda key: None) -> TrainConfig:
-    """The method's checked config of one stage: `training`, then `stages.<name>`, then the arm."""
+def _place_of_own(
+    index: int, number: int, entry: Any, document: Document, where: Place, key: KeyPath
+) -> str | None:
+    """Where an arm sets a stage's key: in its entry of the comparison, or in its own file."""
+    given = entry.get("stages") if isinstance(entry, dict) else None
+    if given and key[2] in given.get(key[1], {}):
+        return where(("arms", str(index), *key))
+    return document.where(("stages", str(number), "config", *key[2:]))
+
+
+def stage_config(
+    spec: ComparisonSpec, stage: StageSpec, *, where: Place = nowhere, own: Place = nowhere
+) -> TrainConfig:
+    """The method's checked config of one stage: `training`, then `stages.<name>`, then the arm.
+
+    `where` and `own` tell the place of a key of the comparison's, and of the arm's.
+    """
     module = registry.load("methods", stage.method)
     merged = {**spec.training, **spec.stages.get(stage.stage_name, {}), **stage.config}
     prefix = ("stages", stage.stage_name)
 
     def place(key: KeyPath) -> str | None:
         leaf = key[len(prefix) :][:1]
+        if not leaf and spec.training and prefix[1] not in spec.stages:
+            return where(("training",))
+        if leaf and leaf[0] in stage.config:
+            return own(key)
         if leaf and leaf[0] in spec.training and leaf[0] not in spec.stages.get(prefix[1], {}):
-            return where(("training", *key[len(prefix) :]))  # type: ignore[no-any-return]
-        return where(key)  # type: ignore[no-any-return]
+            return where(("training", *key[len(prefix) :]))
+        return where(key)
 
     config: TrainConfig = validate(module.Config, merged, prefix=prefix, where=place)
     return config
 
 
-def benchmark_config(spec: ComparisonSpec, name: str, *, where: Any = lambda key: None) -> Any:
+def benchmark_config(spec: ComparisonSpec, name: str, *, where: Place = nowhere) -> Any:
     """The checked config of one benchmark."""
     module = registry.load("benchmarks", name)
     return validate(module.Config, spec.benchmarks.get(name, {}), prefix=("benchmarks", name), where=where)
@@ -140,7 +166,8 @@ def benchmark_config(spec: ComparisonSpec, name: str, *, where: Any = lambda key
 def _require_kind(document: Document, kind: str) -> None:
     given = document.data.get("kind")
     if given != kind:
-        raise UserError(f"kind is {given!r}", where=document.where(("kind",)), remedy=f"give a {kind} file")
+        where, remedy = document.where(("kind",)), f"give a file that says kind: {kind}"
+        raise UserError(f"kind is {shown(given)}", where=where, remedy=remedy)
 
 
 def _entries(arms: Any, where: str | None) -> list[Any]:
@@ -149,13 +176,13 @@ def _entries(arms: Any, where: str | None) -> list[Any]:
     return arms
 
 
-def _load_arm(entry: Any, where: str | None) -> dict[str, Any]:
-    """An arm by name, or `{pipeline: NAME, name: ..., stages: {...}, sft_data: ...}`."""
+def _load_arm(entry: Any, where: str | None) -> tuple[dict[str, Any], Document]:
+    """An arm by name, or `{pipeline: NAME, name: ..., stages: {...}, sft_data: ...}`, and its file."""
     if isinstance(entry, str):
         entry = {"pipeline": entry}
     if not isinstance(entry, dict) or not isinstance(entry.get("pipeline"), str):
         raise UserError(
-            f"arm {entry!r} is no name", where=where, remedy="give an arm's name or {pipeline: NAME}"
+            f"arm {shown(entry)} is no name", where=where, remedy="give an arm's name or {pipeline: NAME}"
         )
     known = ["pipeline", "name", "stages", "sft_data", "seed_offset"]
     unknown = set(entry) - {*known}
@@ -170,20 +197,21 @@ def _load_arm(entry: Any, where: str | None) -> dict[str, Any]:
     stages = [
         {**s.model_dump(), "config": {**s.config, **overrides.get(s.stage_name, {})}} for s in arm.stages
     ]
-    return {
+    merged = {
         **arm.model_dump(),
         "name": entry.get("name", arm.name),
         "sft_data": entry.get("sft_data", arm.sft_data),
         "seed_offset": entry.get("seed_offset", arm.seed_offset),
         "stages": stages,
     }
+    return merged, document
 
 
 def _stages_of(stages: Any, arm: ArmSpec, where: str | None) -> dict[str, dict[str, Any]]:
     """What a comparison sets for stages of one of its arms; raises UserError for what is no such thing."""
     if not isinstance(stages, dict) or not all(isinstance(one, dict) for one in stages.values()):
         raise UserError(
-            f"stages of arm {arm.name} is {stages!r}", where=where, remedy="give {STAGE: {KEY: VALUE}}"
+            f"stages of arm {arm.name} is {shown(stages)}", where=where, remedy="give {STAGE: {KEY: VALUE}}"
         )
     known = [stage.stage_name for stage in arm.stages]
     for name in stages:

@@ -63,12 +63,19 @@ def validate(
     except ValidationError as error:
         problems = error.errors()
         unknown = [p for p in problems if p["type"] == "extra_forbidden"]
-        problem = (unknown or problems)[0]
+        problem = _deepest(model, unknown or problems)
         key = (*prefix, *_keys_of(model, problem["loc"]))
         alike = [
             p for p in problems if p["type"] in _REMEDIES and _keys_of(model, p["loc"]) == key[len(prefix) :]
         ]
         raise _explain(model, problem, key, prefix, where(key), alike) from None
+
+
+def _deepest(model: type[BaseModel], problems: Sequence[Any]) -> Any:
+    """The first complaint, or what a later one says of something within it: the other part of a union."""
+    first = _keys_of(model, problems[0]["loc"])
+    within = [p for p in problems if _keys_of(model, p["loc"])[: len(first)] == first]
+    return max(within, key=lambda problem: len(_keys_of(model, problem["loc"])))
 
 
 def _keys_of(model: type[BaseModel], place: Sequence[str | int]) -> KeyPath:
@@ -105,7 +112,9 @@ def _explain(
         return UserError(f"{place}{fact}", remedy=remedy or "change one of them", where=where)
     remedies = [_REMEDIES[p["type"]].format(**_in_words(p.get("ctx", {}))) for p in alike]
     remedy = ", or ".join(dict.fromkeys(remedies)) or problem["msg"]
-    return UserError(f"{dotted} is {_shown(given)}", remedy=remedy, where=where)
+    if " or " not in remedy:
+        remedy = remedy.replace("give one of ", "give ")
+    return UserError(f"{dotted} is {shown(given)}", remedy=remedy, where=where)
 
 
 def _in_words(context: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +122,7 @@ def _in_words(context: Mapping[str, Any]) -> dict[str, Any]:
     return {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as YAML has it, or the beginning of a long one."""
     text = {None: "null", True: "true", False: "false"}[value] if _is_word(value) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -129,9 +138,8 @@ def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
     for part in path:
         field = next((f for n, f in current.model_fields.items() if part in (n, f.alias)), None)
         inner = _model_in(field.annotation) if field else None
-        if inner is None:
-            break
-        current = inner
+        # Places in lists and keys of mappings are no fields.
+        current = inner or current
     return [f.alias or name for name, f in current.model_fields.items()]
 
 

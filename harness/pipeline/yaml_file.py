@@ -32,7 +32,15 @@ class Document:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets the last of two equal keys win silently; here it is an error."""
+    """YAML lets the last of two equal keys win silently; here it is an error; a day of no month is one too."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, AttributeError, LookupError):
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{str(node.value)[:40]} is no {kind}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
 
 def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[str, Any]:
@@ -72,13 +80,25 @@ def read(path: Path) -> Document:
             "is nested too deep", where=str(path), remedy="a comparison has at most ten levels"
         ) from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise UserError(f"not valid YAML: {problem}", where=place, remedy="mend this line") from error
+        line, problem = _fault(error, text)
+        raise UserError(
+            f"not valid YAML: {problem}", where=f"{path}:{line}", remedy="mend this line"
+        ) from error
     if not isinstance(data, dict) or node is None:
         raise UserError("holds no keys", where=str(path), remedy="write `key: value` lines")
     return Document(str(path), data, lines)
+
+
+def _fault(error: yaml.YAMLError, text: str) -> tuple[int, str]:
+    """The line of a mistake, and what it is."""
+    if isinstance(error, yaml.reader.ReaderError):
+        character = text[error.position : error.position + 1]
+        return text.count("\n", 0, error.position) + 1, f"the character {character!r} cannot stand there"
+    mark, context = getattr(error, "problem_mark", None), getattr(error, "context", None)
+    problem = str(getattr(error, "problem", None) or "it cannot be parsed")
+    if problem.startswith("but ") and context:
+        problem = f"{context}, {problem}"
+    return (mark.line + 1 if mark else 1), problem
 
 
 def _collect_lines(node: yaml.Node, prefix: KeyPath, lines: dict[KeyPath, int], file: Path) -> None:
