@@ -37,12 +37,9 @@ def run(comparison: str | None, overrides: Overrides, *, out: Path, like: str) -
 
 def _earlier(out: Path, like: str) -> ComparisonView | None:
     """The run to learn the spread from; none is no mistake unless it was named."""
-    try:
-        return open_run(like, out)[1]
-    except UserError:
-        if like != "latest":
-            raise
+    if like == "latest" and not (out / like / "record.json").is_file():
         return None
+    return open_run(like, out)[1]
 
 
 def power_table(powers: list[Power], seeds: int) -> Table:

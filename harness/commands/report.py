@@ -11,9 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness import registry
-from harness.artifacts import GONE
 from harness.commands.view import open_runs, view_of
-from harness.errors import UserError
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.exchanges import exchanges
 from harness.evidence.documents.many import many_report
@@ -88,32 +86,12 @@ def _fetch(tracking_uri: str, run_id: str, out: Path, timeout: float) -> tuple[C
 
 def write(record: ComparisonRecord, root: RunRoot) -> Path:
     """Render every format beside the record; the old report is replaced as a whole."""
-    for digest, result in record.results.items():
-        if "steps" in result.outputs and not (root.folder_of(result) / "steps.jsonl").is_file():
-            raise UserError(
-                f"stage {result.name} is gone",
-                where=str(root.stage_folder(digest)),
-                remedy="run the comparison again",
-            )
-    _refuse_damage(record, root)
     view = view_of(record, root)
     changed = changed_since(record)
     report = build_report(view, load_claims(), [changed] if changed else [])
     texts = read_texts(root, record, view.seeds[0])
     report = dataclasses.replace(report, exchanges=exchanges(view, texts, read_test_pairs(root, record)))
     return render(report, root.run_folder(record.id) / "report")
-
-
-def _refuse_damage(record: ComparisonRecord, root: RunRoot) -> None:
-    """Raise UserError where a file was changed; what is gone is missed where it is read."""
-    for stage, files in root.damage_of(record).items():
-        for file, what in files.items():
-            if what != GONE:
-                raise UserError(
-                    f"{file} of stage {stage} {what} after it was finished",
-                    where=str(root.run_folder(record.id)),
-                    remedy="run the comparison again, which runs this stage again; harness verify shows all",
-                )
 
 
 def render(report: Report, folder: Path) -> Path:

@@ -19,8 +19,9 @@ from harness.pipeline.load import benchmark_config
 from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import set_field
 from harness.pipeline.rescore import rescored
-from harness.pipeline.spec import ComparisonSpec
+from harness.pipeline.spec import ComparisonSpec, plain_name
 from harness.pipeline.validate import validate
+from harness.pipeline.yaml_file import KeyPath
 from harness.records import ComparisonRecord
 from harness.running.execute import Execution
 from harness.running.neighbours import print_neighbours
@@ -53,7 +54,7 @@ def run(
             remedy="score a run that `harness compare` made",
         )
     spec = _spec(record, benchmarks, judge, sets)
-    label = label or judge or _label(record, benchmarks)
+    label = _label(record, benchmarks) if label is None and judge is None else label or judge or ""
     _check_label(record, benchmarks, label)
     # Mistakes in the settings are told at once, also while another comparison holds the device.
     longer = rescored(record.plan, spec, resolve(spec), label)
@@ -84,15 +85,22 @@ def _spec(
     for name in benchmarks:
         registry.check("benchmarks", name, where="--benchmark")
     data: dict[str, Any] = {**record.plan.spec, "score": list(benchmarks)}
-    for name in benchmarks if judge else []:
-        set_field(data, f"benchmarks.{name}.judge={judge}")
-        set_field(data, f"benchmarks.{name}.judge_config={{}}")
+    flags: dict[KeyPath, str] = {}
+    for name in benchmarks if judge is not None else []:
+        registry.check("judges", judge or "", where="--judge")
+        for text in (f"benchmarks.{name}.judge={judge}", f"benchmarks.{name}.judge_config={{}}"):
+            flags[set_field(data, text)] = "--judge"
     for text in sets:
-        set_field(data, text)
-    spec = validate(ComparisonSpec, data)
+        key = set_field(data, text)
+        flags[key] = f"--set {'.'.join(key)}"
+
+    def where(key: KeyPath) -> str | None:
+        return next((flag for path, flag in flags.items() if path[: len(key)] == key[: len(path)]), record.id)
+
+    spec = validate(ComparisonSpec, data, where=where)
     check_no_secrets(spec)
     for name in benchmarks:
-        benchmark_config(spec, name)
+        benchmark_config(spec, name, where=where)
     return spec
 
 
@@ -123,8 +131,11 @@ def _check_label(record: ComparisonRecord, benchmarks: Sequence[str], label: str
     """Raise UserError for a name that no file can bear, or that some score of the run has already."""
     if label is None:
         return
-    if not re.fullmatch(r"[\w.-]+", label):
-        raise UserError(f"--as {label} is no plain name", remedy="use letters, digits, - and _")
+    try:
+        plain_name(label)
+    except ValueError as error:
+        fact, _, remedy = str(error).partition("; ")
+        raise UserError(fact, where="--as", remedy=remedy) from None
     taken = {score.benchmark for _, _, score in scores_by_cell(record)}
     for name in benchmarks:
         if any(

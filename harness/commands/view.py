@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.artifacts import GONE
 from harness.errors import UserError
 from harness.evidence.documents.mixing import counted_twice, forbidden
 from harness.evidence.view import ComparisonView
@@ -49,6 +50,22 @@ def open_runs(names: Sequence[str], out: Path) -> tuple[list[ComparisonView], Pa
 
 
 def view_of(record: ComparisonRecord, root: RunRoot) -> ComparisonView:
-    """A record with its items and series, what items share and which of them have no value."""
+    """A record with its items and series, what items share and which of them have no value.
+
+    Raises UserError where a file of the run was changed after it was written.
+    """
+    _refuse_damage(record, root)
     scored = read_items(root, record)
     return ComparisonView(record, scored.values, read_series(root, record), scored.clusters, scored.unread)
+
+
+def _refuse_damage(record: ComparisonRecord, root: RunRoot) -> None:
+    """Raise UserError where a file was changed; what is gone is missed where it is read."""
+    for stage, files in root.damage_of(record).items():
+        for file, what in files.items():
+            if what != GONE:
+                raise UserError(
+                    f"{file} of stage {stage} {what} after it was finished",
+                    where=str(root.run_folder(record.id)),
+                    remedy="run the comparison again, which runs this stage again; harness verify shows all",
+                )

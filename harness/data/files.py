@@ -73,7 +73,7 @@ def short(error: Exception) -> str:
         return "no UTF-8 text"
     if isinstance(error, json.JSONDecodeError):
         line = f"line {error.lineno}, " if error.lineno > 1 else ""
-        return f"{error.msg} at {line}column {error.colno}"
+        return f"{error.msg.removesuffix(' at')} at {line}column {error.colno}"
     if "int_max_str_digits" in str(error):
         return "a number of too many digits"
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -97,7 +97,7 @@ def _explain(
     where: str | None,
     alike: Sequence[Any],
 ) -> UserError:
-    dotted = ".".join(key)
+    dotted = ".".join(key) or "it"
     kind, context, given = problem["type"], problem.get("ctx", {}), problem.get("input")
     if kind == "extra_forbidden":
         known = _keys_at(model, key[len(prefix) : -1])
@@ -108,7 +108,7 @@ def _explain(
         return UserError(f"{dotted} is missing", remedy=f"set {dotted}", where=where)
     if kind == "value_error":
         fact, _, remedy = str(context.get("error", problem["msg"])).partition("; ")
-        place = f"{dotted}: " if dotted else ""
+        place = f"{dotted}: " if key else ""
         return UserError(f"{place}{fact}", remedy=remedy or "change one of them", where=where)
     remedies = [_REMEDIES[p["type"]].format(**_in_words(p.get("ctx", {}))) for p in alike]
     remedy = ", or ".join(dict.fromkeys(remedies)) or problem["msg"]

@@ -32,7 +32,7 @@ class Document:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets the last of two equal keys win silently; here it is an error; a day of no month is one too."""
+    """YAML lets the last of two equal keys win silently; here it is an error. So is a day of no month."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Unit = Literal["s", "B", "FLOP", "J", "1", "token", "pair", "step"]
 DeviceKind = Literal["cpu", "cuda", "xpu", "mps"]
@@ -12,6 +13,16 @@ DeviceKind = Literal["cpu", "cuda", "xpu", "mps"]
 HAS_VRAM: tuple[DeviceKind, ...] = ("cuda", "xpu")
 """Devices with memory of their own, whose allocator tells its peaks."""
 StageKind = Literal["prepare", "check", "rehearse", "rehearse_evaluate", "train", "evaluate", "judge"]
+
+
+def inside(path: str) -> str:
+    """A path below a folder; raises ValueError for one that leads elsewhere."""
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
+        raise ValueError(f"{path[:60]!r} leads out of the stage's folder")
+    return path
+
+
+Inside = Annotated[str, AfterValidator(inside)]
 
 
 class Record(BaseModel):
@@ -50,7 +61,7 @@ class Score(Record):
     estimate: float | None
     n: int
     higher_is_better: bool | None = True
-    items_file: str | None = None
+    items_file: Inside | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     reason: str | None = None
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from harness.records.base import Environment, Measurement, Record, Score, StageKind
+from harness.records.base import Environment, Inside, Measurement, Record, Score, StageKind
 from harness.records.covers import Covers
 from harness.records.prepared import PrepareFacts, ReplayFacts
 from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts, RehearseEvaluateFacts
@@ -89,15 +89,18 @@ class StageResult(Record):
     ledger: list[Measurement] = Field(default_factory=list)
     scores: list[Score] = Field(default_factory=list)
     facts: Facts
-    outputs: dict[str, str] = Field(default_factory=dict)
-    artifacts: dict[str, Artifact] = Field(default_factory=dict)
+    outputs: dict[str, Inside] = Field(default_factory=dict)
+    artifacts: dict[Inside, Artifact] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
 
     @model_validator(mode="before")
     @classmethod
     def _facts_of_version_1(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("schema_version") == 1:
-            facts = facts_of_version_1(data["kind"], data.get("facts") or {})
+            try:
+                facts = facts_of_version_1(data["kind"], data.get("facts") or {})
+            except (LookupError, TypeError, AttributeError):
+                raise ValueError("facts of version 1 that cannot be read") from None
             return {**data, "schema_version": 2, "facts": facts}
         return data
 

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from harness.artifacts import damage
 from harness.at_work import worked_in_by
+from harness.data.files import short
 from harness.errors import UserError
 from harness.lock_file import Held, LockFile
+from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
 from harness.redact import by_value
 from harness.store.attempts import carried_over
+from harness.store.believed import fault
 from harness.store.cleaned import not_cleaned, outputs_are_there, read_cleaned
 from harness.store.guard import STAGES, guarded
 from harness.store.stage_files import of_its_attempt, read_request, read_result, read_whole
@@ -201,14 +204,20 @@ class RunRoot:
 def read_record(folder: Path) -> ComparisonRecord:
     """The record of a finished run; raises UserError for one this version cannot read."""
     file = folder / "record.json"
+    remedy = "move it away, and run the comparison again"
     try:
-        return ComparisonRecord.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot be read ({str(error).splitlines()[0]})",
-            where=str(file),
-            remedy="move it away, and run the comparison again",
-        ) from error
+        data = json.loads(file.read_bytes())
+        record = validate(ComparisonRecord, data)
+    except UserError as error:
+        newer = isinstance(data, dict) and data.get("schema_version") not in (None, 1)
+        remedy = "read it with the version that wrote it" if newer else remedy
+        raise UserError(f"cannot be read ({error.fact})", where=str(file), remedy=remedy) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot be read ({short(error)})", where=str(file), remedy=remedy) from None
+    wrong = fault(record)
+    if wrong is not None:
+        raise UserError(f"is not as it was written ({wrong})", where=str(file), remedy=remedy)
+    return record
 
 
 def scores_by_cell(record: ComparisonRecord) -> list[tuple[str, str, Score]]:

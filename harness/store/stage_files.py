@@ -27,7 +27,7 @@ def of_its_attempt(folder: Path) -> StageResult | None:
 def read_result(folder: Path) -> StageResult | None:
     """The result in `folder`, or None where there is none that can be read."""
     try:
-        return StageResult.model_validate_json((folder / "result.json").read_text(encoding="utf-8"))
+        return StageResult.model_validate_json((folder / "result.json").read_bytes())
     except (OSError, ValidationError):
         return None
 
@@ -35,6 +35,6 @@ def read_result(folder: Path) -> StageResult | None:
 def read_request(folder: Path) -> StageRequest | None:
     """The request of the stage in `folder`, or None."""
     try:
-        return StageRequest.model_validate_json((folder / "request.json").read_text(encoding="utf-8"))
+        return StageRequest.model_validate_json((folder / "request.json").read_bytes())
     except (OSError, ValidationError):
         return None

@@ -79,7 +79,7 @@ class World:
 
     def _result(self, request: StageRequest, folder: Path) -> StageResult:
         if request.kind == "train":
-            write_jsonl(folder / "steps.jsonl", [])
+            write_jsonl(folder / "steps.jsonl", [{"step": 28, "metrics": {}}])
             return trained(request.digest, request.name, request.seed, request.config["method"])
         if request.kind == "rehearse":
             method = request.config["job"]["method"]

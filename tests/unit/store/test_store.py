@@ -101,7 +101,7 @@ def test_items_that_are_gone_are_one_message(root: RunRoot) -> None:
         **record.results,
         "ev-orpo0": record.results["ev-orpo0"].model_copy(update={"scores": [score]}),
     }
-    with pytest.raises(UserError, match=r"items of a score are gone; run the comparison again"):
+    with pytest.raises(UserError, match=r"of stage .* is gone; run the comparison again"):
         read_items(root, record.model_copy(update={"results": results}))
 
 
