@@ -114,7 +114,7 @@ test-stochastic: $(READY_DEV)
 	$(BIN)/python -m pip uninstall -q -y torchao
 
 golden: $(READY_DEV)
-	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden tests/corpus
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

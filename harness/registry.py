@@ -62,8 +62,7 @@ def module_of(group: str, name: str, *, where: str | None = None) -> str:
 
 def check(group: str, name: str, *, where: str | None = None) -> None:
     """Raise UserError if `name` is not in `group`; imports no plug-in."""
-    if name not in names(group):
-        raise unknown_name(_SINGULAR[group], name, names(group), where=where)
+    module_of(group, name, where=where)
 
 
 def _shipped(group: str) -> set[str]:

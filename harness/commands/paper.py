@@ -31,7 +31,6 @@ def run(
     """
     views, beside = open_runs(run_names, out)
     folder = beside / "paper" if to is None else to
-    _make(folder)
     for path in write(build_paper(views, rows, columns, figures), style, folder):
         print(path)
     print(f"cd {folder} && {COMPILE}")
@@ -40,7 +39,9 @@ def run(
 
 def write(paper: Paper, style: str, folder: Path) -> list[Path]:
     """Write it into `folder`; raises UserError for an unknown style and a paper of the user's there."""
+    latex.check_style(style)
     _check(folder)
+    _make(folder)
     return latex.render_paper(paper, style, folder)
 
 

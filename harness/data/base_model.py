@@ -13,6 +13,8 @@ from harness.untrusted import SAFE, SETTING, check_folder, check_weights, in_wor
 
 EMBEDDED = Path(__file__).parent / "embedded" / "model"
 CONFIG_PREFIX = "config:"
+LOCAL = ("/", ".", "~")
+"""What the name of a folder may begin with, and that of a model on the hub never does."""
 _HUB_REMEDY = "check the name and the network (gated models need HF_TOKEN), or give a local folder"
 
 
@@ -42,6 +44,8 @@ def locate(model: str, revision: str | None, out: Path, *, own_code: bool = Fals
         return BaseModel(str(folder), None, digest_folder(folder), True, own_code)
     folder = EMBEDDED if model == "embedded" else Path(model)
     if not folder.is_dir():
+        if model.startswith(LOCAL):
+            raise UserError("no such model folder", where=model, remedy="check the path of --model")
         return _from_hub(model, revision, own_code)
     check_folder(folder, str(folder))
     _config(str(folder), None, own_code)

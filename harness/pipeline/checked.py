@@ -45,10 +45,10 @@ def check_names(spec: ComparisonSpec, where: Any) -> None:
     for name in spec.tracking:
         registry.check("trackers", name, where=where(("tracking",)))
     known = {stage.stage_name for arm in spec.arms for stage in arm.stages}
-    known |= set(registry.names("methods"))
     for name in spec.stages:
-        if name not in known:
-            raise unknown_name("stage", name, known, where=where(("stages", name)))
+        if name not in known and name not in registry.names("methods"):
+            everything = known | set(registry.names("methods"))
+            raise unknown_name("stage", name, everything, where=where(("stages", name)))
     common = {field.alias or key for key, field in TrainConfig.model_fields.items()}
     for key in spec.training:
         if key in RENAMED:

@@ -71,8 +71,9 @@ def read(path: Path) -> Document:
         raise UserError("is not UTF-8 text", where=str(path), remedy="save it as UTF-8") from error
     lines: dict[KeyPath, int] = {}
     try:
-        node = yaml.compose(text, Loader=_UniqueKeys)
-        data = yaml.load(text, Loader=_UniqueKeys)
+        loader = _UniqueKeys(text)
+        node = loader.get_single_node()
+        data = None if node is None else loader.construct_document(node)
         if node is not None:
             _collect_lines(node, (), lines, path)
     except RecursionError:

@@ -37,13 +37,18 @@ def styles() -> dict[str, str]:
     return {name: style.about for name, style in STYLES.items()}
 
 
+def check_style(name: str) -> None:
+    """Raise UserError for an unknown style."""
+    if name not in STYLES:
+        raise unknown_name("style", name, STYLES, where="--style")
+
+
 def render_paper(paper: Paper, style_name: str, folder: Path) -> list[Path]:
     """Write compact tables, figures, macros, methods, bibliography and a `paper.tex` that holds them all.
 
     Raises UserError for an unknown style.
     """
-    if style_name not in STYLES:
-        raise unknown_name("style", style_name, STYLES, where="--style")
+    check_style(style_name)
     style = STYLES[style_name]
     texts = {f"tables/{table.name}.tex": compact(table, style) for table in paper.tables}
     texts |= {

@@ -156,7 +156,7 @@ def _model_digest(spec: ComparisonSpec) -> str:
                 "holds no config.json", where=str(path), remedy="give a folder that transformers can load"
             )
         return base_model.digest_folder(path)
-    if model.startswith((base_model.CONFIG_PREFIX, "/", ".", "~")):
+    if model.startswith((base_model.CONFIG_PREFIX, *base_model.LOCAL)):
         raise UserError("no such model folder", where=str(path), remedy="check the path of --model")
     return f"{model}@{hub_commit(model, spec.model_revision, 'model')}"
 

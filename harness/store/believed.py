@@ -39,7 +39,7 @@ def _faults(record: ComparisonRecord) -> Iterator[str]:
         if digest not in results or digest not in plan.stages:
             yield f"stage {digest[:60]} is named and not there"
     arms = {arm["name"] for arm in plan.spec["arms"]}
-    for arm in arms - {cell.arm for cell in plan.cells}:
+    for arm in sorted(arms - {cell.arm for cell in plan.cells}):
         yield f"arm {arm} has no cell"
     for cell in plan.cells:
         if cell.arm not in arms:
@@ -69,7 +69,7 @@ def _of_spec(spec: dict[str, Any]) -> Iterator[str]:
         yield "plan.spec asks questions that cannot be read"
         return
     for question in questions:
-        for arm in {question.a, question.b} - names:
+        for arm in sorted({question.a, question.b} - names):
             yield f"a question is about {arm[:60]!r}, which is not among the arms"
 
 
