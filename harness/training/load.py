@@ -12,17 +12,15 @@ from typing import Any
 import peft
 import torch
 import transformers
-from transformers.pytorch_utils import Conv1D
 
 from harness.errors import UserError
 from harness.generate.load import base_of_adapters, check_quantization, load_weights
 from harness.generate.precision import Precision, PrecisionKind, compute_in, resolve_precision
 from harness.pipeline.spec import LoraSpec, TrainConfig
+from harness.training.adapters import check_names, check_they_learn, remedy_of_targets
 from harness.training.job import TrainJob
 
 FRESH, CONTINUED = "fresh", "continued"
-# A state-space mixer's kernels take the weights of these, and never call them as layers.
-READ_PAST_ADAPTERS = ("dt_proj", "out_proj", "x_proj")
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,13 @@ def load_policy(job: TrainJob) -> Policy:
             return Policy(model)
         # What a stage trained adapters on is loaded again from where it came, in the same revision.
         lora.revision = job.revision
-        with _target_modules_in_words(model, lora.target_modules):
-            return Policy(peft.get_peft_model(model, lora, autocast_adapter_dtype=whole), FRESH)
+        if job.config.lora is not None:
+            check_names(model, job.config.lora)
+        remedy = remedy_of_targets(model)
+        with _target_modules_in_words(lora.target_modules, remedy):
+            adapted = peft.get_peft_model(model, lora, autocast_adapter_dtype=whole)
+        check_they_learn(adapted, remedy)
+        return Policy(adapted, FRESH)
     base = load_base(*adapters, job.config, own_code=job.own_code)
     continues = lora is not None
     model = peft.PeftModel.from_pretrained(
@@ -131,29 +134,15 @@ def lora_config(spec: LoraSpec | None) -> peft.LoraConfig | None:
 
 
 @contextlib.contextmanager
-def _target_modules_in_words(model: Any, wish: Any) -> Iterator[None]:
+def _target_modules_in_words(wish: Any, remedy: str) -> Iterator[None]:
     """Turn peft's refusal of the layers to adapt into one sentence that names those that it can."""
-    usable = ", ".join(adaptable_layers(model))
     wish = wish if isinstance(wish, str) else f"[{', '.join(sorted(wish))}]"
-    remedy = f"set training.lora.target_modules to a list of its linear layers, for all arms: [{usable}]"
     try:
         yield
     except (ValueError, re.error) as error:
         reason = re.sub(r"^\[PEFT\S*\] ", "", str(error).splitlines()[0]).split(". ")[0].rstrip("(")
         fact = f"lora.target_modules: {wish} cannot be used with this model ({reason})"
         raise UserError(fact, remedy=remedy) from error
-
-
-def adaptable_layers(model: Any) -> list[str]:
-    """Names of linear layers, the output layer aside, whose adapters take part in every product."""
-    head, names = model.get_output_embeddings(), set()
-    for module in model.modules():
-        mixes_states = hasattr(module, "A_log")
-        for name, layer in module.named_children():
-            linear = isinstance(layer, (torch.nn.Linear, Conv1D)) and layer is not head
-            if linear and not (mixes_states and name in READ_PAST_ADAPTERS):
-                names.add(name)
-    return sorted(names)
 
 
 def adapters_dropout(model: Any) -> float:

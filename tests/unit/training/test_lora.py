@@ -18,8 +18,9 @@ from harness.generate.load import base_of_adapters, load_model
 from harness.generate.logprobs import pair_log_probs
 from harness.pipeline.spec import ModelForm
 from harness.records import HeadKind
+from harness.training.adapters import adaptable_layers
 from harness.training.collate import read_rows
-from harness.training.load import adaptable_layers, load_policy
+from harness.training.load import load_policy
 from harness.training.run import train
 
 LORA = {"r": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
@@ -130,6 +131,36 @@ def test_target_modules_that_are_no_linear_layers_are_one_sentence(make_job: Any
         load_policy(make_job("sft", lora={**LORA, "target_modules": wrong}))
     assert "\n" not in str(refused.value)
     assert "[down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj]" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("setting", "names", "message"),
+    [
+        ("target_modules", ["q_proj", "v_porj"], r'v_porj cannot be used .*did you mean "v_proj"\?'),
+        ("target_modules", ["q_proj", "proj"], "proj cannot be used"),
+        ("target_modules", ["layers.7.self_attn.q_proj", "q_proj"], "layers.7.self_attn.q_proj cannot"),
+        ("modules_to_save", ["lm_head", "embed_token"], r'embed_token .*did you mean "embed_tokens"\?'),
+    ],
+)
+def test_a_misspelt_module_among_right_ones_is_named(
+    make_job: Any, setting: str, names: list[str], message: str
+) -> None:
+    """peft adapts those that are there, and says nothing of the rest."""
+    with pytest.raises(UserError, match=rf"lora.{setting}: {message}"):
+        load_policy(make_job("sft", lora={**LORA, setting: names}))
+
+
+def test_a_module_by_its_path_is_one(make_job: Any) -> None:
+    paths = ["model.layers.0.self_attn.q_proj", "self_attn.v_proj"]
+    assert load_policy(make_job("sft", lora={**LORA, "target_modules": paths})).adapters == "fresh"
+
+
+@pytest.mark.parametrize("name", ["mamba", "jamba"])
+def test_adapters_that_would_not_learn_are_refused(make_family_job: Any, name: str) -> None:
+    """They were trained for nothing: a mixer reads the weights of dt_proj, and adapters get no gradient."""
+    lora = {**LORA, "target_modules": ["in_proj", "dt_proj"]}
+    with pytest.raises(UserError, match=r"adapters of dt_proj would not learn .*; set .*in_proj"):
+        load_policy(make_family_job(name, "sft", attention="eager", lora=lora))
 
 
 @pytest.mark.slow
