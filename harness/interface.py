@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from rich.console import Console
 
 from harness.commands import compare as compare_command
 from harness.commands import paper as paper_command
@@ -29,6 +28,7 @@ from harness.quantities import is_share
 from harness.render.csv import flat
 from harness.store.run_dir import scores_by_cell
 from harness.tables import Report
+from harness.terminal import PlainConsole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def compare(
             comparison,
             Overrides(model, data, arms, _seeds(seeds), score, _settings(set or {})),
             out=Path(out),
-            console=Console(),
+            console=PlainConsole(),
             mlflow=mlflow,
             again=again,
             command=f"harness.compare({', '.join(call)})",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -15,11 +14,12 @@ from harness.evidence.statistics.calibration_cases import (
     POWER_WITHIN,
     Case,
 )
+from harness.terminal import PlainConsole
 
 
 def run(simulations: int) -> int:
     """Print the grid; 1 where some cell does not hold."""
-    console = Console()
+    console = PlainConsole()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("simulating", total=None)
         cases = calibrate(simulations, lambda done, of: progress.update(task, completed=done, total=of))

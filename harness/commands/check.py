@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.commands.view import open_run
@@ -12,6 +11,7 @@ from harness.errors import UserError
 from harness.evidence.standings import Standing, standing_of
 from harness.evidence.statistics.estimate import Estimate
 from harness.pipeline.claims import load_claims
+from harness.terminal import PlainConsole
 from harness.units import NOT_MEASURED, significant
 
 
@@ -22,7 +22,7 @@ def run(run_name: str, claims: Path | None, *, out: Path) -> int:
             "no such file or folder", where=str(claims), remedy="give a file of claims by --claims"
         )
     _, view = open_run(run_name, out)
-    console = Console()
+    console = PlainConsole()
     table = Table(title=f"Claims on {view.record.id}", box=None, title_justify="left")
     for heading in ("claim", "scope and source", "seeds in source", "needs", "here", "verdict"):
         table.add_column(heading)

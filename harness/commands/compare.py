@@ -34,6 +34,7 @@ from harness.running.showing import Showing
 from harness.running.tracking import Tracking
 from harness.running.watch import Watcher
 from harness.store.run_dir import RunRoot
+from harness.terminal import PlainConsole
 from harness.tracking import check_installed
 from harness.units import seconds
 
@@ -48,7 +49,7 @@ def run(
     until_decided: bool = False,
 ) -> int:
     """Run a comparison and print its last lines; returns 0, or 1 where some stage failed."""
-    console = Console()
+    console = PlainConsole()
     run_it = run_until_decided if until_decided else run_comparison
     record = run_it(comparison, overrides, out=out, console=console, mlflow=mlflow, again=again)
     print_closing(RunRoot(out).run_folder(record.id) / "report", console)

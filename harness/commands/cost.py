@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.errors import UserError
@@ -25,6 +24,7 @@ from harness.running.ready import audit_now, make_ready, predictions, rehearsed,
 from harness.running.resolve import resolve
 from harness.running.showing import Showing
 from harness.store.run_dir import RunRoot
+from harness.terminal import PlainConsole
 
 MEMORY = ("peak_memory_bytes", "host_growth_bytes")
 
@@ -36,7 +36,7 @@ def run(
     if (peak_tflops is None) != (mfu is None):
         given, other = ("--mfu", "--peak-tflops") if peak_tflops is None else ("--peak-tflops", "--mfu")
         raise UserError(f"given without {other}", where=given, remedy="give both, or neither")
-    console = Console()
+    console = PlainConsole()
     path = find_comparison(comparison, model=overrides.model)
     # Mistakes in the settings are told at once, also while another comparison holds the device.
     spec = load_comparison(path, overrides)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.data.check import check_raw
@@ -20,6 +19,7 @@ from harness.pipeline.overrides import parse_setting
 from harness.pipeline.spec import DataSpec
 from harness.pipeline.validate import validate
 from harness.running.fitting import print_table
+from harness.terminal import PlainConsole
 
 NEEDS_MODEL = "lengths in tokens, and what is truncated or dropped for them, need --model"
 SPLITS = ("train", "validation", "test")
@@ -56,7 +56,7 @@ def run(
     if format_name == "json":
         print(json.dumps(found, indent=1))
         return 0
-    console = Console()
+    console = PlainConsole()
     print_table(statistics_table(source, found), console)
     for line in _notes(found):
         console.print(line, highlight=False, markup=False)

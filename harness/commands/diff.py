@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.commands.view import open_run
 from harness.evidence.documents.differences import Difference, differences
+from harness.terminal import PlainConsole
 
 
 def run(a: str, b: str, *, out: Path) -> int:
     """Print the differences in settings, surroundings and results."""
-    console = Console()
+    console = PlainConsole()
     (_, left), (_, right) = open_run(a, out), open_run(b, out)
     changes = differences(left, right)
     if not changes:

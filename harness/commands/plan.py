@@ -20,6 +20,7 @@ from harness.running.listing import Listing, grouped_reasons, list_stages
 from harness.running.resolve import resolve
 from harness.running.reusable import ran_out_of_memory
 from harness.store.run_dir import RunRoot
+from harness.terminal import PlainConsole
 
 STATES = {"finished": "reused", "to run": "would run", "to run again": "would run again"}
 
@@ -41,7 +42,7 @@ def run(
     if format_name == "json":
         print(listing.model_dump_json(indent=1))
         return 0
-    console = Console()
+    console = PlainConsole()
     print_table(_table(plan, listing, spec), console)
     if why:
         _print_reasons(listing, console)

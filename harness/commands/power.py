@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.commands.view import open_run
@@ -14,12 +13,13 @@ from harness.evidence.view import ComparisonView
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.quantities import cost_of
+from harness.terminal import PlainConsole
 from harness.units import rounded, significant
 
 
 def run(comparison: str | None, overrides: Overrides, *, out: Path, like: str) -> int:
     """Print, for every registered question, the smallest effect and the seeds that its margin needs."""
-    console = Console()
+    console = PlainConsole()
     path = find_comparison(comparison, model=overrides.model)
     spec = load_comparison(path, overrides)
     if not spec.questions:

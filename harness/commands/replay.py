@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from harness import registry
 from harness.benchmarks import ReadsResults, load_benchmark
 from harness.commands import report as report_command
@@ -39,6 +37,7 @@ from harness.records import (
 )
 from harness.running.queues import write as write_tracker
 from harness.store.run_dir import RunRoot
+from harness.terminal import PlainConsole
 from harness.tracking import check_installed
 
 
@@ -47,7 +46,7 @@ def run(folder: Path, *, out: Path, name: str | None, baseline: str | None, mlfl
     if not folder.is_dir():
         raise UserError("no such folder", where=str(folder), remedy="give a folder of published results")
     check_installed(["mlflow"] if mlflow else [])
-    root, console, run_name = RunRoot(out), Console(), _name(name, folder.resolve())
+    root, console, run_name = RunRoot(out), PlainConsole(), _name(name, folder.resolve())
     root.open_for_writing()
     with root.lock(f"replay of {folder}"):
         record = _replay(folder.resolve(), root, run_name, baseline)

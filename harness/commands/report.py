@@ -8,8 +8,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from harness import registry
 from harness.commands.view import open_runs, view_of
 from harness.evidence.documents.comparison import build_report
@@ -24,6 +22,7 @@ from harness.running.queues import write as write_tracker
 from harness.store.items import read_test_pairs, read_texts
 from harness.store.run_dir import RunRoot, read_record
 from harness.tables import Report
+from harness.terminal import PlainConsole
 from harness.tracking import check_installed
 
 
@@ -51,7 +50,7 @@ def run(
         record, root = read_record(folder), RunRoot(folder.parent)
     written = write(record, root)
     if mlflow:
-        write_tracker("mlflow", record, root, written, Console(stderr=True))
+        write_tracker("mlflow", record, root, written, PlainConsole(stderr=True))
     return _say(written, format_name)
 
 

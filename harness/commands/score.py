@@ -6,8 +6,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from harness import registry
 from harness.commands import report as report_command
 from harness.commands.closing import print_closing
@@ -28,6 +26,7 @@ from harness.running.queues import write as write_tracker
 from harness.running.resolve import is_local, resolve
 from harness.running.showing import Showing
 from harness.store.run_dir import RunRoot, read_record, scores_by_cell
+from harness.terminal import PlainConsole
 from harness.tracking import check_installed
 
 
@@ -43,7 +42,7 @@ def run(
 ) -> int:
     """Score the run's cells by `benchmarks` as well, and render its report again."""
     check_installed(["mlflow"] if mlflow else [])
-    console = Console()
+    console = PlainConsole()
     folder = RunRoot(out).find_run(run_name)
     root, record = RunRoot(folder.parent), read_record(folder)
     if record.plan.spec.get("replayed"):

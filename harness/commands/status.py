@@ -7,7 +7,6 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from harness.errors import UserError
@@ -15,6 +14,7 @@ from harness.running.health import Seen, Sign, signs
 from harness.running.lines import clock, duration, place, rates, stage_facts, whole_facts
 from harness.running.status import Status, all_statuses, is_alive, read_status
 from harness.store.run_dir import RunRoot
+from harness.terminal import PlainConsole
 
 
 def run(run_name: str | None, *, out: Path) -> int:
@@ -28,7 +28,7 @@ def run(run_name: str | None, *, out: Path) -> int:
     uptime = time.monotonic() if alive else None
     seen = Seen(datetime.now(UTC), alive, shutil.disk_usage(out).free, uptime)
     found = signs(status, seen)
-    console = Console()
+    console = PlainConsole()
     for name, text in [*_facts(status, seen), *((sign.name, _marked(sign)) for sign in found)]:
         console.print(_line(name, text), soft_wrap=not console.is_terminal)
     return 0 if all(sign.well for sign in found) else 1

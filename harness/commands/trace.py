@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from harness.commands.view import open_run
 from harness.errors import UserError, unknown_name
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import load_claims
 from harness.tables import Cell, Table
+from harness.terminal import PlainConsole
 from harness.units import plain
 
 
@@ -23,7 +22,7 @@ def run(run_name: str, cell: str, *, out: Path) -> int:
     name, *words = cell.split() or [""]
     if name not in tables:
         raise unknown_name("table", name, list(tables))
-    console = Console()
+    console = PlainConsole()
     matches = _cells(tables[name], words)
     if not matches:
         raise UserError(

@@ -8,9 +8,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from harness.jsonl import well_formed
 from harness.tables import Cell, Report, Table
 from harness.units import BASE, absence
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How text begins that some spreadsheet runs, or cuts and then runs; the last four are the wide forms."""
 Value = float | int | str | None
 
 
@@ -25,7 +28,7 @@ def _table(table: Table, path: Path) -> Path:
     header, rows = flat(table)
     with path.open("w", encoding="utf-8", newline="") as sink:
         writer = csv.writer(sink)
-        writer.writerow(header)
+        writer.writerow([_text(name) for name in header])
         writer.writerows([_text(value) for value in row] for row in rows)
     return path
 
@@ -62,5 +65,6 @@ def _text(value: Value) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+        text = well_formed(value).replace("\0", "\ufffd")
+        return f"'{text}" if text.lstrip(" ")[:1] in FORMULAS else text
     return repr(value)

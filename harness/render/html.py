@@ -6,6 +6,8 @@ as text. The page's own policy forbids every request.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from html import escape
@@ -16,7 +18,11 @@ from harness.render._svg import svg
 from harness.tables import Cell, Exchange, Figure, Reply, Report, Section, Table
 from harness.units import absence, for_readers, plain, rounded
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""No request, and no script but the page's own, whose digest is filled in."""
 IN_FULL = "The answers in full"
 WIDE = 8
 """Tables of more columns than this are printed across."""
@@ -40,7 +46,7 @@ def page(report: Report) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{_policy(script)}">
 <meta name="color-scheme" content="light dark">
 <title>{_text(report.title)}</title>
 <style>{style}</style>
@@ -66,6 +72,11 @@ def page(report: Report) -> str:
 </body>
 </html>
 """
+
+
+def _policy(script: str) -> str:
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return POLICY.format(digest=base64.b64encode(digest).decode("ascii"))
 
 
 def _first(report: Report) -> str:

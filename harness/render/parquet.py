@@ -43,7 +43,7 @@ def render(report: Report, folder: Path) -> list[Path]:
 def rows(report: Report) -> list[dict[str, Any]]:
     """The cells in order; `number` or `text` holds a value, `not_measured` why it is absent, or its
     interval. `seed` is null where a figure is of all seeds."""
-    return [
+    cells = [
         {
             "table": table.name,
             "row": number,
@@ -52,7 +52,7 @@ def rows(report: Report) -> list[dict[str, Any]]:
             "seed": cell.about.seed if cell.about else None,
             "metric": cell.about.metric if cell.about else None,
             "number": float(cell.value) if isinstance(cell.value, int | float) else None,
-            "text": well_formed(cell.value) if isinstance(cell.value, str) else None,
+            "text": cell.value if isinstance(cell.value, str) else None,
             "low": cell.low,
             "high": cell.high,
             "unit": BASE.get(cell.kind),
@@ -62,4 +62,9 @@ def rows(report: Report) -> list[dict[str, Any]]:
         for table in report.tables()
         for number, row in enumerate(table.rows)
         for column, cell in zip(table.columns, row, strict=True)
+    ]
+    # A surrogate that stands alone, which a model's answer may hold, is no text for Parquet.
+    return [
+        {name: well_formed(value) if isinstance(value, str) else value for name, value in cell.items()}
+        for cell in cells
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,31 @@ def _drawing(settings: Mapping[str, Any]) -> Iterator[None]:
         yield
 
 
+def _as_text(panel: Panel) -> Panel:
+    """The panel with words that matplotlib sets as they are: dollars begin no formula, and no letter is one
+    that SVG has not."""
+    return replace(
+        panel,
+        title=_words(panel.title),
+        x_label=_words(panel.x_label),
+        y_label=_words(panel.y_label),
+        series=tuple(replace(series, label=_words(series.label)) for series in panel.series),
+        x_names=tuple(map(_words, panel.x_names)),
+        rows=tuple(replace(row, label=_words(row.label)) for row in panel.rows),
+    )
+
+
+def _words(text: str) -> str:
+    # A label that begins with an underscore is left out of legends.
+    text = "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+    return (f"\u200b{text}" if text.startswith("_") else text).replace("$", r"\$")
+
+
 def _draw(figure: Figure, width: float | None = None) -> Any:
     """The figure at its own size, or as wide as a page asks, in inches."""
     from matplotlib.figure import Figure as Canvas
+
+    figure = replace(figure, panels=tuple(map(_as_text, figure.panels)))
 
     count = max(len(figure.panels), 1)
     rows = sum(len(panel.rows) for panel in figure.panels)

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot
+from harness.texts import as_paragraph
 from harness.tracking import COMPARISON, DataSet, Ended, Point, Refused, Setting, TrackedRun
 from harness.tracking._mlflow_files import copy_records, first_page
 from harness.tracking._system import SystemMetrics
@@ -110,7 +111,11 @@ class MlflowRuns:
         """The status, and the reason where there is one, as a tag and as the run's description."""
         if key in self._whole:
             return
-        why = {WHY_TAG: ended.reason[:VALUE_LIMIT], NOTE_TAG: ended.reason} if ended.reason else {}
+        why = (
+            {WHY_TAG: ended.reason[:VALUE_LIMIT], NOTE_TAG: as_paragraph(ended.reason)}
+            if ended.reason
+            else {}
+        )
         self.tags(key, {**ended.tags, **why})
         self._client.set_terminated(self._run(key), STATUS[ended.status], end_time=ended.at_ms)
         # A stamp is the last to be written, the comparison's after its files: what bears one is whole.

@@ -22,6 +22,7 @@ FLOORS = {
     "registry": 0,
     "jsonl": 0,
     "texts": 0,
+    "terminal": 1,
     "at_work": 0,
     "artifacts": 0,
     "lock_file": 0,

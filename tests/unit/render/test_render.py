@@ -17,6 +17,7 @@ from harness.render import csv as csv_format
 from harness.render import json as json_format
 from harness.render import latex, markdown
 from harness.tables import Cell, Figure, Panel, Report, Section, Series, Table
+from harness.texts import in_markdown
 
 NASTY = [
     "<script>alert(1)</script>",
@@ -169,7 +170,7 @@ def test_a_long_latex_table_breaks_over_pages(tmp_path: Path) -> None:
 
 
 def test_markdown_shows_dollars_and_tildes_as_they_are() -> None:
-    assert markdown.escape("$5 ~~x~~") == r"\$5 \~\~x\~\~"
+    assert in_markdown("$5 ~~x~~") == r"\$5 \~\~x\~\~"
 
 
 def test_axes_name_the_unit_of_flops() -> None:
