@@ -34,7 +34,7 @@ SELECTION = $(call named,COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,d
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
 .PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-long test-all test-stochastic \
-        golden lint wheel bench bench-gpu example clean
+        fuzz golden lint wheel bench bench-gpu example clean
 help:
 	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN= DEVICE= UNTIL_DECIDED=1]   run a comparison"
 	@echo "make plan [the same, WHY=1 POWER=1]   what would run, and why; runs nothing"
@@ -112,6 +112,10 @@ test-stochastic: $(READY_DEV)
 	$(BIN)/python -m pip install -q -c $(MAKE_VENV)/constraints.txt -e '.[stochastic]'
 	$(BIN)/python -m pytest -m slow tests/unit/training/test_precision.py
 	$(BIN)/python -m pip uninstall -q -y torchao
+
+# What nobody meant, 3,000 times each.
+fuzz: $(READY_DEV)
+	FUZZ_EXAMPLES=3000 $(BIN)/python -m pytest --timeout 3000 tests/fuzz
 
 golden: $(READY_DEV)
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden tests/corpus
