@@ -74,6 +74,12 @@ def test_a_root_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
         RunRoot(tmp_path / "file" / "runs").open_for_writing()
 
 
+def test_a_record_may_ask_about_an_arm_that_was_left_out(root: RunRoot) -> None:
+    questions = [{"quantity": "preference.accuracy", "a": "orpo", "b": "left_out"}]
+    record = make_record(baseline="left_out", cost_reference="left_out", questions=questions)
+    assert read_record(root.write_record(record)) == record
+
+
 def test_a_second_comparison_is_kept_out(root: RunRoot) -> None:
     with (
         root.lock("comparison a in runs"),
