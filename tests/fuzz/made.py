@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UserError
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
 """Of each test; the same ones each time unless more are asked for."""
 fuzzed = settings(
     max_examples=EXAMPLES,

@@ -171,7 +171,9 @@ def test_no_command_of_tex_comes_from_outside(rendered: Path) -> None:
     assert "textbackslash" in text
 
 
-@pytest.mark.parametrize("kind", ["line", "scatter", "radar", "forest"])
+@pytest.mark.parametrize(
+    "kind", ["scatter", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("line", "radar", "forest"))]
+)
 def test_words_of_a_figure_are_no_formula(kind: Any, tmp_path: Path) -> None:
     series = (Series(HOSTILE, (0, 1, 2), (3, 9, 5)),)
     rows = (ForestRow(HOSTILE, 1.0, 0.5, 2.0, 1.0),) if kind == "forest" else ()
