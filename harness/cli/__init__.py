@@ -78,7 +78,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def _run() -> int:
     try:
-        return int(app(standalone_mode=False) or 0)
+        return int(app(prog_name="harness", standalone_mode=False) or 0)
     except UserError as error:
         _say(str(error))
         return 2

@@ -28,6 +28,10 @@ def check_address(uri: str, *, reads: bool) -> None:
 
     What is read has to be there; where something is written, its folder has to be.
     """
+    if not uri.strip():
+        raise UserError(
+            "names no server, no database and no folder", where=repr(uri), remedy=f"give one of: {SUPPORTED}"
+        )
     scheme = _scheme(uri)
     if scheme in SERVERS:
         _check_server(uri)
