@@ -210,7 +210,7 @@ BAD = {
     "missing model": (["--model", "./none"], "no such model folder"),
     "lambda_or": (["--set", "stages.orpo.lambda_or=1"], "is called `lambda`"),
     "unknown comparison": (["nothing"], 'unknown comparison "nothing"; known: a_a, embedded, ultrafeedback'),
-    "unknown option": (["--sedes", "1"], "No such option: --sedes"),
+    "unknown option": (["--sedes", "1"], "no such option: --sedes"),
     "out is a file": (["--out", "pyproject.toml"], "cannot be written to"),
 }
 

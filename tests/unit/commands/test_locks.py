@@ -27,9 +27,10 @@ def out(tmp_path_factory: Any) -> Path:
     spec = load_comparison(find_comparison("embedded", model=None), Overrides(seeds="1")).model_dump(
         mode="json"
     )
-    RunRoot(folder).write_record(
-        record.model_copy(update={"plan": record.plan.model_copy(update={"spec": spec})})
-    )
+    arms = {arm["name"] for arm in spec["arms"]}
+    cells = [cell for cell in record.plan.cells if cell.arm in arms]
+    plan = record.plan.model_copy(update={"spec": spec, "cells": cells})
+    RunRoot(folder).write_record(record.model_copy(update={"plan": plan}))
     return folder
 
 
@@ -60,7 +61,7 @@ def said(*arguments: str) -> str:
         (["score", "--benchmark", "rubrik"], 'unknown benchmark "rubrik"'),
         (["score", "--benchmark", "rubric", "--judge", "nobody"], "nobody"),
         (["score", "--benchmark", "rubric", "--set", "generation.temprature=1"], "temprature"),
-        (["score", "--benchmark", "preference", "--as", "a/b"], "--as a/b"),
+        (["score", "--benchmark", "preference", "--as", "a/b"], "--as: 'a/b'"),
     ],
 )
 def test_mistakes_are_told_before_a_lock_is_asked_for(out: Path, arguments: list[str], message: str) -> None:

@@ -26,8 +26,11 @@ def store(path: Path) -> tuple[RunRoot, ComparisonRecord]:
     result = finished(root)
     made = make_record(seeds=(0,))
     kept = PlannedStage(digest="d", kind="train", name=result.name, seed=0, config={})
-    plan = made.plan.model_copy(update={"stages": {"d": kept}, "order": ["d"]})
-    record = made.model_copy(update={"plan": plan, "results": {"d": result}, "uses": {}})
+    cells = [cell.model_copy(update={"stages": ["d"], "evaluate": None}) for cell in made.plan.cells]
+    stages = {"prep": made.plan.stages["prep"], "d": kept}
+    plan = made.plan.model_copy(update={"stages": stages, "order": ["d"], "cells": cells})
+    results = {"prep": made.results["prep"], "d": result}
+    record = made.model_copy(update={"plan": plan, "results": results, "uses": {}})
     root.write_record(record)
     return root, record
 

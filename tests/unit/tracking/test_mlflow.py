@@ -18,6 +18,8 @@ from harness.jsonl import read_jsonl
 from harness.records import (
     ComparisonRecord,
     EvaluateFacts,
+    FailedStage,
+    MissingCell,
     Score,
     StageRequest,
     StageResult,
@@ -247,9 +249,27 @@ def test_a_shared_stage_is_named_as_on_the_terminal(
 def test_a_comparison_with_a_failed_cell_is_told_as_far_as_it_came(
     root: RunRoot, record: ComparisonRecord, report: Path
 ) -> None:
-    """Nothing is averaged over other seeds than planned, and a cell that lacks a stage has no cost."""
+    """No mean is over another set of seeds than its neighbour, and a cell that lacks a stage has no cost."""
     left = {digest: result for digest, result in record.results.items() if digest != "dpo1"}
-    root.write_record(record.model_copy(update={"results": left}))
+    kept = [cell for cell in record.plan.cells if cell.seed == 0]
+    missing = [
+        MissingCell(
+            arm=cell.arm,
+            seed=1,
+            finished=cell.arm != "sft_dpo",
+            why="",
+            stages=cell.stages,
+            evaluate=cell.evaluate,
+        )
+        for cell in record.plan.cells
+        if cell.seed == 1
+    ]
+    failed_stage = FailedStage(digest="dpo1", name="sft_dpo/dpo@1", cause="diverged", log="log.txt")
+    plan = record.plan.model_copy(
+        update={"cells": kept, "spec": {**record.plan.spec, "seeds": [0]}, "order": list(left)}
+    )
+    update = {"results": left, "plan": plan, "missing": missing, "failed": [failed_stage]}
+    root.write_record(record.model_copy(update=update))
     assert write("mlflow", record, root, report, quietly())
     runs = runs_of(root)
     failed = {name for name, run in runs.items() if run.info.status == "FAILED"}
@@ -260,8 +280,9 @@ def test_a_comparison_with_a_failed_cell_is_told_as_far_as_it_came(
     assert runs["sft_dpo/sft@1"].info.status == "FINISHED"
     assert "cost/wall_seconds" not in runs["sft_dpo@1"].data.metrics
     means = runs[record.id].data.metrics
-    assert "sft_dpo/cost/wall_seconds" not in means
-    assert "orpo/cost/wall_seconds" in means
+    seconds = {arm: means[f"{arm}/cost/wall_seconds"] for arm in ("sft_dpo", "orpo")}
+    alone = {arm: runs[f"{arm}@0"].data.metrics["cost/wall_seconds"] for arm in seconds}
+    assert seconds == alone, "seed 1 is in no arm's mean"
     root.write_record(record)
     assert write("mlflow", record, root, report, quietly())
     assert {run.info.status for run in runs_of(root).values()} == {"FINISHED"}
