@@ -31,7 +31,7 @@ from harness.records import Plan, StageKind, StageResult
 from harness.store.run_dir import RunRoot, read_record
 
 SETTINGS = (
-    *("--arms", "sft sft_dpo orpo", "--seeds", "1"),
+    *("--arms", "sft_dpo orpo", "--seeds", "1", "--score", "preference alpaca_eval"),
     *("--set", "data.limit=128", "--set", "data.test_limit=20", "--set", "training.batch_size=8"),
     *("--set", "training.micro_batch_size=8", "--set", "checkpoint_minutes=0.0001"),
 )
