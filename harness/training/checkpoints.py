@@ -27,8 +27,10 @@ from harness.training.updates import Updates
 STATE = "harness.json"
 CARRIED = ("train", "evaluation", CHECKPOINT)
 """Phases whose work a checkpoint keeps; loading and the reference's pass are done again."""
-ROOM = 1.5
-"""How much more free disk than a checkpoint is large there has to be for another."""
+ROOM = 1.2
+"""Times as much free disk as a checkpoint and the final weights take there has to be."""
+MOST_SHARE = 0.05
+"""Of the time that checkpoints may take, where `every` is too short for their size."""
 
 say = logging.getLogger("harness")
 
@@ -36,7 +38,8 @@ say = logging.getLogger("harness")
 class Checkpoints(transformers.TrainerCallback):
     """Asks for a checkpoint every `every` seconds of its own clock, and completes every one that is written.
 
-    None is asked for after the last step, nor where the disk has no room for it.
+    None is asked for after the last step, nor where less than the bytes that are `needed` are free; they
+    come less often where they would take more than a small share of the time.
     """
 
     def __init__(
@@ -47,15 +50,16 @@ class Checkpoints(transformers.TrainerCallback):
         folder: Path,
         every: float | None,
         *,
+        needed: float = 0.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trace, self._window, self._updates = trace, window, updates
-        self._folder, self._every, self._now = folder, every, now
-        self._asked_at, self._asked = now(), False
+        self._folder, self._every, self._needed, self._now = folder, every, needed, now
+        self._since, self._pause, self._asked = now(), every or 0.0, False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The time runs from here."""
-        self._asked_at = self._now()
+        self._since = self._now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Whether it is time."""
@@ -63,10 +67,11 @@ class Checkpoints(transformers.TrainerCallback):
             return
         if control.should_save:
             # One that the settings ask for is kept as they say, and serves as well.
-            self._asked_at = self._now()
+            self._since = self._now()
             return
-        if self._now() - self._asked_at >= self._every and self._has_room():
-            control.should_save = self._asked = True
+        if self._now() - self._since >= self._pause:
+            self._since = self._now()
+            control.should_save = self._asked = self._has_room()
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Write down the rest, and let go of the checkpoint before."""
@@ -87,17 +92,24 @@ class Checkpoints(transformers.TrainerCallback):
                 kept = _read(other)
                 if other != folder and kept is not None and kept.timed:
                     shutil.rmtree(other)
-        self._asked, self._asked_at = False, self._now()
+        # Large weights on a slow disk would take more of the time than an interruption costs.
+        took = self._now() - self._since if self._asked else 0.0
+        self._pause = max(self._every or 0.0, took / MOST_SHARE)
+        self._asked, self._since = False, self._now()
 
     def _has_room(self) -> bool:
-        """As large as the last one, where there is one; the first is tried."""
-        sizes = [sum(f.stat().st_size for f in c.iterdir()) for c in self._folder.glob("checkpoint-*")]
+        """Whether the checkpoint and the final weights fit on the disk; says it where they do not."""
         free = shutil.disk_usage(self._folder.parent).free
-        if free > ROOM * max(sizes, default=0):
+        if free > self._needed:
             return True
-        say.info("no checkpoint is written: %.1f GB of disk are free", free / 1e9)
-        self._asked_at = self._now()
+        say.info("no checkpoint: it needs %.1f GB and %.1f are free", self._needed / 1e9, free / 1e9)
         return False
+
+
+def room_for(model: Any) -> float:
+    """Bytes that a checkpoint and the final weights take: weights twice, and two moments of the optimizer."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    return ROOM * float(sum(weight.numel() * (2 * weight.element_size() + 8) for weight in trained))
 
 
 def newest_whole(folder: Path) -> tuple[Path, CheckpointState] | None:

@@ -14,7 +14,14 @@ import transformers
 from harness.measure.window import AUDIT, CHECKPOINT, COUNTING
 from harness.records import CheckpointState, ProbeFacts
 from harness.training.build import build
-from harness.training.checkpoints import Checkpoints, carried_seconds, drop_timed, newest_whole, restore
+from harness.training.checkpoints import (
+    Checkpoints,
+    carried_seconds,
+    drop_timed,
+    newest_whole,
+    restore,
+    room_for,
+)
 from harness.training.collate import Rows, read_rows
 from harness.training.divergence import StopAtDivergence, check_weights
 from harness.training.facts import stage_facts, token_ledger, with_run
@@ -107,7 +114,8 @@ def _go_on(
     job: TrainJob, trainer: StageTrainer, updates: Updates, folder: Path
 ) -> tuple[Path, CheckpointState] | None:
     """Keep checkpoints from now on, and take up where an interrupted attempt left one."""
-    trainer.add_callback(Checkpoints(trainer.trace, job.window, updates, folder, job.checkpoint_seconds))
+    needed, every = room_for(trainer.model), job.checkpoint_seconds
+    trainer.add_callback(Checkpoints(trainer.trace, job.window, updates, folder, every, needed=needed))
     if not any(folder.glob("checkpoint-*")):
         return None
     with job.window.phase(CHECKPOINT):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,14 +13,23 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from harness.jsonl import read_jsonl
+from harness.measure.window import Window
+from harness.training import checkpoints
 from harness.training import run as run_module
 from harness.training.checkpoints import STATE, Checkpoints, newest_whole
 from harness.training.job import TrainJob, TrainOutcome
 from harness.training.run import train
+from harness.training.trace import Trace
+from harness.training.updates import Updates
 
 ADAPTERS = {"r": 4, "alpha": 8, "dropout": 0.2}
 EVERY_STEP = 1e-9
 """Seconds between checkpoints."""
+
+
+@pytest.fixture(autouse=True)
+def _however_long_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "MOST_SHARE", 1e12)
 
 
 class Stop(TrainerCallback):
@@ -31,6 +41,16 @@ class Stop(TrainerCallback):
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step == self.step:
             raise KeyboardInterrupt
+
+
+class NoUpdates(Updates):
+    """Watches nothing."""
+
+    def __init__(self) -> None:
+        """There is no model."""
+
+    def state(self) -> dict[str, Any]:
+        return {"lost_shares": [], "sampled_weights": 0}
 
 
 def interrupted(job: TrainJob, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,10 +177,29 @@ def test_one_timed_checkpoint_is_kept_at_a_time_and_none_after_the_last_step(
 def test_without_room_on_the_disk_no_checkpoint_is_written(
     make_job: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Checkpoints, "_has_room", lambda self: False)
-    job = make_job("sft")
+    monkeypatch.setattr(checkpoints, "room_for", lambda model: 1e30)
+    monkeypatch.setattr(run_module, "room_for", lambda model: 1e30)
+    job = make_job("sft", keep_checkpoints=True)
     train(replace(job, checkpoint_seconds=EVERY_STEP))
-    assert not (job.out / "checkpoints").exists()
+    assert not list(job.out.rglob("checkpoint-*"))
+
+
+def test_what_takes_long_comes_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 s for a checkpoint, of which at most a twentieth of the time is spent on them."""
+    monkeypatch.setattr(checkpoints, "MOST_SHARE", 0.05)
+    now = [0.0]
+    watch = Checkpoints(Trace(), Window(), NoUpdates(), tmp_path, 60.0, now=lambda: now[0])
+    saved: list[float] = []
+    for step in range(1, 200):
+        now[0] += 10.0
+        state, control = SimpleNamespace(global_step=step, max_steps=1000), SimpleNamespace(should_save=False)
+        watch.on_step_end(None, state, control)
+        if control.should_save:
+            saved.append(now[0])
+            now[0] += 20.0
+            (tmp_path / f"checkpoint-{step}").mkdir()
+            watch.on_save(None, state, control)
+    assert saved[:3] == [60.0, 480.0, 900.0]
 
 
 def test_checkpoints_and_what_is_loaded_from_them_are_on_no_headline(
