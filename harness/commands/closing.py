@@ -33,7 +33,11 @@ def print_closing(report: Path, console: Console) -> None:
 def failed_lines(failed: Sequence[FailedStage], out: Path) -> list[str]:
     """A line for each stage that failed, and how to go on."""
     lines = [f"Failed: {one.name} {one.cause} (log: {out / one.log})" for one in failed]
-    return [*lines, "The same command tries again what failed, and reuses the rest."] if lines else []
+    return (
+        [*lines, "The same command, without --again, tries again what failed and reuses the rest."]
+        if lines
+        else []
+    )
 
 
 def verdict_line(data: Mapping[str, Any]) -> str:

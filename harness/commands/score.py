@@ -20,7 +20,7 @@ from harness.pipeline.spec import ComparisonSpec, plain_name
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import KeyPath
 from harness.records import ComparisonRecord
-from harness.running.execute import Execution
+from harness.running.execute import Asked, Execution
 from harness.running.neighbours import print_neighbours
 from harness.running.queues import write as write_tracker
 from harness.running.resolve import is_local, resolve
@@ -55,14 +55,17 @@ def run(
     label = _label(record, benchmarks) if label is None and judge is None else label or judge or ""
     _check_label(record, benchmarks, label)
     # Mistakes in the settings are told at once, also while another comparison holds the device.
-    longer = rescored(record.plan, spec, resolve(spec), label)
+    resolved = resolve(spec)
+    longer = rescored(record.plan, spec, resolved, label)
     root.open_for_writing()
     what = f"scoring of {record.id} in {root.path}"
     with root.lock(what), GpuLock(device_identity(), what=what), Showing(root, console) as showing:
         stages = [longer.plan.stages[digest] for digest in longer.new]
         _check_models(record, root, needed={digest for stage in stages for digest in stage.needs.values()})
         print_neighbours(console)
-        execution = Execution(longer.plan, root, showing.watch(longer.plan), offline=is_local(spec))
+        asked = Asked(spec, resolved)
+        watchers = showing.watch(longer.plan)
+        execution = Execution(longer.plan, root, watchers, offline=is_local(spec), asked=asked)
         execution.results = dict(record.results)
         execution.run(longer.new)
         kept = ("parity", "command", "failed", "missing")

@@ -15,9 +15,18 @@ def failures(record: ComparisonRecord) -> list[str]:
     sentences = [_lost_arm(arm, [cell for cell in scored if cell.arm == arm]) for arm in lost]
     seeds = sorted({cell.seed for cell in scored if cell.arm in arms})
     sentences += [_lost_seeds(record, seeds, scored)] if seeds else []
-    named = {cell.arm for cell in record.missing}
-    rest = [one for one in record.failed if one.name.partition("/")[0] not in named]
-    return [*sentences, *(f"{one.name} failed ({one.cause}): what it scores is missing." for one in rest)]
+    of_cells = {digest for cell in record.missing for digest in (*cell.stages, cell.evaluate)}
+    rest = [one for one in record.failed if one.digest not in of_cells]
+    sentences += [f"{one.name} failed ({one.cause}): what it scores is missing." for one in rest]
+    repeats = [cell for cell in record.missing if cell.repeat]
+    return [*sentences, *([_lost_repeats(repeats)] if repeats else [])]
+
+
+def _lost_repeats(cells: list[MissingCell]) -> str:
+    blocks = sorted({(cell.seed, cell.repeat) for cell in cells})
+    broken = next((cell.why for cell in cells if not cell.finished), "a stage failed")
+    named = ", ".join(f"{repeat} of seed {seed}" for seed, repeat in blocks)
+    return f"Repeat {named} is left out of every arm's costs: {broken}."
 
 
 def lost_seeds(record: ComparisonRecord) -> str:

@@ -19,5 +19,6 @@ def interrupted(views: Sequence[ComparisonView]) -> list[str]:
     named = ", ".join(stage.name for stage in broken[:3]) + (", ..." if len(broken) > 3 else "")
     return [
         f"{len(broken)} of {len(stages)} training stages were interrupted and went on ({named}): times are "
-        f"of useful work, and {seconds(lost)} of lost work are in none of them."
+        f"of useful work, and {seconds(lost)} of lost work are in none of them; what else the machine did "
+        "was watched in the last attempt alone."
     ]

@@ -31,7 +31,8 @@ def open_questions(answers: Sequence[Answer]) -> list[Answer]:
 
 def saved(view: ComparisonView) -> Saved:
     """What stopping at this run's seeds leaves out of the last look's."""
-    seeds = int(view.record.plan.spec["looks"][-1]) - len(view.seeds)
+    lost = {cell.seed for cell in view.record.missing} - set(view.seeds)
+    seeds = int(view.record.plan.spec["looks"][-1]) - len(view.seeds) - len(lost)
     measured = [stage.measured("wall_seconds") for stage in view.trained_stages]
     seconds = [one.value for one in measured if one is not None and one.value is not None]
     if len(seconds) < len(measured):

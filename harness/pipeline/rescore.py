@@ -90,8 +90,10 @@ def _still_valid(record: ComparisonRecord, earlier: ComparisonRecord) -> list[st
         if digest in earlier.results and earlier.results[digest].finished_at == result.finished_at
     }
     kept: list[str] = []
+    # What compared or scored the cells that were left of a run in which stages failed is no later score.
+    own = {earlier.plan.judge, earlier.plan.base_evaluate, *(cell.evaluate for cell in earlier.plan.cells)}
     for digest in earlier.plan.order:
-        added = digest not in record.plan.stages and digest in earlier.results
+        added = digest not in record.plan.stages and digest in earlier.results and digest not in own
         if added and set(earlier.plan.stages[digest].needs.values()) <= same | set(kept):
             kept.append(digest)
     return kept

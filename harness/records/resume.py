@@ -23,13 +23,15 @@ class CheckpointState(Record):
 
     `shapes` are (batch, length, scored, pairs, real tokens, NLL tokens) of every micro-batch, `forwarded`
     and `with_gradient` sequences that went through the model in training. `files` are digests of the
-    checkpoint's own files by name: it is whole where they are right, since this is written last. `timed`: it
+    checkpoint's own files by name: it is whole where they are right, since this is written last.
+    `started_from` is the fingerprint of the weights that training began with. `timed`: it
     was written for its own sake, and goes when the next one is whole.
     """
 
     schema_version: Literal[1] = 1
     step: int
     timed: bool
+    started_from: str
     window: WindowState
     rows: list[dict[str, Any]]
     shapes: list[tuple[int, int, int, int, int, int]]

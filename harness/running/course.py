@@ -70,6 +70,8 @@ class Course:
     def begins(self, stage: PlannedStage) -> None:
         """A stage that runs once more has no result."""
         self._results.pop(stage.digest, None)
+        self._failed.pop(stage.digest, None)
+        self._diverged.pop(stage.name, None)
         self._outlook = look_ahead(self.plan, self._results, self._failed)
         self._stage = _Stage(stage, self._tokens_per_step(stage))
 

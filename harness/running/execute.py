@@ -13,7 +13,6 @@ from typing import Any
 
 from harness.errors import OutOfMemory, StageFailed
 from harness.pipeline.covers import TEST_PAIRS
-from harness.pipeline.halving import halved
 from harness.pipeline.parity import audit
 from harness.pipeline.remaining import remaining
 from harness.pipeline.resolved import Resolved
@@ -121,7 +120,7 @@ class Execution:
         """Whether all arms are to train with smaller micro-batches, which is no matter of this cell alone."""
         if stage.kind != "train" or not isinstance(error, OutOfMemory) or self._asked is None:
             return False
-        return halved(self._asked.spec) is not None
+        return bool(stage.config["config"]["micro_batch_size"] > 1)
 
     def _lacks(self, stage: PlannedStage) -> str | None:
         """The name of a stage that `stage` needs and that failed, or was left out itself."""

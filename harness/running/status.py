@@ -86,7 +86,7 @@ def write_status(folder: Path, status: Status) -> None:
 def read_status(folder: Path) -> Status | None:
     """The status in a run's folder; None where there is none that this version can read."""
     try:
-        return Status.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
+        return Status.model_validate_json((folder / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
 

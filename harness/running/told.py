@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from harness.tracking import DataSet, Ended, Point, TrackedRun
+from harness.tracking import COMPARISON, DataSet, Ended, Point, TrackedRun
 
 POINT_MARK = b'["point"'
 
@@ -123,6 +123,11 @@ class Context:
         """The next item was told."""
         match item:
             case Starts(run):
+                if run.key == COMPARISON and run.comparison not in self.comparisons:
+                    # Cells and stages are called alike in every comparison.
+                    self.open.clear()
+                    self.names.clear()
+                    self.done.clear()
                 self.open[run.key] = run
                 self.names.setdefault(run.key, set())
                 self.done.discard(run.key)

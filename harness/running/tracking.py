@@ -57,6 +57,7 @@ class Tracking:
         self._plan: Plan | None = None
         self._data: DataSet | None = None
         self._open: dict[str, None] = {}
+        self._has_trained = False
         self._streamed = Streamed(COMPARISON)
         self._told_at = -APART_SECONDS
 
@@ -72,10 +73,19 @@ class Tracking:
         self._close()
 
     def plans(self, plan: Plan) -> None:
-        """The plan whose stages come next; a later one takes its place before anything was trained."""
-        if self._plan is None or plan.id != self._plan.id:
-            self._plan = plan
-            self._start(comparison_run(plan, self._began_ms))
+        """The plan whose stages come next.
+
+        A later one takes its place before anything was trained; after that, where memory ran out, the earlier
+        one has failed and the later one is another comparison.
+        """
+        if self._plan is not None and plan.id == self._plan.id:
+            return
+        for key in reversed(list(self._open)) if self._has_trained else ():
+            self._end(
+                key, Ended("failed", _now_ms(), f"{plan.id} takes its place: other settings were needed.")
+            )
+        self._plan, self._has_trained = plan, False
+        self._start(comparison_run(plan, self._began_ms))
 
     def says(self, stage: PlannedStage, text: str) -> None:
         """Nothing: a stage that is not run is told from the record."""
@@ -86,6 +96,7 @@ class Tracking:
         found = self._trains(stage)
         if found is not None:
             plan, cell = found
+            self._has_trained = True
             prepared = self._root.finished(plan.prepare)
             self._data = data_set(prepared) if prepared is not None else None
             if cell_key(cell) not in self._open:

@@ -134,13 +134,14 @@ def _watch(
     with selectors.DefaultSelector() as selector:
         selector.register(fd, selectors.EVENT_READ)
         while True:
-            silence = vigil.notices()
-            if silence is not None and (ended := _about(silence, child, log, listen)) is not None:
-                return ended
             if not selector.select(LOOK_SECONDS if patience is None else min(LOOK_SECONDS, patience)):
                 listen({})
                 if child.poll() is not None:
                     return None
+                # What the child said while this process stood still waits in the pipe, and is no silence.
+                silence = None if selector.select(0) else vigil.notices()
+                if silence is not None and (ended := _about(silence, child, log, listen)) is not None:
+                    return ended
                 continue
             chunk = os.read(fd, 65536)
             if not chunk:

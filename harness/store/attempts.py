@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from harness.records import StageRequest
+from harness.store.stage_files import read_request
 
 CHECKPOINTS = "checkpoints"
 
@@ -17,7 +16,7 @@ def carried_over(folder: Path, request: StageRequest) -> StageRequest:
 
     A stage that was finished and was damaged since is begun anew, and nothing of it was an interruption.
     """
-    earlier = None if (folder / "result.json").exists() else _request(folder)
+    earlier = None if (folder / "result.json").exists() else read_request(folder)
     if earlier is None:
         shutil.rmtree(folder)
         return request
@@ -30,13 +29,6 @@ def carried_over(folder: Path, request: StageRequest) -> StageRequest:
         else:
             path.unlink()
     return request.model_copy(update={"interruptions": earlier.interruptions + 1, "earlier_seconds": seconds})
-
-
-def _request(folder: Path) -> StageRequest | None:
-    try:
-        return StageRequest.model_validate_json((folder / "request.json").read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
-        return None
 
 
 def _worked(folder: Path) -> float:

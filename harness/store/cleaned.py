@@ -27,7 +27,7 @@ class Cleaned(Record):
 def read_cleaned(folder: Path) -> Cleaned | None:
     """The note in a stage's folder, or None."""
     try:
-        return Cleaned.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
+        return Cleaned.model_validate_json((folder / FILE).read_bytes())
     except (OSError, ValidationError):
         return None
 

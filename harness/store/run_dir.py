@@ -166,7 +166,7 @@ class RunRoot:
     def owner(self, digest: str) -> str | None:
         """The run that made a stage."""
         file = self.stage_folder(digest) / "owner.txt"
-        return file.read_text() if file.exists() else None
+        return file.read_text(encoding="utf-8", errors="replace") if file.exists() else None
 
     def write_record(self, record: ComparisonRecord) -> Path:
         """Write `record.json` and `plan.json`, and point `latest` at the run."""

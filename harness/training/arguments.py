@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.measure import device
+from harness.training.checkpoints import CHECKPOINTS
 from harness.training.job import TrainJob
 from harness.training.load import precision_of
 
@@ -28,9 +29,11 @@ def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
             "metric_for_best_model": "eval_loss",
             "greater_is_better": False,
             "per_device_eval_batch_size": config.micro_batch_size,
+            # A stage that goes on from a checkpoint is as patient as it was.
+            "restore_callback_states_from_checkpoint": True,
         }
     return kind(
-        output_dir=str(job.out / "checkpoints"),
+        output_dir=str(job.out / CHECKPOINTS),
         seed=job.seed,
         data_seed=job.seed,
         learning_rate=config.learning_rate,

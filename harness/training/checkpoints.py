@@ -24,6 +24,7 @@ from harness.training.shape import Shape
 from harness.training.trace import Trace
 from harness.training.updates import Updates
 
+CHECKPOINTS = "checkpoints"
 STATE = "harness.json"
 CARRIED = ("train", "evaluation", CHECKPOINT)
 """Phases whose work a checkpoint keeps; loading and the reference's pass are done again."""
@@ -50,11 +51,13 @@ class Checkpoints(transformers.TrainerCallback):
         folder: Path,
         every: float | None,
         *,
+        started_from: str = "",
         needed: float = 0.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trace, self._window, self._updates = trace, window, updates
         self._folder, self._every, self._needed, self._now = folder, every, needed, now
+        self._started_from = started_from
         self._since, self._pause, self._asked = now(), every or 0.0, False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -80,6 +83,7 @@ class Checkpoints(transformers.TrainerCallback):
             found = CheckpointState(
                 step=state.global_step,
                 timed=self._asked,
+                started_from=self._started_from,
                 window=self._window.state(CARRIED),
                 files=sketches(folder),
                 **_of_trace(self._trace),
@@ -112,21 +116,27 @@ def room_for(model: Any) -> float:
     return ROOM * float(sum(weight.numel() * (2 * weight.element_size() + 8) for weight in trained))
 
 
-def newest_whole(folder: Path) -> tuple[Path, CheckpointState] | None:
-    """The latest checkpoint whose files are all as they were written; the damaged ones are said."""
+def newest_whole(folder: Path, started_from: str) -> tuple[Path, CheckpointState] | None:
+    """The latest checkpoint whose files are as they were written, of a stage that started from the same
+    weights; others are said."""
     found = [(state, one) for one in folder.glob("checkpoint-*") if (state := _read(one)) is not None]
     for state, one in sorted(found, key=lambda pair: -pair[0].step):
         files = {name: digest for name, digest in sketches(one).items() if name != STATE}
-        if files == state.files:
+        if state.started_from != started_from:
+            say.info("%s is of other weights at the start and is not gone on from", one.name)
+        elif files == state.files:
             return one, state
-        say.info("%s is damaged and is not gone on from", one.name)
+        else:
+            say.info("%s is damaged and is not gone on from", one.name)
     return None
 
 
 def restore(state: CheckpointState, trace: Trace, window: Window, updates: Updates) -> None:
     """Take up trace, clocks and watchers where they were."""
     say.info("goes on from step %d", state.step)
-    trace.rows[:0] = state.rows
+    # What is not finite stands as a string in JSON.
+    metrics = [{name: float(value) for name, value in row["metrics"].items()} for row in state.rows]
+    trace.rows[:0] = [{**row, "metrics": read} for row, read in zip(state.rows, metrics, strict=True)]
     trace.shapes[:0] = [Shape(Bucket(*numbers[:3]), *numbers[3:]) for numbers in state.shapes]
     trace.micro_batches[:0] = state.micro_batches
     trace.forwarded["train"] += state.forwarded

@@ -10,6 +10,7 @@ import transformers
 
 from harness.errors import Diverged
 from harness.records import UpdateFacts
+from harness.training.trace import Trace
 
 WATCHED = ("loss", "grad_norm")
 
@@ -20,8 +21,8 @@ class StopAtDivergence(transformers.TrainerCallback):
     All that a later step could add is more of the same: the weights are lost, and so is the seed.
     """
 
-    def __init__(self) -> None:
-        self._last_good: tuple[int, float] | None = None
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **_: Any
@@ -29,19 +30,20 @@ class StopAtDivergence(transformers.TrainerCallback):
         """What one optimizer step logged."""
         if logs is None or "loss" not in logs:
             return
-        step, loss = int(state.global_step), float(logs["loss"])
+        step = int(state.global_step)
         for name in WATCHED:
             value = float(logs.get(name, 0.0))
             if not math.isfinite(value):
                 rate = logs.get("learning_rate")
                 raise Diverged(self._in_words(step, name.replace("_norm", "ient norm"), value, rate))
-        self._last_good = (step, loss)
 
     def _in_words(self, step: int, name: str, value: float, rate: float | None) -> str:
         at = "" if rate is None else f"; learning rate {rate:.3g}"
+        known = [(row["step"], row["metrics"].get("loss", math.nan)) for row in self._trace.rows]
+        good = [(number, loss) for number, loss in known if math.isfinite(loss) and number < step]
         before = "no step before it was good"
-        if self._last_good is not None:
-            before = f"the last good step was {self._last_good[0]}, loss {self._last_good[1]:.4g}"
+        if good:
+            before = f"the last good step was {good[-1][0]}, loss {good[-1][1]:.4g}"
         return f"diverged at step {step}: {name} {value}{at}; {before}"
 
 

@@ -15,6 +15,7 @@ from harness.measure.window import AUDIT, CHECKPOINT, COUNTING
 from harness.records import CheckpointState, ProbeFacts
 from harness.training.build import build
 from harness.training.checkpoints import (
+    CHECKPOINTS,
     Checkpoints,
     carried_seconds,
     drop_timed,
@@ -64,6 +65,7 @@ def train(job: TrainJob) -> TrainOutcome:
     updates = run.updates.facts(trainer)
     check_weights(updates, int(trainer.state.global_step))
     facts = with_run(facts, trainer, updates, list(flops.unknown_ops), flops.how)
+    _clear(job)
     return TrainOutcome(
         facts=facts.model_copy(update={"probes": run.probes}),
         ledger=[*flops.ledger(), *token_ledger(trainer)],
@@ -77,7 +79,7 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
     `observed`: held-out pairs are probed and updates watched, which a rehearsal has no use for.
     """
     transformers.utils.logging.disable_progress_bar()
-    window, checkpoints = job.window, job.out / "checkpoints"
+    window = job.window
     held_out = read_rows(job.prepared / "test.parquet")
     validation = read_rows(job.prepared / "validation.parquet") if job.config.early_stopping else None
     tokenizer = load_tokenizer(job.prepared, own_code=job.own_code)
@@ -92,37 +94,48 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
     for callback in callbacks:
         trainer.add_callback(callback)
     if observed:
-        trainer.add_callback(StopAtDivergence())
+        trainer.add_callback(StopAtDivergence(trainer.trace))
     planned = probes_of(job, data, held_out) if observed else None
     if planned is not None and planned.probes:
         trainer.add_callback(Probe(trainer, held_out, planned, job.config.micro_batch_size))
     if job.config.early_stopping:
         trainer.add_callback(transformers.EarlyStoppingCallback(job.config.early_stopping.patience))
-    saved = None if updates is None else _go_on(job, trainer, updates, checkpoints)
+    saved = None if updates is None else _go_on(job, trainer, updates, started_from)
     with window.phase("train"):
         trainer.train(resume_from_checkpoint=str(saved[0]) if saved else None)
     with window.phase("save"):
         _save(trainer, job.out / "model")
-    if job.config.keep_checkpoints:
-        drop_timed(checkpoints)
-    else:
-        shutil.rmtree(checkpoints, ignore_errors=True)
+    if not observed:
+        _clear(job)
     return Run(trainer, data, started_from, updates, planned, carried_seconds(saved[1]) if saved else 0.0)
 
 
 def _go_on(
-    job: TrainJob, trainer: StageTrainer, updates: Updates, folder: Path
+    job: TrainJob, trainer: StageTrainer, updates: Updates, started_from: str
 ) -> tuple[Path, CheckpointState] | None:
     """Keep checkpoints from now on, and take up where an interrupted attempt left one."""
-    needed, every = room_for(trainer.model), job.checkpoint_seconds
-    trainer.add_callback(Checkpoints(trainer.trace, job.window, updates, folder, every, needed=needed))
+    folder = job.out / CHECKPOINTS
+    watch = Checkpoints(
+        *(trainer.trace, job.window, updates, folder, job.checkpoint_seconds),
+        started_from=started_from,
+        needed=room_for(trainer.model),
+    )
+    trainer.add_callback(watch)
     if not any(folder.glob("checkpoint-*")):
         return None
     with job.window.phase(CHECKPOINT):
-        saved = newest_whole(folder)
+        saved = newest_whole(folder, started_from)
     if saved is not None:
         restore(saved[1], trainer.trace, job.window, updates)
     return saved
+
+
+def _clear(job: TrainJob) -> None:
+    """Delete the checkpoints that nobody asked to keep, once there is nothing left to go on to."""
+    if job.config.keep_checkpoints:
+        drop_timed(job.out / CHECKPOINTS)
+    else:
+        shutil.rmtree(job.out / CHECKPOINTS, ignore_errors=True)
 
 
 def _save(trainer: StageTrainer, folder: Path) -> None:

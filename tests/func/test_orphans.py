@@ -81,7 +81,7 @@ def test_a_command_that_is_asked_to_end_ends_its_stage_and_says_so(tmp_path: Pat
     )
     wait_for(lambda: stages_in(tmp_path) or command.poll() is not None, seconds=60.0)
     command.send_signal(number)
-    _, said = command.communicate(timeout=30)
+    _, said = command.communicate(timeout=90)
     assert command.returncode == 128 + number
     assert "interrupted; finished stages are kept" in said
     assert stages_in(tmp_path) == []

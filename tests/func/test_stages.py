@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +18,12 @@ from harness.records import StageRequest
 from harness.stages import runner, vigil
 
 ROOT = Path(__file__).parents[2]
+STEPS = """
+import os, sys, time
+for step in range(15):
+    os.write(int(sys.argv[1]), b'{"step": %d, "total": 15, "metrics": {}}\\n' % step)
+    time.sleep(0.2)
+"""
 HANGS = """
 import sys, time
 class Dead:
@@ -72,6 +80,25 @@ def test_a_hang_is_ended_and_says_where_it_hung(tmp_path: Path) -> None:
     with pytest.raises(StageFailed, match=said):
         run(folder, patience_seconds=4, environment={"PYTHONPATH": str(tmp_path)})
     assert "Current thread" in (folder / "log.txt").read_text()
+
+
+def test_time_in_which_the_parent_stood_still_is_no_silence(tmp_path: Path) -> None:
+    """A terminal that is paused, or a parent that was stopped itself; the child steps five times a second."""
+    read_end, write_end = os.pipe()
+    child = subprocess.Popen([sys.executable, "-c", STEPS, str(write_end)], pass_fds=(write_end,))
+    os.close(write_end)
+    heard: list[int] = []
+
+    def listen(message: dict[str, Any]) -> None:
+        if "step" in message:
+            heard.append(message["step"])
+            time.sleep(2.0 if len(heard) == 1 else 0.0)
+
+    try:
+        assert runner._watch(child, read_end, listen, 1.0, tmp_path / "log.txt") is None
+    finally:
+        os.close(read_end)
+    assert heard == list(range(15))
 
 
 def test_a_stopped_process_is_noticed_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

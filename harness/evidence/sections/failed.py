@@ -23,7 +23,10 @@ def section(findings: Findings) -> Section | None:
 def failed_table(view: ComparisonView) -> Table:
     """One row a stage that ended without a result."""
     rows = tuple((Cell(one.name), Cell(one.cause), Cell(one.log)) for one in view.record.failed)
-    note = "Logs are relative to the run root. The same command tries these stages again and reuses the rest."
+    note = (
+        "Logs are relative to the run root. The same command, without --again, tries these stages again and "
+        "reuses the rest."
+    )
     return Table("failed", "Stages that failed", ("stage", "why", "log"), rows, (note,))
 
 

@@ -61,13 +61,20 @@ def test_without_an_error_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     assert run_all(monkeypatch, [None]) == ([0], "")
 
 
-@pytest.mark.parametrize(("micro_batch", "raised"), [(16, True), (1, False)])
+@pytest.mark.parametrize(
+    ("micro_batches", "raised"),
+    [
+        (("training.micro_batch_size=16",), True),
+        (("training.micro_batch_size=1",), False),
+        (("training.micro_batch_size=8", "stages.orpo.micro_batch_size=1"), False),
+    ],
+)
 def test_a_training_of_one_pair_is_a_failed_cell(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, micro_batch: int, raised: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, micro_batches: tuple[str, ...], raised: bool
 ) -> None:
     from harness.pipeline.plan import plan_comparison
 
-    overrides = Overrides(seeds="1", sets=(f"training.micro_batch_size={micro_batch}",))
+    overrides = Overrides(seeds="1", arms=["orpo"], sets=micro_batches)
     spec = load_comparison(find_comparison("embedded", model=None), overrides)
     plan = plan_comparison(spec, Resolved())
     root = RunRoot(tmp_path)

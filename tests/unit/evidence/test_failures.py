@@ -28,7 +28,7 @@ def failed_view() -> ComparisonView:
     )
     missing = [
         MissingCell(arm="sft", seed=2, finished=True, why="finished, but orpo did not", evaluate="ev-sft2"),
-        MissingCell(arm="orpo", seed=2, finished=False, why=f"orpo/orpo@2 {CAUSE}"),
+        MissingCell(arm="orpo", seed=2, finished=False, why=f"orpo/orpo@2 {CAUSE}", stages=["0123"]),
     ]
     failed = [FailedStage(digest="0123", name="orpo/orpo@2", cause=CAUSE, log=LOG)]
     results = {**record.results, "ev-sft2": scored}
@@ -68,6 +68,18 @@ def test_methods_say_that_the_seed_is_left_out() -> None:
     assert "seed 2 is left out of every arm, since a stage failed there" in text
 
 
+def test_a_repeat_that_failed_is_told_too() -> None:
+    cells = [
+        MissingCell(arm="sft", seed=1, repeat=1, finished=True, why="finished", stages=["sft1"]),
+        MissingCell(arm="orpo", seed=1, repeat=1, finished=False, why=f"orpo/orpo@1#1 {CAUSE}", stages=["x"]),
+    ]
+    failed = [FailedStage(digest="x", name="orpo/orpo@1#1", cause=CAUSE, log=LOG)]
+    record = make_view().record.model_copy(update={"failed": failed, "missing": cells})
+    assert failures(record) == [
+        f"Repeat 1 of seed 1 is left out of every arm's costs: orpo/orpo@1#1 {CAUSE}."
+    ]
+
+
 def test_a_run_without_failures_has_no_such_section() -> None:
     report = build_report(make_view())
     assert all(section.title != "What failed" for section in report.sections)
@@ -76,7 +88,8 @@ def test_a_run_without_failures_has_no_such_section() -> None:
 def test_an_arm_that_failed_everywhere_and_a_judge_that_failed() -> None:
     view = make_view(arms={"sft": ["sft"], "sft_dpo": ["sft", "dpo"]})
     cells = [
-        MissingCell(arm="orpo", seed=seed, finished=False, why=f"orpo/orpo@{seed} {CAUSE}") for seed in (0, 1)
+        MissingCell(arm="orpo", seed=seed, finished=False, why=f"orpo/orpo@{seed} {CAUSE}", stages=["a"])
+        for seed in (0, 1)
     ]
     failed = [
         FailedStage(digest="a", name="orpo/orpo@0", cause=CAUSE, log=LOG),

@@ -23,7 +23,8 @@ def continued() -> ComparisonView:
 def test_the_first_page_says_what_was_lost() -> None:
     said = (
         "1 of 6 training stages were interrupted and went on (orpo/orpo@0): times are of useful work, and "
-        "90.0 s of lost work are in none of them."
+        "90.0 s of lost work are in none of them; what else the machine did was watched in the last attempt "
+        "alone."
     )
     assert interrupted([continued()]) == [said]
     report = build_report(continued())

@@ -196,3 +196,14 @@ def test_a_stage_is_tried_again_as_often_as_allowed_where_that_may_help(
         execution.run(["orpo"], go_on=True)
     assert ran == ["orpo"] * runs
     assert list(execution.failed) == ["orpo"]
+
+
+def test_a_stage_that_succeeds_when_it_is_tried_again_has_not_failed() -> None:
+    plan = chain()
+    course = Course(plan, {})
+    crashed = StageFailed("orpo", cause="ended by SIGKILL", log_path="log.txt", log_tail="")
+    course.begins(plan.stages["orpo"])
+    course.ends(plan.stages["orpo"], crashed)
+    assert course.status().failed == ("rehearse orpo ended by SIGKILL",)
+    course.begins(plan.stages["orpo"])
+    assert course.status().failed == ()

@@ -13,7 +13,7 @@ from rich.console import Console
 from synthetic import ENVIRONMENT
 from unit.tracking.made import messages
 
-from harness.errors import Interrupted, StageFailed, UserError
+from harness.errors import Interrupted, OutOfMemory, StageFailed, UserError
 from harness.jsonl import read_jsonl
 from harness.records import (
     ComparisonRecord,
@@ -45,6 +45,16 @@ def runs_of(root: RunRoot) -> dict[str, Any]:
     by_name = {run.info.run_name: run for run in found}
     assert len(by_name) == len(found)
     return by_name
+
+
+def statuses(root: RunRoot, comparison: str) -> dict[str, str]:
+    """Status by name of one comparison's runs."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(default_uri(root.path))
+    experiment = client.get_experiment_by_name("made")
+    found = client.search_runs([experiment.experiment_id], f"tags.`harness.run_id` = '{comparison}'")
+    return {run.info.run_name: run.info.status for run in found}
 
 
 def history(root: RunRoot, run: Any, name: str) -> list[tuple[int, float]]:
@@ -301,6 +311,32 @@ def test_settings_that_change_before_training_leave_one_comparison(
         tracking.completes(record, report)
     assert "made-first" not in runs_of(root)
     assert runs_of(root)[record.id].info.status == "FINISHED"
+
+
+def test_memory_that_ran_out_leaves_the_first_cells_failed_and_tells_all_of_the_others(
+    root: RunRoot, record: ComparisonRecord, report: Path
+) -> None:
+    """The arms train again by a plan of smaller micro-batches, whose cells are called as the first one's."""
+    first = record.plan.model_copy(update={"id": "made-first"})
+    full = OutOfMemory("orpo/orpo@0", cause="memory ran out", log_path="log.txt", log_tail="")
+    heard = io.StringIO()
+    with Tracking(["mlflow"], root, "made", Console(file=heard, width=300)) as tracking:
+        tracking.plans(first)
+        tracking.begins(first.stages["sft0"])
+        tracking.ends(first.stages["sft0"], record.results["sft0"])
+        tracking.begins(first.stages["orpo0"])
+        tracking.ends(first.stages["orpo0"], full)
+        tracking.plans(record.plan)
+        play(tracking, record, ["sft0", "orpo0"])
+        tracking.completes(record, report)
+    assert heard.getvalue() == ""
+    told = {one: statuses(root, one) for one in (first.id, record.id)}
+    assert set(told[record.id].values()) == {"FINISHED"}
+    assert {"orpo@0", "orpo/orpo@0", "sft@1"} < set(told[record.id])
+    assert told[first.id] == {
+        **{"sft@0": "FAILED", "orpo@0": "FAILED", "orpo/orpo@0": "FAILED"},
+        "sft/sft@0": "FINISHED",
+    }
 
 
 def test_a_store_that_fails_is_written_at_the_end(

@@ -68,6 +68,12 @@ def interrupted(job: TrainJob, step: int, monkeypatch: pytest.MonkeyPatch) -> No
             train(replace(job, checkpoint_seconds=EVERY_STEP))
 
 
+def whole_of(job: TrainJob) -> Any:
+    """The newest whole checkpoint, whatever it started from."""
+    states = [checkpoints._read(one) for one in (job.out / "checkpoints").glob("checkpoint-*")]
+    return newest_whole(job.out / "checkpoints", next((s.started_from for s in states if s is not None), ""))
+
+
 def weights(job: TrainJob) -> dict[str, torch.Tensor]:
     return load_file(next((job.out / "model").glob("*.safetensors")))
 
@@ -106,6 +112,15 @@ CASES = [
             ("dpo", {"beta": 0.5, "implementation": "trl"}, 1),
             ("dpo", {"beta": 0.5, "precision": "mixed", "epochs": 2.0}, 3),
             ("sft", {"epochs": 3.0, "early_stopping": {"eval_every_steps": 2, "patience": 2}}, 5),
+            (
+                "sft",
+                {
+                    "epochs": 12.0,
+                    "learning_rate": 0.3,
+                    "early_stopping": {"eval_every_steps": 2, "patience": 2},
+                },
+                5,
+            ),
         )
     ),
 ]
@@ -123,7 +138,7 @@ def test_the_end_is_that_of_an_uninterrupted_run(
     whole, broken = make_job(method, name="whole", **settings), make_job(method, name="broken", **settings)
     expected = train(whole)
     interrupted(broken, step, monkeypatch)
-    state = newest_whole(broken.out / "checkpoints")
+    state = whole_of(broken)
     assert state is not None
     assert state[1].step == step
     again = replace(make_job(method, name="broken", **settings))
@@ -143,17 +158,17 @@ def test_a_damaged_checkpoint_is_passed_over(make_job: Any, monkeypatch: pytest.
     job = make_job("sft", epochs=2.0, keep_checkpoints=True, checkpoint_every_steps=1)
     interrupted(job, 3, monkeypatch)
     folder = job.out / "checkpoints"
-    latest = newest_whole(folder)
+    latest = whole_of(job)
     assert latest is not None
     assert latest[1].step == 3
     victim = latest[0] / "optimizer.pt"
     victim.write_bytes(victim.read_bytes()[:-1] + b"x")
-    before = newest_whole(folder)
+    before = whole_of(job)
     assert before is not None
     assert before[1].step == 2
     for one in folder.glob("checkpoint-*"):
         (one / STATE).unlink()
-    assert newest_whole(folder) is None
+    assert whole_of(job) is None
 
 
 def test_one_timed_checkpoint_is_kept_at_a_time_and_none_after_the_last_step(
@@ -207,7 +222,7 @@ def test_checkpoints_and_what_is_loaded_from_them_are_on_no_headline(
 ) -> None:
     job = make_job("sft", epochs=2.0)
     interrupted(job, 3, monkeypatch)
-    saved = newest_whole(job.out / "checkpoints")
+    saved = whole_of(job)
     assert saved is not None
     kept = saved[1].window.seconds
     assert set(kept) == {"train", "checkpoint", "evaluation"} & set(job.window.seconds)
@@ -216,3 +231,33 @@ def test_checkpoints_and_what_is_loaded_from_them_are_on_no_headline(
     outcome = train(again)
     assert outcome.kept_seconds == pytest.approx(sum(kept.values()))
     assert all(again.window.seconds[phase] > kept[phase] for phase in ("train", "checkpoint"))
+
+
+def test_a_checkpoint_of_other_weights_at_the_start_is_passed_over(
+    make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage before may have run again, and not every device repeats itself to the bit."""
+    job = make_job("sft", epochs=2.0)
+    interrupted(job, 3, monkeypatch)
+    assert whole_of(job) is not None
+    assert newest_whole(job.out / "checkpoints", "other") is None
+
+
+def test_the_checkpoint_outlives_the_training_until_the_stage_has_all(
+    make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting may take minutes, and a kill in it shall not cost the training."""
+    job = replace(make_job("sft", epochs=2.0), checkpoint_seconds=EVERY_STEP)
+
+    def killed(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "count", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(job)
+    state = whole_of(job)
+    assert state is not None
+    assert state[1].step == 5
+    assert train(replace(make_job("sft", epochs=2.0))).kept_seconds > 0
+    assert not (job.out / "checkpoints").exists()

@@ -12,11 +12,14 @@ from harness.errors import Diverged
 from harness.records import UpdateFacts
 from harness.training.divergence import StopAtDivergence, check_weights
 from harness.training.run import train
+from harness.training.trace import Trace
 
 
 def logged(*losses: float, grad_norm: float = 1.0) -> None:
-    watch = StopAtDivergence()
+    trace = Trace()
+    watch = StopAtDivergence(trace)
     for step, loss in enumerate(losses, start=1):
+        trace.rows.append({"step": step, "metrics": {"loss": loss}})
         logs = {"loss": loss, "grad_norm": grad_norm, "learning_rate": 1e6}
         watch.on_log(None, SimpleNamespace(global_step=step), None, logs)
 
@@ -37,7 +40,7 @@ def test_a_gradient_that_is_not_finite_has_spoilt_the_weights() -> None:
 
 def test_finite_losses_and_other_logs_pass() -> None:
     logged(2.5, 1e30, 0.0)
-    StopAtDivergence().on_log(None, SimpleNamespace(global_step=1), None, {"eval_loss": math.nan})
+    StopAtDivergence(Trace()).on_log(None, SimpleNamespace(global_step=1), None, {"eval_loss": math.nan})
 
 
 def test_a_last_step_may_spoil_the_weights_and_no_loss() -> None:
