@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.records import Plan, StageKind, StageResult
@@ -248,21 +248,25 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def plan_trials(count: int, dice: random.Random) -> list[tuple[Phase, str, signal.Signals]]:
+def plan_trials(
+    count: int, dice: random.Random, phases: Sequence[Phase] = PHASES
+) -> list[tuple[Phase, str, signal.Signals]]:
     """Every phase in turn, with victims and signals so that each meets each."""
     pairs = [(victim, number) for number in SIGNALS for victim in VICTIMS]
     dice.shuffle(pairs)
-    return [(PHASES[i % len(PHASES)], *pairs[(i + i // len(PHASES)) % len(pairs)]) for i in range(count)]
+    return [(phases[i % len(phases)], *pairs[(i + i // len(phases)) % len(pairs)]) for i in range(count)]
 
 
-def soak(root: Path, count: int, seed: int, say: Callable[[str], None]) -> list[Trial]:
+def soak(
+    root: Path, count: int, seed: int, say: Callable[[str], None], phases: Sequence[Phase] = PHASES
+) -> list[Trial]:
     """All trials in one root; `say` hears of each."""
     dice = random.Random(seed)
     began = time.monotonic()
     one = Soak(root.resolve(), dice)
     say(f"undisturbed run: {time.monotonic() - began:.0f} s")
     trials = []
-    for number, (phase, victim, sent) in enumerate(plan_trials(count, dice), start=1):
+    for number, (phase, victim, sent) in enumerate(plan_trials(count, dice, phases), start=1):
         trials.append(one.trial(phase, victim, sent))
         wrong = "; ".join(trials[-1].wrong) or "as if nothing had happened"
         took = time.monotonic() - began
