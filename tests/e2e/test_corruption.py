@@ -63,6 +63,8 @@ class Run:
         if parts[0] == "stages":
             stage = self.record.results.get(parts[1])
             return None if stage is None else "/".join((stage.kind, *parts[2:]))
+        if parts[0] == "mlartifacts":
+            return None
         if parts[0] == self.record.id:
             return None if parts[1] == "report" else "/".join(("run", *parts[1:]))
         return "/".join(("root", *parts))
@@ -134,5 +136,5 @@ def test_no_damage_makes_other_figures(run: Run, tmp_path: Path, capsys: pytest.
 
 
 def _names(said: str, path: Path) -> bool:
-    """Whether a message says which file, stage or run it is about."""
-    return path.name in said or "stage" in said or path.parent.name in said
+    """Whether a message says which file, stage or run it is about; a run without a record is none."""
+    return path.name in said or "no finished run" in said or "stage" in said or path.parent.name in said
