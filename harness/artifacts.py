@@ -10,6 +10,8 @@ from pathlib import Path
 from harness.at_work import AT_WORK
 from harness.records import Artifact
 
+CHECKPOINTS = "checkpoints"
+"""The folder of what a training stage goes on from."""
 NOT_WRITTEN_BY_IT = ("request.json", "result.json", "error.json", "owner.txt", "log.txt", AT_WORK)
 PIECE = 1 << 20
 SMALL, BLOCK, BLOCKS = 8 << 20, 1 << 16, 64

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from harness.records import Record, StageKind
-from harness.stages.context import write_atomically
+from harness.whole_file import write_atomically
 
 FILE = "status.json"
 State = Literal["running", "finished", "failed", "interrupted"]

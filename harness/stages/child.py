@@ -32,9 +32,10 @@ from harness.measure.window import HEADLINE_PHASES, Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
 from harness.redact import RedactedStream, redact
 from harness.stages import memory_limit
-from harness.stages.context import Context, Outcome, ProgressPipe, Reporter, write_atomically
+from harness.stages.context import Context, Outcome, ProgressPipe, Reporter
 from harness.stages.lifeline import end_with_parent
 from harness.stages.vigil import start_beating
+from harness.whole_file import write_atomically
 
 PHASE_QUANTITIES = {
     "start_up": "start_up_seconds",

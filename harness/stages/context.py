@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.records import Facts, Measurement, PrepareFacts, Score, StageRequest, StageResult
-from harness.redact import by_value
 
 if TYPE_CHECKING:
     from harness.measure.conditions import ConditionsMeter
@@ -75,16 +74,6 @@ class Outcome:
 def read_result(folder: Path) -> StageResult:
     """The result of a finished stage."""
     return StageResult.model_validate_json((folder / "result.json").read_text(encoding="utf-8"))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write all of `text` or nothing, without secrets: a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(by_value(text), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 MEMORY_EVERY_SECONDS = 1.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from harness.artifacts import CHECKPOINTS
 from harness.records import StageRequest
 from harness.store.stage_files import read_request
-
-CHECKPOINTS = "checkpoints"
+from harness.store.sweep import remove
 
 
 def carried_over(folder: Path, request: StageRequest) -> StageRequest:
@@ -22,12 +22,8 @@ def carried_over(folder: Path, request: StageRequest) -> StageRequest:
         return request
     seconds = earlier.earlier_seconds + _worked(folder)
     for path in folder.iterdir():
-        if path.name == CHECKPOINTS:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        if path.name != CHECKPOINTS:
+            remove(path)
     return request.model_copy(update={"interruptions": earlier.interruptions + 1, "earlier_seconds": seconds})
 
 

@@ -12,9 +12,10 @@ from harness.at_work import worked_in_by
 from harness.records import ComparisonRecord, StageKind
 from harness.store.cleaned import FILE, Cleaned, read_cleaned
 from harness.store.guard import STAGES
-from harness.store.run_dir import RunRoot, read_record, replace_file
+from harness.store.run_dir import RunRoot, read_record
 from harness.store.stage_files import read_result
 from harness.store.sweep import remove
+from harness.whole_file import write_atomically
 
 WEIGHTS: dict[StageKind, tuple[str, ...]] = {
     "prepare": ("base_model",),
@@ -132,4 +133,4 @@ def _note(stage: Path, one: Freed) -> None:
     before = read_cleaned(stage)
     folders = {**(before.folders if before is not None else {}), one.path.name: one.size}
     note = Cleaned(at=datetime.now(UTC).isoformat(timespec="seconds"), folders=folders)
-    replace_file(stage / FILE, note.model_dump_json(indent=1))
+    write_atomically(stage / FILE, note.model_dump_json(indent=1))

@@ -16,13 +16,13 @@ from harness.errors import UserError
 from harness.lock_file import Held, LockFile
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
-from harness.redact import by_value
 from harness.store.attempts import carried_over
 from harness.store.believed import fault
 from harness.store.cleaned import not_cleaned, outputs_are_there, read_cleaned
 from harness.store.guard import STAGES, guarded
 from harness.store.stage_files import of_its_attempt, read_request, read_result, read_whole
 from harness.store.sweep import sweep
+from harness.whole_file import write_atomically
 
 
 class RunRoot:
@@ -172,8 +172,8 @@ class RunRoot:
         """Write `record.json` and `plan.json`, and point `latest` at the run."""
         folder = self.run_folder(record.id)
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / "plan.json", record.plan.model_dump_json(indent=1))
-        replace_file(folder / "record.json", record.model_dump_json(indent=1))
+        write_atomically(folder / "plan.json", record.plan.model_dump_json(indent=1))
+        write_atomically(folder / "record.json", record.model_dump_json(indent=1))
         self._point_latest(record.id)
         return folder
 
@@ -235,13 +235,3 @@ def scores_by_cell(record: ComparisonRecord) -> list[tuple[str, str, Score]]:
             for cell, scores in record.results[judge].facts_as(JudgeFacts).cells.items():
                 cell_scores += [(cell, judge, score) for score in scores]
     return cell_scores
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write all of `text` or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(by_value(text), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

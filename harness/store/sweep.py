@@ -9,9 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.artifacts import NOT_WRITTEN_BY_IT
+from harness.artifacts import CHECKPOINTS, NOT_WRITTEN_BY_IT
 from harness.at_work import worked_in_by
-from harness.store.attempts import CHECKPOINTS
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)")
 _AT_THE_TOP = re.compile(r"\.(latest|writable)\.\d+")

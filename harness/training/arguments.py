@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.artifacts import CHECKPOINTS
 from harness.measure import device
-from harness.training.checkpoints import CHECKPOINTS
 from harness.training.job import TrainJob
 from harness.training.load import precision_of
 

@@ -24,7 +24,6 @@ from harness.training.shape import Shape
 from harness.training.trace import Trace
 from harness.training.updates import Updates
 
-CHECKPOINTS = "checkpoints"
 STATE = "harness.json"
 CARRIED = ("train", "evaluation", CHECKPOINT)
 """Phases whose work a checkpoint keeps; loading and the reference's pass are done again."""
@@ -92,10 +91,7 @@ class Checkpoints(transformers.TrainerCallback):
             partial = folder / f".{STATE}"
             partial.write_text(found.model_dump_json(), encoding="utf-8")
             partial.replace(folder / STATE)
-            for other in self._folder.glob("checkpoint-*"):
-                kept = _read(other)
-                if other != folder and kept is not None and kept.timed:
-                    shutil.rmtree(other)
+            drop_timed(self._folder, but=folder)
         # Large weights on a slow disk would take more of the time than an interruption costs.
         took = self._now() - self._since if self._asked else 0.0
         self._pause = max(self._every or 0.0, took / MOST_SHARE)
@@ -145,11 +141,11 @@ def restore(state: CheckpointState, trace: Trace, window: Window, updates: Updat
     updates.restore(state)
 
 
-def drop_timed(folder: Path) -> None:
-    """Delete what was written to go on from alone."""
+def drop_timed(folder: Path, *, but: Path | None = None) -> None:
+    """Delete what was written to go on from alone, `but` one."""
     for one in folder.glob("checkpoint-*"):
         state = _read(one)
-        if state is not None and state.timed:
+        if one != but and state is not None and state.timed:
             shutil.rmtree(one)
 
 

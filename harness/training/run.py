@@ -11,11 +11,11 @@ from typing import Any
 
 import transformers
 
+from harness.artifacts import CHECKPOINTS
 from harness.measure.window import AUDIT, CHECKPOINT, COUNTING
 from harness.records import CheckpointState, ProbeFacts
 from harness.training.build import build
 from harness.training.checkpoints import (
-    CHECKPOINTS,
     Checkpoints,
     carried_seconds,
     drop_timed,

@@ -15,8 +15,8 @@ from harness import cli, full_disk
 from harness.errors import UserError
 from harness.records import RehearseFacts
 from harness.running.room import check_room_for
-from harness.stages.context import write_atomically
 from harness.store.run_dir import RunRoot
+from harness.whole_file import write_atomically
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")

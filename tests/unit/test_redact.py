@@ -16,7 +16,7 @@ from harness.errors import StageFailed, UserError
 from harness.jsonl import read_jsonl, write_jsonl
 from harness.redact import HIDDEN, RedactedStream, by_value, everywhere, hidden, redact_file
 from harness.stages import runner
-from harness.stages.context import write_atomically
+from harness.whole_file import write_atomically
 
 KEY = 'Plain7Horse/staple+battery"quote'
 
