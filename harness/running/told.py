@@ -125,9 +125,7 @@ class Context:
             case Starts(run):
                 if run.key == COMPARISON and run.comparison not in self.comparisons:
                     # Cells and stages are called alike in every comparison.
-                    self.open.clear()
-                    self.names.clear()
-                    self.done.clear()
+                    self._forget()
                 self.open[run.key] = run
                 self.names.setdefault(run.key, set())
                 self.done.discard(run.key)
@@ -141,6 +139,10 @@ class Context:
                     self.done.add(key)
             case Completes():
                 self.comparisons.add(item.comparison)
-                self.open.clear()
-                self.names.clear()
-                self.done.clear()
+                self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the runs of a comparison that is over."""
+        self.open.clear()
+        self.names.clear()
+        self.done.clear()
