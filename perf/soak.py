@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.records import Plan, StageKind, StageResult
+from harness.sealed import read_sealed
 from harness.store.run_dir import RunRoot, read_record
 
 SETTINGS = (
@@ -139,10 +140,10 @@ class Soak:
         found = {}
         for digest in self.plan.order:
             try:
-                text = (self.root.stage_folder(digest) / "result.json").read_text(encoding="utf-8")
+                result = read_sealed(self.root.stage_folder(digest) / "result.json", StageResult)
             except FileNotFoundError:
                 continue
-            found[digest] = StageResult.model_validate_json(text).attempt
+            found[digest] = result.attempt
         return found
 
     def _forget(self, stage: str) -> None:

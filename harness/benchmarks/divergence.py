@@ -12,6 +12,7 @@ from harness.errors import UserError
 from harness.generate import LoadedModel
 from harness.pipeline.spec import GenerationSpec, SpecModel
 from harness.records import PrepareFacts, Score, StageResult
+from harness.sealed import read_sealed
 
 
 class Config(SpecModel):
@@ -50,7 +51,7 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
 
 
 def _base(prepared: Path) -> PrepareFacts:
-    result = StageResult.model_validate_json((prepared / "result.json").read_text(encoding="utf-8"))
+    result = read_sealed(prepared / "result.json", StageResult)
     return result.facts_as(PrepareFacts)
 
 

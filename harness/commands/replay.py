@@ -36,6 +36,7 @@ from harness.records import (
     StageUse,
 )
 from harness.running.queues import write as write_tracker
+from harness.sealed import write_sealed
 from harness.store.run_dir import RunRoot
 from harness.terminal import PlainConsole
 from harness.tracking import check_installed
@@ -101,7 +102,7 @@ def _recorded(
     }
     results = {digests[kind]: _result(stages[kind], facts[kind], began) for kind in digests}
     for digest, result in results.items():
-        (root.stage_folder(digest) / "result.json").write_text(result.model_dump_json(indent=1))
+        write_sealed(root.stage_folder(digest) / "result.json", result)
     plan = _plan(name, files, arms, scores, stages, baseline)
     return ComparisonRecord(
         id=plan.id,

@@ -31,6 +31,7 @@ from harness.measure.nvml import open_nvml
 from harness.measure.window import HEADLINE_PHASES, Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
 from harness.redact import RedactedStream, redact
+from harness.sealed import write_sealed
 from harness.stages import memory_limit
 from harness.stages.context import Context, Outcome, ProgressPipe, Reporter
 from harness.stages.lifeline import end_with_parent
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> int:
         request = StageRequest.model_validate_json((folder / "request.json").read_text())
         with working_in(folder):
             result = run_stage(request, folder, pipe)
-            write_atomically(folder / "result.json", result.model_dump_json(indent=1))
+            write_sealed(folder / "result.json", result)
         return 0
     except UserError as error:
         _fail(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.records import Facts, Measurement, PrepareFacts, Score, StageRequest, StageResult
+from harness.sealed import read_sealed
 
 if TYPE_CHECKING:
     from harness.measure.conditions import ConditionsMeter
@@ -73,7 +74,7 @@ class Outcome:
 
 def read_result(folder: Path) -> StageResult:
     """The result of a finished stage."""
-    return StageResult.model_validate_json((folder / "result.json").read_text(encoding="utf-8"))
+    return read_sealed(folder / "result.json", StageResult)
 
 
 MEMORY_EVERY_SECONDS = 1.0

@@ -16,11 +16,12 @@ from harness.errors import UserError
 from harness.lock_file import Held, LockFile
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
+from harness.sealed import opened, write_sealed
 from harness.store.attempts import carried_over
 from harness.store.believed import fault
 from harness.store.cleaned import not_cleaned, outputs_are_there, read_cleaned
 from harness.store.guard import STAGES, guarded
-from harness.store.stage_files import of_its_attempt, read_request, read_result, read_whole
+from harness.store.stage_files import broken, of_its_attempt, read_request, read_result, read_whole
 from harness.store.sweep import sweep
 from harness.whole_file import write_atomically
 
@@ -109,13 +110,16 @@ class RunRoot:
 
     def damage(self, digest: str) -> dict[str, str]:
         """File -> what became of it, of a stage that was finished once."""
-        result = read_result(self.stage_folder(digest))
+        folder = self.stage_folder(digest)
+        if (wrong := broken(folder)) is not None:
+            return {"result.json": wrong}
+        result = read_result(folder)
         return {} if result is None else self._damage(result)
 
     def damage_of(self, record: ComparisonRecord, *, whole: bool = False) -> dict[str, dict[str, str]]:
         """Stage -> file -> what became of it, of a finished comparison; `whole` reads every byte."""
         found = {
-            result.name: self._look(result, whole=True) if whole else self._damage(result)
+            result.name: self._every_byte(result) if whole else self._damage(result)
             for result in record.results.values()
         }
         return {name: files for name, files in found.items() if files}
@@ -130,6 +134,11 @@ class RunRoot:
     def _look(self, result: StageResult, *, whole: bool = False) -> dict[str, str]:
         folder = self.folder_of(result)
         return not_cleaned(folder, damage(folder, result.artifacts, whole=whole))
+
+    def _every_byte(self, result: StageResult) -> dict[str, str]:
+        """The result's own file too, of which a report needs none: the record holds a copy."""
+        wrong = broken(self.folder_of(result))
+        return {**({"result.json": wrong} if wrong else {}), **self._look(result, whole=True)}
 
     def request(self, digest: str) -> StageRequest | None:
         """What a stage was asked, or None where that is gone or from a version that cannot be read."""
@@ -173,7 +182,7 @@ class RunRoot:
         folder = self.run_folder(record.id)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "plan.json", record.plan.model_dump_json(indent=1))
-        write_atomically(folder / "record.json", record.model_dump_json(indent=1))
+        write_sealed(folder / "record.json", record)
         self._point_latest(record.id)
         return folder
 
@@ -206,7 +215,7 @@ def read_record(folder: Path) -> ComparisonRecord:
     file = folder / "record.json"
     remedy = "move it away, and run the comparison again"
     try:
-        data = json.loads(file.read_bytes())
+        data = json.loads(opened(file.read_bytes()))
         record = validate(ComparisonRecord, data)
     except UserError as error:
         newer = isinstance(data, dict) and data.get("schema_version") not in (None, 1)

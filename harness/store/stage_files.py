@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.records import StageRequest, StageResult
+from harness.sealed import SealBroken, read_sealed
 
 
 def read_whole(folder: Path) -> StageResult | None:
@@ -27,9 +28,22 @@ def of_its_attempt(folder: Path) -> StageResult | None:
 def read_result(folder: Path) -> StageResult | None:
     """The result in `folder`, or None where there is none that can be read."""
     try:
-        return StageResult.model_validate_json((folder / "result.json").read_bytes())
-    except (OSError, ValidationError):
+        return read_sealed(folder / "result.json", StageResult)
+    except (OSError, ValueError):
         return None
+
+
+def broken(folder: Path) -> str | None:
+    """What is wrong with the result in `folder`, which is written at once or not at all; None without one."""
+    try:
+        read_sealed(folder / "result.json", StageResult)
+    except SealBroken:
+        return "was changed"
+    except ValueError:
+        return "cannot be read"
+    except OSError:
+        return None
+    return None
 
 
 def read_request(folder: Path) -> StageRequest | None:

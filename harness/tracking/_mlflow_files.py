@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.records import ComparisonRecord
+from harness.sealed import write_sealed
 from harness.store.run_dir import RunRoot, scores_by_cell
 
 HOW_TO_READ = (
@@ -23,7 +24,7 @@ def first_page(report_folder: Path) -> str:
 def copy_records(record: ComparisonRecord, root: RunRoot, target: Path) -> None:
     """The records and what a report reads beside them, into a new folder."""
     target.mkdir(parents=True)
-    (target / "record.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    write_sealed(target / "record.json", record)
     files = {(d, r.outputs["steps"]) for d, r in record.results.items() if "steps" in r.outputs}
     files |= {(d, s.items_file) for _, d, s in scores_by_cell(record) if s.items_file}
     files |= {(d, "result.json") for d in record.results} | {(d, "request.json") for d in record.results}

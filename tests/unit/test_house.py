@@ -24,6 +24,7 @@ FLOORS = {
     "texts": 0,
     "terminal": 1,
     "at_work": 0,
+    "sealed": 0,
     "whole_file": 0,
     "artifacts": 0,
     "lock_file": 0,

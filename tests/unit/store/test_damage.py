@@ -11,6 +11,7 @@ from synthetic import trained
 
 from harness import artifacts
 from harness.records import StageRequest, StageResult
+from harness.sealed import write_sealed
 from harness.store.run_dir import RunRoot
 
 WEIGHTS = "model/model.safetensors"
@@ -30,7 +31,7 @@ def finished(root: RunRoot, size: int = 200_000) -> StageResult:
     result = trained("d", "orpo/orpo@0", 0, "orpo").model_copy(
         update={"outputs": outputs, "artifacts": kept, "attempt": "one"}
     )
-    (folder / "result.json").write_text(result.model_dump_json())
+    write_sealed(folder / "result.json", result)
     return result
 
 
@@ -49,6 +50,12 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "emptied": ("steps.jsonl", lambda path: path.write_text(""), "has 0 bytes and was written with 24"),
     "one letter": ("steps.jsonl", lambda path: path.write_text('{"step": 1}\n{"step": 3}\n'), "was changed"),
     "gone": (WEIGHTS, lambda path: path.unlink(), "is gone"),
+    "a digit": (
+        "result.json",
+        lambda path: path.write_text(path.read_text().replace('"seed": 0', '"seed": 1', 1)),
+        "was changed",
+    ),
+    "no JSON": ("result.json", lambda path: path.write_text('{"half'), "cannot be read"),
 }
 
 
