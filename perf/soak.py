@@ -86,6 +86,7 @@ class Soak:
 
     def __init__(self, root: Path, dice: random.Random) -> None:
         self.root, self.dice = RunRoot(root), dice
+        self.mark = f"soak-of-{root}"
         self.command = [sys.executable, "-m", "harness", "compare", *SETTINGS, "--out", str(root)]
         code, text = self._to_the_end()
         if code != 0:
@@ -163,6 +164,7 @@ class Soak:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=_hears_signals,
+            env=self._environment(),
         )
 
     def _wait(self, process: subprocess.Popen[bytes], sign: str) -> None:
@@ -198,27 +200,30 @@ class Soak:
 
     def _to_the_end(self) -> tuple[int, str]:
         done = subprocess.run(
-            self.command, capture_output=True, text=True, check=False, preexec_fn=_hears_signals
+            self.command,
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=_hears_signals,
+            env=self._environment(),
         )
         return done.returncode, done.stdout + done.stderr
 
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "SOAK": self.mark}
+
     def _processes(self) -> list[int]:
-        """Living processes whose command line names the root."""
+        """Living processes of the command: all that it starts has its environment."""
         found = []
         for process in Path("/proc").iterdir():
             if not process.name.isdigit() or int(process.name) == os.getpid():
                 continue
             try:
-                words = (process / "cmdline").read_text()
+                words = (process / "environ").read_text(errors="replace")
                 state = (process / "stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 continue
-            if (
-                "harness" in words
-                and str(self.root.path) in words
-                and state != "Z"
-                and "soak.py" not in words
-            ):
+            if self.mark in words and state != "Z":
                 found.append(int(process.name))
         return found
 

@@ -33,6 +33,7 @@ from harness.running.resolve import resolve
 from harness.running.showing import Showing
 from harness.running.tracking import Tracking
 from harness.running.watch import Watcher
+from harness.stages.starting import ForkServer, Starter
 from harness.store.run_dir import RunRoot
 from harness.terminal import PlainConsole
 from harness.tracking import check_installed
@@ -88,6 +89,7 @@ def run_comparison(
         Again(root, again, console) as chosen,
         Showing(root, console) as showing,
         Tracking(trackers, root, spec.name, console) as tracking,
+        ForkServer() as starter,
     ):
 
         def watch(plan: Plan) -> Sequence[Watcher]:
@@ -95,7 +97,7 @@ def run_comparison(
             return [*showing.watch(plan), tracking]
 
         print_neighbours(console)
-        execution = _run_all(path, overrides, root, console, chosen, watch, showing.report_seconds())
+        execution = _run_all(path, overrides, root, console, chosen, watch, starter, showing.report_seconds())
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
         asked = {"file": str(path.resolve()), "file_digest": file_digest(path)}
         record = record.model_copy(update=asked | ({"command": command} if command else {}))
@@ -191,12 +193,15 @@ def _run_all(
     console: Console,
     again: Again,
     watch: Watch,
+    starter: Starter,
     report_seconds: float,
 ) -> Execution:
     """Make ready, train and score; where memory runs out in training, with smaller micro-batches for all."""
     halvings = 0
     while True:
-        execution = make_ready(path, overrides, root, console, again=again, watch=watch, halvings=halvings)
+        execution = make_ready(
+            path, overrides, root, console, again=again, watch=watch, halvings=halvings, starter=starter
+        )
         forecast(execution, console, report=report_seconds)
         check_parity(audit_now(execution))
         try:

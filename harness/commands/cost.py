@@ -23,6 +23,7 @@ from harness.running.neighbours import print_neighbours
 from harness.running.ready import audit_now, make_ready, predictions, rehearsed, rehearsed_scoring
 from harness.running.resolve import resolve
 from harness.running.showing import Showing
+from harness.stages.starting import ForkServer
 from harness.store.run_dir import RunRoot
 from harness.terminal import PlainConsole
 
@@ -44,10 +45,12 @@ def run(
     root = RunRoot(out)
     root.open_for_writing()
     what = f"forecast of {spec.name} in {root.path.resolve()}"
-    with root.lock(what), GpuLock(device_identity(), what=what):
+    with root.lock(what), GpuLock(device_identity(), what=what), ForkServer() as starter:
         print_neighbours(console)
         showing = Showing(root, console, file=False)
-        execution = make_ready(path, overrides, root, console, checks=False, watch=showing.watch)
+        execution = make_ready(
+            path, overrides, root, console, checks=False, watch=showing.watch, starter=starter
+        )
     check_memory(execution)
     plan = execution.plan
     print_table(prediction_table(execution, _runs(plan), title="One run of every stage"), console)

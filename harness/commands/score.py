@@ -25,6 +25,7 @@ from harness.running.neighbours import print_neighbours
 from harness.running.queues import write as write_tracker
 from harness.running.resolve import is_local, resolve
 from harness.running.showing import Showing
+from harness.stages.starting import ForkServer
 from harness.store.run_dir import RunRoot, read_record, scores_by_cell
 from harness.terminal import PlainConsole
 from harness.tracking import check_installed
@@ -59,13 +60,20 @@ def run(
     longer = rescored(record.plan, spec, resolved, label)
     root.open_for_writing()
     what = f"scoring of {record.id} in {root.path}"
-    with root.lock(what), GpuLock(device_identity(), what=what), Showing(root, console) as showing:
+    with (
+        root.lock(what),
+        GpuLock(device_identity(), what=what),
+        Showing(root, console) as showing,
+        ForkServer() as starter,
+    ):
         stages = [longer.plan.stages[digest] for digest in longer.new]
         _check_models(record, root, needed={digest for stage in stages for digest in stage.needs.values()})
         print_neighbours(console)
         asked = Asked(spec, resolved)
         watchers = showing.watch(longer.plan)
-        execution = Execution(longer.plan, root, watchers, offline=is_local(spec), asked=asked)
+        execution = Execution(
+            longer.plan, root, watchers, offline=is_local(spec), asked=asked, starter=starter
+        )
         execution.results = dict(record.results)
         execution.run(longer.new)
         kept = ("parity", "command", "failed", "missing")

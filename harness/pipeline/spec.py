@@ -369,8 +369,9 @@ class ComparisonSpec(SpecModel):
     many of the seeds each look of `--until-decided` uses; `look` records which one a run is. `tracking` names
     where the run can be watched, and `checkpoint_minutes` how often a training stage writes a checkpoint to
     go on from after an interruption, `stage_timeout_minutes` when a stage that makes no progress is ended (0:
-    never for both), `stage_retries` how often one that failed is tried again at once. These are no part of
-    the plan, since they change no result.
+    never for both), `stage_retries` how often one that failed is tried again at once, `stage_start` whether
+    stages are forked from a process that has imported, or import for themselves. These are no part of the
+    plan, since they change no result.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -406,6 +407,7 @@ class ComparisonSpec(SpecModel):
     checkpoint_minutes: Annotated[float, Field(ge=0, exclude=True)] = 15.0
     stage_timeout_minutes: Annotated[float, Field(ge=0, exclude=True)] = 0.0
     stage_retries: Annotated[int, Field(ge=0, le=100, exclude=True)] = 0
+    stage_start: Annotated[Literal["fork", "fresh"], Field(exclude=True)] = "fork"
     tracking: Annotated[list[str], Field(exclude=True)] = Field(default_factory=lambda: ["mlflow"])
 
     @field_validator("seeds")

@@ -32,6 +32,7 @@ from harness.running.reusable import ran_out_of_memory, reusable, why_again
 from harness.running.room import check_room_for
 from harness.running.watch import Watcher
 from harness.stages.runner import run_stage
+from harness.stages.starting import Starter
 from harness.store.run_dir import RunRoot
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
@@ -50,7 +51,8 @@ class Execution:
 
     `tried` are rehearsals that this command has run, in an earlier execution too: what did not fit is
     tried once a command. `failed` are stages that ended without a result, by digest, and `missing` the cells
-    that `leave_out_failed` took out of the plan, which it makes again of what was `asked`.
+    that `leave_out_failed` took out of the plan, which it makes again of what was `asked`. `starter` makes
+    the stages' processes, where the comparison does not ask for fresh ones.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Execution:
         offline: bool,
         tried: set[str] | None = None,
         asked: Asked | None = None,
+        starter: Starter | None = None,
     ) -> None:
         self.plan = plan
         self.root = root
@@ -70,6 +73,8 @@ class Execution:
         self.failed: dict[str, FailedStage] = {}
         self.missing: list[MissingCell] = []
         self._asked = asked
+        fresh = asked is not None and asked.spec.stage_start == "fresh"
+        self._starter = None if fresh else starter
         self._environment: Mapping[str, str] = OFFLINE if offline else {}
         self._tried = set() if tried is None else tried
 
@@ -199,6 +204,7 @@ class Execution:
                 listen=partial(self._hear, stage),
                 environment=self._environment,
                 patience_seconds=self._seconds("stage_timeout_minutes"),
+                starter=self._starter,
             )
         except BaseException as error:
             outcome = error

@@ -7,6 +7,7 @@ would be compared on unequal terms.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,7 @@ from harness.running.again import Again
 from harness.running.execute import Asked, Execution
 from harness.running.resolve import is_local, resolve
 from harness.running.watch import Watcher
+from harness.stages.starting import Starter
 from harness.store.run_dir import RunRoot
 
 MEMORY_SHARE = 0.97
@@ -46,15 +48,27 @@ def make_ready(
     again: Again | None = None,
     watch: Watch = unwatched,
     halvings: int = 0,
+    starter: Starter | None = None,
 ) -> Execution:
     """The comparison with data prepared and stages rehearsed, at the settings that will run.
 
     Falls back to `if_too_large` where a stage does not fit, and turns a budget into steps. `again` sets
     aside what each of these plans is to run again; `watch` makes the watchers of each. `halvings` is how
-    often micro-batches were halved, since memory ran out later than a rehearsal can see.
+    often micro-batches were halved, since memory ran out later than a rehearsal can see. `starter` makes
+    the stages' processes.
     """
-    spec, tried = _load(path, overrides, halvings), set[str]()
-    execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, watch=watch)
+    rehearsed_at = partial(
+        _rehearsed,
+        root=root,
+        console=console,
+        checks=checks,
+        again=again,
+        tried=set[str](),
+        watch=watch,
+        starter=starter,
+    )
+    spec = _load(path, overrides, halvings)
+    execution = rehearsed_at(spec)
     if spec.if_too_large is not None and too_large(execution):
         console.print(
             "This does not fit the GPU: every arm trains by if_too_large instead "
@@ -62,7 +76,7 @@ def make_ready(
             highlight=False,
         )
         spec = _load(path, overrides, halvings, too_large=True)
-        execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, watch=watch)
+        execution = rehearsed_at(spec)
     if needs_matching(spec) and not too_large(execution):
         spec = matched(spec, execution.plan, predictions(execution))
         console.print(
@@ -70,7 +84,7 @@ def make_ready(
             "Rehearsing at the steps that follow.",
             highlight=False,
         )
-        execution = _rehearsed(spec, root, console, checks=checks, again=again, tried=tried, watch=watch)
+        execution = rehearsed_at(spec)
     return execution
 
 
@@ -135,13 +149,14 @@ def does_not_fit(facts: RehearseFacts) -> bool:
 
 def _rehearsed(
     spec: ComparisonSpec,
+    *,
     root: RunRoot,
     console: Console,
-    *,
     checks: bool,
     again: Again | None,
     tried: set[str],
     watch: Watch,
+    starter: Starter | None,
 ) -> Execution:
     resolved = resolve(spec)
     plan = plan_comparison(spec, resolved)
@@ -149,7 +164,9 @@ def _rehearsed(
     if again is not None:
         again.set_aside(plan)
     asked = Asked(spec, resolved)
-    execution = Execution(plan, root, watch(plan), offline=is_local(spec), tried=tried, asked=asked)
+    execution = Execution(
+        plan, root, watch(plan), offline=is_local(spec), tried=tried, asked=asked, starter=starter
+    )
     check = [plan.check] if checks and plan.check else []
     scoring = [plan.rehearse_evaluate] if plan.rehearse_evaluate else []
     execution.run([plan.prepare, *check, *plan.rehearsals, *scoring])

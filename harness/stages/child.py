@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Literal, NoReturn
 
 from harness import full_disk
 from harness.artifacts import written
@@ -226,9 +226,10 @@ def _fail(folder: Path, error: StageError) -> None:
     write_atomically(folder / "error.json", error.model_dump_json(indent=1))
 
 
-if __name__ == "__main__":
+def run_and_exit(arguments: list[str]) -> NoReturn:
+    """`main` as the whole of a process."""
     sys.stdout, sys.stderr = RedactedStream(sys.stdout), RedactedStream(sys.stderr)  # type: ignore[assignment]
-    code = main(sys.argv[1:])
+    code = main(arguments)
     # All is on disk. Taking torch apart again takes over a second a stage, so only what was
     # registered for the end (temporary folders) runs, and the process ends.
     atexit._run_exitfuncs()
@@ -236,3 +237,7 @@ if __name__ == "__main__":
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+if __name__ == "__main__":
+    run_and_exit(sys.argv[1:])

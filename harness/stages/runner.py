@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from harness.redact import redact_file
 from harness.stages import memory_limit
 from harness.stages.context import read_result
 from harness.stages.messages import Messages
+from harness.stages.starting import SPAWNED_AT, Child, FreshProcess, Order, Starter
 from harness.stages.vigil import BEAT, Silence, Vigil, state_in_words, where_it_hangs
 
 Listener = Callable[[dict[str, Any]], None]
@@ -38,28 +38,35 @@ def run_stage(
     listen: Listener,
     environment: Mapping[str, str] | None = None,
     patience_seconds: float | None = None,
+    starter: Starter | None = None,
 ) -> StageResult:
     """Run the stage whose `request.json` stands in `folder` in a fresh process.
 
     `listen` gets every progress message. Raises UserError for what the user can fix, StageFailed
     for a crash, no progress for longer than `patience_seconds` or a missing result, Interrupted on Ctrl-C.
+    `starter` makes the process, a fresh interpreter where there is none.
     """
     log = folder / "log.txt"
     read_end, write_end = os.pipe()
     # Nothing is ever written into the lifeline: it breaks when this process ends, however it does.
     childs_lifeline, lifeline = os.pipe()
     with log.open("wb") as sink:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "harness.stages.child", str(folder), str(write_end), str(childs_lifeline)],
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            pass_fds=(write_end, childs_lifeline),
-            start_new_session=True,
-            env={**child_environment(), **(environment or {})},
+        order = Order(
+            folder=folder,
+            environment={**child_environment(), **(environment or {}), SPAWNED_AT: str(time.monotonic())},
+            log=sink.fileno(),
+            pipe=write_end,
+            lifeline=childs_lifeline,
         )
-    os.close(write_end)
-    os.close(childs_lifeline)
+        try:
+            child = (starter or FreshProcess()).start(order)
+        except KeyboardInterrupt as asked:
+            os.close(read_end)
+            os.close(lifeline)
+            raise Interrupted(name) from asked
+        finally:
+            os.close(write_end)
+            os.close(childs_lifeline)
     try:
         hung = _watch(child, read_end, listen, patience_seconds, log)
     except KeyboardInterrupt as asked:
@@ -72,7 +79,7 @@ def run_stage(
         redact_file(log)
     if hung is not None:
         raise _failed(folder, name, hung)
-    return _outcome(folder, name, child.returncode)
+    return _outcome(folder, name, child.wait())
 
 
 def child_environment() -> dict[str, str]:
@@ -85,7 +92,6 @@ def child_environment() -> dict[str, str]:
         "THP_MEM_ALLOC_ENABLE": "1",
         COMMAND: _this_command(),
         **os.environ,
-        "HARNESS_SPAWNED_AT": str(time.monotonic()),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         # Nobody else's conversion of pickled weights is loaded in their place.
@@ -106,7 +112,7 @@ def _this_command() -> str:
     return uuid.uuid4().hex
 
 
-def stop(child: subprocess.Popen[bytes]) -> None:
+def stop(child: Child) -> None:
     """Ask the child's process group to end, and end it after a grace period.
 
     A process that waits for a dead file system cannot be ended, and is not waited for without end.
@@ -123,9 +129,7 @@ def stop(child: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def _watch(
-    child: subprocess.Popen[bytes], fd: int, listen: Listener, patience: float | None, log: Path
-) -> str | None:
+def _watch(child: Child, fd: int, listen: Listener, patience: float | None, log: Path) -> str | None:
     """Pass messages on until the child closes its end; why it was ended, if it was.
 
     The parent sleeps in `select` between messages, so that it takes no time from the child.
@@ -153,7 +157,7 @@ def _watch(
                     listen(message)
 
 
-def _about(silence: Silence, child: subprocess.Popen[bytes], log: Path, listen: Listener) -> str | None:
+def _about(silence: Silence, child: Child, log: Path, listen: Listener) -> str | None:
     """Say what a silence means; where it was too long end the child, and return why."""
     if silence.kind == "unanswered":
         text = (

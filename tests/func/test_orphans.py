@@ -20,6 +20,7 @@ from harness.stages import runner
 from harness.store.run_dir import RunRoot
 from harness.store.stage_files import read_whole
 
+MARK = "STARTED_BY_THE_TEST_IN"
 LONG = {"max_length": 64, "limit": 20_000}
 COMMAND = """
 import sys
@@ -31,15 +32,17 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason=
 
 
 def stages_in(folder: Path) -> list[int]:
-    """Processes of stages whose folder lies in `folder`, zombies left out."""
+    """Processes of stages whose folder lies in `folder`, and what forks them; zombies left out."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
                 words = (process / "cmdline").read_text()
+                environment = (process / "environ").read_text(errors="replace")
             except OSError:
                 continue
-            if "harness.stages.child" in words and str(folder) in words:
+            stage = "harness.stages.child" in words and str(folder) in words
+            if stage or ("harness.stages.fork_server" in words and f"{MARK}={folder}" in environment):
                 found.append(int(process.name))
     return found
 
@@ -76,6 +79,7 @@ def test_a_command_that_is_asked_to_end_ends_its_stage_and_says_so(tmp_path: Pat
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, MARK: str(tmp_path)},
         # Who runs the tests may have signals ignored, which a child inherits.
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
