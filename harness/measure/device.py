@@ -64,6 +64,13 @@ def is_in_use() -> bool:
     return bool(_module().is_initialized())
 
 
+def lost_by_fork() -> bool:
+    """In a forked process: whether its parent had asked an accelerator's driver, which then fails here."""
+    import torch
+
+    return bool(torch.cuda._is_in_bad_fork() or torch.xpu._is_in_bad_fork())
+
+
 def synchronize() -> None:
     """Return when the accelerator has done all its work; nothing where torch is not loaded."""
     if "torch" in sys.modules and on_accelerator():

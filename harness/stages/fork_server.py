@@ -68,11 +68,13 @@ def main(arguments: list[str]) -> int:
 
 
 def fit_to_fork() -> bool:
-    """Whether no accelerator has been opened, whose driver does not survive a fork."""
-    import torch
+    """Whether the imports opened no accelerator, whose driver does not survive a fork: a child tells."""
+    from harness.measure import device
 
-    cuda_asked: bool = torch.cuda._is_in_bad_fork() or torch.cuda.is_initialized()
-    return not (cuda_asked or (hasattr(torch, "xpu") and torch.xpu.is_initialized()))
+    pid = _forked()
+    if pid == 0:
+        os._exit(int(device.lost_by_fork()))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def _serve(command: socket.socket) -> None:
@@ -95,10 +97,7 @@ def _serve(command: socket.socket) -> None:
 
 def _fork(order: Wanted, fds: list[int], own: list[int]) -> int:
     """A child that runs the stage of `order`; its number. `fds` are its log, its pipe and its lifeline."""
-    with warnings.catch_warnings():
-        # The threads that Python warns of are those of BLAS and of an allocator, which know of forks.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
+    pid = _forked()
     if pid == 0:
         try:
             _become(order, fds, own)
@@ -111,6 +110,13 @@ def _fork(order: Wanted, fds: list[int], own: list[int]) -> int:
     with contextlib.suppress(OSError):
         os.setpgid(pid, pid)
     return pid
+
+
+def _forked() -> int:
+    with warnings.catch_warnings():
+        # The threads that Python warns of are those of BLAS and of an allocator, which know of forks.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _become(order: Wanted, fds: list[int], own: list[int]) -> NoReturn:

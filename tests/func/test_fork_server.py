@@ -87,6 +87,7 @@ def test_an_opened_accelerator_makes_stages_fresh(tmp_path: Path, monkeypatch: p
         "import sys\n"
         "if 'harness.stages.fork_server' in ' '.join(sys.orig_argv):\n"
         "    import torch\n"
+        "    # As torch says of itself in a child whose parent counted CUDA's devices.\n"
         "    torch.cuda._is_in_bad_fork = lambda: True\n"
     )
     (tmp_path / "stage").mkdir()
