@@ -1,0 +1,38 @@
+"""What has to be reached, in the words of the goals; every benchmark beside stock TRL judges by these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from perf.paired import Goal
+
+WHOLE = Goal(0.5, "seconds of `harness compare` over those of stock scripts that do the same work")
+STAGE = Goal(0.8, "a training stage's own seconds over those of stock's trainer for its method")
+RATE = {
+    "sft": Goal(1.2, "real tokens a second of SFT over stock's", at_least=True),
+    "dpo": Goal(1.5, "real tokens a second of DPO over stock's", at_least=True),
+    "orpo": Goal(1.5, "real tokens a second of ORPO over stock's", at_least=True),
+}
+GROWTH = {
+    "dpo": Goal(0.7, "peak growth of host memory in DPO over stock's"),
+    "orpo": Goal(0.7, "peak growth of host memory in ORPO over stock's"),
+}
+LOSS = 1e-3
+"""Relative difference of the losses that training ends with, where both sides compute the same."""
+SAME_LOSS = ("sft", "dpo")
+"""Methods whose loss stock TRL defines as we do. Its ORPO takes the NLL over prompt and answer, and a mean of
+micro-batches where ours is one over the effective batch, so its loss is shown and not held to the limit."""
+REHEARSAL = 0.05
+"""Most that rehearsals may take of the whole run."""
+
+
+def astray(losses: Mapping[str, float]) -> bool:
+    """Whether a loss that both sides define alike ends elsewhere."""
+    return any(far > LOSS for method, far in losses.items() if method in SAME_LOSS)
+
+
+def print_losses(losses: Mapping[str, float]) -> None:
+    """The largest relative difference of the last losses, by method."""
+    for method, far in losses.items():
+        held = f"limit {LOSS:g}" if method in SAME_LOSS else "defined otherwise, no limit"
+        print(f"last loss of {method}: relative difference {far:.1e} at most ({held})")
