@@ -1,191 +1,234 @@
-"""Each training stage of the embedded comparison beside stock TRL's script for the same method.
+"""Each training stage beside stock TRL's script for its method: seconds, tokens a second, memory, losses.
 
-    python perf/training.py [--repeats 5] [--limit PAIRS]
+    PYTHONPATH=. python perf/training.py [--repeats 5] [--limit PAIRS]
+    PYTHONPATH=. python perf/training.py --model FOLDER --data FOLDER [--limit 16] [--max-length 512]
 
-Ours and stock take turns, in fresh processes, on the same pairs from the same weights with the same
-settings; which goes first alternates. `train_seconds` is training alone, in both. `wall_seconds` runs
-from the model's load to the saved checkpoint; stock tokenises in it, ours before it. Exits 1 where
-the lower 95% bound of a ratio of train_seconds is above 1: that stage is slower than stock.
+Ours and stock take turns, in fresh processes, on the same pairs in the same order from the same weights with
+the same settings; which goes first alternates. `train_seconds` is training alone, in both, with our reference
+pass where it comes before. `wall_seconds` runs from the model's load to the saved checkpoint; stock tokenises
+in it, ours before it. Growth is the kernel's high-water mark of the child process up to the saved checkpoint
+above what it was after imports, read alike on both sides; the weights are in it. Padding is no token.
+
+Without a model it trains the embedded one and judges seconds; with `--model` and `--data` (a folder with
+train.jsonl and test.jsonl; pairs that fit `--max-length` whole are taken) tokens a second and growth.
+`--rehearse` also rehearses. Exits 1 where the whole interval of a ratio misses its goal (`perf/goals.py`), or
+a loss ends elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import pyarrow.parquet
-from rich.console import Console
-from scipy import stats
 
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
-from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
-from harness.pipeline.plan import plan_comparison
-from harness.records import PlannedStage, PrepareFacts
-from harness.running.execute import Execution
-from harness.running.resolve import is_local, resolve
-from harness.running.showing import Showing
-from harness.store.run_dir import RunRoot
+from harness.records import RehearseFacts
+from perf import goals
+from perf.fitting import write_fitting
+from perf.losses import Window, by_step, last_difference
+from perf.paired import Goal, in_turn
+from perf.prepared import Prepared
+from perf.ratios import Row, print_rows
+from perf.spent import training_seconds
+from perf.stock.run_all import METHODS, STOCK, ScriptFailed, call, train_arguments
 
-STOCK = Path(__file__).parent / "stock"
-QUANTITIES = ("train_seconds", "wall_seconds")
-Figures = dict[str, float]
+SAME_TOKENS = 0.01
+"""How far the two sides' counts of tokens may lie apart; beyond it they do not train on the same."""
+PLAIN = argparse.RawDescriptionHelpFormatter
+REAL = (
+    *("training.epochs=1", "training.batch_size=4", "training.micro_batch_size=2"),
+    *("training.precision=float32", "training.gradient_checkpointing=false", "if_too_large=null"),
+)
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """Ours over stock: the geometric mean with its 95% t-interval on logs, absent below two repeats."""
+class Trained:
+    """What one side says of one stage."""
 
-    mean: float
-    low: float | None
-    high: float | None
+    train_seconds: float
+    wall_seconds: float
+    growth_bytes: float
+    tokens: int
+    steps: int
+    losses: list[Window]
 
     @property
-    def verdict(self) -> str:
-        """What the interval allows to say."""
-        if self.low is None or self.high is None:
-            return "one repeat, no interval"
-        if self.low > 1:
-            return "slower than stock"
-        return "at most as long" if self.high <= 1 else "not separable"
+    def rate(self) -> float:
+        """Real tokens a second."""
+        return self.tokens / self.train_seconds
 
 
-def ratio(ours: list[float], stock: list[float]) -> Ratio:
-    """The ratio of paired repeats."""
-    logs = [math.log(a / b) for a, b in zip(ours, stock, strict=True)]
-    mean = statistics.fmean(logs)
-    if len(logs) < 2:
-        return Ratio(math.exp(mean), None, None)
-    half = float(stats.t.ppf(0.975, len(logs) - 1)) * statistics.stdev(logs) / math.sqrt(len(logs))
-    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+Pairs = list[tuple[Trained, Trained]]
+"""(ours, stock) of every repeat."""
 
 
 class Duel:
-    """The embedded comparison's training stages, and what stock needs to train the same."""
+    """A comparison's training stages at one seed, each to be run by us and by stock."""
 
-    def __init__(self, folder: Path, repeats: int, limit: int | None) -> None:
-        sets = [f"repeats={repeats}", "score=[]", *([f"data.limit={limit}"] if limit else [])]
-        overrides = Overrides(arms=["sft_dpo", "orpo"], seeds="1", sets=sets)
-        spec = load_comparison(find_comparison("embedded", model=None), overrides)
-        self.folder, self.max_length = folder, spec.data.max_length
-        self.plan, self.root = plan_comparison(spec, resolve(spec)), RunRoot(folder / "runs")
-        self.root.open_for_writing()
-        watchers = Showing(self.root, Console(stderr=True), file=False).watch(self.plan)
-        self.execution = Execution(self.plan, self.root, watchers, offline=is_local(spec))
-        self.execution.run([self.plan.prepare])
-        self._write_pairs()
-
-    def _write_pairs(self) -> None:
-        """The prepared pairs as conversations."""
-        prepared = self.root.stage_folder(self.plan.prepare)
-        table = pyarrow.parquet.read_table(
-            prepared / "train.parquet", columns=["prompt", "chosen", "rejected"]
-        )
-        with (self.folder / "pairs.jsonl").open("w", encoding="utf-8") as sink:
-            for row in table.to_pylist():
-                answers = {
-                    side: [{"role": "assistant", "content": row[side]}] for side in ("chosen", "rejected")
-                }
-                sink.write(json.dumps({"prompt": json.loads(row["prompt"]), **answers}) + "\n")
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared, self.plan = prepared, prepared.plan
 
     def stages(self, repeat: int) -> list[str]:
         """Digests of one repeat's training stages: SFT before the DPO that starts from it."""
         cells = [cell for cell in self.plan.cells if cell.repeat == repeat]
         return list(dict.fromkeys(digest for cell in cells for digest in cell.stages))
 
-    def ours(self, digest: str) -> Figures:
-        """Run our stage; its ledger's seconds and steps."""
-        self.execution.run([digest])
-        ledger = {m.quantity: m.value for m in self.execution.results[digest].ledger if m.value is not None}
-        return {name: float(ledger[name]) for name in (*QUANTITIES, "steps")}
+    def method(self, digest: str) -> str:
+        """What a stage optimises."""
+        return str(self.plan.stages[digest].config["method"])
 
-    def stock(self, digest: str) -> Figures:
+    def ours(self, digest: str) -> Trained:
+        """Run our stage; its ledger's figures."""
+        self.prepared.execution.run([digest])
+        result = self.prepared.execution.results[digest]
+        ledger = {m.quantity: float(m.value) for m in result.ledger if m.value is not None}
+        return Trained(
+            train_seconds=training_seconds(result),
+            wall_seconds=ledger["wall_seconds"],
+            growth_bytes=ledger["host_growth_bytes"],
+            tokens=int(ledger["tokens_real"]),
+            steps=int(ledger["steps"]),
+            losses=by_step(self.prepared.root.stage_folder(digest) / "steps.jsonl"),
+        )
+
+    def stock(self, digest: str) -> Trained:
         """Run stock TRL's script for the stage's method, in a folder and with a cache of its own."""
         stage = self.plan.stages[digest]
-        with tempfile.TemporaryDirectory(dir=self.folder) as temporary:
-            model = self._start(stage, Path(temporary))
-            command = [sys.executable, str(STOCK / f"{stage.config['method']}.py"), "--model", str(model)]
-            command += ["--pairs", str(self.folder / "pairs.jsonl"), "--out", f"{temporary}/out"]
-            command += ["--settings", json.dumps(stage.config["config"]), "--seed", str(stage.seed)]
-            command += ["--max-length", str(self.max_length)]
-            quiet = {"HF_DATASETS_CACHE": f"{temporary}/cache", "TRL_EXPERIMENTAL_SILENCE": "1"}
-            done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **quiet})
-        if done.returncode != 0:
-            sys.exit(f"{' '.join(command)}\n{done.stderr}")
-        figures: Figures = json.loads(done.stdout.splitlines()[-1])
-        return figures
+        with tempfile.TemporaryDirectory(dir=self.prepared.folder) as temporary:
+            given = train_arguments(
+                model=str(self.prepared.start(stage, Path(temporary))),
+                pairs=str(self.prepared.train_file(stage.seed)),
+                out=Path(temporary) / "out",
+                settings=stage.config["config"],
+                max_length=self.prepared.spec.data.max_length,
+                seed=stage.seed,
+                in_order=True,
+            )
+            _, said = call(self.method(digest), given, Path(temporary) / "cache")
+        return Trained(**{name: said[name] for name in Trained.__dataclass_fields__})
 
-    def _start(self, stage: PlannedStage, temporary: Path) -> Path:
-        """A folder with the weights that the stage starts from and the prepared tokenizer."""
-        prepared = self.execution.results[self.plan.prepare]
-        before = stage.needs.get("model")
-        weights = (
-            self.root.stage_folder(before) / "model"
-            if before
-            else Path(str(prepared.facts_as(PrepareFacts).model_path))
-        )
-        shutil.copytree(weights, temporary / "model")
-        tokenizer = self.root.stage_folder(self.plan.prepare) / "tokenizer"
-        shutil.copytree(tokenizer, temporary / "model", dirs_exist_ok=True)
-        return temporary / "model"
+    def foretold(self) -> dict[str, tuple[float, float]]:
+        """Rehearse every stage: seconds that it took, and those that it foretells, by method."""
+        found = {}
+        for digest in self.plan.rehearsals:
+            self.prepared.execution.run([digest])
+            facts = self.prepared.execution.results[digest].facts_as(RehearseFacts)
+            assert facts.seconds is not None, "a rehearsal says what it took"
+            assert facts.prediction is not None, "a rehearsal did not fit"
+            method = self.plan.stages[digest].config["job"]["method"]
+            found[str(method)] = (facts.seconds, facts.prediction.seconds)
+        return found
 
 
-def measure(duel: Duel, repeats: int) -> dict[str, list[tuple[Figures, Figures]]]:
-    """By method, (ours, stock) of every repeat but the first, which fills the disk's cache."""
-    seconds: dict[str, list[tuple[Figures, Figures]]] = {}
-    for repeat in range(repeats + 1):
+def measure(duel: Duel, repeats: int) -> dict[str, Pairs]:
+    """By method, both sides of every repeat; ends the program where they did not do the same work."""
+    found: dict[str, Pairs] = {}
+    for repeat in range(repeats):
         for digest in duel.stages(repeat):
-            # Ours first and stock first in turn, so that a drift of the machine meets both alike.
-            if repeat % 2:
-                stock = duel.stock(digest)
-                ours = duel.ours(digest)
-            else:
-                ours = duel.ours(digest)
-                stock = duel.stock(digest)
-            if ours.pop("steps") != stock.pop("steps"):
-                sys.exit(f"{duel.plan.stages[digest].name}: ours and stock took different numbers of steps")
-            if repeat:
-                seconds.setdefault(duel.plan.stages[digest].config["method"], []).append((ours, stock))
-    return seconds
+            ours, stock = in_turn(repeat, partial(duel.ours, digest), partial(duel.stock, digest))
+            if ours.steps != stock.steps or abs(ours.tokens / stock.tokens - 1) > SAME_TOKENS:
+                sys.exit(
+                    f"{duel.plan.stages[digest].name}: not the same work. Ours took {ours.steps} steps over "
+                    f"{ours.tokens} tokens, stock {stock.steps} over {stock.tokens}"
+                )
+            found.setdefault(duel.method(digest), []).append((ours, stock))
+    return found
 
 
-def report(seconds: dict[str, list[tuple[Figures, Figures]]]) -> int:
-    """Print a table and the same as one line of JSON; 1 where training is slower than stock."""
-    print(f"{'method':7} {'quantity':14} {'ours s':>8} {'stock s':>8} {'ratio':>6}  95% interval    verdict")
-    rows, slower = [], False
-    for method, pairs in seconds.items():
-        for name in QUANTITIES:
-            ours, stock = [pair[0][name] for pair in pairs], [pair[1][name] for pair in pairs]
-            one = ratio(ours, stock)
-            slower |= name == "train_seconds" and one.verdict == "slower than stock"
-            interval = "" if one.low is None else f"{one.low:.3f} to {one.high:.3f}"
-            medians = f"{statistics.median(ours):8.2f} {statistics.median(stock):8.2f}"
-            print(f"{method:7} {name:14} {medians} {one.mean:6.3f}  {interval:15} {one.verdict}")
-            figures = {"ours": ours, "stock": stock, "ratio": one.mean, "low": one.low, "high": one.high}
-            rows.append({"method": method, "quantity": name, **figures, "verdict": one.verdict})
-    print(json.dumps({"benchmark": "training", "rows": rows}))
-    return int(slower)
+def rows_of(measured: Mapping[str, Pairs], *, real: bool) -> list[Row]:
+    """Ratios of each method; goals are those of a real model, or of the embedded one."""
+    rows = []
+    for method, pairs in measured.items():
+        held = (None if real else goals.STAGE, goals.RATE[method] if real else None)
+        grown = goals.GROWTH.get(method) if real else None
+        rows += [
+            _row(f"{method} train_seconds", [(a.train_seconds, b.train_seconds) for a, b in pairs], held[0]),
+            _row(f"{method} wall_seconds", [(a.wall_seconds, b.wall_seconds) for a, b in pairs], None),
+            _row(f"{method} tokens/s", [(a.rate, b.rate) for a, b in pairs], held[1]),
+            _row(f"{method} growth MiB", [(a.growth_bytes, b.growth_bytes) for a, b in pairs], grown, 2**20),
+        ]
+    return rows
+
+
+def _row(name: str, pairs: Sequence[tuple[float, float]], goal: Goal | None, unit: float = 1.0) -> Row:
+    return Row(name, [ours / unit for ours, _ in pairs], [stock / unit for _, stock in pairs], goal)
+
+
+def losses_of(measured: Mapping[str, Pairs]) -> dict[str, float]:
+    """By method, the largest relative difference of the last losses."""
+    return {
+        method: max(last_difference(ours.losses, stock.losses) for ours, stock in pairs)
+        for method, pairs in measured.items()
+    }
+
+
+def report(measured: Mapping[str, Pairs], *, real: bool, rehearsed: Mapping[str, tuple[float, float]]) -> int:
+    """Print a table and the same as one line of JSON; 1 where a goal is missed or a loss ends elsewhere."""
+    rows, losses = rows_of(measured, real=real), losses_of(measured)
+    print_rows(rows)
+    goals.print_losses(losses)
+    for method, (took, foretold) in rehearsed.items():
+        share = f"{took / foretold:.1%} of the {foretold:.1f} s that it foretells"
+        print(f"rehearsal of {method}: {took:.1f} s, {share} (goal at most {goals.REHEARSAL:.0%})")
+    figures = {"rows": [row.as_json() for row in rows], "losses": losses, "rehearsed": rehearsed}
+    print(json.dumps({"benchmark": "training", "real": real, **figures}))
+    return int(goals.astray(losses) or any(row.missed for row in rows))
+
+
+def _overrides(given: argparse.Namespace, folder: Path) -> tuple[str, Overrides]:
+    """The comparison and what is set over its file: a seed, repeats, nothing to score."""
+    sets = [f"repeats={given.repeats}", "score=[]", "questions=[]"]
+    arms = ["sft_dpo", "orpo"]
+    if given.model is None:
+        sets += [f"data.limit={given.limit}"] if given.limit else []
+        return "embedded", Overrides(arms=arms, seeds="1", sets=sets)
+    data = folder / "data"
+    write_fitting(given.model, given.data, data, pairs=given.limit or 16, max_length=given.max_length)
+    sets += [*REAL, f"data.max_length={given.max_length}"]
+    return "ultrafeedback", Overrides(str(given.model), str(data), arms, "1", sets=sets)
+
+
+def _warm_disk() -> None:
+    """Import what both sides import once, so that no measured process reads it from the disk first."""
+    for method in METHODS:
+        script = str(STOCK / f"{method}.py")
+        subprocess.run([sys.executable, script, "--help"], capture_output=True, check=True)
+    subprocess.run([sys.executable, "-c", "import harness.training.run"], check=True)
 
 
 def main() -> int:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5, help="paired repeats, after one that is dropped")
-    parser.add_argument("--limit", type=int, help="pairs to train on, to try it")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=PLAIN)
+    parser.add_argument("--repeats", type=int, default=5, help="paired repeats")
+    parser.add_argument("--limit", type=int, help="pairs to train on (with --model 16)")
+    parser.add_argument("--model", type=Path, help="folder of a real model")
+    parser.add_argument("--data", type=Path, help="folder with its train and test pairs")
+    parser.add_argument("--max-length", type=int, default=512, help="tokens of a sequence, with --model")
+    parser.add_argument("--rehearse", action="store_true", help="also rehearse each stage, and say its share")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, GpuLock(device_identity()):
-        duel = Duel(Path(folder).resolve(), given.repeats + 1, given.limit)
-        return report(measure(duel, given.repeats))
+    if (given.model is None) != (given.data is None):
+        parser.error("--model and --data go together")
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        GpuLock(device_identity(), what="perf/training.py"),
+    ):
+        folder = Path(temporary).resolve()
+        duel = Duel(Prepared(folder, *_overrides(given, folder)))
+        _warm_disk()
+        try:
+            measured = measure(duel, given.repeats)
+        except ScriptFailed as failure:
+            sys.exit(str(failure))
+        rehearsed = duel.foretold() if given.rehearse else {}
+    return report(measured, real=given.model is not None, rehearsed=rehearsed)
 
 
 if __name__ == "__main__":

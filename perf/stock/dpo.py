@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from common import pairs, run, settings
+from common import dtype, pairs, run, settings
 from trl import DPOConfig, DPOTrainer
 
 
 def build(given: argparse.Namespace) -> DPOTrainer:
     """Without a `ref_model` TRL loads the starting model a second time."""
-    args = DPOConfig(**settings(given), beta=given.settings["beta"])
+    held = {"model_init_kwargs": {"dtype": dtype(given)}}
+    args = DPOConfig(**settings(given), **held, beta=given.settings["beta"])
     return DPOTrainer(model=given.model, args=args, train_dataset=pairs(given))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from common import pairs, run, settings
+from common import dtype, pairs, run, settings
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
@@ -12,7 +12,7 @@ from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 def build(given: argparse.Namespace) -> ORPOTrainer:
     """TRL calls the weight of the odds ratio `beta`."""
     return ORPOTrainer(
-        model=AutoModelForCausalLM.from_pretrained(given.model),
+        model=AutoModelForCausalLM.from_pretrained(given.model, dtype=dtype(given)),
         args=ORPOConfig(**settings(given), beta=given.settings["lambda"]),
         train_dataset=pairs(given),
         processing_class=AutoTokenizer.from_pretrained(given.model),

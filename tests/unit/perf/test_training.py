@@ -1,42 +1,107 @@
-"""What the duel with stock TRL concludes, from made seconds."""
+"""What the duel with stock TRL concludes, from made figures; and what stock's scripts are told."""
 
 from __future__ import annotations
 
+import argparse
 import json
-import math
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from perf.training import ratio, report
+from perf.stock.run_all import STOCK
+from perf.training import Pairs, Trained, report
 
 
-def test_the_ratio_is_the_geometric_mean_with_a_t_interval_on_logs() -> None:
-    """By hand: logs ln 2 and ln 8, mean ln 4, standard error ln 2, t(0.975, 1) = 12.706."""
-    one = ratio([2.0, 8.0], [1.0, 1.0])
-    assert one.mean == pytest.approx(4)
-    assert one.high == pytest.approx(4 * math.exp(12.7062 * math.log(2)), rel=1e-4)
-    assert one.low == pytest.approx(4 * math.exp(-12.7062 * math.log(2)), rel=1e-4)
+def side(seconds: float, *, tokens: int = 100, growth: float = 100.0, loss: float = 2.0) -> Trained:
+    return Trained(seconds, 2 * seconds, growth, tokens, 1, [(1, 1, loss)])
+
+
+def pairs(ours: list[float], **figures: Any) -> Pairs:
+    return [(side(seconds, **figures), side(1.0)) for seconds in ours]
+
+
+def rows(capsys: Any) -> dict[str, Any]:
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    return {row["name"]: row for row in found}
 
 
 @pytest.mark.parametrize(
     ("ours", "verdict", "code"),
     [
-        ([1.2, 1.21, 1.19], "slower than stock", 1),
-        ([0.9, 0.91, 0.89], "at most as long", 0),
-        ([0.9, 1.0, 1.1], "not separable", 0),
+        ([0.9, 0.91, 0.89], "misses the goal", 1),
+        ([0.7, 0.71, 0.69], "meets the goal", 0),
+        ([0.7, 0.8, 0.9], "not decided", 0),
         ([1.4], "one repeat, no interval", 0),
     ],
 )
-def test_slower_training_fails_and_slower_saving_does_not(
+def test_the_embedded_stages_are_judged_by_their_seconds(
     ours: list[float], verdict: str, code: int, capsys: Any
 ) -> None:
-    def made(train: list[float], wall: list[float]) -> Any:
-        stock = {"train_seconds": 1.0, "wall_seconds": 1.0}
-        return [({"train_seconds": t, "wall_seconds": w}, stock) for t, w in zip(train, wall, strict=True)]
+    assert report({"orpo": pairs(ours)}, real=False, rehearsed={}) == code
+    found = rows(capsys)
+    assert found["orpo train_seconds"]["verdict"] == verdict
+    assert "verdict" not in found["orpo tokens/s"]
 
-    even = [0.5 + 0.01 * i for i in range(len(ours))]
-    assert report({"orpo": made(ours, even)}) == code
-    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
-    assert rows[0]["verdict"] == verdict
-    assert report({"orpo": made(even, ours)}) == 0
+
+def test_a_real_model_is_judged_by_rate_and_growth(capsys: Any) -> None:
+    fast = [0.5, 0.51, 0.49]
+    assert report({"dpo": pairs(fast, growth=60.0)}, real=True, rehearsed={"dpo": (1.0, 20.0)}) == 0
+    assert rows(capsys)["dpo tokens/s"]["ratio"] == pytest.approx(2.0, rel=1e-3)
+    assert report({"dpo": pairs(fast, growth=80.0)}, real=True, rehearsed={}) == 1
+    assert report({"dpo": pairs([0.8, 0.81, 0.79], growth=60.0)}, real=True, rehearsed={}) == 1
+    assert report({"sft": pairs([0.8, 0.81, 0.79], growth=80.0)}, real=True, rehearsed={}) == 0
+
+
+def test_a_loss_that_ends_elsewhere_fails_where_both_sides_define_it_alike() -> None:
+    apart = {"loss": 2.003}
+    assert report({"dpo": pairs([0.7, 0.7], **apart)}, real=False, rehearsed={}) == 1
+    assert report({"orpo": pairs([0.7, 0.7], **apart)}, real=False, rehearsed={}) == 0
+    assert report({"sft": pairs([0.7, 0.7], loss=2.0005)}, real=False, rehearsed={}) == 0
+
+
+@pytest.fixture
+def common(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The stock scripts' shared module, imported as they import it."""
+    monkeypatch.syspath_prepend(str(STOCK))
+    import common
+
+    yield common
+    sys.modules.pop("common")
+
+
+STAGE = {"learning_rate": 1e-3, "epochs": 1.0, "max_steps": None, "batch_size": 8, "micro_batch_size": 4}
+STAGE |= {"schedule": "cosine", "warmup_ratio": 0.1, "gradient_checkpointing": False}
+
+
+@pytest.mark.parametrize(
+    ("precision", "held", "autocast"),
+    [("float32", "float32", False), ("mixed", "float32", True), ("bfloat16", "bfloat16", False)],
+)
+def test_stock_trains_in_the_precision_of_the_stage(
+    precision: str, held: str, autocast: bool, common: Any, tmp_path: Path
+) -> None:
+    given = argparse.Namespace(
+        settings={**STAGE, "precision": precision}, out=tmp_path, seed=1, max_length=64, in_order=True
+    )
+    settings = common.settings(given)
+    assert (common.dtype(given), settings["bf16"]) == (held, autocast)
+    assert (settings["gradient_accumulation_steps"], settings["train_sampling_strategy"]) == (2, "sequential")
+
+
+def test_stocks_losses_are_read_by_window(common: Any) -> None:
+    logged = [{"loss": 3.0, "step": 10}, {"loss": 2.0, "step": 20}, {"train_loss": 2.4, "step": 25}]
+    assert common.losses(logged) == [(1, 10, 3.0), (11, 20, 2.0)]
+    assert common.losses([{"train_loss": 2.4, "step": 5}]) == [(1, 5, 2.4)]
+
+
+def test_padding_and_the_prompt_alone_are_no_tokens(common: Any) -> None:
+    import torch
+
+    class Trainer:
+        def get_train_dataloader(self) -> list[dict[str, torch.Tensor]]:
+            mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
+            return [{f"{part}_attention_mask": mask for part in ("chosen", "rejected", "prompt")}]
+
+    assert common.real_tokens(Trainer()) == 10
