@@ -106,13 +106,7 @@ class Bench:
 
     def model(self, name: str) -> str:
         """Random weights of a real size: its config with the embedded tokenizer beside it."""
-        folder = self.out / "models" / name
-        if not (folder / "config.json").is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            for file in EMBEDDED.glob("*token*"):
-                shutil.copy(file, folder)
-            config = {**(TOY if self.toy else MODELS[name]), "max_position_embeddings": 4096}
-            (folder / "config.json").write_text(json.dumps(config))
+        folder = write_model(self.out / "models" / name, TOY if self.toy else MODELS[name])
         return f"config:{folder}"
 
     def pairs(self) -> str:
@@ -174,6 +168,16 @@ class Bench:
 
 
 EMBEDDED_NAME = "embedded"
+
+
+def write_model(folder: Path, config: dict[str, Any]) -> Path:
+    """A folder of a config, from which weights are drawn, with the embedded tokenizer beside it."""
+    if not (folder / "config.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in EMBEDDED.glob("*token*"):
+            shutil.copy(file, folder)
+        (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
+    return folder
 
 
 def foretold(result: StageResult) -> Prediction | None:
