@@ -128,14 +128,12 @@ wheel: $(READY)
 	rm -rf dist
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .
 
+# One after the other, since two at once would spoil each other's times; all run, also after one that misses its goal.
+BENCHES := start overhead tracking batching report memory sharing training whole
 bench: $(READY_DEV)
-	$(BIN)/python perf/start.py
-	$(BIN)/python perf/overhead.py
-	PYTHONPATH=. $(BIN)/python perf/tracking.py
-	$(BIN)/python perf/batching.py
-	$(BIN)/python perf/training.py
-	PYTHONPATH=. $(BIN)/python perf/report.py
-	PYTHONPATH=. $(BIN)/python perf/memory.py
+	@missed=; for one in $(BENCHES); do echo "== perf/$$one.py"; \
+	  PYTHONPATH=. $(BIN)/python perf/$$one.py || missed="$$missed $$one"; done; \
+	  test -z "$$missed" || { echo "missed their goals:$$missed"; exit 1; }
 
 # The checklist of the first hour on a GPU: at most 25 minutes, no network, resumable.
 bench-gpu: $(READY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import making
@@ -102,3 +103,19 @@ def test_what_sets_up_runs_nothing_that_is_given(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert said is None
     assert not (tmp_path / "evil").exists()
+
+
+def test_every_benchmark_runs_and_those_that_miss_are_named(tmp_path: Path) -> None:
+    """One that misses its goal ends in 1, and is no reason to leave out those after it."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "ran $1"\ncase "$1" in */tracking.py|*/training.py) exit 1;; esac\n')
+    python.chmod(0o755)
+    asked = ["make", "--no-print-directory", "-o", ".venv/.ready", "-o", ".venv/.ready-dev"]
+    done = subprocess.run(
+        [*asked, f"BIN={tmp_path}", "bench"], cwd=making.ROOT, capture_output=True, text=True, timeout=60
+    )
+    ran = [line.removeprefix("ran ") for line in done.stdout.splitlines() if line.startswith("ran ")]
+    assert done.returncode != 0
+    assert done.stdout.splitlines()[-1] == "missed their goals: tracking training"
+    assert all((making.ROOT / file).is_file() for file in ran)
+    assert {"perf/whole.py", "perf/sharing.py", "perf/report.py", "perf/overhead.py"} <= set(ran)
