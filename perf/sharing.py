@@ -87,6 +87,8 @@ def run_case(
         overrides = Overrides(model, data, ["orpo"], "1", sets=sets)
         duels[switch] = Duel(Prepared(folder, "ultrafeedback", overrides))
     stages = {switch: [duel.stages(n)[0] for n in range(repeats)] for switch, duel in duels.items()}
+    if set(stages["on"]) & set(stages["off"]):
+        sys.exit(f"training.{lever}: on and off are one stage, which would be reused and not measured")
     return [
         in_turn(
             n,
