@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.evidence.view import ComparisonView
 from harness.records import (
@@ -81,7 +81,7 @@ BEFORE = ReferenceFacts(mode=ReferenceMode.PRECOMPUTED, holder=ReferenceHolder.N
 
 
 def _about(title: str, key: str, *, sequences: int = 2, reference: bool = False) -> Method:
-    data = "chosen" if sequences == 1 else "pairs"
+    data: Literal["chosen", "pairs"] = "chosen" if sequences == 1 else "pairs"
     cites = (entry("misc", key, title=f"What {key} says"),)
     return Method(title=title, cites=cites, data=data, reference=reference, sequences_per_pair=sequences)
 
@@ -377,5 +377,5 @@ def _series(digest: str) -> list[dict[str, Any]]:
 def foretold(**changes: Any) -> Prediction:
     """A prediction of which only `changes` are read."""
     nothing = {name: 0 for name, field in Prediction.model_fields.items() if field.is_required()}
-    timed = {"micro_batch_seconds": [], "micro_batch_flops": [], "around_seconds": []}
+    timed: dict[str, list[float]] = {"micro_batch_seconds": [], "micro_batch_flops": [], "around_seconds": []}
     return Prediction.model_validate({**nothing, "seconds_of_parts": {}, "timed": timed, **changes})
