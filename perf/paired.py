@@ -72,11 +72,6 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
     return Interval(math.exp(one.mean), math.exp(one.low), math.exp(one.high))
 
 
-def difference(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
-    """Ours less theirs, paired."""
-    return mean_of([a - b for a, b in zip(ours, theirs, strict=True)])
-
-
 def separable(one: Interval) -> bool:
     """Whether a difference is told apart from none."""
     return one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)

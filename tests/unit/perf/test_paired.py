@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from perf.paired import Goal, Interval, difference, in_turn, ratio, separable
+from perf.paired import Goal, Interval, in_turn, mean_of, ratio, separable
 
 
 def test_the_ratio_is_the_geometric_mean_with_a_t_interval_on_logs() -> None:
@@ -17,13 +17,13 @@ def test_the_ratio_is_the_geometric_mean_with_a_t_interval_on_logs() -> None:
     assert one.low == pytest.approx(4 * math.exp(-12.7062 * math.log(2)), rel=1e-4)
 
 
-def test_a_difference_is_separable_where_its_interval_holds_no_zero() -> None:
+def test_a_mean_difference_is_separable_where_its_interval_holds_no_zero() -> None:
     """By hand: differences 1 and 3, mean 2, standard error 1."""
-    one = difference([2.0, 5.0], [1.0, 2.0])
+    one = mean_of([1.0, 3.0])
     assert (one.mean, one.high) == (2.0, pytest.approx(2 + 12.7062, rel=1e-4))
     assert not separable(one)
-    assert separable(difference([2.0, 3.0, 4.1], [1.0, 2.0, 3.0]))
-    assert not separable(difference([2.0], [1.0]))
+    assert separable(mean_of([1.0, 1.0, 1.1]))
+    assert not separable(mean_of([1.0]))
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,9 @@ def test_scores_are_paired_by_seed(capsys: Any) -> None:
     assert said["sft"]["difference"] == pytest.approx(0.1)
     assert said["sft"]["verdict"] == "separable"
     assert said["base"]["verdict"] == "one seed, no interval"
+
+
+def test_what_rounding_alone_sets_apart_is_not_separable(capsys: Any) -> None:
+    report(repeats([side(45.0, 7.0, accuracy=0.6 - 1e-16), side(45.0, 7.1)]), {})
+    said = {one["of"]: one for one in json.loads(capsys.readouterr().out.splitlines()[-1])["scores"]}
+    assert (said["sft"]["difference"], said["sft"]["verdict"]) == (0.0, "not separable")
