@@ -57,21 +57,26 @@ class FlopModel:
     """FLOPs of any bucket that `step` can run.
 
     `buckets` are those to expect: few are counted one by one, of many the polynomial is checked
-    on the smallest, the middle and the largest. `counted` are counts of the same `step` that are known
-    already; new ones are added to it.
+    on the smallest, the middle and the largest. `known` are counts of the same `step` that need not be made
+    again.
     """
 
     def __init__(
         self,
         buckets: Mapping[Bucket, int],
         step: Callable[[Bucket], object],
-        counted: dict[Bucket, FlopCount] | None = None,
+        known: Mapping[Bucket, FlopCount] | None = None,
         counter: Counter = lambda run, tokens: count(run),
     ) -> None:
-        self._counts = _Counts(step, counter, {} if counted is None else counted)
+        self._counts = _Counts(step, counter, known or {})
         predict = _fitted(buckets, self._counts) if len(buckets) > COUNT_EACH_UP_TO else None
         self._each = predict or self._counts.of
         self.how: Literal["each", "fit"] = "fit" if predict else "each"
+
+    @property
+    def counts(self) -> Mapping[Bucket, FlopCount]:
+        """What is known by now."""
+        return {**self._counts.known, **self._counts.done}
 
     def of(self, bucket: Bucket) -> int:
         """FLOPs of one run of `bucket`."""
@@ -92,11 +97,13 @@ class _Counts:
 
     step: Callable[[Bucket], object]
     counter: Counter
+    known: Mapping[Bucket, FlopCount]
     done: dict[Bucket, FlopCount] = field(default_factory=dict)
 
     def of(self, bucket: Bucket) -> int:
         if bucket not in self.done:
-            self.done[bucket] = self.counter(lambda: self.step(bucket), bucket.tokens)
+            known = self.known.get(bucket)
+            self.done[bucket] = known or self.counter(lambda: self.step(bucket), bucket.tokens)
         return self.done[bucket].total
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ from harness.measure import device
 from harness.methods import load_method
 from harness.records import StageRequest
 from harness.stages.context import Context, Outcome
+
+COUNTS = Path("cache") / "flops"
+"""Where counts of steps are kept, in the run root."""
 
 if TYPE_CHECKING:
     from harness.training.job import TrainJob
@@ -35,6 +39,15 @@ def run(context: Context) -> Outcome:
     )
 
 
+def _beyond_harness(request: StageRequest) -> str:
+    """What the FLOPs of a step depend on beside settings, model and this package."""
+    covers = request.covers
+    if covers is None:
+        return ""
+    code = {file: digest for file, digest in covers.code.items() if not file.startswith("harness/")}
+    return json.dumps([code, covers.packages, covers.environment, covers.device], sort_keys=True)
+
+
 def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:
     """The TrainJob for `config`, which names the method and holds its settings."""
     from harness.training.job import TrainJob
@@ -55,4 +68,6 @@ def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:
         sft_data=context.prepared / f"sft_{sft_data}.parquet" if sft_data else None,
         trained=context.stop_meters,
         checkpoint_seconds=context.request.checkpoint_seconds,
+        counts_folder=context.folder.parent.parent / COUNTS,
+        counts_depend_on=_beyond_harness(context.request),
     )

@@ -14,6 +14,7 @@ from harness.measure.flops import FIT_ON, Bucket, FlopModel
 from harness.measure.model_shape import ATTENDING, ModelShape, NoFormula
 from harness.records import Measurement
 from harness.training.job import StageTrainer
+from harness.training.kept_counts import KeptCounts, kept_counts
 
 # Experts that torch's own operations multiply, and packages that launch a recurrence's kernels themselves.
 TORCHS_EXPERTS = ("eager", "batched_mm", "grouped_mm")
@@ -62,20 +63,27 @@ class Counted:
     counter: StepCounter
     steps: FlopModel
     reference: FlopModel | None
+    kept: KeptCounts
 
     @classmethod
     def of(cls, trainer: StageTrainer, buckets: Sequence[Bucket], before: Sequence[Bucket]) -> Counted:
         """Large steps by shapes alone where a small one shows that it can be; `buckets` and `before` are to
         expect."""
         trainer.model.train()
-        counter, small = StepCounter(trainer.models(), trainer.needs_values), FIT_ON[-1]
-        checked = {}
-        if counter.by_shapes(_largest(buckets, before)):
-            checked[small] = counter.check(lambda: trainer.step_once(small))
-        steps = FlopModel(Counter(buckets), trainer.step_once, checked, counter)
+        kept, small = kept_counts(trainer), FIT_ON[-1]
+        counter = StepCounter(trainer.models(), kept.why_real or trainer.needs_values)
+        known = dict(kept.steps)
+        if small not in known and counter.by_shapes(_largest(buckets, before)):
+            known[small] = counter.check(lambda: trainer.step_once(small))
+        steps = FlopModel(Counter(buckets), trainer.step_once, known, counter)
         seen = _seen(trainer, buckets, before)
-        passes = FlopModel(seen, trainer.reference_once, counter=counter) if seen else None
-        return cls(counter, steps, passes)
+        passes = FlopModel(seen, trainer.reference_once, kept.reference, counter) if seen else None
+        return cls(counter, steps, passes, kept)
+
+    def keep(self) -> None:
+        """Keep what was counted for other stages."""
+        self.kept.why_real = self.counter.why_real
+        self.kept.keep(self.steps.counts, self.reference.counts if self.reference else {})
 
 
 def count(
@@ -92,13 +100,15 @@ def count(
     counted = known.steps.total(ran)
     reference = known.reference.total(seen) if known.reference else None
     ahead = reference.total if reference and once else 0
+    by_micro_batch = [known.steps.of(b) for b in buckets]
+    known.keep()
     formulas = _formulas(trainer, ran, seen)
     unknown = {*counted.unknown_ops, *(reference.unknown_ops if reference else ())}
     return StageFlops(
         total=counted.total + ahead,
         once=ahead,
         reference=reference.total if reference else None,
-        by_micro_batch=[known.steps.of(b) for b in buckets],
+        by_micro_batch=by_micro_batch,
         theory=formulas.whole,
         body=formulas.body,
         useful=formulas.useful,

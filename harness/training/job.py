@@ -30,7 +30,8 @@ class TrainJob:
     folder and `facts` what it found out; `out` receives `model/` and `steps.jsonl`. `trained` is
     called when the final weights are saved, before FLOPs are counted. `rows` replaces every epoch's
     order of the training data by these rows. `checkpoint_seconds` is how often a checkpoint is written to go
-    on from, None for never.
+    on from, None for never. FLOP counts of single steps are kept in `counts_folder`, where there is one, for
+    stages whose code beyond harness, packages and device are the same (`counts_depend_on`).
     """
 
     method: str
@@ -47,6 +48,8 @@ class TrainJob:
     trained: Callable[[], None] = _nothing
     rows: tuple[int, ...] | None = None
     checkpoint_seconds: float | None = None
+    counts_folder: Path | None = None
+    counts_depend_on: str = ""
 
     @property
     def own_code(self) -> bool:
