@@ -3,7 +3,8 @@
 A 128k vocabulary makes one embedding half a GiB here, and all logits of a batch with their gradient as much.
 Whatever copied the one (fingerprints did) or kept the others would show. Fails where a stage's growth above
 imports exceeds the weights by over 0.35 GiB: 0.22 to 0.28 were seen. 0.12 to 0.17 of that every stage takes,
-the embedded model's too, and 0.06 to 0.08 a chunk of logits: chunks of 4 MiB in place of 64 take so much less.
+the embedded model's too, and 0.06 to 0.08 a chunk of logits: chunks of 4 MiB in place of 64 take that much
+less.
 """
 
 from __future__ import annotations
