@@ -22,9 +22,9 @@ class Padded:
     real: torch.Tensor
 
 
-def pad(sequences: Sequence[tuple[Ids, Ids]], pad_token_id: int) -> Padded:
-    """(prompt ids, response ids) rows as tensors on the CPU."""
-    length = max(len(prompt) + len(response) for prompt, response in sequences)
+def pad(sequences: Sequence[tuple[Ids, Ids]], pad_token_id: int, *, least: int = 0) -> Padded:
+    """(prompt ids, response ids) rows as tensors on the CPU, at `least` so long."""
+    length = max(least, *(len(prompt) + len(response) for prompt, response in sequences))
     ids = np.full((len(sequences), length), pad_token_id, dtype=np.int64)
     starts = np.array([len(prompt) for prompt, _ in sequences])[:, None]
     ends = np.array([len(prompt) + len(response) for prompt, response in sequences])[:, None]

@@ -7,12 +7,14 @@ the backward pass are hidden states and one number a position, and logits are ma
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from peft.utils.other import ModulesToSaveWrapper
 
+from harness.generate.flat import FlatRow
+from harness.generate.flat_attention import own_attention
 from harness.generate.precision import computing
 from harness.generate.token_log_probs import Transform, logits_of_states, token_log_probs
 from harness.measure.device import total_bytes
@@ -27,31 +29,44 @@ LOW_PRECISION_TOLERANCE = 5e-2
 @dataclass(frozen=True)
 class Head:
     """How log-probs of one model are made. `difference` is the largest one seen between this head's
-    and the model's own log-probs; beyond `tolerance` the head takes full logits and says why."""
+    and the model's own log-probs; beyond `tolerance` the head takes full logits and says why. One that
+    `keeps` logits does not make them again in the backward pass."""
 
     chunk: int | None
     transform: Transform
     difference: float | None
     tolerance: float
     reason: str | None = None
+    keeps: bool = False
 
 
-def attach(model: Any, sample: torch.Tensor) -> Head:
+def attach(model: Any, sample: torch.Tensor, most_scored: int | None = None) -> Head:
     """Let `model(input_ids=, positions=)` return log-probs at flat positions.
 
     `model` is a transformers causal LM or a peft wrapper of one. `positions` index (batch * length)
-    and hold those from which a next token is predicted. `sample` (1, length) are token ids on which
-    the head is compared with the model's own logits before it is used.
+    and hold those from which a next token is predicted: `targets`, or else the token after each. `flat_row`
+    says that `input_ids` are one. `sample` (1, length) are token ids on which the head is compared with the
+    model's own logits before it is used. Where the logits of `most_scored` positions, the most that are
+    ever asked for, are no more than a chunk, they are kept from forward to backward.
     """
     inner = causal_lm(model)
     own_forward = inner.forward
     head = checked_head(inner, sample)
+    if head.chunk is not None and most_scored is not None and head.transform.cap is None:
+        head = replace(head, keeps=most_scored <= head.chunk)
 
     @functools.wraps(own_forward)
-    def forward(*args: Any, positions: torch.Tensor | None = None, **kwargs: Any) -> Any:
+    def forward(
+        *args: Any,
+        positions: torch.Tensor | None = None,
+        targets: torch.Tensor | None = None,
+        flat_row: FlatRow | None = None,
+        **kwargs: Any,
+    ) -> Any:
         if positions is None:
-            return own_forward(*args, **kwargs)
-        return log_probs_at(inner, head, kwargs["input_ids"], positions)
+            with own_attention(inner):
+                return own_forward(*args, **kwargs)
+        return log_probs_at(inner, head, kwargs["input_ids"], positions, targets, flat_row)
 
     inner.forward = forward
     return head
@@ -72,31 +87,46 @@ def chunk_positions(vocabulary: int, device: torch.device) -> int:
     return max(1, int(room // (4 * vocabulary)))
 
 
-def log_probs_at(inner: Any, head: Head, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Log-probs of the tokens after flat `positions`, by a causal LM and its head: (positions,)."""
-    targets = ids.reshape(-1).index_select(0, positions + 1)
-    states = states_at(inner, head, ids, positions)
+def log_probs_at(
+    inner: Any,
+    head: Head,
+    ids: torch.Tensor,
+    positions: torch.Tensor,
+    targets: torch.Tensor | None = None,
+    flat_row: FlatRow | None = None,
+) -> torch.Tensor:
+    """Log-probs of `targets`, or of the tokens after flat `positions`, by a causal LM and its head:
+    (positions,)."""
+    if targets is None:
+        targets = ids.reshape(-1).index_select(0, positions + 1)
+    states = states_at(inner, head, ids, positions, flat_row)
     if head.chunk is None:
         return states.float().log_softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
     output = output_layer(inner)
     with computing(inner):
+        chunk = None if head.keeps else head.chunk
         return token_log_probs(
-            states, output.weight, output.bias, targets, chunk=head.chunk, transform=head.transform
+            states, output.weight, output.bias, targets, chunk=chunk, transform=head.transform
         )
 
 
-def states_at(inner: Any, head: Head, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+def states_at(
+    inner: Any, head: Head, ids: torch.Tensor, positions: torch.Tensor, flat_row: FlatRow | None = None
+) -> torch.Tensor:
     """What `logits_of` makes logits of, at flat `positions` of (batch * length): (positions, width).
 
     No mask is given: sequences are padded on the right, where nothing that is scored looks, and
-    causal attention without a mask has the faster kernels.
+    causal attention without a mask has the faster kernels. A flat row is told where its tokens stand.
     """
-    if head.chunk is None:
-        rows = _own_logits(inner, ids)
-    else:
-        with computing(inner):
-            output = inner.base_model(input_ids=ids, use_cache=False)
-        rows = output.last_hidden_state
+    inputs: dict[str, Any] = {"input_ids": ids, "use_cache": False}
+    if flat_row is not None:
+        inputs |= {"position_ids": flat_row.position_ids, "flat_row": flat_row}
+    with computing(inner):
+        if head.chunk is None:
+            # The class's own forward, which nothing has been attached to.
+            rows = type(inner).forward(inner, **inputs).logits
+        else:
+            rows = inner.base_model(**inputs).last_hidden_state
     return rows.reshape(-1, rows.shape[-1]).index_select(0, positions)
 
 
@@ -116,14 +146,6 @@ def output_layer(inner: Any) -> Any:
         plain = output.disable_adapters or not output.active_adapters
         return output.original_module if plain else output.modules_to_save[output.active_adapters[0]]
     return output
-
-
-def _own_logits(inner: Any, ids: torch.Tensor) -> torch.Tensor:
-    """The class's own forward, which nothing has been attached to: (batch, length, vocabulary)."""
-    with computing(inner):
-        output = type(inner).forward(inner, input_ids=ids, use_cache=False)
-    logits: torch.Tensor = output.logits
-    return logits
 
 
 def checked_head(model: Any, sample: torch.Tensor) -> Head:

@@ -1,7 +1,7 @@
 """Log-probs of tokens from hidden states, a chunk of positions at a time, forward and backward.
 
 What is kept for the backward pass are the hidden states and one number a position; logits are made
-again there.
+again there. Where all of a batch's logits are small, they are kept instead.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _TokenLogProbs(torch.autograd.Function):
         weight: torch.Tensor,
         bias: torch.Tensor | None,
         targets: torch.Tensor,
-        chunk: int,
+        chunk: int | None,
         transform: Transform,
     ) -> torch.Tensor:
         # Autocast does not reach a backward pass, so the products' dtype is settled here for both.
@@ -63,32 +63,37 @@ class _TokenLogProbs(torch.autograd.Function):
         log_probs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         normalizer = torch.empty_like(log_probs)
         with torch.autocast(kind, enabled=False):
-            cast = weight.to(dtype)
+            cast, logits = weight.to(dtype), None
             for rows in _chunks(len(targets), chunk):
                 logits = logits_of_states(hidden[rows].to(dtype), cast, bias, transform)
                 picked = logits.gather(1, targets[rows, None]).squeeze(1)
                 normalizer[rows] = _log_sum_exp_(logits)
                 log_probs[rows] = picked - normalizer[rows]
-        ctx.save_for_backward(hidden, weight, bias, targets, normalizer)
+        # What the sum used up are the probabilities but for a factor a row.
+        kept = logits if chunk is None else None
+        ctx.save_for_backward(hidden, weight, bias, targets, normalizer, kept)
         ctx.chunk, ctx.transform, ctx.dtype = chunk, transform, dtype
         return log_probs
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        hidden, weight, bias, targets, normalizer = ctx.saved_tensors
+        hidden, weight, bias, targets, normalizer, kept = ctx.saved_tensors
         wants_hidden, wants_weight, wants_bias, *_ = ctx.needs_input_grad
         upstream, cast = gradients[0], weight.to(ctx.dtype)
         of_hidden = torch.empty_like(hidden) if wants_hidden else None
         of_weight = torch.zeros_like(weight) if wants_weight else None
         of_bias = torch.zeros_like(bias) if bias is not None and wants_bias else None
         for rows in _chunks(len(targets), ctx.chunk):
-            states = hidden[rows].to(ctx.dtype)
-            logits = logits_of_states(states, cast, bias, ctx.transform)
+            states, above = hidden[rows].to(ctx.dtype), upstream[rows, None]
             # d log p / d z = onehot - softmax(z).
-            # Only a cap's derivative needs the logits again.
-            slope = logits if ctx.transform.cap is None else logits.clone()
-            slope.sub_(normalizer[rows, None]).exp_().mul_(-upstream[rows, None])
-            slope.scatter_add_(1, targets[rows, None], upstream[rows, None])
+            if kept is not None:
+                logits, slope = kept, kept * (-above / kept.sum(dim=1, keepdim=True))
+            else:
+                logits = logits_of_states(states, cast, bias, ctx.transform)
+                # Only a cap's derivative needs the logits again.
+                slope = logits if ctx.transform.cap is None else logits.clone()
+                slope.sub_(normalizer[rows, None]).exp_().mul_(-above)
+            slope.scatter_add_(1, targets[rows, None], above)
             slope = ctx.transform.chain_(slope, logits).to(ctx.dtype)
             if of_hidden is not None:
                 of_hidden[rows] = (slope @ cast).to(hidden.dtype)
@@ -113,7 +118,10 @@ def _accumulate(total: torch.Tensor, slope: torch.Tensor, states: torch.Tensor) 
         total.add_(slope.t() @ states)
 
 
-def _chunks(count: int, size: int) -> list[slice]:
+def _chunks(count: int, size: int | None) -> list[slice]:
+    """All at once without a size."""
+    if size is None:
+        return [slice(0, count)]
     return [slice(start, start + size) for start in range(0, count, size)]
 
 
@@ -131,12 +139,14 @@ def token_log_probs(
     bias: torch.Tensor | None,
     targets: torch.Tensor,
     *,
-    chunk: int,
+    chunk: int | None,
     transform: Transform,
 ) -> torch.Tensor:
     """Log-probs of `targets` (positions,) after hidden states (positions, width): float32 (positions,).
 
-    `weight` is (vocabulary, width). At most `chunk` positions' logits exist at a time.
+    `weight` is (vocabulary, width). At most `chunk` positions' logits exist at a time; without it all do, and
+    are kept for the backward pass, which a transform that caps has no use for.
     """
+    assert chunk is not None or transform.cap is None
     result: torch.Tensor = _TokenLogProbs.apply(hidden, weight, bias, targets, chunk, transform)
     return result

@@ -1,16 +1,16 @@
 """FLOPs of a run from counts of single steps.
 
 Counting runs outside the timed window: the counter slows a step by about 16%. A run's total is
-the sum over its buckets (batch, length, scored positions) of the count of one step times how
-often it ran. A step's FLOPs are a polynomial in these three numbers, so a few small counts
+the sum over its buckets (batch, length, scored positions, tokens of a row) of the count of one step times
+how often it ran. A step's FLOPs are a polynomial in these numbers, so a few small counts
 determine it exactly, in fractions; counts of real buckets must then equal it to the last FLOP,
 or every bucket is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -24,23 +24,31 @@ COUNT_EACH_UP_TO = 12
 
 @dataclass(frozen=True, order=True)
 class Bucket:
-    """`batch` sequences in one forward, padded to `length` tokens, `scored` positions in all."""
+    """`batch` sequences in one forward, in attention padded to `length` tokens, `scored` positions in all.
+
+    Where they lie in one row, `row` is its number of tokens; elsewhere they are padded everywhere.
+    """
 
     batch: int
     length: int
     scored: int
+    row: int | None = None
 
     @property
     def tokens(self) -> int:
-        """Positions of the forward, padding included."""
-        return self.batch * self.length
+        """Positions of the forward outside attention, padding included."""
+        return self.batch * self.length if self.row is None else self.row
 
 
-# Batches are even, as those of pairs are. They determine the six terms of `_terms`.
+# Batches are even, as those of pairs are. They determine the six terms of `_terms`, padded or in one row.
 FIT_ON = tuple(
     Bucket(b, t, s) for b, t, s in ((2, 8, 4), (2, 16, 4), (2, 24, 4), (4, 8, 4), (4, 16, 4), (2, 16, 10))
 )
+FIT_ROWS_ON = tuple(
+    replace(bucket, row=tokens) for bucket, tokens in zip(FIT_ON, (14, 20, 40, 28, 52, 26), strict=True)
+)
 HELD_OUT = Bucket(6, 24, 14)
+ROW_HELD_OUT = replace(HELD_OUT, row=100)
 
 
 @dataclass(frozen=True)
@@ -108,21 +116,28 @@ class _Counts:
 
 
 def _fitted(buckets: Mapping[Bucket, int], counts: _Counts) -> Callable[[Bucket], Fraction] | None:
-    """The polynomial through FIT_ON, or None where a bucket that it has not seen disagrees."""
-    coefficients = solve([_terms(b) for b in FIT_ON], [counts.of(b) for b in FIT_ON])
+    """The polynomial through `fit_on`, or None where a bucket that it has not seen disagrees."""
+    small = fit_on(buckets)
+    coefficients = solve([_terms(b) for b in small], [counts.of(b) for b in small])
 
     def predict(bucket: Bucket) -> Fraction:
         return sum((c * t for c, t in zip(coefficients, _terms(bucket), strict=True)), Fraction())
 
     by_cost = sorted(buckets, key=lambda b: (b.batch * b.length**2, b.scored))
-    checks = (HELD_OUT, by_cost[0], by_cost[len(by_cost) // 2], by_cost[-1])
+    held_out = HELD_OUT if small is FIT_ON else ROW_HELD_OUT
+    checks = (held_out, by_cost[0], by_cost[len(by_cost) // 2], by_cost[-1])
     return predict if all(predict(b) == counts.of(b) for b in checks) else None
+
+
+def fit_on(buckets: Iterable[Bucket]) -> tuple[Bucket, ...]:
+    """The small buckets that determine the polynomial of such buckets."""
+    return FIT_ON if all(bucket.row is None for bucket in buckets) else FIT_ROWS_ON
 
 
 def _terms(bucket: Bucket) -> tuple[int, ...]:
     """Matrices, attention, head, what is done once a sequence, a position (rotary) and a step."""
     b, t = bucket.batch, bucket.length
-    return (b * t, b * t * t, bucket.scored, b, t, 1)
+    return (bucket.tokens, b * t * t, bucket.scored, b, t, 1)
 
 
 def solve(rows: list[tuple[int, ...]], values: list[int]) -> list[Fraction]:

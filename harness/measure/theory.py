@@ -31,6 +31,7 @@ class HeadCost:
 
 
 CHUNKED = HeadCost()
+KEPT = HeadCost(recomputes=False)
 FULL_LOGITS = HeadCost(recomputes=False, positions="all")
 
 

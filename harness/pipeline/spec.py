@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveInt,
@@ -68,6 +69,14 @@ PrecisionName = Literal["auto", "mixed", "float32", "bfloat16_stochastic", "bflo
 native, float32 elsewhere. docs/costs.md says what each one costs and loses."""
 
 
+def _as_yaml_reads_it(value: Any) -> Any:
+    """YAML takes a bare on or off for true or false."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_yaml_reads_it)]
+
+
 class SpecModel(BaseModel):
     """Base of everything read from YAML: unknown keys, endless numbers, and true for 1, are errors."""
 
@@ -90,7 +99,8 @@ def _holds_a_switch(value: Any) -> bool:
 def _takes_switches(annotation: Any) -> bool:
     """Whether true and false may stand there; what is a mapping of its own looks after itself."""
     own = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return own or annotation in (bool, Any) or any(map(_takes_switches, get_args(annotation)))
+    named = "on" in get_args(annotation)
+    return own or named or annotation in (bool, Any) or any(map(_takes_switches, get_args(annotation)))
 
 
 class LoraSpec(SpecModel):
@@ -126,7 +136,9 @@ class TrainConfig(SpecModel):
 
     `learning_rate` has no default: the libraries' defaults differ by method, so an unset one
     would compare defaults instead of methods. `router_aux_loss` is the coefficient of a mixture of experts'
-    load-balancing loss, which no objective holds: 0 leaves it out.
+    load-balancing loss, which no objective holds: 0 leaves it out. `packing` puts all tokens of a micro-batch
+    into one row, so that nothing but attention computes padding, and `shared_prompt` a pair's prompt into it
+    once; `auto` does so where the model can.
     """
 
     learning_rate: Positive
@@ -147,6 +159,8 @@ class TrainConfig(SpecModel):
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     gradient_checkpointing: bool = False
     router_aux_loss: NonNegative = 0.0
+    packing: Switch = "auto"
+    shared_prompt: Switch = "auto"
     quantization: Quantization = "none"
     lora: LoraSpec | None = None
     early_stopping: EarlyStopping | None = None
@@ -166,6 +180,9 @@ class TrainConfig(SpecModel):
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
             )
+        for name in ("packing", "shared_prompt"):
+            if getattr(self, name) == "on" and (why := self.why_padded()):
+                raise ValueError(f"{name}: on cannot be kept ({why}); leave {name} out")
         if self.quantization != "none" and self.lora is None:
             raise ValueError("quantization needs lora: quantised weights cannot be trained")
         if self.precision == "bfloat16_stochastic" and self.optimizer not in STOCHASTIC_OPTIMIZERS:
@@ -175,11 +192,22 @@ class TrainConfig(SpecModel):
             )
         return self
 
+    def why_padded(self) -> str | None:
+        """Why micro-batches are padded by these settings alone; None where the model decides."""
+        if self.packing == "off":
+            return "packing: off"
+        if self.attention != "sdpa":
+            return f"attention: {self.attention}"
+        return "router_aux_loss is of padded batches" if self.router_aux_loss else None
+
 
 class StockConfig(TrainConfig):
     """A method that TRL has a trainer for: `implementation: trl` trains by it, as a control."""
 
     implementation: Literal["matched", "trl"] = "matched"
+
+    def why_padded(self) -> str | None:
+        return "implementation: trl" if self.implementation == "trl" else super().why_padded()
 
 
 class ReferenceConfig(TrainConfig):

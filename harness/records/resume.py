@@ -21,9 +21,9 @@ class WindowState(Record):
 class CheckpointState(Record):
     """What is in no checkpoint of transformers: the trace of the run, its clocks and its watchers.
 
-    `shapes` are (batch, length, scored, pairs, real tokens, NLL tokens) of every micro-batch, `forwarded`
-    and `with_gradient` sequences that went through the model in training. `files` are digests of the
-    checkpoint's own files by name: it is whole where they are right, since this is written last.
+    `shapes` are (batch, length, scored, row, pairs, real tokens, NLL tokens) of every micro-batch,
+    `forwarded` and `with_gradient` sequences that went through the model in training. `files` are digests
+    of the checkpoint's own files by name: it is whole where they are right, since this is written last.
     `started_from` is the fingerprint of the weights that training began with. `timed`: it
     was written for its own sake, and goes when the next one is whole.
     """
@@ -34,7 +34,7 @@ class CheckpointState(Record):
     started_from: str
     window: WindowState
     rows: list[dict[str, Any]]
-    shapes: list[tuple[int, int, int, int, int, int]]
+    shapes: list[tuple[int, int, int, int | None, int, int, int]]
     micro_batches: list[int]
     forwarded: int
     with_gradient: int

@@ -67,18 +67,39 @@ class HeadFacts(Record):
     """The log-prob head of a stage and the check of its first batch against the model's own logits.
 
     `difference` is the largest absolute difference of a log-prob, `tolerance` what was accepted;
-    beyond it full logits were used and `reason` says so.
+    beyond it full logits were used and `reason` says so. `keeps_logits`: a chunked head does not make them
+    again in the backward pass, since those of the largest micro-batch fit into one chunk.
     """
 
     kind: HeadKind
     chunk_positions: int | None = None
+    keeps_logits: bool | None = None
+    difference: float | None = None
+    tolerance: float | None = None
+    reason: str | None = None
+
+
+class LayoutFacts(Record):
+    """How micro-batches stand in memory: `flat`, all their tokens in one row without padding outside
+    attention, or padded. `shared_prompt`: a pair's prompt stands there once. Both are settings of a
+    comparison, so that they say so of methods too that learn from one answer.
+
+    `difference` is the largest absolute difference of a log-prob between the two layouts on a sample, and
+    `tolerance` what was accepted. `reason` says why nothing is flat, or why prompts are not shared.
+    """
+
+    flat: bool
+    shared_prompt: bool
     difference: float | None = None
     tolerance: float | None = None
     reason: str | None = None
 
 
 class BatchFacts(Record):
-    """What the data loader yields in the first epoch. Digests are of token ids without padding."""
+    """What the data loader yields in the first epoch. Digests are of token ids without padding.
+
+    `tokens_real` are those of all sequences, `tokens_padded` those that were computed.
+    """
 
     chosen_ids: str | None = None
     chosen_scored: str | None = None
@@ -167,6 +188,7 @@ class TrainFacts(Record):
     nll_scope: str | None = None
     router_loss: float | None = None
     head: HeadFacts | None = None
+    layout: LayoutFacts | None = None
     reference: ReferenceFacts | None = None
     ids_in_order: str | None = None
     batches: BatchFacts | None = None

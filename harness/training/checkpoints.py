@@ -11,6 +11,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def restore(state: CheckpointState, trace: Trace, window: Window, updates: Updat
     # What is not finite stands as a string in JSON.
     metrics = [{name: float(value) for name, value in row["metrics"].items()} for row in state.rows]
     trace.rows[:0] = [{**row, "metrics": read} for row, read in zip(state.rows, metrics, strict=True)]
-    trace.shapes[:0] = [Shape(Bucket(*numbers[:3]), *numbers[3:]) for numbers in state.shapes]
+    trace.shapes[:0] = [Shape(Bucket(*numbers[:4]), *numbers[4:]) for numbers in state.shapes]
     trace.micro_batches[:0] = state.micro_batches
     trace.forwarded["train"] += state.forwarded
     trace.with_gradient += state.with_gradient
@@ -155,10 +156,7 @@ def carried_seconds(state: CheckpointState) -> float:
 
 
 def _of_trace(trace: Trace) -> dict[str, Any]:
-    shapes = [
-        (s.bucket.batch, s.bucket.length, s.bucket.scored, s.pairs, s.tokens_real, s.nll_tokens)
-        for s in trace.shapes
-    ]
+    shapes = [(*astuple(s.bucket), s.pairs, s.tokens_real, s.nll_tokens) for s in trace.shapes]
     return {
         "rows": trace.rows,
         "shapes": shapes,

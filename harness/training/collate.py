@@ -13,8 +13,18 @@ import pyarrow.parquet
 import torch
 
 from harness.generate.batch import Ids, pad, positions_of
+from harness.generate.flat import lay_flat
 from harness.measure.flops import Bucket
+from harness.records import LayoutFacts
+from harness.training.inputs import (
+    flat_inputs,
+    padded_inputs,
+    sequences_of,
+    synthetic_inputs,
+)
 from harness.training.shape import Shape, Side
+
+PADDED = LayoutFacts(flat=False, shared_prompt=False)
 
 
 class Row(TypedDict):
@@ -90,34 +100,38 @@ def _arrays(column: Any) -> list[np.ndarray[Any, Any]]:
 class Collator:
     """Rows to a batch: chosen sequences first, then (of `pairs`) rejected ones, padded on the right.
 
-    A batch holds `input_ids`, `attention_mask`, `positions` (flat, those that predict a scored
-    token), `response` and `nll` (sequences, length - 1), its `shape`, and the rows' `indices`.
+    A batch holds `response` and `nll` (sequences, length - 1), `places` (flat, those of them that speak of a
+    scored token), its `shape`, and the rows' `indices`. What a model reads is `input_ids`,
+    `attention_mask` and `positions` (flat, those that predict a scored token); or, where `layout` is flat,
+    what `FlatRow` and `targets` say.
     """
 
     pad_token_id: int
     pairs: bool
     nll_scope: str | None
+    layout: LayoutFacts = PADDED
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
         sequences = [(row["prompt_ids"], row["chosen_ids"]) for row in rows]
         if self.pairs:
             sequences += [(row["prompt_ids"], _rejected_of(row)) for row in rows]
-        padded = pad(sequences, self.pad_token_id)
+        shared = self.layout.shared_prompt and self.pairs
+        flat = lay_flat(sequences, self.pad_token_id, shared=shared) if self.layout.flat else None
+        padded = pad(sequences, self.pad_token_id, least=flat.row.length if flat else 0)
         nll = padded.response.clone()
         nll[len(rows) :] = False
         if self.nll_scope == "prompt+response":
             nll[: len(rows)] = padded.real[: len(rows)]
-        positions = positions_of(padded.response | nll)
+        places = positions_of(padded.response | nll)
         size, length = padded.ids.shape
         return {
-            "input_ids": padded.ids,
-            "attention_mask": padded.attention,
-            "positions": positions,
+            **(padded_inputs(padded, places) if flat is None else flat_inputs(flat, padded, places)),
+            "places": places,
             "response": padded.response,
             "nll": nll,
             "indices": [row["index"] for row in rows],
             "shape": Shape(
-                bucket=Bucket(size, length, len(positions)),
+                bucket=Bucket(size, length, len(places), None if flat is None else flat.ids.numel()),
                 pairs=len(rows),
                 tokens_real=int(padded.attention.sum()),
                 nll_tokens=int(nll.sum()),
@@ -132,15 +146,12 @@ class Collator:
         if self.nll_scope is not None:
             scored[:pairs] = batch["nll"][:pairs]
         scored = torch.nn.functional.pad(scored, (1, 0))
-        parts = (batch["input_ids"], batch["attention_mask"] == 1, scored)
+        parts = (*sequences_of(batch), scored)
         sides = [slice(0, pairs), *([slice(pairs, None)] if self.pairs else [])]
         return [Side(*(part[side] for part in parts)) for side in sides]
 
     def synthetic_batch(self, bucket: Bucket, vocabulary: int) -> dict[str, Any]:
         """A batch of random tokens with the bucket's shape and number of scored positions."""
-        generator = torch.Generator().manual_seed(0)
-        shape = (bucket.batch, bucket.length)
-        ids = torch.randint(0, vocabulary, shape, generator=generator)
         response = torch.zeros((bucket.batch, bucket.length - 1), dtype=torch.bool)
         places = list(itertools.product(range(bucket.length - 2, -1, -1), range(bucket.batch)))
         for column, row in places[: bucket.scored]:
@@ -148,14 +159,14 @@ class Collator:
         pairs = max(1, bucket.batch // 2) if self.pairs else bucket.batch
         nll = response.clone()
         nll[pairs:] = False
+        scored = positions_of(response)
         return {
-            "input_ids": ids,
-            "attention_mask": torch.ones_like(ids),
-            "positions": positions_of(response),
+            **synthetic_inputs(bucket, scored, vocabulary),
+            "places": scored,
             "response": response,
             "nll": nll,
             "indices": [],
-            "shape": Shape(bucket, pairs, ids.numel(), max(1, int(nll.sum()))),
+            "shape": Shape(bucket, pairs, bucket.tokens, max(1, int(nll.sum()))),
         }
 
 

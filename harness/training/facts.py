@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from harness.data.template import digests_of
+from harness.generate.flat_attention import attention_of
 from harness.measure.flops import Bucket
 from harness.methods import load_method
 from harness.pipeline.spec import LoraSpec
@@ -45,7 +46,7 @@ def stage_facts(
         implementation=trainer.implementation,
         dtype=_dtype(parameters),
         precision=precision_of(config).kind,
-        attention=trainer.model.config._attn_implementation,
+        attention=attention_of(trainer.model),
         optimizer=_optimizer(arguments),
         schedule=f"{config.schedule}, warm-up {config.warmup_ratio}",
         learning_rate=arguments.learning_rate,
@@ -66,6 +67,7 @@ def stage_facts(
         nll_scope=trainer.nll_scope,
         router_loss=trainer.router_loss(),
         head=trainer.head_facts(),
+        layout=trainer.layout_facts(),
         reference=trainer.reference_facts(),
         ids_in_order=digest_rows([ids[i] for i in epoch_order(len(ids), job.seed, 0)]),
         batches=course.facts,

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.generate.flat_attention import attention_of
 from harness.measure import theory
 from harness.measure.counting import StepCounter
-from harness.measure.flops import FIT_ON, Bucket, FlopModel
+from harness.measure.flops import Bucket, FlopModel, fit_on
 from harness.measure.model_shape import ATTENDING, ModelShape, NoFormula
 from harness.records import Measurement
 from harness.training.job import StageTrainer
@@ -70,7 +71,7 @@ class Counted:
         """Large steps by shapes alone where a small one shows that it can be; `buckets` and `before` are to
         expect."""
         trainer.model.train()
-        kept, small = kept_counts(trainer), FIT_ON[-1]
+        kept, small = kept_counts(trainer), fit_on(buckets)[-1]
         counter = StepCounter(trainer.models(), kept.why_real or trainer.needs_values)
         known = dict(kept.steps)
         if small not in known and counter.by_shapes(_largest(buckets, before)):
@@ -175,7 +176,7 @@ def _attention(model: Any, shape: ModelShape) -> theory.Attention:
     """Whether scores are made again in the backward pass; a CPU has no fused kernel for keys and values of
     different widths."""
     unequal = shape.scores != shape.values and model.device.type == "cpu"
-    return "eager" if model.config._attn_implementation == "eager" or unequal else "flash"
+    return "eager" if attention_of(model) == "eager" or unequal else "flash"
 
 
 def cumulative(by_micro_batch: Sequence[int], per_step: Sequence[int], once: int) -> list[int]:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.measure.flops import Bucket
 from harness.pipeline.spec import TrainConfig
-from harness.records import HeadFacts, Implementation, Measurement, PrepareFacts, ReferenceFacts, TrainFacts
+from harness.records import (
+    HeadFacts,
+    Implementation,
+    LayoutFacts,
+    Measurement,
+    PrepareFacts,
+    ReferenceFacts,
+    TrainFacts,
+)
 from harness.training.shape import Shape, Side
 from harness.training.trace import Trace
 
@@ -107,6 +115,9 @@ class StageTrainer(Protocol):
 
     def head_facts(self) -> HeadFacts:
         """How log-probs are made."""
+
+    def layout_facts(self) -> LayoutFacts:
+        """How micro-batches stand in memory."""
 
     def router_loss(self) -> float | None:
         """The coefficient of the experts' load-balancing loss as it is added; None for a dense model."""

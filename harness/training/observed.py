@@ -11,7 +11,8 @@ from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
 from harness.measure.theory import HeadCost
 from harness.measure.window import CHECKPOINT, EVALUATION
-from harness.records import HeadFacts, Implementation, ReferenceFacts
+from harness.records import HeadFacts, Implementation, LayoutFacts, ReferenceFacts
+from harness.training.collate import PADDED
 from harness.training.job import TrainJob
 from harness.training.load import precision_of
 from harness.training.optimizer import stochastic_optimizer
@@ -61,6 +62,10 @@ class ObservedTrainer(transformers.Trainer):
     def head_facts(self) -> HeadFacts:
         """How log-probs are made."""
         raise NotImplementedError
+
+    def layout_facts(self) -> LayoutFacts:
+        """How micro-batches stand in memory: padded, unless a subclass says else."""
+        return PADDED
 
     def reference_facts(self) -> ReferenceFacts | None:
         """What the policy is compared with: nothing, unless a subclass says else."""

@@ -9,12 +9,14 @@ import torch
 from trl.trainer.utils import use_adapter
 
 from harness.errors import UserError
+from harness.generate.flat_attention import use_flat_attention
 from harness.generate.head import attach
 from harness.generate.precision import round_as_autocast_does
 from harness.measure.window import AUDIT
 from harness.pipeline.spec import ReferenceConfig
 from harness.records import ReferenceFacts, ReferenceHolder, ReferenceMode
 from harness.training.fingerprint import fingerprint_weights
+from harness.training.inputs import model_inputs
 from harness.training.job import TrainJob
 from harness.training.load import CONTINUED, FRESH, Policy, load_base, precision_of
 
@@ -42,7 +44,7 @@ class FrozenCopy:
     holder = ReferenceHolder.COPY
     through_adapters = False
 
-    def __init__(self, model: Any, sample: torch.Tensor, job: TrainJob) -> None:
+    def __init__(self, model: Any, sample: torch.Tensor, job: TrainJob, flat: bool) -> None:
         self.model = model.eval().requires_grad_(False)
         with job.window.phase(AUDIT):
             self._fingerprint = fingerprint_weights(self.model)
@@ -50,6 +52,8 @@ class FrozenCopy:
             round_as_autocast_does(self.model)
         with job.window.phase(AUDIT):
             attach(self.model, sample)
+        if flat:
+            use_flat_attention(self.model)
 
     def __call__(self, batch: dict[str, Any]) -> torch.Tensor:
         return forward(self.model, batch)
@@ -96,7 +100,7 @@ def forward(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     if was_training:
         model.eval()
     with torch.no_grad():
-        result: torch.Tensor = model(input_ids=batch["input_ids"], positions=batch["positions"])
+        result: torch.Tensor = model(**model_inputs(batch))
     if was_training:
         model.train()
     return result
@@ -140,9 +144,10 @@ class Reference:
 
 
 def make_reference(
-    job: TrainJob, policy: Policy, sample: torch.Tensor, watch: Callable[[Any], None]
+    job: TrainJob, policy: Policy, sample: torch.Tensor, watch: Callable[[Any], None], flat: bool
 ) -> Reference:
-    """The reference that `job` names; `watch` is given a model of its own, where there is one."""
+    """The reference that `job` names; `watch` is given a model of its own, where there is one. `flat`: the
+    policy takes flat rows, and so does what it is compared with."""
     config = job.config
     assert isinstance(config, ReferenceConfig), f"{job.method} declares a reference and its Config has none"
     if config.reference == "adapter_off" and policy.adapters != FRESH:
@@ -160,7 +165,7 @@ def make_reference(
     if policy.adapters == CONTINUED:
         add_frozen_adapter(policy.model)
         return Reference(OtherAdapter(policy.model, REFERENCE_ADAPTER), mode)
-    copy = FrozenCopy(load_base(job.model, job.revision, config, own_code=job.own_code), sample, job)
+    copy = FrozenCopy(load_base(job.model, job.revision, config, own_code=job.own_code), sample, job, flat)
     watch(copy.model)
     return Reference(copy, mode)
 
@@ -192,6 +197,7 @@ def _untouched(model: Any) -> bool:
 
 
 def _scored_per_sequence(batch: dict[str, Any]) -> list[int]:
-    rows = batch["positions"].cpu() // batch["input_ids"].shape[1]
-    counts: Sequence[int] = torch.bincount(rows, minlength=batch["input_ids"].shape[0]).tolist()
+    sequences, width = batch["response"].shape
+    rows = batch["places"].cpu() // (width + 1)
+    counts: Sequence[int] = torch.bincount(rows, minlength=sequences).tolist()
     return list(counts)

@@ -78,7 +78,9 @@ def watch_sequences(model: Any, trace: Trace, phase: Callable[[], str | None]) -
         current = phase()
         if current not in ("train", "reference"):
             return
+        row = kwargs.get("flat_row")
         size = int((kwargs["input_ids"] if "input_ids" in kwargs else args[0]).shape[0])
+        size = size if row is None else row.sequences
         trace.forwarded[current] += size
         result = _tensor_of(output)
         if result.requires_grad:

@@ -12,16 +12,26 @@ from typing import Any
 import torch
 import transformers
 
-from harness.generate.head import attach
+from harness.generate.head import Head, attach
+from harness.generate.logprobs import sample_of
 from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
-from harness.measure.theory import CHUNKED, FULL_LOGITS
+from harness.measure.theory import CHUNKED, FULL_LOGITS, KEPT, HeadCost
 from harness.measure.window import AUDIT
 from harness.methods import MethodModule, Objective, PairLogProbs, SideLogProbs, log_odds
-from harness.records import HeadFacts, HeadKind, Implementation, ReferenceFacts, ReferenceMode
+from harness.records import (
+    HeadFacts,
+    HeadKind,
+    Implementation,
+    LayoutFacts,
+    ReferenceFacts,
+    ReferenceMode,
+)
 from harness.training.arguments import arguments
-from harness.training.collate import Collator, Rows
+from harness.training.collate import Collator, Rows, length_of
+from harness.training.inputs import model_inputs
 from harness.training.job import TrainJob
+from harness.training.layout import decide_layout
 from harness.training.load import Policy
 from harness.training.observed import ObservedTrainer
 from harness.training.reference import TRAIN, VALIDATION, make_reference
@@ -48,12 +58,16 @@ class MatchedTrainer(ObservedTrainer):
     ) -> None:
         self.nll_scope = getattr(job.config, "nll_scope", None)
         self._method = method
-        self._collator = Collator(tokenizer.pad_token_id, method.ABOUT.data == "pairs", self.nll_scope)
         self._reference_ran: list[Bucket] = []
-        sample = self._collator([data[0]])["input_ids"][:1]
+        sample, pad = sample_of([(data[0]["prompt_ids"], data[0]["chosen_ids"])]), tokenizer.pad_token_id
+        longest = job.facts.max_length or max(length_of(row) for row in data)
+        # By what all arms share, so that none keeps what another makes again.
+        most_scored = 2 * job.config.micro_batch_size * longest
         with job.window.phase(AUDIT):
-            self.head = attach(policy.model, sample)
-        self.head_cost = FULL_LOGITS if self.head.chunk is None else CHUNKED
+            self.head = attach(policy.model, sample, most_scored)
+            self.layout = decide_layout(policy.model, self.head, job.config, data[0], pad, longest)
+        self._collator = Collator(pad, method.ABOUT.data == "pairs", self.nll_scope, self.layout)
+        self.head_cost = _cost_of(self.head)
         coefficient = job.config.router_aux_loss
         self.router = RouterLoss(policy.model, coefficient) if coefficient else None
         super().__init__(
@@ -67,7 +81,8 @@ class MatchedTrainer(ObservedTrainer):
             compute_loss_func=_divided_here,
         )
         wants_reference = method.ABOUT.reference
-        self.reference = make_reference(job, policy, sample, self.watch) if wants_reference else None
+        flat = self.layout.flat
+        self.reference = make_reference(job, policy, sample, self.watch, flat) if wants_reference else None
 
     def compute_loss(
         self,
@@ -80,7 +95,7 @@ class MatchedTrainer(ObservedTrainer):
         training = self.model.training
         split = TRAIN if training else VALIDATION
         reference = None if self.reference is None else self.reference(inputs, split)
-        log_probs = model(input_ids=inputs["input_ids"], positions=inputs["positions"])
+        log_probs = model(**model_inputs(inputs))
         batch = _sides_of(inputs, log_probs, reference)
         objective = self._method.objective(batch, self.job.config)
         shape = inputs["shape"]
@@ -130,10 +145,14 @@ class MatchedTrainer(ObservedTrainer):
         return HeadFacts(
             kind=HeadKind.FULL_LOGITS if head.chunk is None else HeadKind.CHUNKED,
             chunk_positions=head.chunk,
+            keeps_logits=head.keeps,
             difference=head.difference,
             tolerance=head.tolerance,
             reason=head.reason,
         )
+
+    def layout_facts(self) -> LayoutFacts:
+        return self.layout
 
     def router_loss(self) -> float | None:
         return super().router_loss() if self.router is None else self.router.coefficient
@@ -190,6 +209,12 @@ class MatchedTrainer(ObservedTrainer):
         return [self.model] if copy is None else [self.model, copy]
 
 
+def _cost_of(head: Head) -> HeadCost:
+    if head.chunk is None:
+        return FULL_LOGITS
+    return KEPT if head.keeps else CHUNKED
+
+
 def _divided_here(*_: Any, **__: Any) -> None:
     """Never called: `compute_loss` is ours. A loss function of the caller's own is how transformers before
     `loss_is_scaled_for_ga` knows that it must not divide by the number of micro-batches again."""
@@ -217,9 +242,9 @@ def _sides_of(
 
 def _laid_out(inputs: dict[str, Any], values: torch.Tensor) -> torch.Tensor:
     """(positions,) as (sequences, length - 1), zero where nothing is scored."""
-    size, length = inputs["input_ids"].shape
-    flat = values.new_zeros(size * length).index_copy(0, inputs["positions"], values)
-    return flat.view(size, length)[:, :-1]
+    size, width = inputs["response"].shape
+    dense = values.new_zeros(size * (width + 1)).index_copy(0, inputs["places"], values)
+    return dense.view(size, width + 1)[:, :-1]
 
 
 def _divided(objective: Objective, totals: Totals) -> dict[str, torch.Tensor]:

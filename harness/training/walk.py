@@ -32,7 +32,7 @@ class Walk:
 
     @property
     def tokens_padded(self) -> int:
-        """Tokens with padding over the whole run."""
+        """Tokens that are computed, padding included, over the whole run."""
         return sum(b.tokens for b in self.buckets)
 
 
@@ -51,7 +51,7 @@ def walk(trainer: StageTrainer, config: TrainConfig, *, stop_token_ids: list[int
             course.pairs += shape.pairs
             course.tokens_real += shape.tokens_real
             if epoch == 0:
-                digests.add(trainer.sides(batch))
+                digests.add(trainer.sides(batch), shape.bucket.tokens)
             in_step += 1
             if in_step == per_step:
                 course.steps.append(in_step)
@@ -87,15 +87,15 @@ class _Digests:
         self._counts: Counter[str] = Counter()
         self._longest = {"chosen": 0, "rejected": 0}
 
-    def add(self, sides: list[Side]) -> None:
-        """Take in a batch."""
+    def add(self, sides: list[Side], computed: int) -> None:
+        """Take in a batch, and how many tokens it computes."""
+        self._counts["tokens_padded"] += computed
         for name, side in zip(("chosen", "rejected"), sides, strict=False):
             for row in range(len(side.ids)):
                 here = side.real[row].bool().cpu()
                 tokens, learned = side.ids[row].cpu()[here], side.scored[row].cpu()[here]
                 self._counts[name] += 1
                 self._counts["tokens_real"] += len(tokens)
-                self._counts["tokens_padded"] += len(here)
                 self._counts["left_padded"] += int(not bool(here[0]))
                 self._hashes[f"{name}_ids"].update(tokens.numpy().tobytes() + b"|")
                 if name == "chosen":

@@ -10,11 +10,14 @@ import peft
 import pytest
 import torch
 
+from harness.generate.flat_attention import use_flat_attention
 from harness.generate.head import attach
 from harness.measure.counting import FlopCount, count, made_really, shapes_only
 from harness.measure.flops import Bucket
 from harness.measure.model_shape import ModelShape, NoFormula
-from harness.measure.theory import forward_flops, train_flops
+from harness.measure.theory import Attention, forward_flops, train_flops
+from harness.training.collate import Collator
+from harness.training.inputs import model_inputs
 
 pytestmark = pytest.mark.filterwarnings("ignore:The following .*_pattern keys:RuntimeWarning")
 
@@ -77,6 +80,40 @@ def test_checkpointed_blocks_cost_what_the_formulas_say(name: str) -> None:
     model = ready(name)
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     assert count(step(model)).total == pytest.approx(theory(model, checkpointing=1), rel=0.01)
+
+
+def a_row(bucket: Bucket) -> Callable[[], dict[str, Any]]:
+    """Arguments of a model for a made row of a bucket's shape."""
+    collator = Collator(0, pairs=True, nll_scope="response")
+    return lambda: model_inputs(made_really(lambda: collator.synthetic_batch(bucket, families.VOCABULARY)))
+
+
+ON_ROWS = [
+    *((name, "whole") for name in ("llama", "qwen3, heads wider than hidden", "gpt2", "olmoe")),
+    ("deepseek_v3, latent attention", "whole"),
+    *(("llama", wrap) for wrap in ("adapters", "checkpointed")),
+]
+
+
+@pytest.mark.parametrize(("name", "wrap"), ON_ROWS)
+def test_a_step_on_a_row_counts_its_tokens_and_padded_attention(name: str, wrap: str) -> None:
+    bucket = Bucket(4, 24, 20, row=50)
+    model = ready(name)
+    use_flat_attention(model)
+    if wrap == "adapters":
+        model = with_adapters(model)
+    if wrap == "checkpointed":
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    run = a_row(bucket)
+    counted = count(lambda: model(**run()).sum().backward())
+    shape = ModelShape.of_model(model)
+    attention: Attention = "eager" if shape.scores != shape.values else "flash"
+    expected = train_flops(
+        shape, {bucket: 1}, attention=attention, checkpointing=float(wrap == "checkpointed")
+    )
+    assert counted.unknown_ops == ()
+    assert counted.total == expected
+    assert by_shapes(model, lambda: model(**run()).sum().backward()).total == counted.total
 
 
 @pytest.mark.parametrize("experts", ["eager", "batched_mm", "grouped_mm"])
