@@ -63,6 +63,13 @@ def _head(facts: TrainFacts, _: Environment) -> Any:
     return facts.head and facts.head.kind
 
 
+def _layout(facts: TrainFacts, _: Environment) -> Any:
+    layout = facts.layout
+    if layout is None:
+        return None
+    return ("flat, prompts shared" if layout.shared_prompt else "flat") if layout.flat else "padded"
+
+
 def _device(_: TrainFacts, environment: Environment) -> Any:
     """Two GPUs of one name are not one device, so a GPU without a UUID is unknown."""
     return environment.gpu_uuid or (environment.device_name if environment.device == "cpu" else None)
@@ -119,9 +126,15 @@ CHECKS: dict[str, Check] = {
     "stop_token_learned": Check("do not mask the token that ends an answer", ("scores",)),
     "doubled_bos": Check("use a chat template that does not write the BOS token itself", ALL),
     "padding": Check("pad on one side", COSTS, _padding),
+    "layout": Check(
+        "leave training.packing and training.shared_prompt to all arms alike; beside a stock trainer, which "
+        "pads, set training.packing: off",
+        COSTS,
+        _layout,
+    ),
     "tokens_real": Check(_ONE_DATA, COSTS, _batch("tokens_real"), "rejected", True),
     "tokens_padded": Check(
-        "use one micro_batch_size and one order of pairs",
+        "use one micro_batch_size, one layout and one order of pairs",
         COSTS,
         _batch("tokens_padded"),
         "rejected",

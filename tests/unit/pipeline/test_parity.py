@@ -73,6 +73,7 @@ def facts(method: str, seed: int, start: str, end: str) -> dict[str, Any]:
         "lora": None,
         "nll_scope": None if method == "dpo" else "response",
         "head": {"kind": "chunked"},
+        "layout": {"flat": True, "shared_prompt": True},
         "reference": reference(start) if method == "dpo" else None,
         "weights_at_start": start,
         "weights_at_end": end,
@@ -254,6 +255,7 @@ def benchmark_in_training(state: State) -> None:
 
 STOCK = both(
     put("orpo", implementation="trl", nll_scope="prompt+response", head={"kind": "full logits"}),
+    put("orpo", layout={"flat": False, "shared_prompt": False}),
     batch(
         "orpo",
         chosen_ids="one token more",
@@ -274,6 +276,7 @@ STOCK_CHECKS = {
     "tokens_real",
     "tokens_padded",
     "head",
+    "layout",
 }
 LORA = {"r": 16, "alpha": 32, "dropout": 0.0, "target_modules": "all-linear"}
 
@@ -386,6 +389,13 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
     ),
     ("stock TRL ORPO", STOCK, STOCK_CHECKS, True),
     ("padding on the left", batch("orpo", padding="left"), {"padding"}, True),
+    ("padded in one arm", put("orpo", layout={"flat": False, "shared_prompt": False}), {"layout"}, True),
+    (
+        "prompts computed twice in one arm",
+        put("sft", layout={"flat": True, "shared_prompt": False}),
+        {"layout"},
+        True,
+    ),
     ("more padding in one arm", batch("orpo", tokens_padded=90_000), {"tokens_padded"}, True),
     ("another GPU", environment(gpu_uuid="GPU-2"), {"device"}, True),
     ("other packages", environment(versions={"torch": "2.14.0"}), {"installed_packages"}, True),
@@ -449,6 +459,7 @@ def test_what_was_not_recorded_is_unknown_and_never_equal() -> None:
         del state["facts"][digest]["updates"]
         del state["facts"][digest]["batches"]
         del state["facts"][digest]["head"]
+        del state["facts"][digest]["layout"]
     found = {c.check: c.equal for c in run(state, before=False)}
     for name in (
         "precision",
@@ -457,6 +468,7 @@ def test_what_was_not_recorded_is_unknown_and_never_equal() -> None:
         "stop_token_learned",
         "doubled_bos",
         "head",
+        "layout",
     ):
         assert found[name] is None, name
 
