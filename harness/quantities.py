@@ -102,7 +102,7 @@ REFERENCE_JOULES = Quantity(
 STEPS = _count("steps", "steps", "step")
 PAIRS = _count("pairs", "pairs", "pair")
 TOKENS = _count("tokens_real", "tokens", "token")
-TOKENS_PADDED = _count("tokens_padded", "padded tokens", "token")
+TOKENS_PADDED = _count("tokens_padded", "computed tokens", "token")
 CONDITIONS = (
     _share("cpu_steal_share", "CPU stolen"),
     _share("other_cpu_share", "other processes"),

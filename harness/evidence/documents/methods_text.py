@@ -111,10 +111,21 @@ def _implementations(view: ComparisonView) -> Passage:
         sentences.append("Between matched methods the code differs in the loss alone.")
     heads = _grouped(view, lambda facts: HEADS[facts.head.kind] if facts.head else None)
     sentences += _sentence("Log-probs are computed", heads)
+    sentences += _sentence("Micro-batches are", _grouped(view, _layout_in_words))
     scopes = _grouped(view, lambda facts: facts.nll_scope.replace("+", " and ") if facts.nll_scope else None)
     sentences += _sentence("The NLL covers the", scopes)
     cites = (bibliography.VON_WERRA_2020,) if Implementation.STOCK in trainers else ()
     return Passage(" ".join(sentences), cites)
+
+
+def _layout_in_words(facts: TrainFacts) -> str | None:
+    layout = facts.layout
+    if layout is None:
+        return None
+    if not layout.flat:
+        return "padded to their longest sequence"
+    once = ", a pair's prompt computed once" if layout.shared_prompt else ""
+    return f"laid out in one row without padding outside attention{once}"
 
 
 def _references(view: ComparisonView) -> Passage:
