@@ -43,6 +43,14 @@ def length_of(row: Row) -> int:
     return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), 0 if rejected is None else len(rejected))
 
 
+def tokens_of(row: Row, *, both: bool, once: bool) -> int:
+    """Tokens of a pair without padding: of its chosen sequence, or of `both`, the prompt `once` or twice."""
+    chosen, rejected = len(row["prompt_ids"]) + len(row["chosen_ids"]), row["rejected_ids"]
+    if not both or rejected is None:
+        return chosen
+    return chosen + len(rejected) + (0 if once else len(row["prompt_ids"]))
+
+
 class Rows(torch.utils.data.Dataset[Row]):
     """All pairs of a split, in memory as slices of the file's own arrays."""
 

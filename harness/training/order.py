@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -45,30 +45,38 @@ class FixedOrder(torch.utils.data.Sampler[int]):
         return iter(self._rows)
 
 
-def first_epoch(lengths: Sequence[int], size: int, seed: int) -> list[list[int]]:
+Weigh = Callable[[Sequence[int]], int]
+"""Tokens that a micro-batch of these rows computes."""
+
+
+def first_epoch(pairs: int, size: int, seed: int) -> list[list[int]]:
     """Rows of the full micro-batches of the first epoch; one of repeated rows where there is none."""
-    order = epoch_order(len(lengths), seed, 0)
+    order = epoch_order(pairs, seed, 0)
     batches = [order[i : i + size] for i in range(0, len(order), size)]
     return [b for b in batches if len(b) == size] or [(order * size)[:size]]
 
 
-def padded_tokens(batches: Sequence[Sequence[int]], lengths: Sequence[int]) -> list[int]:
-    """Tokens of each micro-batch, whose rows are padded to its longest: (batches,)."""
-    return [len(rows) * max(lengths[i] for i in rows) for rows in batches]
+def padded(lengths: Sequence[int]) -> Weigh:
+    """Where rows are padded to the longest of a micro-batch."""
+    return lambda rows: len(rows) * max(lengths[i] for i in rows)
+
+
+def flat(tokens: Sequence[int]) -> Weigh:
+    """Where the tokens of a micro-batch stand in one row."""
+    return lambda rows: sum(tokens[i] for i in rows)
 
 
 def spread_of_batches(
-    lengths: Sequence[int], size: int, seed: int, steps: int, per_step: int
+    weigh: Weigh, pairs: int, size: int, seed: int, steps: int, per_step: int
 ) -> list[list[int]]:
-    """Rows of `steps` x `per_step` micro-batches of the first epoch that span its lengths.
+    """Rows of `steps` x `per_step` micro-batches of the first epoch that span what they weigh.
 
-    The longest ones come first, to fail at once where they do not fit, and one of them again in the
-    second step, since only then the optimizer's state takes its memory beside them. One of median length
-    stands with it, so that two steps know of two lengths. The others stand at evenly spread quantiles, in
-    no order of length, so that a drift of the machine is not taken for an effect of length.
+    The largest ones come first, to fail at once where they do not fit, and one of them again in the
+    second step, since only then the optimizer's state takes its memory beside them. One of median size
+    stands with it, so that two steps know of two sizes. The others stand at evenly spread quantiles, in
+    no order of size, so that a drift of the machine is not taken for an effect of size.
     """
-    batches = first_epoch(lengths, size, seed)
-    batches.sort(key=lambda rows: -max(lengths[i] for i in rows))
+    batches = sorted(first_epoch(pairs, size, seed), key=lambda rows: -weigh(rows))
     middle, again = batches[len(batches) // 2], batches[0]
     longest = [batches[i % len(batches)] for i in range(per_step)]
     second = [middle, again] if per_step > 1 else [again, middle]

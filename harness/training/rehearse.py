@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.measure.window import COUNTING
+from harness.methods import load_method
 from harness.records import Prediction, RehearseFacts, TimedSteps
-from harness.training.collate import Rows, length_of, read_rows
+from harness.training.collate import Rows, length_of, read_rows, tokens_of
 from harness.training.facts import stage_facts
 from harness.training.flops import Counted, count
 from harness.training.job import TrainJob
-from harness.training.order import first_epoch, padded_tokens, spread_of_batches
+from harness.training.order import Weigh, first_epoch, flat, padded, spread_of_batches
 from harness.training.run import Run, run_trainer
 from harness.training.timing import COST_SHARE, CostLimit, StepTimer, forecast
 from harness.training.walk import Walk, planned_steps, walk
@@ -59,15 +60,15 @@ def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
 
 def _trial(job: TrainJob, data: Rows, most_steps: int) -> Trial:
     """`most_steps`, or as many as are affordable by their tokens."""
-    config, lengths = job.config, [length_of(row) for row in data]
+    config, weigh = job.config, _weigh(job, data)
     size = config.micro_batch_size
     per_step = min(MICRO_BATCHES, config.batch_size // size)
     least = LEAST_STEPS if per_step > 1 else LEAST_STEPS + 1
-    epoch = padded_tokens(first_epoch(lengths, size, job.seed), lengths)
-    steps_of_run = planned_steps(config, -(-len(lengths) // config.batch_size))
+    epoch = [weigh(rows) for rows in first_epoch(len(data), size, job.seed)]
+    steps_of_run = planned_steps(config, -(-len(data) // config.batch_size))
     whole = steps_of_run * (config.batch_size // size) * sum(epoch) / len(epoch)
-    batches = spread_of_batches(lengths, size, job.seed, max(most_steps, least), per_step)
-    tokens = padded_tokens(batches, lengths)
+    batches = spread_of_batches(weigh, len(data), size, job.seed, max(most_steps, least), per_step)
+    tokens = [weigh(rows) for rows in batches]
     steps = max(least, _affordable(tokens, whole) // per_step)
     changes = {
         "max_steps": steps,
@@ -78,6 +79,15 @@ def _trial(job: TrainJob, data: Rows, most_steps: int) -> Trial:
     rows = tuple(row for batch in batches[: steps * per_step] for row in batch)
     shortened = replace(job, config=config.model_copy(update=changes), rows=rows)
     return Trial(shortened, tokens, whole, least)
+
+
+def _weigh(job: TrainJob, data: Rows) -> Weigh:
+    """By the settings: whether the model takes flat rows is known when it is loaded."""
+    if job.config.why_padded():
+        return padded([length_of(row) for row in data])
+    both = load_method(job.method).ABOUT.data == "pairs"
+    once = job.config.shared_prompt != "off"
+    return flat([tokens_of(row, both=both, once=once) for row in data])
 
 
 def _affordable(tokens: Sequence[int], whole: float) -> int:

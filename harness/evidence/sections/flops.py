@@ -11,7 +11,7 @@ from harness.records import SequenceFacts, StageResult, TrainFacts
 from harness.tables import Cell, Table
 
 NOTES = (
-    "By formula: weights, attention and head as in docs/design.md; tokens count as computed, padding included.",
+    "By formula: weights, attention and head as in docs/design.md; tokens count where they are computed.",
     "Sequences are counted by hooks on the models' forward and backward passes. In the loop, the reference "
     "runs within the steps and its time cannot be told from theirs; computed before, its pass has a clock "
     "of its own and is charged to the arm.",

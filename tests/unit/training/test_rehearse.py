@@ -17,8 +17,8 @@ from harness.data.schemas import Pair
 from harness.data.template import apply_choice
 from harness.data.tokenise import tokenise
 from harness.training import timing
-from harness.training.collate import read_rows
-from harness.training.order import epoch_order, spread_of_batches
+from harness.training.collate import Row, Rows, read_rows
+from harness.training.order import epoch_order, padded, spread_of_batches
 from harness.training.rehearse import _trial, rehearse
 from harness.training.run import train
 from harness.training.timing import CostLimit, MicroBatch, StepTimer, forecast
@@ -125,7 +125,7 @@ LENGTHS = [(7 * i) % 41 + 1 for i in range(64)]
 @pytest.mark.parametrize("per_step", [1, 2])
 @pytest.mark.parametrize("steps", [3, 5])
 def test_rehearsed_batches_are_real_ones_with_the_longest_first(steps: int, per_step: int) -> None:
-    batches = spread_of_batches(LENGTHS, 4, 0, steps=steps, per_step=per_step)
+    batches = spread_of_batches(padded(LENGTHS), 64, 4, 0, steps=steps, per_step=per_step)
     assert len(batches) == steps * per_step
     order = epoch_order(64, 0, 0)
     real = [order[i : i + 4] for i in range(0, 64, 4)]
@@ -134,6 +134,35 @@ def test_rehearsed_batches_are_real_ones_with_the_longest_first(steps: int, per_
     assert longest[0] == max(LENGTHS)
     assert max(longest[per_step : 2 * per_step]) == max(LENGTHS), "again beside the optimizer's state"
     assert len(set(longest[per_step:])) > 1, "two lengths are timed"
+
+
+def pair(index: int, prompt: int, chosen: int, rejected: int) -> Row:
+    ids = [[5] * count for count in (prompt, chosen, rejected)]
+    return Row(index=index, id=str(index), prompt_ids=ids[0], chosen_ids=ids[1], rejected_ids=ids[2])
+
+
+WEIGHED = {
+    # The most padded, the most in two sequences, the most with prompts once: in micro-batches of two.
+    "padded": [(1, 40, 1), (1, 1, 1)],
+    "flat": [(20, 5, 5), (20, 5, 5)],
+    "shared": [(1, 20, 19), (1, 20, 19)],
+}
+
+
+@pytest.mark.parametrize(
+    ("heaviest", "layout"),
+    [("padded", {"packing": "off"}), ("flat", {"shared_prompt": "off"}), ("shared", {})],
+)
+def test_the_first_rehearsed_batch_computes_the_most_tokens(
+    make_job: Any, heaviest: str, layout: dict[str, str]
+) -> None:
+    """What peaks is another micro-batch in a row than where it is padded."""
+    job = make_job("dpo", beta=0.1, **layout)
+    in_order = [size for sizes in WEIGHED.values() for size in sizes]
+    sizes = dict(zip(epoch_order(6, job.seed, 0), in_order, strict=True))
+    data = Rows([pair(i, *sizes[i]) for i in range(6)])
+    first = (_trial(job, data, 5).job.rows or ())[:2]
+    assert [sizes[i] for i in first] == WEIGHED[heaviest]
 
 
 @pytest.mark.parametrize(("batch_size", "least"), [(4, 2), (2, 3)])
