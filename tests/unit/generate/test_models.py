@@ -10,11 +10,16 @@ import pytest
 import torch
 
 from harness.generate import Prompt
+from harness.generate import head as head_module
 from harness.generate.answer import answer
-from harness.generate.head import Head, checked_head, log_probs_at
+from harness.generate.head import Head, attach, checked_head, log_probs_at
 from harness.generate.load import load_model
 from harness.generate.logprobs import pair_log_probs
 from harness.generate.token_log_probs import Transform
+from harness.measure.counting import count
+from harness.measure.flops import Bucket
+from harness.measure.model_shape import ModelShape
+from harness.measure.theory import CHUNKED, KEPT, train_flops
 from harness.pipeline.spec import GenerationSpec
 
 ROWS = [
@@ -85,15 +90,38 @@ def test_gradients_are_those_of_full_logits_whatever_the_chunk(family: str) -> N
     positions = torch.tensor([1, 2, 3, 4, 7, 8, 9])
     weights = torch.linspace(-1, 2, len(positions))
     gradients = []
-    for chunk in (None, 2, 100):
+    for chunk, keeps in ((None, False), (2, False), (100, False), (100, True)):
         model = tiny(family)
-        head = Head(chunk, Transform.of_config(model.config), None, 0.0)
+        transform = Transform.of_config(model.config)
+        head = Head(chunk, transform, None, 0.0, keeps=keeps and transform.cap is None)
         found = log_probs_at(model, head, ids, positions)
         (found * weights).sum().backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     for other in gradients[1:]:
         for name, expected in gradients[0].items():
             assert torch.allclose(other[name], expected, atol=1e-5 * float(expected.abs().max() + 1)), name
+
+
+@pytest.mark.parametrize(
+    ("family", "most_scored", "keeps"),
+    [("llama", 5, True), ("granite", 5, True), ("gemma2", 5, False), ("llama", 6, False)],
+)
+def test_logits_that_fit_one_chunk_are_kept_and_not_made_again(
+    family: str, most_scored: int, keeps: bool, monkeypatch: Any
+) -> None:
+    """But for a cap, whose derivative would need them whole."""
+    monkeypatch.setattr(head_module, "CPU_CHUNK_BYTES", 5 * 4 * 64)
+    model = tiny(family)
+    found = attach(model, torch.tensor([[1, 4, 5, 6]]), most_scored)
+    assert (found.chunk, found.keeps) == (5, keeps)
+    ids, positions = torch.tensor([[1, 4, 5, 6, 7, 2]]), torch.arange(5)
+    counted = count(lambda: model(input_ids=ids, positions=positions).sum().backward())
+    cost = KEPT if keeps else CHUNKED
+    shape = ModelShape.of_model(model)
+    eager = model.config._attn_implementation == "eager"
+    assert counted.total == train_flops(
+        shape, {Bucket(1, 6, 5): 1}, head=cost, attention="eager" if eager else "flash"
+    )
 
 
 def test_means_count_response_tokens() -> None:
