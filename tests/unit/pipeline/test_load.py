@@ -57,6 +57,34 @@ def test_mistakes_in_set_have_one_clear_message(sets: str, message: str) -> None
         embedded(sets=(sets,))
 
 
+@pytest.mark.parametrize("written", ["on", "off", "auto"])
+def test_a_switch_is_written_bare(written: str) -> None:
+    """Though YAML reads on and off as true and false."""
+    spec = embedded(sets=(f"training.packing={written}",))
+    assert stage_config(spec, spec.arms[0].stages[0]).packing == written
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (("training.packing=maybe",), r"stages.sft.packing is 'maybe'; give one of 'auto', 'on' or 'off'"),
+        (("training.packing=1",), r"stages.sft.packing is 1; give one of 'auto', 'on' or 'off'"),
+        (
+            ("training.packing=on", "training.attention=eager"),
+            r"packing: on cannot be kept \(attention: eager",
+        ),
+        (
+            ("training.shared_prompt=on", "training.packing=off"),
+            r"shared_prompt: on cannot .* \(packing: off",
+        ),
+        (("stages.orpo.packing=on", "stages.orpo.implementation=trl"), r"kept \(implementation: trl\)"),
+    ],
+)
+def test_a_layout_that_settings_exclude_is_refused(sets: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        embedded(sets=sets)
+
+
 def test_unknown_names_suggest_the_nearest() -> None:
     with pytest.raises(UserError, match=r'unknown arm "sft_dp0"; did you mean "sft_dpo"\?'):
         embedded(arms=["sft_dp0"])
