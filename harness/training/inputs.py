@@ -1,4 +1,4 @@
-"""What a model reads of a batch, padded or in one row; and the sequences again that a batch was made of."""
+"""What a model reads of a batch, padded or in one row; and what it gives, as sequences again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from harness.generate.batch import Padded
 from harness.generate.flat import Flat, FlatRow
 from harness.measure.flops import Bucket
+from harness.methods import PairLogProbs, SideLogProbs
 
 
 def padded_inputs(padded: Padded, places: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -75,3 +76,27 @@ def sequences_of(batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     shape, padding = (row.sequences, row.length), batch["input_ids"].shape[1] - 1
     ids = batch["input_ids"][0].index_select(0, row.token_at)
     return ids.view(shape), (row.token_at != padding).view(shape)
+
+
+def sides_of(inputs: dict[str, Any], log_probs: torch.Tensor, reference: torch.Tensor | None) -> PairLogProbs:
+    """Log-probs at scored places, laid out as (pairs, length - 1) of each side."""
+    pairs = inputs["shape"].pairs
+    dense = _laid_out(inputs, log_probs)
+    known = None if reference is None else _laid_out(inputs, reference)
+    sides = [
+        SideLogProbs(
+            log_probs=dense[rows],
+            response=inputs["response"][rows],
+            nll=inputs["nll"][rows],
+            reference=None if known is None else known[rows],
+        )
+        for rows in (slice(0, pairs), slice(pairs, None))
+    ]
+    return PairLogProbs(sides[0], sides[1] if len(sides[1].response) else None)
+
+
+def _laid_out(inputs: dict[str, Any], values: torch.Tensor) -> torch.Tensor:
+    """(positions,) as (sequences, length - 1), zero where nothing is scored."""
+    size, width = inputs["response"].shape
+    dense = values.new_zeros(size * (width + 1)).index_copy(0, inputs["places"], values)
+    return dense.view(size, width + 1)[:, :-1]

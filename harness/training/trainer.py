@@ -18,7 +18,7 @@ from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
 from harness.measure.theory import CHUNKED, FULL_LOGITS, KEPT, HeadCost
 from harness.measure.window import AUDIT
-from harness.methods import MethodModule, Objective, PairLogProbs, SideLogProbs, log_odds
+from harness.methods import MethodModule, Objective, PairLogProbs, log_odds
 from harness.records import (
     HeadFacts,
     HeadKind,
@@ -29,7 +29,7 @@ from harness.records import (
 )
 from harness.training.arguments import arguments
 from harness.training.collate import Collator, Rows, length_of
-from harness.training.inputs import model_inputs
+from harness.training.inputs import model_inputs, sides_of
 from harness.training.job import TrainJob
 from harness.training.layout import decide_layout
 from harness.training.load import Policy
@@ -96,7 +96,7 @@ class MatchedTrainer(ObservedTrainer):
         split = TRAIN if training else VALIDATION
         reference = None if self.reference is None else self.reference(inputs, split)
         log_probs = model(**model_inputs(inputs))
-        batch = _sides_of(inputs, log_probs, reference)
+        batch = sides_of(inputs, log_probs, reference)
         objective = self._method.objective(batch, self.job.config)
         shape = inputs["shape"]
         totals = self.totals if training else Totals(shape.pairs, max(1, shape.nll_tokens))
@@ -219,32 +219,6 @@ def _divided_here(*_: Any, **__: Any) -> None:
     """Never called: `compute_loss` is ours. A loss function of the caller's own is how transformers before
     `loss_is_scaled_for_ga` knows that it must not divide by the number of micro-batches again."""
     raise AssertionError("MatchedTrainer.compute_loss does not ask transformers for a loss")
-
-
-def _sides_of(
-    inputs: dict[str, Any], log_probs: torch.Tensor, reference: torch.Tensor | None
-) -> PairLogProbs:
-    """Log-probs at positions, laid out as (pairs, length - 1) of each side."""
-    pairs = inputs["shape"].pairs
-    dense = _laid_out(inputs, log_probs)
-    known = None if reference is None else _laid_out(inputs, reference)
-    sides = [
-        SideLogProbs(
-            log_probs=dense[rows],
-            response=inputs["response"][rows],
-            nll=inputs["nll"][rows],
-            reference=None if known is None else known[rows],
-        )
-        for rows in (slice(0, pairs), slice(pairs, None))
-    ]
-    return PairLogProbs(sides[0], sides[1] if len(sides[1].response) else None)
-
-
-def _laid_out(inputs: dict[str, Any], values: torch.Tensor) -> torch.Tensor:
-    """(positions,) as (sequences, length - 1), zero where nothing is scored."""
-    size, width = inputs["response"].shape
-    dense = values.new_zeros(size * (width + 1)).index_copy(0, inputs["places"], values)
-    return dense.view(size, width + 1)[:, :-1]
 
 
 def _divided(objective: Objective, totals: Totals) -> dict[str, torch.Tensor]:
