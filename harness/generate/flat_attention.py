@@ -68,7 +68,8 @@ def attention(
     **settings: Any,
 ) -> tuple[torch.Tensor, None]:
     """As transformers' attention functions: (1, heads, tokens, width) in, (1, tokens, heads, width) out."""
-    if flat_row is None:
+    # A row of one sequence is that sequence, with its padding at the end, where nothing looks.
+    if flat_row is None or flat_row.sequences == 1:
         plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, **settings
         )

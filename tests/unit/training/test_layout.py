@@ -19,6 +19,7 @@ PADDED, FLAT, SHARED = {"packing": "off"}, {"shared_prompt": "off"}, {}
 LAYOUTS: dict[str, dict[str, Any]] = {"padded": PADDED, "flat": FLAT, "shared": SHARED}
 CASES: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "sft": ("sft", {}, ("flat",)),
+    "sft one by one": ("sft", {"micro_batch_size": 1}, ("flat",)),
     "dpo": ("dpo", {"beta": 0.5, **STOPPING}, ("shared",)),
     "dpo precomputed": ("dpo", {"beta": 0.5, "reference": "precomputed", **STOPPING}, ("flat", "shared")),
     "dpo adapters": ("dpo", {"beta": 0.5, "lora": LORA}, ("shared",)),
@@ -73,6 +74,12 @@ def test_a_stage_records_its_layout_and_what_it_computed(
     for one in ledger.values():
         assert one["flops"] == one["flops_theory"]
     assert ledger["shared"]["flops"] < ledger["padded"]["flops"]
+
+
+def test_rows_of_one_sequence_are_counted_too(make_job: Any) -> None:
+    outcome = train(make_job("sft", micro_batch_size=1))
+    ledger = {m.quantity: m.value for m in outcome.ledger}
+    assert ledger["flops"] == ledger["flops_theory"]
 
 
 def trainer_of(job: Any) -> Any:
