@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from harness import registry
 from harness.evidence.view import ComparisonView
-from harness.records import Method, ReferenceHolder, StageResult, TrainFacts
+from harness.records import HeadKind, Implementation, Method, ReferenceHolder, StageResult, TrainFacts
 
 # Passes over a body's weights for one sequence: forward and backward, and forward alone.
 TRAINED = {"full": 6, "lora": 4}
@@ -93,3 +93,27 @@ REFERENCES = {
 def reference_in_words(facts: TrainFacts) -> str:
     """When a stage's reference scores the pairs, and what holds its weights meanwhile."""
     return REFERENCES[facts.reference.holder] if facts.reference else "none"
+
+
+def layout_in_words(facts: TrainFacts) -> str | None:
+    """How a stage's micro-batches stood in memory; None where it did not say."""
+    layout = facts.layout
+    if layout is None:
+        return None
+    if not layout.flat:
+        return "padded to their longest sequence"
+    once = ", a pair's prompt computed once" if layout.shared_prompt else ""
+    return f"laid out in one row without padding outside attention{once}"
+
+
+def ran_on_trl(stage: StageResult) -> bool:
+    """Whether TRL's code trained the stage: its trainers, or its fused head, as in records of version 1."""
+    facts = stage.facts_as(TrainFacts)
+    fused = facts.head is not None and facts.head.kind == HeadKind.FUSED
+    return fused or facts.implementation in (Implementation.STOCK, None)
+
+
+def uses_lora(view: ComparisonView, stage: StageResult) -> bool:
+    """Whether the stage trained adapters."""
+    config = view.record.plan.stages[stage.digest].config.get("config") or {}
+    return stage.facts_as(TrainFacts).tuning == "lora" or bool(config.get("lora"))

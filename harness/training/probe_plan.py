@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from harness.methods import load_method
 from harness.records import ProbeFacts
-from harness.training.collate import Row, Rows, read_rows
+from harness.training.collate import Rows, read_rows, tokens_of
 from harness.training.job import TrainJob
 from harness.training.walk import planned_steps
 
@@ -51,11 +51,13 @@ def probes_of(job: TrainJob, data: Rows, held_out: Rows) -> ProbeFacts:
     shared = data if job.sft_data is None else read_rows(job.prepared / "train.parquet")
     per_epoch = -(-len(data) // config.batch_size)
     steps = planned_steps(config, per_epoch)
-    sides = _both_sides if load_method(job.method).ABOUT.data == "pairs" else _chosen_side
+    both = load_method(job.method).ABOUT.data == "pairs"
+    # What training computes is less where a prompt stands once for two answers, as far as settings tell.
+    once = config.why_padded() is None and config.shared_prompt != "off"
     return plan_probes(
-        [_both_sides(row) for row in held_out],
-        sum(map(_chosen_side, shared)),
-        sum(map(sides, data)) * steps // per_epoch,
+        [tokens_of(row, both=True, once=False) for row in held_out],
+        sum(tokens_of(row, both=False, once=False) for row in shared),
+        sum(tokens_of(row, both=both, once=once) for row in data) * steps // per_epoch,
         lora=config.lora is not None,
         steps=steps,
     )
@@ -64,15 +66,6 @@ def probes_of(job: TrainJob, data: Rows, held_out: Rows) -> ProbeFacts:
 def due_steps(probes: int, steps: int) -> frozenset[int]:
     """The optimizer steps after which `probes` probes fall: the first before any, the last after all."""
     return frozenset(round(i * steps / (probes - 1)) for i in range(probes))
-
-
-def _chosen_side(row: Row) -> int:
-    return len(row["prompt_ids"]) + len(row["chosen_ids"])
-
-
-def _both_sides(row: Row) -> int:
-    rejected = row["rejected_ids"]
-    return _chosen_side(row) + (0 if rejected is None else len(row["prompt_ids"]) + len(rejected))
 
 
 def _no_pair(totals: Sequence[int], epoch_tokens: int) -> str:

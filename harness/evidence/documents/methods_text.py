@@ -8,7 +8,16 @@ from typing import TypeVar
 
 from harness.evidence.aggregates import definitions
 from harness.evidence.answers import scored_before
-from harness.evidence.arms import arm_titles, method_of, method_title, reference_in_words, training_stages
+from harness.evidence.arms import (
+    arm_titles,
+    layout_in_words,
+    method_of,
+    method_title,
+    ran_on_trl,
+    reference_in_words,
+    training_stages,
+    uses_lora,
+)
 from harness.evidence.costs import MemoryKind, memory_kind
 from harness.evidence.documents import bibliography
 from harness.evidence.failures import lost_seeds
@@ -83,7 +92,7 @@ def _arms(findings: Findings) -> Passage:
     arms = arm_titles(view, "+").values()
     known = [method_of(view, stage) for stage in stages]
     cites = [citation for about in known if about is not None for citation in about.cites]
-    adapted = [_uses_lora(view, stage) for stage in stages]
+    adapted = [uses_lora(view, stage) for stage in stages]
     tail = ""
     if any(adapted):
         cites.append(bibliography.HU_2022)
@@ -91,11 +100,6 @@ def _arms(findings: Findings) -> Passage:
     joined = "; a plus joins stages that follow each other" if any("+" in arm for arm in arms) else ""
     opening = "The arm is" if len(arms) == 1 else "The arms are"
     return Passage(f"{opening} {listed(arms)}{tail}{joined}.", tuple(dict.fromkeys(cites)))
-
-
-def _uses_lora(view: ComparisonView, stage: StageResult) -> bool:
-    config = view.record.plan.stages[stage.digest].config.get("config") or {}
-    return stage.facts_as(TrainFacts).tuning == "lora" or bool(config.get("lora"))
 
 
 def _stages(view: ComparisonView) -> list[StageResult]:
@@ -111,21 +115,11 @@ def _implementations(view: ComparisonView) -> Passage:
         sentences.append("Between matched methods the code differs in the loss alone.")
     heads = _grouped(view, lambda facts: HEADS[facts.head.kind] if facts.head else None)
     sentences += _sentence("Log-probs are computed", heads)
-    sentences += _sentence("Micro-batches are", _grouped(view, _layout_in_words))
+    sentences += _sentence("Micro-batches are", _grouped(view, layout_in_words))
     scopes = _grouped(view, lambda facts: facts.nll_scope.replace("+", " and ") if facts.nll_scope else None)
     sentences += _sentence("The NLL covers the", scopes)
     cites = (bibliography.VON_WERRA_2020,) if Implementation.STOCK in trainers else ()
     return Passage(" ".join(sentences), cites)
-
-
-def _layout_in_words(facts: TrainFacts) -> str | None:
-    layout = facts.layout
-    if layout is None:
-        return None
-    if not layout.flat:
-        return "padded to their longest sequence"
-    once = ", a pair's prompt computed once" if layout.shared_prompt else ""
-    return f"laid out in one row without padding outside attention{once}"
 
 
 def _references(view: ComparisonView) -> Passage:
@@ -163,7 +157,7 @@ def _costs(view: ComparisonView) -> Passage:
     stages = _stages(view)
     devices = dict.fromkeys(stage.environment.device_name for stage in stages)
     environment = stages[0].environment
-    libraries = ("torch", "transformers", *(["trl"] if any(map(_ran_on_trl, stages)) else []))
+    libraries = ("torch", "transformers", *(["trl"] if any(map(ran_on_trl, stages)) else []))
     named = [name for name in libraries if name in environment.versions]
     versions = ", ".join(f"{name} {environment.versions[name]}" for name in named)
     memory = (
@@ -178,13 +172,6 @@ def _costs(view: ComparisonView) -> Passage:
         f"real steps and checked against their formula; {memory}.",
         (*cites, bibliography.KAPLAN_2020),
     )
-
-
-def _ran_on_trl(stage: StageResult) -> bool:
-    """Whether TRL's code trained the stage: its trainers, or its fused head, as in records of version 1."""
-    facts = stage.facts_as(TrainFacts)
-    fused = facts.head is not None and facts.head.kind == HeadKind.FUSED
-    return fused or facts.implementation in (Implementation.STOCK, None)
 
 
 def _scores(view: ComparisonView) -> Passage:

@@ -50,7 +50,17 @@ def throughput_table(view: ComparisonView) -> Table:
     columns = (
         "stage",
         *(quantity.title for quantity in AMOUNTS),
-        *("warm-up", "median step", "10%", "90%", "real tokens/s", "computed / real", "MFU", "HFU"),
+        *(
+            "warm-up",
+            "median step",
+            "10%",
+            "90%",
+            "real tokens/s",
+            "padding",
+            "computed / real",
+            "MFU",
+            "HFU",
+        ),
         *(quantity.title for quantity in CONDITIONS),
         "spoils time and energy",
     )
@@ -61,8 +71,8 @@ def _speed_note(view: ComparisonView, peaks: dict[str, DevicePeak]) -> str:
     note = (
         "Warm-up: first steps that take over 1.25 medians of the later half and lie beyond its spread; "
         "step times and tokens per second leave them out, totals never do. Computed / real: tokens that go "
-        "through the blocks, of those that a pair's sequences have; over 100% is padding, under it prompts "
-        "computed once for two answers. MFU: FLOPs that training "
+        "through the blocks, of those that a pair's sequences have: over 100% with padding, under it where "
+        "a prompt is computed once for two answers. MFU: FLOPs that training "
         "needs, without recomputation, over what the device could do in the reference and training "
         "phases; HFU: FLOPs that ran (Chowdhery et al. 2022, appendix B). Both are shares of one peak, the "
         f"same for all arms: {in_words(peaks, map(dtype_of, view.trained_stages))}."
@@ -89,15 +99,18 @@ def step_seconds(rows: Iterable[Mapping[str, Any]]) -> list[float]:
 def _speed(stage: StageResult, times: StepTimes | None) -> tuple[Cell, ...]:
     source = (stage.digest,)
     if times is None:
-        return tuple(Cell(None, reason="steps were not timed") for _ in range(6))
+        return tuple(Cell(None, reason="steps were not timed") for _ in range(7))
     real, computed = measured_value(stage, TOKENS), measured_value(stage, TOKENS_PADDED)
     steps = measured_value(stage, STEPS)
     rate = real / steps / times.median if real and steps else None
     share = computed / real if rate and real and computed else None
+    padding = None if share is None or share < 1 else 1 - 1 / share
+    unknown = "tokens were not counted" if share is None else "prompts were computed once for two answers"
     return (
         Cell(times.warm_up, "count", sources=source),
         *(Cell(t, "seconds", sources=source) for t in (times.median, times.p10, times.p90)),
         Cell(rate, "count", reason="tokens were not counted", sources=source),
+        Cell(padding, "percent", digits=0, reason=unknown, sources=source),
         Cell(share, "percent", digits=0, reason="tokens were not counted", sources=source),
     )
 
