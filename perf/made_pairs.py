@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.embedded.vocabulary import WORDS
+from harness.generate.flat import length_in_attention
 from harness.jsonl import write_jsonl
 from harness.measure.flops import Bucket
 from harness.training.order import first_epoch
@@ -48,24 +49,31 @@ class Case:
 
 def padded(pairs: Sequence[Pair]) -> list[Bucket]:
     """The micro-batches of an epoch as they are padded: both sequences of each pair, to the longest."""
-    rows = first_epoch([max(s)[0] for s in (p.sequences for p in pairs)], MICRO_BATCH, 0)
     found = []
-    for batch in rows:
-        sequences = [one for row in batch for one in pairs[row].sequences]
+    for sequences in _micro_batches(pairs):
         longest, scored = max(length for length, _ in sequences), sum(s for _, s in sequences)
         found.append(Bucket(len(sequences), longest, scored))
     return found
 
 
-def alone(pairs: Sequence[Pair]) -> list[Bucket]:
-    """Each sequence at its own length."""
-    return [Bucket(1, length, scored) for pair in pairs for length, scored in pair.sequences]
+def flat(pairs: Sequence[Pair], *, shared: bool) -> list[Bucket]:
+    """The same in rows without padding, each pair's prompt once where it is `shared`."""
+    found = []
+    for sequences in _micro_batches(pairs):
+        tokens, scored = sum(length for length, _ in sequences), sum(s for _, s in sequences)
+        prompts = tokens - scored
+        row = scored + (prompts // 2 if shared else prompts) + 1
+        length = length_in_attention([length for length, _ in sequences])
+        found.append(Bucket(len(sequences), length, scored, row=row))
+    return found
 
 
-def shared(pairs: Sequence[Pair]) -> list[Bucket]:
-    """Each pair as one sequence: prompt, chosen, rejected."""
-    answers = [(pair.prompt, pair.chosen + pair.rejected) for pair in pairs]
-    return [Bucket(1, prompt + scored, scored) for prompt, scored in answers]
+def _micro_batches(pairs: Sequence[Pair]) -> list[list[tuple[int, int]]]:
+    """(length, scored positions) of the sequences of each."""
+    return [
+        [one for row in batch for one in pairs[row].sequences]
+        for batch in first_epoch(len(pairs), MICRO_BATCH, 0)
+    ]
 
 
 def prompt_cases(count: int, length: int) -> list[Case]:
@@ -74,7 +82,7 @@ def prompt_cases(count: int, length: int) -> list[Case]:
     for tenths in range(1, 9):
         prompt = round(length * tenths / 10)
         pairs = [Pair(prompt, length - prompt, length - prompt)] * count
-        cases.append(Case(tenths / 10, pairs, padded(pairs), shared(pairs)))
+        cases.append(Case(tenths / 10, pairs, flat(pairs, shared=False), flat(pairs, shared=True)))
     return cases
 
 
@@ -90,7 +98,7 @@ def padding_cases(count: int, length: int) -> list[Case]:
             )
             prompt = max(TEMPLATE_TOKENS + 1, min(chosen, rejected) // 10)
             pairs.append(Pair(prompt, max(2, chosen - prompt), max(2, rejected - prompt)))
-        without, with_it = padded(pairs), alone(pairs)
+        without, with_it = padded(pairs), flat(pairs, shared=False)
         share = 1 - sum(b.tokens for b in with_it) / sum(b.tokens for b in without)
         cases.append(Case(share, pairs, without, with_it))
     return cases

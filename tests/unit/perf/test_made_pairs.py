@@ -14,11 +14,10 @@ from perf.made_pairs import (
     MICRO_BATCH,
     Case,
     Pair,
-    alone,
+    flat,
     padded,
     padding_cases,
     prompt_cases,
-    shared,
     write_pairs,
 )
 from perf.sharing import foretold
@@ -29,8 +28,8 @@ PAIRS = [Pair(10, 20, 30), Pair(10, 5, 6), Pair(10, 20, 30), Pair(10, 5, 6)]
 def test_batches_without_and_with_a_lever() -> None:
     assert MICRO_BATCH == 4
     assert padded(PAIRS) == [Bucket(8, 40, 122)]
-    assert alone(PAIRS)[:3] == [Bucket(1, 30, 20), Bucket(1, 40, 30), Bucket(1, 15, 5)]
-    assert shared(PAIRS)[:2] == [Bucket(1, 60, 50), Bucket(1, 21, 11)]
+    assert flat(PAIRS, shared=False) == [Bucket(8, 40, 122, row=122 + 80 + 1)]
+    assert flat(PAIRS, shared=True) == [Bucket(8, 40, 122, row=122 + 40 + 1)]
 
 
 def test_what_is_foretold_of_matrices_alone_is_the_ratio_of_tokens() -> None:
@@ -38,7 +37,9 @@ def test_what_is_foretold_of_matrices_alone_is_the_ratio_of_tokens() -> None:
     nothing = {"first": 0, "lora": 0, "lora_first": 0, "last": 0, "scores": 0, "values": 0}
     blocks = ModelShape(body=1000, windows=(), hidden=0, vocabulary=0, **nothing)
     pairs = [Pair(50, 50, 50)] * 4
-    assert foretold(blocks, Case(0.5, pairs, padded(pairs), shared(pairs))) == pytest.approx(4 / 3)
+    case = Case(0.5, pairs, flat(pairs, shared=False), flat(pairs, shared=True))
+    # Each row ends with a token of padding.
+    assert foretold(blocks, case) == pytest.approx(801 / 601)
 
 
 def test_sweeps_span_their_shares() -> None:
