@@ -3,7 +3,7 @@
     PYTHONPATH=. python perf/sharing.py [--repeats 3] [--levers packing] [--length 256] [--pairs 64]
 
 Ours with the lever against ours without it, in turns and fresh processes, on made pairs of random words and a
-small model of random weights. `shared_prompt`: the prompt is 10 to 80% of each sequence, in rows without padding.
+small model of random weights. `shared_prompt`: the prompt is 10 to 80% of each sequence, in padless rows.
 `packing`: sequences of ever more unequal lengths, with the share of their batches that is padding. Foretold
 is the ratio of FLOPs by formula. A lever whose setting this version does not know is left out with a word.
 Exits 1 where a lever costs: where all of the interval of its gain lies below 1.
