@@ -9,16 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
+from harness.evidence.next_steps import out_flag, power_command
 from harness.evidence.sections.first import EXPLORATORY
 from harness.evidence.short import WORDS
 from harness.evidence.statistics.verdict import Outcome
 from harness.quantities import COST, cost_of
 from harness.records import FailedStage
 from harness.units import rounded
-
-COMPARE = "harness compare "
-COMPARE_ALONE = ("--until-decided", "mlflow", "--again")
-"""Flags of a comparison that its plan does not take or need."""
 
 
 def print_closing(report: Path, console: Console) -> None:
@@ -85,12 +82,11 @@ def cost_line(data: Mapping[str, Any]) -> str:
 
 def next_line(data: Mapping[str, Any], run: Path) -> str:
     """How many seeds it takes where something stayed open, else where a figure comes from."""
-    out = f" --out {run.parent}" if run.parent != Path("runs") else ""
-    asked = str(data["provenance"]["command"])
-    known = asked.startswith(COMPARE) and not any(flag in asked for flag in COMPARE_ALONE)
-    if known and any(one["outcome"] == Outcome.NOT_SEPARABLE for one in data["questions"]):
-        return f"Next: harness plan --power {asked.removeprefix(COMPARE)}  (how many seeds would decide)"
+    more = power_command(str(data["provenance"]["command"]))
+    if more and any(one["outcome"] == Outcome.NOT_SEPARABLE for one in data["questions"]):
+        return f"Next: {more}  (how many seeds would decide)"
     arm = (data["primary"] or {}).get("a") or next(iter(data["arms"]))
+    out = out_flag(run.parent)
     return f'Next: harness trace {run.name} "main {arm}"{out}  (where its figures come from)'
 
 

@@ -87,7 +87,7 @@ def write(record: ComparisonRecord, root: RunRoot) -> Path:
     """Render every format beside the record; the old report is replaced as a whole."""
     view = view_of(record, root)
     changed = changed_since(record)
-    report = build_report(view, load_claims(), [changed] if changed else [])
+    report = build_report(view, load_claims(), [changed] if changed else [], root.path)
     texts = read_texts(root, record, view.seeds[0])
     report = dataclasses.replace(report, exchanges=exchanges(view, texts, read_test_pairs(root, record)))
     return render(report, root.run_folder(record.id) / "report")

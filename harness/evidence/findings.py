@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.evidence.aggregates import aggregate_contrasts
 from harness.evidence.answers import Answer, answers
 from harness.evidence.arms import arm_titles
 from harness.evidence.contrasts import Contrast, all_contrasts
 from harness.evidence.failures import failures
+from harness.evidence.next_steps import DEFAULT_ROOT
 from harness.evidence.primary import Primary, primary
 from harness.evidence.registered import reconciled
 from harness.evidence.view import ComparisonView
@@ -22,7 +24,7 @@ class Findings:
 
     A contrast that a question is about has the verdict of its adjusted answer. `titles` has a title by
     arm. `claims` are judged on the run; `warnings` are what failed, and what only the outside knows, such as
-    a comparison file that changed after the run.
+    a comparison file that changed after the run; `root` is the folder of runs, as commands are given it.
     """
 
     view: ComparisonView
@@ -32,9 +34,15 @@ class Findings:
     titles: dict[str, str]
     claims: tuple[Claim, ...] = ()
     warnings: tuple[str, ...] = ()
+    root: Path = DEFAULT_ROOT
 
 
-def findings(view: ComparisonView, claims: Sequence[Claim] = (), warnings: Sequence[str] = ()) -> Findings:
+def findings(
+    view: ComparisonView,
+    claims: Sequence[Claim] = (),
+    warnings: Sequence[str] = (),
+    root: Path = DEFAULT_ROOT,
+) -> Findings:
     """Everything that can be said of a run, computed once."""
     answered = tuple(answers(view))
     return Findings(
@@ -45,4 +53,5 @@ def findings(view: ComparisonView, claims: Sequence[Claim] = (), warnings: Seque
         arm_titles(view),
         tuple(claims),
         (*failures(view.record), *warnings),
+        root,
     )

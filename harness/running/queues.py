@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from harness.evidence.next_steps import out_flag
 from harness.records import ComparisonRecord
 from harness.running import journal
 from harness.running.delivery import Delivery
@@ -79,7 +80,7 @@ def account(box: Outbox, root: RunRoot, console: Console) -> None:
 
 def command(root: RunRoot) -> str:
     """What delivers the queues of this root."""
-    return SYNC if root.path == Path("runs") else f"{SYNC} --out {root.path}"
+    return f"{SYNC}{out_flag(root.path)}"
 
 
 def report_in(root: RunRoot, report: Path | None) -> str | None:

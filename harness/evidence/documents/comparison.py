@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from harness.evidence.documents.comparison_json import comparison_data
 from harness.evidence.documents.methods_text import methods
 from harness.evidence.documents.replayed import replay_report
 from harness.evidence.findings import findings
+from harness.evidence.next_steps import DEFAULT_ROOT
 from harness.evidence.sections import (
     answering,
     causes,
@@ -48,13 +50,17 @@ PARTS = {
 
 
 def build_report(
-    view: ComparisonView, published: Sequence[Claim] = (), warnings: Sequence[str] = ()
+    view: ComparisonView,
+    published: Sequence[Claim] = (),
+    warnings: Sequence[str] = (),
+    root: Path = DEFAULT_ROOT,
 ) -> Report:
     """All sections, tables and figures of one comparison; `published` claims are judged on it.
 
-    `warnings` are what only the outside knows, such as a comparison file that changed after the run.
+    `warnings` are what only the outside knows, such as a comparison file that changed after the run; `root`
+    is the folder of runs, as commands are given it.
     """
-    everything = findings(view, published, warnings)
+    everything = findings(view, published, warnings, root)
     if view.replayed:
         return replay_report(everything)
     sections = [(part, section(everything)) for part, sections in PARTS.items() for section in sections]

@@ -8,6 +8,7 @@ from harness.evidence.answers import scored_before
 from harness.evidence.diverged import diverged_seeds
 from harness.evidence.findings import Findings
 from harness.evidence.interruptions import interrupted
+from harness.evidence.next_steps import out_flag, power_command
 from harness.evidence.sections.limits import missing
 from harness.evidence.sections.summary import broken_parity, headline
 from harness.evidence.sections.throughput import unreliable
@@ -70,8 +71,10 @@ def _exploratory(findings: Findings) -> Iterator[str]:
 
 
 def _next_steps(findings: Findings) -> Iterator[str]:
-    if any(is_open(one) for one in findings.answers):
-        yield "How many seeds would settle what is open: harness plan --power"
-    yield "Every run and stage in MLflow: harness ui"
-    yield f"The table of a paper: harness paper {findings.view.record.id} --style acl"
-    yield f"Where a figure comes from: harness trace {findings.view.record.id} 'TABLE ROW COLUMN'"
+    record, out = findings.view.record, out_flag(findings.root)
+    more = power_command(record.command)
+    if more and any(is_open(one) for one in findings.answers):
+        yield f"Seeds that would settle it: {more}"
+    yield f"MLflow: harness ui{out}"
+    yield f"For a paper: harness paper {record.id} --style acl{out}"
+    yield f"A figure's runs: harness trace {record.id} 'TABLE ROW COLUMN'{out}"

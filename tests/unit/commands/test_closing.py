@@ -98,11 +98,15 @@ def test_what_to_type_next_follows_from_the_answers(data: dict[str, Any]) -> Non
     data["provenance"]["command"] = f"{asked} --until-decided"
     assert "harness trace" in next_line(data, Path("elsewhere/run-1"))
     data["provenance"]["command"] = asked
+    data["provenance"]["command"] = f"{asked} --stage-timeout 60"
+    assert "harness trace" in next_line(data, Path("elsewhere/run-1")), "a plan takes no such flag"
+    data["provenance"]["command"] = asked
     for one in data["questions"]:
         one["outcome"] = "better"
     line = next_line(data, Path("elsewhere/run-1"))
     assert 'harness trace run-1 "main orpo" --out elsewhere' in line
     assert "--out" not in next_line(data, Path("runs/run-1"))
+    assert next_line(data, Path("my runs/run-1")).partition("  (")[0].endswith(" --out 'my runs'")
 
 
 @pytest.mark.parametrize("width", [80, 120, 500])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from synthetic import make_view
 
 from harness.evidence.documents.comparison import build_report
+from harness.evidence.next_steps import DEFAULT_ROOT
 from harness.tables import FirstPage, Report
 from harness.units import plain
 
@@ -17,7 +20,12 @@ MOST_WORDS = 150
 
 
 def seen(
-    means: dict[str, tuple[float, ...]], *questions: dict[str, Any], quantity: str = ACCURACY, **changes: Any
+    means: dict[str, tuple[float, ...]],
+    *questions: dict[str, Any],
+    quantity: str = ACCURACY,
+    command: str = "harness compare",
+    root: Path = DEFAULT_ROOT,
+    **changes: Any,
 ) -> Report:
     """A report on these means a seed, with these questions."""
     seeds = tuple(range(len(next(iter(means.values())))))
@@ -27,7 +35,8 @@ def seen(
         for arm, of_arm in means.items()
         for seed, mean in enumerate(of_arm)
     }
-    return build_report(replace(view, items=items))
+    record = view.record.model_copy(update={"command": command})
+    return build_report(replace(view, record=record, items=items), root=root)
 
 
 def asked(quantity: str = ACCURACY, margin: float | None = 0.05, **changes: Any) -> dict[str, Any]:
@@ -134,6 +143,18 @@ def test_five_answers_and_their_warnings_are_read_in_a_minute() -> None:
     first = first_of(seen(FORTUNE, asked(), asked(b="sft"), asked(GRADE), *costs))
     text = " ".join((first.question, *first.answers, *first.warnings))
     assert len(text.split()) <= MOST_WORDS
+
+
+def test_what_to_type_next_can_be_pasted() -> None:
+    """Each led to the default folder of runs, and the plan was that of the default comparison."""
+    open_still = {"orpo": (0.60, 0.75, 0.66), "sft_dpo": (0.62, 0.66, 0.71)}
+    asked_by = "harness compare mine.yaml --seeds 2 --out '/my runs'"
+    steps = first_of(seen(open_still, asked(), command=asked_by, root=Path("/my runs"))).next_steps
+    commands = [shlex.split(one.partition(": ")[2]) for one in steps]
+    assert [words[:2] for words in commands] == [["harness", n] for n in ("plan", "ui", "paper", "trace")]
+    assert commands[0] == shlex.split("harness plan --power mine.yaml --seeds 2 --out '/my runs'")
+    assert all(words[-2:] == ["--out", "/my runs"] for words in commands)
+    assert not any("--out" in one for one in first_of(build_report(make_view())).next_steps)
 
 
 def test_one_arm_alone_has_no_first_page() -> None:
