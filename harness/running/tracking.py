@@ -36,11 +36,10 @@ from harness.running.tracked import (
     step_values,
 )
 from harness.store.run_dir import RunRoot
-from harness.tracking import COMPARISON, DataSet, Ended, Point, TrackedRun
+from harness.tracking import COMPARISON, NOW_TAG, DataSet, Ended, Point, TrackedRun
 
 SETTLE_SECONDS = 60.0
 CLOSE_SECONDS = 60.0
-NOW_TAG = "harness.now"
 APART_SECONDS = 0.05
 """Between two steps that are told: telling one takes some 0.1 ms of CPU time."""
 TIMED = ("rehearse", "rehearse_evaluate", "train")

@@ -23,6 +23,8 @@ RunKind = Literal["comparison", "cell", "stage"]
 Status = Literal["finished", "failed", "killed"]
 COMPARISON = ""
 """The key of the comparison's own run."""
+NOW_TAG = "harness.now"
+"""What the comparison does, as long as it runs."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot
 from harness.texts import as_paragraph
-from harness.tracking import COMPARISON, DataSet, Ended, Point, Refused, Setting, TrackedRun
+from harness.tracking import COMPARISON, NOW_TAG, DataSet, Ended, Point, Refused, Setting, TrackedRun
 from harness.tracking._mlflow_files import copy_records, first_page
 from harness.tracking._system import SystemMetrics
 
@@ -109,6 +109,8 @@ class MlflowRuns:
 
     def ends(self, key: str, ended: Ended) -> None:
         """The status, and the reason where there is one, as a tag and as the run's description."""
+        if key == COMPARISON:
+            self._does_nothing_now()
         if key in self._whole:
             return
         why = (
@@ -123,6 +125,11 @@ class MlflowRuns:
             self._stamp = ended.stamp
         elif ended.stamp:
             self.tags(key, {STAMP_TAG: ended.stamp})
+
+    def _does_nothing_now(self) -> None:
+        run = self._run(COMPARISON)
+        if NOW_TAG in self._client.get_run(run).data.tags:
+            self._client.delete_tag(run, NOW_TAG)
 
     def publishes(self, record: ComparisonRecord, root: RunRoot, report_folder: Path | None) -> None:
         """The records and what a report reads beside them, the report, and its first page as description."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.tracking import Ended, Place, Point, TrackedRun
+from harness.tracking import COMPARISON, NOW_TAG, Ended, Place, Point, TrackedRun
 
 PACKAGE = "wandb"
 WRITE_AGAIN = ""
@@ -64,6 +64,8 @@ class Wandb:
     def ends(self, key: str, ended: Ended) -> None:
         """Finish the run; the reason stands in its summary."""
         self.tags(key, {**ended.tags, **({"why": ended.reason} if ended.reason else {})})
+        if key == COMPARISON:
+            self.tags(key, {NOW_TAG: ""})
         self._runs.pop(key).finish(exit_code=EXIT_CODES[ended.status])
 
     def closes(self) -> None:

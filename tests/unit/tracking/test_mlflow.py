@@ -178,6 +178,7 @@ def test_what_is_streamed_equals_the_record(
     runs = runs_of(root)
     assert len(runs) == 1 + 6 + 8
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert "harness.now" not in runs[record.id].data.tags, "nothing of it runs now"
     assert all(runs[name].info.run_id == live[name].info.run_id for name in names)
     for digest, name in (("orpo0", "orpo/orpo@0"), ("orpo1", "orpo/orpo@1")):
         rows = read_jsonl(root.stage_folder(digest) / "steps.jsonl")
