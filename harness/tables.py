@@ -100,6 +100,7 @@ class ForestRow:
 class Panel:
     """One pair of axes of a figure; a radar's x counts its spokes, which `x_names` names.
 
+    Shares on the y axis (`y_kind` percent) are shown in percent, as tables show them.
     A forest has `rows` from top to bottom in place of series, values along x, and a line at `neutral`; its
     figures have so many `digits`.
     """
@@ -111,6 +112,7 @@ class Panel:
     kind: Literal["line", "scatter", "radar", "forest"] = "line"
     log_x: bool = False
     x_kind: CellKind = "number"
+    y_kind: CellKind = "number"
     x_names: tuple[str, ...] = ()
     rows: tuple[ForestRow, ...] = ()
     neutral: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from harness.evidence.arms import arm_titles
-from harness.evidence.cells import stages_behind
+from harness.evidence.cells import score_format, stages_behind
 from harness.evidence.costs import arm_cost
 from harness.evidence.curves import probed_pairs
 from harness.evidence.findings import Findings
@@ -89,7 +89,9 @@ def score_figure(view: ComparisonView, metric: str) -> Figure:
         if scores and len(scores) == len(flops):
             series.append(cloud(arm, flops, scores))
     title = quantity_title(view, arm_titles(view), metric)
-    panel = Panel(title, "training FLOPs", title, tuple(series), kind="scatter", x_kind=FLOPS.kind)
+    shown, _ = score_format(metric)
+    names = (title, "training FLOPs", title)
+    panel = Panel(*names, tuple(series), kind="scatter", x_kind=FLOPS.kind, y_kind=shown)
     sources = stages_behind(view, view.arms)
     caption = "Small: a point a seed. Large: their mean with its 95% t interval."
     return Figure("score_against_flops", "Score against FLOPs", (panel,), caption, sources)

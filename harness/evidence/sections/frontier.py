@@ -19,8 +19,10 @@ from harness.evidence.statistics.estimate import ITEMS_TARGET, mean_interval
 from harness.evidence.statistics.verdict import OPPOSITE, Outcome, verdict
 from harness.evidence.view import ComparisonView
 from harness.quantities import COSTS, Quantity
-from harness.tables import Cell, Figure, Panel, Section, Series, Table
+from harness.tables import Cell, CellKind, Figure, Panel, Section, Series, Table
 
+QUALITY: CellKind = "percent"
+"""How held-out accuracy is shown."""
 Reached = dict[str, list[float | None]]
 """Arm -> quality by seed within a budget, None where the arm has no probe by then."""
 
@@ -42,7 +44,8 @@ def section(findings: Findings) -> Section | None:
     shown = figure.has_series and not too_few
     tables = []
     if shown:
-        tables += [equal_cost_table(view, findings.primary), crossings_table(view)]
+        tables += [equal_cost_table(view, findings.primary)]
+        tables += [crossings_table(view)] if len(view.arms) > 1 else []
     metric = own_score(view)
     if metric is not None and view.higher_is_better(metric) is not None:
         tables.append(pareto_table(view, findings.contrasts, metric))
@@ -77,8 +80,8 @@ def cost_figure(view: ComparisonView) -> Figure:
     for axis in AXES:
         series = [_series(arm, of_seeds) for arm, of_seeds in _curves(view, axis).items()]
         if series:
-            label = "preference accuracy"
-            panels.append(Panel(f"by {axis.name}", axis.label, label, tuple(series), x_kind=axis.total.kind))
+            names = (f"by {axis.name}", axis.label, "preference accuracy")
+            panels.append(Panel(*names, tuple(series), x_kind=axis.total.kind, y_kind=QUALITY))
     caption = (
         f"{_caution(view)} Bands: 95% t intervals over seeds, within 0 and 1. Stages of an arm follow one "
         "another."
@@ -205,8 +208,8 @@ def _series(arm: str, of_seeds: Sequence[Curve]) -> Series:
 def _reached(values: Sequence[float | None] | None, sources: tuple[str, ...]) -> Cell:
     known = [value for value in values or [] if value is not None]
     if not known or values is None or len(known) < len(values):
-        return Cell(None, "percent", reason="the arm has no probe at or before this cost")
-    return Cell(sum(known) / len(known), "percent", sources=sources)
+        return Cell(None, QUALITY, reason="the arm has no probe at or before this cost")
+    return Cell(sum(known) / len(known), QUALITY, sources=sources)
 
 
 def _verdict(reached: Reached, pair: Primary) -> str:

@@ -113,8 +113,13 @@ def _adjusted(view: ComparisonView) -> str:
 
 
 def contrasts_tables(view: ComparisonView, contrasts: Sequence[Contrast]) -> tuple[Table, ...]:
-    """Every paired estimate of arm against arm: first of the arms that a question was asked about, if any."""
+    """Every paired estimate of arm against arm: first of the arms that a question was asked about, if any.
+
+    One arm alone has none.
+    """
     between = [one for one in contrasts if one.b in view.arms]
+    if not between:
+        return ()
     asked = {frozenset((one.a, one.b)) for one in view.questions}
     of_asked = [one for one in between if frozenset((one.a, one.b)) in asked]
     others = [one for one in between if frozenset((one.a, one.b)) not in asked]

@@ -97,9 +97,9 @@ def test_every_section_renders_for_arms_that_nobody_foresaw() -> None:
         last = list(arms)[-1]
         spec = {"baseline": first, "cost_reference": first, "questions": [asked(last, first, margin=0.05)]}
         report = build_report(make_view(arms=arms, seeds=(0, 1, 2), **spec))
-        assert {"main", "questions", "evidence", "ledger", "hyperparameters"} <= {
-            t.name for t in report.tables()
-        }
+        names = {table.name for table in report.tables()}
+        assert {"main", "questions", "ledger", "hyperparameters"} <= names
+        assert ("evidence" in names) is (len(arms) > 1)
         assert len(report.summary) == 4
 
 
@@ -144,6 +144,13 @@ def test_two_variants_of_one_method_differ_by_their_arms() -> None:
     assert [r.key for r in report.references].count("hong2024") == 1
     assert column(report, "ratios", "ratio") == ["(orpo of orpo_whole) / orpo"]
     assert column(report, "ratios", "body FLOPs at equal lengths and epochs") == [1.0]
+
+
+def test_one_arm_alone_has_no_table_of_arm_against_arm() -> None:
+    """It stood there empty, under two notes on what its verdicts mean."""
+    report = build_report(make_view(arms={"orpo": ["orpo"]}, cost_reference="orpo"))
+    assert [table.name for table in report.tables() if table.name.startswith("evidence")] == []
+    assert all(table.rows for table in report.tables())
 
 
 def test_one_arm_alone_has_nothing_to_be_held_against() -> None:
