@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from harness.render._scales import Scale, scale, ticks
+from harness.render._scales import Scale, ratio_ticks, scale, ticks
 from harness.tables import ForestRow, Panel
 from harness.units import forest_words
 
@@ -23,7 +23,7 @@ def forest(panel: Panel, title: str) -> str:
     low, high = min(*ends, panel.neutral), max(*ends, panel.neutral)
     across = scale(low, high, LEFT, WIDTH - RIGHT, log=panel.log_x)
     largest = max((row.weight for row in panel.rows if row.weight), default=1.0)
-    marks = _ratios(low, high) if panel.log_x else ticks(low, high)
+    marks = ratio_ticks(low, high) if panel.log_x else ticks(low, high)
     parts = [
         f'<text class="head" x="8" y="16">{escape(panel.title)}</text>',
         *(_tick(across(value), f"{value:.4g}", bottom) for value in marks),
@@ -41,13 +41,6 @@ def forest(panel: Panel, title: str) -> str:
         f'tabindex="0" aria-label="{escape(title)}" viewBox="0 0 {WIDTH} {bottom + BOTTOM}">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg></div>"
     )
-
-
-def _ratios(low: float, high: float) -> list[float]:
-    """Marks of an axis of ratios, which seldom spans a power of ten; at most about six."""
-    known = [m * 10.0**p for p in range(-6, 7) for m in (1, 1.5, 2, 3, 5, 7)]
-    inside = [value for value in known if low <= value <= high] or [low, high]
-    return inside[:: 1 + len(inside) // 7]
 
 
 def _tick(x: float, text: str, bottom: float) -> str:

@@ -47,7 +47,7 @@ def _plane(panel: Panel) -> str:
     up = scale(min(ys), max(ys), HEIGHT - BOTTOM, TOP)
     parts = [
         *(_x_tick(across(v), _short(v, panel)) for v in ticks(min(xs), max(xs), log=panel.log_x)),
-        *(_y_tick(up(v), f"{v:.4g}") for v in ticks(min(ys), max(ys))),
+        *(_y_tick(up(v), _tall(v, panel)) for v in ticks(min(ys), max(ys))),
         f'<text class="axis" x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">'
         f"{escape(panel.x_label)}</text>",
         f'<text class="axis" transform="translate(13 {(TOP + HEIGHT - BOTTOM) / 2:.0f}) rotate(-90)" '
@@ -62,7 +62,7 @@ def _plane(panel: Panel) -> str:
         if series.centre is not None:
             parts.append(_centre(series, panel, across, up, number))
         tips = [
-            f"{series.label}: {_short(x, panel)} {panel.x_label}, {significant(y, 4)} {panel.y_label}"
+            f"{series.label}: {_short(x, panel)} {panel.x_label}, {_exact(y, panel)} {panel.y_label}"
             for x, y in zip(series.x, series.y, strict=True)
         ]
         parts += [_point(x, y, number, tip) for (x, y), tip in zip(points, tips, strict=True)]
@@ -101,6 +101,15 @@ def _radar(panel: Panel) -> str:
 
 def _short(value: float, panel: Panel) -> str:
     return plain(Cell(value, panel.x_kind)) if panel.x_kind != "number" else significant(value, 4)
+
+
+def _exact(value: float, panel: Panel) -> str:
+    """A value of the y axis as tables show it, where they do."""
+    return plain(Cell(value, "percent")) if panel.y_kind == "percent" else significant(value, 4)
+
+
+def _tall(value: float, panel: Panel) -> str:
+    return f"{100 * value:.4g}%" if panel.y_kind == "percent" else f"{value:.4g}"
 
 
 def _x_tick(x: float, text: str) -> str:
@@ -146,8 +155,8 @@ def _centre(series: Series, panel: Panel, across: Scale, up: Scale, number: int)
     """A cloud's mean, larger than its points, on the line of its interval."""
     assert series.centre is not None
     x, y, low, high = series.centre
-    between = f"{significant(low, 4)} to {significant(high, 4)}"
-    tip = f"{series.label}, mean: {_short(x, panel)} {panel.x_label}, {significant(y, 4)} ({between})"
+    between = f"{_exact(low, panel)} to {_exact(high, panel)}"
+    tip = f"{series.label}, mean: {_short(x, panel)} {panel.x_label}, {_exact(y, panel)} ({between})"
     place = f"translate({across(x):.1f} {up(y):.1f}) scale(2)"
     return (
         f'<path class="s{number % 7}" d="M{across(x):.1f} {up(low):.1f}V{up(high):.1f}"/>'

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.render._scales import ratio_ticks
 from harness.tables import Figure, Panel, Report
 from harness.units import FLOPS, forest_words, unit_of
 
@@ -186,13 +187,13 @@ def _forest_figures(axis: Any, panel: Panel) -> None:
 
 
 def _ratio_axis(axis: Any) -> None:
-    """A logarithmic axis with few, plain ticks: ratios seldom span a power of ten."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    """A logarithmic axis with the marks that the page has."""
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0), numticks=9))
+    axis.xaxis.set_major_locator(FixedLocator(ratio_ticks(*axis.get_xlim())))
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def _panel(axis: Any, panel: Panel) -> None:
@@ -228,7 +229,7 @@ def _panel(axis: Any, panel: Panel) -> None:
             axis.fill_between(
                 series.x, series.low, series.high, color=COLOURS[style], alpha=0.15, linewidth=0
             )
-    axis.set(title=panel.title, xlabel=_x_axis(axis, panel), ylabel=panel.y_label)
+    axis.set(title=panel.title, xlabel=_x_axis(axis, panel), ylabel=_y_axis(axis, panel))
     if panel.log_x:
         axis.set_xscale("log")
     axis.spines[["top", "right"]].set_visible(False)
@@ -253,3 +254,11 @@ def _x_axis(axis: Any, panel: Panel) -> str:
     size, unit = unit_of(largest, FLOPS)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value / size:g}")
     return f"{panel.x_label} ({unit})"
+
+
+def _y_axis(axis: Any, panel: Panel) -> str:
+    """The axis' label; shares are shown in percent, as in tables."""
+    if panel.y_kind != "percent":
+        return panel.y_label
+    axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
+    return f"{panel.y_label} (%)"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,15 @@ from synthetic import make_view
 from harness.data.schemas import Pair
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.exchanges import exchanges
+from harness.evidence.view import ComparisonView
+from harness.records import ComparisonRecord
 from harness.render import html
 from harness.render._svg import svg
 from harness.tables import Figure, Panel, Report, Series
 
+ROOT = Path(__file__).parents[3]
+EXAMPLE, FIXTURES = ROOT / "reports" / "example", ROOT / "tests" / "fixtures"
+MOST_FIRST, MOST_OPEN = 150, 1_500
 FLAGS = (
     "headless",
     "no-sandbox",
@@ -228,6 +235,36 @@ def test_the_page_is_never_wider_than_the_screen(browser: Any, page: Path, width
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+def test_the_page_is_short_until_something_is_unfolded() -> None:
+    """At most 150 words stand above the first table, and 1,500 on all of the page, with five questions."""
+    told = json.loads(gzip.decompress((FIXTURES / "embedded_v1.json.gz").read_bytes()))
+    view = ComparisonView(ComparisonRecord.model_validate(told["record"]), told["items"], told["series"])
+    body = html.page(build_report(view, root=Path("/elsewhere/runs"))).partition("<header>")[2]
+    assert 60 < words(body.partition("</header>")[0]) <= MOST_FIRST
+    assert 200 < words(folded_away(body)) <= MOST_OPEN
+
+
+def test_so_is_the_page_of_the_example() -> None:
+    body = (EXAMPLE / "report.html").read_text(encoding="utf-8").partition("<header>")[2]
+    assert 200 < words(folded_away(body)) <= MOST_OPEN
+
+
+def folded_away(body: str) -> str:
+    """The page as it opens: of what is folded the summary alone, and no dialog."""
+    innermost = re.compile(
+        r"<details[^>]*><summary>((?:(?!</summary>).)*)</summary>(?:(?!<details).)*?</details>", re.DOTALL
+    )
+    while innermost.search(body):
+        body = innermost.sub(r"\1", body)
+    return re.sub(r"<(dialog|script)\b.*?</\1>", "", body, flags=re.DOTALL)
+
+
+def words(markup: str) -> int:
+    """What a reader counts: letters within an element's text, not its tags."""
+    within = re.sub(r"</?(?:wbr|span|strong|code)>", "", markup)
+    return len(unescape(re.sub(r"<[^>]*>", " ", within)).split())
+
+
 def test_a_reader_finds_the_answer_first_and_the_rest_folded(browser: Any, page: Path) -> None:
     browser.get(page.as_uri())
     tables = "[...document.querySelectorAll('table')]"
@@ -239,6 +276,33 @@ def test_a_reader_finds_the_answer_first_and_the_rest_folded(browser: Any, page:
     )
     browser.get(f"{page.as_uri()}#section-parity")
     assert find(browser, "#t-parity").is_displayed()
+
+
+def test_no_word_of_a_card_is_broken_in_the_middle(browser: Any, page: Path) -> None:
+    """Names may go on after a mark within them; nothing that fits the card's width is cut elsewhere."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True},
+    )
+    opened(browser, page)
+    broken = """
+    for (const part of document.querySelectorAll("details")) part.open = true;
+    const found = [], range = document.createRange();
+    for (const cell of document.querySelectorAll("tbody th, tbody td")) {
+      const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+      for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        for (const word of node.data.matchAll(/[^\\s_.\\/@:()<>-]+/g)) {
+          range.setStart(node, word.index);
+          range.setEnd(node, word.index + word[0].length);
+          const lines = new Set([...range.getClientRects()].map((one) => Math.round(one.top)));
+          if (lines.size > 1) found.push(word[0]);
+        }
+      }
+    }
+    return found"""
+    found = browser.execute_script(broken)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert [word for word in found if len(word) < 20] == []
 
 
 def test_a_table_and_a_figure_are_one_tab_stop_each(browser: Any, page: Path) -> None:

@@ -14,9 +14,12 @@ from synthetic import make_view
 from harness import registry, units
 from harness.evidence.documents.comparison import build_report
 from harness.render import csv as csv_format
+from harness.render import html, latex, markdown, plots
 from harness.render import json as json_format
-from harness.render import latex, markdown
-from harness.tables import Cell, Figure, Panel, Report, Section, Series, Table
+from harness.render._forest import forest
+from harness.render._scales import ratio_ticks
+from harness.render._svg import svg
+from harness.tables import Cell, Figure, ForestRow, Panel, Report, Section, Series, Table
 from harness.texts import in_markdown
 
 NASTY = [
@@ -180,6 +183,48 @@ def test_axes_name_the_unit_of_flops() -> None:
     axis = plots._draw(Figure("f", "F", (panel,))).axes[0]
     assert axis.get_xlabel() == "training FLOPs (GFLOP)"
     assert axis.xaxis.get_major_formatter()(2e11, 0) == "200"
+
+
+def test_a_score_has_percent_on_its_axis_as_in_its_table() -> None:
+    """The paper's figure showed 0.61 where its table has 61%."""
+    report = build_report(make_view(full=True))
+    drawn = {figure.name: figure for figure in report.figures()}
+    for name in ("score_against_flops", "quality_against_cost"):
+        for panel in drawn[name].panels:
+            axes = plots._draw(Figure(name, "t", (panel,))).axes[0]
+            assert axes.get_ylabel().endswith(r" (%)")
+            shown = [label.get_text() for label in axes.get_yticklabels()]
+            low, high = axes.get_ylim()
+            inside = [text for text, at in zip(shown, axes.get_yticks(), strict=True) if low <= at <= high]
+            assert inside == [f"{100 * at:g}" for at in axes.get_yticks() if low <= at <= high]
+            assert any(float(text) > 1 for text in inside)
+        assert re.search(r'text-anchor="end">\d+(\.\d)?%</text>', svg(drawn[name])), name
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(39.9, 100.0), (95.0, 105.0), (99.6, 100.4), (20.0, 300.0), (0.9, 12.0), (1e-4, 1.5e6)]
+)
+def test_an_axis_of_ratios_has_marks_enough_to_read_it(low: float, high: float) -> None:
+    marks = ratio_ticks(low, high)
+    assert 4 <= len(marks) <= 9, marks
+    assert marks == sorted(set(marks))
+    assert all(low <= mark <= high for mark in marks)
+    rows = (ForestRow("one", low, low, high, kind="answer"),)
+    panel = Panel("Costs", "percent", "", (), kind="forest", rows=rows, neutral=high, log_x=True)
+    assert forest(panel, "Costs").count('class="tick"') == len(marks)
+    axis = plots._draw(Figure("f", "t", (panel,))).axes[0]
+    seen = [tick for tick in axis.get_xticks() if axis.get_xlim()[0] <= tick <= axis.get_xlim()[1]]
+    assert 4 <= len(seen) <= 9, seen
+
+
+def test_a_folded_table_has_its_title_once() -> None:
+    row = (Cell("a"), Cell(1.0, "number"))
+    for folded in (True, False):
+        table = Table("t", "Other arms against each other", ("arm", "score"), (row,), folded=folded)
+        text = html.page(Report("r", (), (Section("Scores", (), (table,)),)))
+        shown = re.sub(r"<style>.*?</style>|<[^>]*>", " ", text, flags=re.DOTALL)
+        assert shown.count("Other arms against each other") == 1
+        assert ('<table id="t-t" aria-label="Other arms' in text) is folded, "it still has a name"
 
 
 def test_a_column_of_which_nothing_is_known_is_told_in_a_note_and_not_shown() -> None:
