@@ -19,7 +19,7 @@ from harness.benchmarks._duels import OWN_ANSWERS, both_orders, duel, official_w
 from harness.benchmarks._official_lc import replayed_lc
 from harness.errors import UserError, unknown_name
 from harness.generate import Answer, Prompt
-from harness.judges import announce, cache_of, judge_needs_hub, load_judge
+from harness.judges import announce, cache_of, check_prompts, judge_needs_hub, load_judge
 from harness.pipeline.named import Named
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
@@ -72,6 +72,7 @@ def check(config: Config, context: CheckContext) -> None:
         )
     if reference not in (*OWN_ANSWERS, *context.arms):
         raise unknown_name("arm", reference, [*context.arms, *OWN_ANSWERS], where=where)
+    check_prompts(module, asked, "benchmarks.alpaca_eval.judge")
 
 
 def prompts(config: Config, prepared: Path) -> list[Prompt]:

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items, test_prompts
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
-from harness.judges import GradingJudge, JudgeModule, cache_of, grades_of, load_judge, usage_of
+from harness.judges import GradingJudge, JudgeModule, cache_of, check_prompts, grades_of, load_judge, usage_of
 from harness.pipeline.spec import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
@@ -29,6 +29,7 @@ def check(config: Config, context: CheckContext) -> None:
     _judge(config, None)
     module, judge_config = _module(config)
     module.check(judge_config)
+    check_prompts(module, prompts(config, context.prepared), "benchmarks.rubric.judge")
 
 
 def prompts(config: Config, prepared: Path) -> list[Prompt]:

@@ -18,6 +18,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from harness import registry
 from harness.errors import UserError
+from harness.generate import Prompt
 from harness.judges._verdicts import written_grade as written_grade
 from harness.pipeline.named import NeedsHub
 from harness.pipeline.spec import SpecModel
@@ -95,6 +96,14 @@ class JudgeModule(Protocol):
         """The judge; `cache` is where one that costs something keeps its replies."""
 
 
+@runtime_checkable
+class KnowsPrompts(Protocol):
+    """A judge's module that can tell right from wrong for some prompts alone."""
+
+    def check_prompts(self, prompts: Sequence[str], where: str) -> None:
+        """Raise UserError where it knows none of them."""
+
+
 def load_judge(name: str, *, where: str | None = None) -> JudgeModule:
     """The judge called `name`; raises UserError for an unknown one."""
     return cast(JudgeModule, registry.load("judges", name, where=where))
@@ -102,6 +111,12 @@ def load_judge(name: str, *, where: str | None = None) -> JudgeModule:
 
 def quiet(done: int, total: int) -> None:
     """No progress shown."""
+
+
+def check_prompts(module: JudgeModule, prompts: Sequence[Prompt], where: str) -> None:
+    """Raise UserError where the judge can say nothing on any of these prompts; `where` names its setting."""
+    if isinstance(module, KnowsPrompts):
+        module.check_prompts([prompt.messages[-1]["content"] for prompt in prompts], where)
 
 
 def judge_needs_hub(module: JudgeModule, config: SpecModel) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.errors import UserError
 from harness.judges import Duel, Progress, quiet
 from harness.pipeline.spec import SpecModel
 
@@ -37,6 +38,19 @@ class EmbeddedJudge:
 def make(config: Config, cache: Path | None = None) -> EmbeddedJudge:
     """The judge."""
     return EmbeddedJudge()
+
+
+def check_prompts(prompts: Sequence[str], where: str) -> None:
+    """Raise UserError for prompts of another world, to which every answer would be as wrong as any other."""
+    from harness.data.embedded.tasks import task_of
+
+    if not any(task_of(" ".join(prompt.split())) for prompt in prompts):
+        raise UserError(
+            f"the judge embedded knows the embedded data's rules alone, which none of {len(prompts)} prompts "
+            "follows: every comparison would be a tie",
+            where=where,
+            remedy="name a judge that reads them, such as openai or reward_model (docs/scores.md)",
+        )
 
 
 def check(config: Config) -> None:

@@ -13,6 +13,7 @@ from harness.benchmarks import CheckContext, _official_lc, alpaca_eval
 from harness.benchmarks._official_lc import COMPUTED, PUBLISHED, listed_lc, official_lc, replayed_lc
 from harness.errors import UserError
 from harness.generate import Answer
+from harness.judges import embedded
 
 ROWS = [
     {"instruction": "Say <b>hi</b>", "output": "hi", "generator": "text_davinci_003", "dataset": "made"},
@@ -23,6 +24,12 @@ ROWS = [
 
 def context(prepared: Path) -> CheckContext:
     return CheckContext(prepared, "m", False, ("sft", "orpo"))
+
+
+@pytest.fixture(autouse=True)
+def any_judge_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried here are the prompts, which the embedded judge knows nothing of."""
+    monkeypatch.setattr(embedded, "check_prompts", lambda prompts, where: None)
 
 
 def test_a_file_of_prompts_brings_its_reference_along(prepared: Path, tmp_path: Path) -> None:

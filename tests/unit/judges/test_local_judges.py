@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.benchmarks import CheckContext, load_benchmark
 from harness.errors import UserError
 from harness.judges import jury, local_lm, reward_model
 from harness.judges._agreement import krippendorff_alpha
@@ -145,3 +146,14 @@ def test_krippendorffs_alpha_on_published_values() -> None:
     assert krippendorff_alpha([[1, 0, 1], [1, 0, 1]]) == 1
     assert krippendorff_alpha([[1, 1], [1, 1]]) is None
     assert krippendorff_alpha([[1, None], [None, 1]]) is None
+
+
+@pytest.mark.parametrize("name", ["alpaca_eval", "rubric"])
+def test_the_embedded_judge_says_nothing_on_prompts_of_another_world(name: str, prepared: Path) -> None:
+    """It called every answer equally wrong, and so every comparison a tie: the default judge of both."""
+    benchmark = load_benchmark(name)
+    context = CheckContext(prepared, "m", random_weights=False, arms=("sft", "orpo"))
+    with pytest.raises(
+        UserError, match=rf"benchmarks\.{name}\.judge: the judge embedded knows .* name a judge"
+    ):
+        benchmark.check(benchmark.Config(), context)
