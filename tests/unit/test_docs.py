@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import making
 import pytest
 import typer
+from documented import PAGES, blocks, lines
 
 from harness.cli import app
 from harness.cli.options import words
@@ -20,26 +20,7 @@ from harness.pipeline.overrides import Overrides
 from harness.pipeline.spec import ComparisonSpec
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"^(?:make|(?:\.venv/bin/)?harness) .*$", flags=re.MULTILINE)
 SPECS = ("compare", "plan", "cost")
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """(language, text) of every block of code."""
-    return BLOCK.findall(page.read_text(encoding="utf-8"))
-
-
-def lines() -> list[str]:
-    found = [
-        line.partition(" #")[0].replace("...", "name").strip()
-        for page in PAGES
-        for language, text in blocks(page)
-        if language in ("", "bash")
-        for line in COMMAND.findall(text)
-    ]
-    return sorted(dict.fromkeys(found))
 
 
 def of_make(line: str, folder: Path) -> list[str] | None:

@@ -1,0 +1,136 @@
+"""What every command of the docs is to a test: run as it stands, run smaller, or not run, and why.
+
+Those of `RUN` are run in a folder that holds the files they name. They have to end well, say what the docs
+promise and leave what they promise. Flags of `smaller` are given after the documented words, so that a
+comparison of minutes takes seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"^(?:make|(?:\.venv/bin/)?harness) .*$", flags=re.MULTILINE)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """(language, text) of every block of code."""
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def lines() -> list[str]:
+    """Every command of every block, without its comment, once."""
+    found = [
+        line.partition(" #")[0].replace("...", "name").strip()
+        for page in PAGES
+        for language, text in blocks(page)
+        if language in ("", "bash")
+        for line in COMMAND.findall(text)
+    ]
+    return sorted(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Given:
+    """How a command is run: flags after its own, files that it makes, words that it says, how it may end."""
+
+    says: str = ""
+    makes: tuple[str, ...] = ()
+    smaller: tuple[str, ...] = ()
+    codes: tuple[int, ...] = (0,)
+    on_a_copy: bool = False
+
+
+FEW = ("--set", "data.limit=64", "--set", "data.test_limit=20")
+PAIR = ("--arms", "sft_dpo,orpo", "--seeds", "1")
+SMALL = (*FEW, "--seeds", "1", "--score", "preference alpaca_eval")
+ALIKE = ("--set", "generation.max_new_tokens=32", "--set", "generation.batch_size=64")
+"""Answers as the embedded comparison makes them: runs of other ones stand in no table with it."""
+OWN = (*FEW, *PAIR, *ALIKE, "--set", "data.max_length=64")
+REPORT = tuple(f"runs/latest/report/{name}" for name in ("report.html", "report.md", "comparison.json"))
+PAPER = tuple(f"runs/latest/paper/{name}" for name in ("paper.tex", "tables/main.tex", "macros.tex"))
+
+RUN: Mapping[str, Given] = {
+    "make compare": Given("Next: harness ", (*REPORT, "runs/mlflow.db"), SMALL),
+    'make compare MODEL=./my-model DATA=./pairs.jsonl SEEDS=3 SCORE="preference behaviour"': Given(
+        "Page: file://", REPORT, OWN
+    ),
+    "harness compare --stage-timeout 60 --set stage_retries=2": Given("reused, finished", REPORT, SMALL),
+    "harness compare --again orpo": Given("Page: file://", REPORT, SMALL),
+    "make plan": Given("sft_dpo/dpo@2"),
+    "harness plan --format json": Given('"digest"'),
+    "harness plan --why": Given("would run"),
+    "make plan WHY=1": Given("would run"),
+    "make plan POWER=1": Given("rubric.grade"),
+    "make plan MODEL=./my-model DATA=./pairs.jsonl": Given("orpo/orpo@0"),
+    'make plan COMPARISON=mine.yaml ARMS="sft_dpo simpo"': Given("simpo/simpo@0"),
+    "make compare MODEL=config:./my-config DATA=./pairs": Given(
+        "Page: file://", REPORT, (*OWN, "--arms", "orpo"), on_a_copy=True
+    ),
+    "make cost MODEL=config:./my-config DATA=./pairs": Given("orpo", smaller=OWN),
+    "make cost MODEL=name PEAK_TFLOPS=990 MFU=0.4": Given("orpo", smaller=(*OWN, "--data", "pairs.jsonl")),
+    "make score BENCHMARK=rubric": Given("Page: file://", REPORT),
+    "harness score RUN --benchmark alpaca_eval --judge reward_model "
+    "--set benchmarks.alpaca_eval.judge_config.model=./rm": Given("Page: file://", REPORT),
+    "make report RUN=latest": Given(makes=REPORT),
+    "make replay FOLDER=./published": Given("Page: file://", REPORT, on_a_copy=True),
+    "harness replay FOLDER": Given("Page: file://", REPORT, on_a_copy=True),
+    "make calibrate": Given("cells hold", smaller=("--simulations", "100"), codes=(0, 1)),
+    "make doctor": Given("packages"),
+    ".venv/bin/harness status": Given("finished"),
+    "harness status": Given("finished"),
+    "harness status RUN --out DIR": Given("finished"),
+    "harness status --out /scratch/runs": Given("finished"),
+    ".venv/bin/harness data pairs.jsonl": Given("pairs.jsonl"),
+    "harness data pairs.jsonl": Given("pairs.jsonl"),
+    "harness data pairs.jsonl --format json": Given('"train"'),
+    "harness data pairs.jsonl --model ./my-model": Given("pairs.jsonl"),
+    "harness data pairs.jsonl --model MODEL": Given("pairs.jsonl"),
+    ".venv/bin/harness report RUN RUN": Given(makes=("runs/runs-*/report/report.html",)),
+    ".venv/bin/harness paper RUN --style acl": Given("pdflatex paper", PAPER),
+    ".venv/bin/harness paper latest --style acl": Given("pdflatex paper", PAPER),
+    "harness paper latest --rows sft_dpo,orpo --columns time,flops,win_rate --style acl": Given(
+        "pdflatex paper", PAPER
+    ),
+    "harness paper RUN RUN --rows sft_dpo,orpo": Given("pdflatex paper"),
+    ".venv/bin/harness check RUN": Given("Claims on", codes=(0, 1)),
+    '.venv/bin/harness trace RUN "main orpo"': Given("orpo/orpo@0"),
+    ".venv/bin/harness diff RUN RUN": Given("model"),
+    ".venv/bin/harness verify RUN": Given("all as they were written"),
+    ".venv/bin/harness sync": Given("Nothing waits"),
+    ".venv/bin/harness clean": Given("Nothing was removed"),
+    "harness clean": Given("Nothing was removed"),
+    "harness clean --yes": Given("Removed", on_a_copy=True),
+    "harness clean RUN RUN --yes": Given("Removed", on_a_copy=True),
+    "make ui": Given("embedded: http://127.0.0.1:"),
+}
+HUB = "a model or data of a hub, that no test may ask, and hours on a GPU"
+FOUR_BITS = 'SET="training.lora.r=16 training.quantization=4bit data.limit=5000"'
+NOT_RUN: Mapping[str, str] = {
+    "make setup": "installs the environment that the tests run in",
+    "make test": "is the tests",
+    'make compare MODEL=./my-model DATA=./pairs.jsonl SEEDS=5 SCORE="preference alpaca_eval"': (
+        "refused: the judge that alpaca_eval has where none is named knows the embedded prompts alone"
+    ),
+    "make plan MODEL=name": HUB,
+    "make compare COMPARISON=judged.yaml": "an API judge, which costs money",
+    "make compare MODEL=./models/qwen DATA=./data/ultrafeedback OUT=/scratch/runs": HUB,
+    "make compare MODEL=Qwen/Qwen2.5-0.5B": HUB,
+    'make compare MODEL=Qwen/Qwen2.5-0.5B SET="data.limit=2000 training.lora.r=16"': HUB,
+    'make compare MODEL=Qwen/Qwen2.5-0.5B SET="training.lora.r=16 data.limit=2000"': HUB,
+    f"make compare MODEL=Qwen/Qwen2.5-1.5B {FOUR_BITS}": HUB,
+    "make plan MODEL=Qwen/Qwen2.5-0.5B": HUB,
+    f"make plan MODEL=Qwen/Qwen2.5-1.5B {FOUR_BITS}": HUB,
+}
+ELSEWHERE: Mapping[str, str] = {
+    "make compare AGAIN=orpo": "tests/e2e/test_compare.py::test_stages_run_again_and_nothing_is_lost",
+    "make compare COMPARISON=mine.yaml UNTIL_DECIDED=1": (
+        "tests/e2e/test_compare.py::test_looks_add_seeds_and_train_nothing_twice"
+    ),
+}
+"""Run by a test of their own, since they take long."""
