@@ -15,7 +15,8 @@ from harness.data.base_model import EMBEDDED
 from harness.generate import LoadedModel
 from harness.generate.answer import token_ids
 from harness.generate.load import load_model
-from harness.pipeline.spec import GenerationSpec, ModelForm, PrecisionName
+from harness.pipeline.generation_spec import GenerationSpec
+from harness.pipeline.model_form import ModelForm, PrecisionName
 
 TIE = 1e-4
 

@@ -25,7 +25,7 @@ from harness.data.prepare import PrepareConfig, prepare
 from harness.measure.conditions import ConditionsMeter, GpuReading
 from harness.measure.window import Window
 from harness.methods import orpo
-from harness.pipeline.spec import DataSpec
+from harness.pipeline.data_spec import DataSpec
 from harness.training.collate import read_rows
 from harness.training.job import TrainJob
 from harness.training.run import run_trainer

@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 from harness import registry
 from harness.generate import Answer, LoadedModel, Prompt
 from harness.jsonl import write_jsonl
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.records import Score
 
 UNREADABLE = "the judge's answers could not be read"

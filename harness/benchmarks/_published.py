@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.data.files import short
 from harness.errors import UserError
-from harness.pipeline.spec import SEEDS, plain_name
+from harness.pipeline.spec_model import SEEDS, plain_name
 from harness.pipeline.validate import validate
 
 M = TypeVar("M", bound=BaseModel)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.pipeline.find import find_file
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import read
 

@@ -21,7 +21,7 @@ from harness.errors import UserError, unknown_name
 from harness.generate import Answer, Prompt
 from harness.judges import announce, cache_of, check_prompts, judge_needs_hub, load_judge
 from harness.pipeline.named import Named
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
 

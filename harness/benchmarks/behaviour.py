@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from harness.benchmarks import CheckContext, scores_of_items, test_prompts
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.records import Score
 
 NGRAM = 4

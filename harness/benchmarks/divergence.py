@@ -10,7 +10,8 @@ from pydantic import PositiveInt
 from harness.benchmarks import CheckContext, read_prepared_test, scores_of_items, test_prompts
 from harness.errors import UserError
 from harness.generate import LoadedModel
-from harness.pipeline.spec import GenerationSpec, SpecModel
+from harness.pipeline.generation_spec import GenerationSpec
+from harness.pipeline.spec_model import SpecModel
 from harness.records import PrepareFacts, Score, StageResult
 from harness.sealed import read_sealed
 

@@ -18,8 +18,9 @@ from harness.benchmarks import CheckContext, scores_of_items, test_prompts
 from harness.benchmarks._embeddings import WORDS, check_embedder, embed, embedder_needs_hub
 from harness.errors import UserError
 from harness.generate import LoadedModel
+from harness.pipeline.generation_spec import GenerationSpec
 from harness.pipeline.named import Named, path_or_repo
-from harness.pipeline.spec import GenerationSpec, Positive, SpecModel
+from harness.pipeline.spec_model import Positive, SpecModel
 from harness.records import Score
 
 METRICS = ("per_input_similarity", "across_input_similarity")

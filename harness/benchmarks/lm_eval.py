@@ -17,7 +17,7 @@ from harness.benchmarks._suites import Task, load_suite
 from harness.errors import UserError, unknown_name
 from harness.generate import LoadedModel
 from harness.pipeline.named import Named
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.records import Score
 
 EMBEDDED_TASK = "embedded_choice"

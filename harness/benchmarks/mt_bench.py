@@ -26,7 +26,7 @@ from harness.errors import UserError
 from harness.generate import Answer, Prompt
 from harness.judges import WritingJudge, cache_of, load_judge, usage_of, written_grade
 from harness.pipeline.named import Named
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
 

@@ -11,7 +11,7 @@ from harness.benchmarks import CheckContext, read_prepared_test, scores_of_items
 from harness.benchmarks._clusters import shared
 from harness.errors import UserError
 from harness.generate import LoadedModel
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.records import Score
 
 

@@ -11,7 +11,7 @@ from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items, test_p
 from harness.errors import UserError
 from harness.generate import Answer, Prompt
 from harness.judges import GradingJudge, JudgeModule, cache_of, check_prompts, grades_of, load_judge, usage_of
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
 

@@ -20,9 +20,9 @@ from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
+from harness.pipeline.questions_spec import LookSpec
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
-from harness.pipeline.spec import LookSpec
 from harness.records import ComparisonRecord, Plan
 from harness.running.again import Again, to_run_again
 from harness.running.execute import Execution

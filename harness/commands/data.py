@@ -15,8 +15,8 @@ from harness.data.load import load_pairs
 from harness.data.prepare import PrepareConfig, prepare
 from harness.data.statistics import describe_text
 from harness.errors import UserError
+from harness.pipeline.data_spec import DataSpec
 from harness.pipeline.overrides import parse_setting
-from harness.pipeline.spec import DataSpec
 from harness.pipeline.validate import validate
 from harness.running.fitting import print_table
 from harness.terminal import PlainConsole

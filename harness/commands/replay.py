@@ -20,7 +20,7 @@ from harness.commands.closing import print_closing
 from harness.errors import UserError, unknown_name
 from harness.measure.environment import collect
 from harness.pipeline.covers import digest_of
-from harness.pipeline.spec import plain_name
+from harness.pipeline.spec_model import plain_name
 from harness.records import (
     ComparisonRecord,
     Facts,

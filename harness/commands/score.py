@@ -16,7 +16,8 @@ from harness.pipeline.load import benchmark_config
 from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import set_field
 from harness.pipeline.rescore import rescored
-from harness.pipeline.spec import ComparisonSpec, plain_name
+from harness.pipeline.spec import ComparisonSpec
+from harness.pipeline.spec_model import plain_name
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import KeyPath
 from harness.records import ComparisonRecord

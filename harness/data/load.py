@@ -10,7 +10,7 @@ from harness.data.schemas import Pair, to_conversations, to_pairs
 from harness.data.sources import find_splits, roles_of, sft_split
 from harness.data.split import hold_out, limit_pairs, split_pairs, without_overlap
 from harness.errors import UserError
-from harness.pipeline.spec import DataSpec
+from harness.pipeline.data_spec import DataSpec
 
 EMBEDDED_TRAIN, EMBEDDED_TEST = 896, 400
 

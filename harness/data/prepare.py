@@ -19,7 +19,8 @@ from harness.data.statistics import describe
 from harness.data.template import Template, apply_choice, digests_of
 from harness.data.tokenise import Tokenised, tokenise
 from harness.errors import UserError
-from harness.pipeline.spec import DataSpec, SpecModel
+from harness.pipeline.data_spec import DataSpec
+from harness.pipeline.spec_model import SpecModel
 from harness.records import PrepareFacts, SftStatistics
 
 HELD_OUT = "prompt held out for early stopping"

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.data.files import ENDINGS, Rows, read_file, short, split_files
 from harness.errors import UserError
-from harness.pipeline.spec import DataSpec
+from harness.pipeline.data_spec import DataSpec
 
 TRAIN_NAMES = ("train_prefs", "train")
 TEST_NAMES = ("test_prefs", "test", "validation", "eval", "dev")

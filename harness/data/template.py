@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.data.schemas import digest
 from harness.errors import UserError
-from harness.pipeline.spec import DataSpec
+from harness.pipeline.data_spec import DataSpec
 
 DEFAULT_TEMPLATE = (
     "{{ bos_token if bos_token else '' }}{% for message in messages %}"

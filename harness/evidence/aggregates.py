@@ -19,7 +19,7 @@ from harness.evidence.statistics.paired import differences_by_seed
 from harness.evidence.statistics.verdict import verdict
 from harness.evidence.statistics.weighted import Part, weighted_sum
 from harness.evidence.view import BASE, ComparisonView
-from harness.pipeline.spec import AggregateSpec
+from harness.pipeline.questions_spec import AggregateSpec
 from harness.quantities import AGGREGATE
 from harness.units import significant
 

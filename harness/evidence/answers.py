@@ -16,7 +16,7 @@ from harness.evidence.statistics.looks import at_look
 from harness.evidence.statistics.margins import ONE_SIDED, SAME, MarginTests, against_margin
 from harness.evidence.statistics.verdict import Outcome, Verdict
 from harness.evidence.view import BASE, ComparisonView
-from harness.pipeline.spec import QuestionSpec
+from harness.pipeline.questions_spec import QuestionSpec
 from harness.quantities import AGGREGATE, cost_of
 
 COUNTED = {

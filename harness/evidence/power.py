@@ -13,7 +13,7 @@ from harness.evidence.statistics.estimate import POWER, Estimate, detectable
 from harness.evidence.statistics.intervals import LEVEL
 from harness.evidence.statistics.paired import paired_items
 from harness.evidence.view import BASE, ComparisonView
-from harness.pipeline.spec import AggregateSpec, QuestionSpec
+from harness.pipeline.questions_spec import AggregateSpec, QuestionSpec
 from harness.quantities import AGGREGATE, cost_of
 
 MOST_SEEDS = 1_000

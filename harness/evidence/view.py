@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from harness.pipeline.spec import AggregateSpec, LookSpec, QuestionSpec
+from harness.pipeline.questions_spec import AggregateSpec, LookSpec, QuestionSpec
 from harness.quantities import AGGREGATE, is_win_rate
 from harness.records import ComparisonRecord, PlannedCell, PrepareFacts, ReplayFacts, Score, StageResult
 from harness.store.run_dir import scores_by_cell

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.pipeline.spec import ModelForm
+from harness.pipeline.model_form import ModelForm
 
 
 @dataclass(frozen=True)

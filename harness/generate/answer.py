@@ -11,7 +11,7 @@ from harness.generate import Answer, LoadedModel, Prompt
 from harness.jsonl import well_formed
 from harness.measure import device
 from harness.measure.out_of_memory import is_out_of_memory
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 
 Progress = Callable[[int, int], None]
 SAMPLING_SEED = 0

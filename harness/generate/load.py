@@ -14,7 +14,7 @@ from harness.errors import UserError
 from harness.generate import LoadedModel
 from harness.generate.precision import Precision, compute_in, resolve_precision, round_as_autocast_does
 from harness.measure import device
-from harness.pipeline.spec import ModelForm, Quantization
+from harness.pipeline.model_form import ModelForm, Quantization
 from harness.untrusted import ADAPTER_CONFIG, SETTING, check_folder, loading
 
 

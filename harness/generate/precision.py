@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from harness.measure import device
-from harness.pipeline.spec import PrecisionName
+from harness.pipeline.model_form import PrecisionName
 
 
 class PrecisionKind(StrEnum):

@@ -13,7 +13,7 @@ from harness.generate.answer import padded_on_the_left, prompt_ids, sampling
 from harness.generate.head import checked_head
 from harness.generate.logprobs import pair_log_probs, sample_of
 from harness.measure import device
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 from harness.records import AnsweringTrial, PairScoringTrial
 
 TOKENS = 3

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from harness.generate import Answer, LoadedModel, Prompt
 from harness.generate.answer import Progress, answer, digest_of_messages
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 
 
 def answer_turns(

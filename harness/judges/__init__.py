@@ -21,7 +21,7 @@ from harness.errors import UserError
 from harness.generate import Prompt
 from harness.judges._verdicts import written_grade as written_grade
 from harness.pipeline.named import NeedsHub
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 
 Progress = Callable[[int, int], None]
 Duel = tuple[str, str, str]

@@ -9,7 +9,7 @@ from pydantic import PositiveInt, field_validator, model_validator
 
 from harness.errors import UserError
 from harness.judges._purse import Prices
-from harness.pipeline.spec import NonNegative, SpecModel
+from harness.pipeline.spec_model import NonNegative, SpecModel
 from harness.redact import names_a_key, redact
 
 REFUSED_KEY = (401, 403)

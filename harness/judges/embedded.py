@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.judges import Duel, Progress, quiet
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 
 
 class Config(SpecModel):

@@ -23,7 +23,7 @@ from harness.judges import (
 )
 from harness.judges._agreement import krippendorff_alpha
 from harness.judges._purse import Cap, Purse, ledger_of
-from harness.pipeline.spec import NonNegative, SpecModel
+from harness.pipeline.spec_model import NonNegative, SpecModel
 from harness.pipeline.validate import validate
 
 

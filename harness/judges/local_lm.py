@@ -16,7 +16,7 @@ from harness.judges import Duel, Progress, quiet
 from harness.judges.openai import QUESTION
 from harness.measure import device
 from harness.pipeline.named import Named, path_or_repo
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.untrusted import SAFELY, UNASKED, check_folder, in_words, loading
 
 SLOTS = ("A", "B")

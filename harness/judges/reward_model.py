@@ -15,7 +15,7 @@ from harness.jsonl import well_formed
 from harness.judges import Duel, Progress, quiet
 from harness.measure import device
 from harness.pipeline.named import Named, path_or_repo
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.untrusted import SAFELY, UNASKED, check_folder, in_words, loading
 
 

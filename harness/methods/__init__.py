@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
 from harness import registry
-from harness.pipeline.spec import TrainConfig
+from harness.pipeline.training_spec import TrainConfig
 from harness.records import Method
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from harness.methods import Objective, PairLogProbs
-from harness.pipeline.spec import ReferenceConfig, StockConfig
+from harness.pipeline.training_spec import ReferenceConfig, StockConfig
 from harness.records import Method
 from harness.records.citation import arxiv
 

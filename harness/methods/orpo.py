@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from harness.methods import Objective, PairLogProbs, log_odds
-from harness.pipeline.spec import StockConfig
+from harness.pipeline.training_spec import StockConfig
 from harness.records import Method
 from harness.records.citation import arxiv
 

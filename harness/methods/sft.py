@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from harness.methods import Objective, PairLogProbs
-from harness.pipeline.spec import StockConfig
+from harness.pipeline.training_spec import StockConfig
 from harness.records import Method
 from harness.records.citation import arxiv
 

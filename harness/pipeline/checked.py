@@ -9,7 +9,10 @@ from typing import Any
 from harness import registry
 from harness.errors import UserError, unknown_name
 from harness.pipeline._parity_checks import CHECKS
-from harness.pipeline.spec import RENAMED, SEEDS, TEMPLATES, ComparisonSpec, TrainConfig
+from harness.pipeline.data_spec import TEMPLATES
+from harness.pipeline.spec import ComparisonSpec
+from harness.pipeline.spec_model import SEEDS
+from harness.pipeline.training_spec import RENAMED, TrainConfig
 from harness.pipeline.yaml_file import KeyPath
 from harness.quantities import AGGREGATE, COST, COST_NAMES
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harness.pipeline.find import folder_of
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import read
 from harness.quantities import COST_NAMES

@@ -11,10 +11,13 @@ from typing import Any
 from harness import registry
 from harness.errors import UserError, unknown_name
 from harness.pipeline.checked import ROLES, check_looks, check_names, check_seeds, check_sides
+from harness.pipeline.data_spec import DataSpec
 from harness.pipeline.find import find_file
 from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
-from harness.pipeline.spec import ArmSpec, ComparisonSpec, DataSpec, LookSpec, StageSpec, TrainConfig
+from harness.pipeline.questions_spec import LookSpec
+from harness.pipeline.spec import ArmSpec, ComparisonSpec, StageSpec
+from harness.pipeline.training_spec import TrainConfig
 from harness.pipeline.validate import shown, validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from harness.pipeline.spec import SpecModel
+from harness.pipeline.spec_model import SpecModel
 
 RepoKind = Literal["model", "dataset"]
 

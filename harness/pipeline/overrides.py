@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from harness.errors import UserError
-from harness.pipeline.spec import MOST_SEEDS, LookSpec
+from harness.pipeline.questions_spec import LookSpec
+from harness.pipeline.spec import MOST_SEEDS
 from harness.pipeline.yaml_file import KeyPath
 
 DATA_KEPT = (

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.pipeline.questions_spec import AggregateSpec, QuestionSpec
 from harness.pipeline.roles import with_roles
-from harness.pipeline.spec import AggregateSpec, QuestionSpec
 from harness.pipeline.yaml_file import read
 from harness.records import ComparisonRecord
 

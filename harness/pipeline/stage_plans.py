@@ -7,8 +7,9 @@ from typing import Any, Literal, TypedDict
 
 from harness.pipeline.covers import TEST_PAIRS, digest_of_covers, for_training, judges_in
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
+from harness.pipeline.model_form import ModelForm
 from harness.pipeline.resolved import Resolved
-from harness.pipeline.spec import ArmSpec, ComparisonSpec, ModelForm
+from harness.pipeline.spec import ArmSpec, ComparisonSpec
 from harness.records import Covers, Implementation, PlannedCell, PlannedStage
 
 STOCK = "training.stock"

@@ -17,10 +17,11 @@ from harness.judges import load_judge
 from harness.measure.environment import UNKNOWN_DEVICE, device_identity, driver_version
 from harness.methods import load_method
 from harness.pipeline.covers import OPTIONAL, judges_in, sft_source
+from harness.pipeline.data_spec import DataSpec
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
 from harness.pipeline.named import NamesFiles, NeedsHub
 from harness.pipeline.resolved import VARIABLES, VARIABLES_OF_PACKAGES, Reach, Resolved
-from harness.pipeline.spec import ComparisonSpec, DataSpec
+from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.stage_plans import STOCK
 from harness.pipeline.validate import validate
 from harness.running.code import OURS, reached

@@ -19,7 +19,9 @@ from harness.generate.kept import KeptAnswers
 from harness.generate.turns import all_known, answer_turns
 from harness.jsonl import read_jsonl, write_jsonl
 from harness.measure import device
-from harness.pipeline.spec import GenerationSpec, ModelForm, SpecModel
+from harness.pipeline.generation_spec import GenerationSpec
+from harness.pipeline.model_form import ModelForm
+from harness.pipeline.spec_model import SpecModel
 from harness.records import EvaluateFacts, Measurement, Score, StageRequest, Unit
 from harness.stages.context import Context, Outcome, read_result
 

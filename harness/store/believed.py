@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.pipeline.spec import AggregateSpec, LookSpec, QuestionSpec
+from harness.pipeline.questions_spec import AggregateSpec, LookSpec, QuestionSpec
 from harness.records import ComparisonRecord
 
 ID = re.compile(r"\w[\w.+-]*")

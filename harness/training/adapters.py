@@ -9,7 +9,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from harness.errors import UserError, nearest
-from harness.pipeline.spec import LoraSpec
+from harness.pipeline.training_spec import LoraSpec
 
 # A state-space mixer's kernels take the weights of these, and never call them as layers.
 READ_PAST_ADAPTERS = ("dt_proj", "out_proj", "x_proj")

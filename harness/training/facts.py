@@ -11,7 +11,7 @@ from harness.data.template import digests_of
 from harness.generate.flat_attention import attention_of
 from harness.measure.flops import Bucket
 from harness.methods import load_method
-from harness.pipeline.spec import LoraSpec
+from harness.pipeline.training_spec import LoraSpec
 from harness.records import (
     LearningRateSource,
     LoraFacts,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.measure.flops import Bucket
-from harness.pipeline.spec import TrainConfig
+from harness.pipeline.training_spec import TrainConfig
 from harness.records import (
     HeadFacts,
     Implementation,

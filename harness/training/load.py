@@ -16,7 +16,7 @@ import transformers
 from harness.errors import UserError
 from harness.generate.load import base_of_adapters, check_quantization, load_weights
 from harness.generate.precision import Precision, PrecisionKind, compute_in, resolve_precision
-from harness.pipeline.spec import LoraSpec, TrainConfig
+from harness.pipeline.training_spec import LoraSpec, TrainConfig
 from harness.training.adapters import check_names, check_they_learn, remedy_of_targets
 from harness.training.job import TrainJob
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.errors import UserError
-from harness.pipeline.spec import TrainConfig
+from harness.pipeline.training_spec import TrainConfig
 
 EPSILON = 1e-8
 

@@ -13,7 +13,7 @@ from harness.generate.flat_attention import use_flat_attention
 from harness.generate.head import attach
 from harness.generate.precision import round_as_autocast_does
 from harness.measure.window import AUDIT
-from harness.pipeline.spec import ReferenceConfig
+from harness.pipeline.training_spec import ReferenceConfig
 from harness.records import ReferenceFacts, ReferenceHolder, ReferenceMode
 from harness.training.fingerprint import fingerprint_weights
 from harness.training.inputs import model_inputs

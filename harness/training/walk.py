@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from harness.measure.flops import Bucket
-from harness.pipeline.spec import TrainConfig
+from harness.pipeline.training_spec import TrainConfig
 from harness.records import BatchFacts
 from harness.training.job import StageTrainer
 from harness.training.shape import Side

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from harness.data.files import read_file
 from harness.data.load import load_pairs
 from harness.data.schemas import to_conversations, to_pairs
-from harness.pipeline.spec import DataSpec
+from harness.pipeline.data_spec import DataSpec
 
 ROWS = worlds.pairs(4)
 CHAT = [

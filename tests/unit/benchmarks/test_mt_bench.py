@@ -14,7 +14,7 @@ from harness.generate import Answer
 from harness.generate.load import load_model
 from harness.generate.turns import answer_turns
 from harness.jsonl import read_jsonl
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 
 QUESTIONS = [
     {"question_id": 81, "category": "writing", "turns": ["w5 w6", "w7"]},

@@ -20,7 +20,7 @@ from harness.errors import Interrupted, UserError
 from harness.jsonl import write_jsonl
 from harness.pipeline.load import load_comparison
 from harness.pipeline.overrides import Overrides
-from harness.pipeline.spec import LookSpec
+from harness.pipeline.questions_spec import LookSpec
 from harness.records import (
     CheckFacts,
     ComparisonRecord,

@@ -11,7 +11,7 @@ import pytest
 from harness.data.files import read_file
 from harness.data.load import load_conversations, load_pairs
 from harness.errors import UserError
-from harness.pipeline.spec import DataSpec
+from harness.pipeline.data_spec import DataSpec
 
 
 def rows(name: str, count: int = 3) -> list[dict[str, str]]:

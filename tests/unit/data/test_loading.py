@@ -17,7 +17,7 @@ from harness.data.split import limit_pairs, split_pairs
 from harness.data.template import DEFAULT_TEMPLATE, apply_choice
 from harness.data.tokenise import tokenise
 from harness.errors import UserError
-from harness.pipeline.spec import DataSpec
+from harness.pipeline.data_spec import DataSpec
 
 USER = {"role": "user", "content": "hi"}
 

@@ -14,7 +14,7 @@ from synthetic import make_view
 from harness.commands.power import power_table
 from harness.evidence.power import Spread, assurance, plan_power, power_within, seeds_needed
 from harness.evidence.statistics.intervals import t_intervals
-from harness.pipeline.spec import QuestionSpec
+from harness.pipeline.questions_spec import QuestionSpec
 
 
 def test_power_to_show_not_worse_is_what_simulation_finds() -> None:

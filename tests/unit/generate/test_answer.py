@@ -15,7 +15,7 @@ from harness.generate import Answer, LoadedModel, Prompt
 from harness.generate.answer import _as_answer, answer
 from harness.generate.load import load_model
 from harness.jsonl import read_jsonl, well_formed, write_jsonl
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from harness.generate import Prompt
 from harness.generate.answer import answer
 from harness.generate.load import load_model
 from harness.generate.logprobs import pair_log_probs
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from harness.measure.counting import count
 from harness.measure.flops import Bucket
 from harness.measure.model_shape import ModelShape
 from harness.measure.theory import CHUNKED, KEPT, train_flops
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 
 ROWS = [
     {"prompt_ids": [1, 4, 5], "chosen_ids": [6, 7, 2], "rejected_ids": [8, 2]},

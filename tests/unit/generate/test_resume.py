@@ -13,7 +13,7 @@ from harness.generate.kept import KeptAnswers
 from harness.generate.load import load_model
 from harness.generate.turns import all_known, answer_turns
 from harness.jsonl import read_jsonl
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 
 SETTINGS = GenerationSpec(max_new_tokens=5, batch_size=2)
 NASTY = "w4 \ud800 </script> \x1e \\input{x} " + "w5 " * 30

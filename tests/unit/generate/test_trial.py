@@ -13,7 +13,7 @@ from harness.generate import LoadedModel, Prompt
 from harness.generate.answer import answer
 from harness.generate.load import load_model
 from harness.generate.trial import TOKENS, try_answering, try_scoring_pairs
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 
 SETTINGS = GenerationSpec(max_new_tokens=20, batch_size=3)
 

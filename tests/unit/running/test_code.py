@@ -30,6 +30,15 @@ def files_of(root: str) -> set[str]:
     return set(reached(root, Sources()).files)
 
 
+def test_a_stage_covers_its_own_settings_alone() -> None:
+    """A question that is written in another way is no reason to train again."""
+    own = {"train": "training_spec", "prepare": "data_spec", "evaluate": "generation_spec"}
+    for room, name in own.items():
+        settings = {file for file in files_of(f"harness.stages.{room}") if file.endswith("spec.py")}
+        assert f"harness/pipeline/{name}.py" in settings
+        assert not settings & {"harness/pipeline/spec.py", "harness/pipeline/questions_spec.py"}
+
+
 def test_imports_count_wherever_they_stand_but_not_for_type_checkers(site: Path) -> None:
     package(
         site,
@@ -154,8 +163,8 @@ def test_packages_of_the_same_distribution_are_followed(site: Path) -> None:
 
 
 def test_a_plug_in_brings_what_it_uses_of_the_harness(site: Path) -> None:
-    package(site, {"outside.py": "from harness.pipeline.spec import TrainConfig\n"})
-    assert {"outside.py", "harness/pipeline/spec.py"} <= files_of("outside")
+    package(site, {"outside.py": "from harness.pipeline.training_spec import TrainConfig\n"})
+    assert {"outside.py", "harness/pipeline/training_spec.py"} <= files_of("outside")
     assert not any(name.startswith("harness/commands") for name in files_of("outside"))
 
 

@@ -18,7 +18,7 @@ from harness.pipeline.plan import plan_comparison
 from harness.running import packages, resolve, sources
 
 ROOT = Path(__file__).parents[3]
-PLUG_IN = """from harness.pipeline.spec import TrainConfig
+PLUG_IN = """from harness.pipeline.training_spec import TrainConfig
 from plugged.weights import WEIGHT
 
 class Config(TrainConfig):

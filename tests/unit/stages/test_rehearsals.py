@@ -9,7 +9,7 @@ import pytest
 
 from harness.generate import trial
 from harness.measure.window import Window
-from harness.pipeline.spec import GenerationSpec
+from harness.pipeline.generation_spec import GenerationSpec
 from harness.records import RehearseEvaluateFacts, RehearseFacts
 from harness.stages import rehearse, rehearse_evaluate
 from harness.training import rehearse as training

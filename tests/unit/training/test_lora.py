@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from harness.errors import UserError
 from harness.generate.load import base_of_adapters, load_model
 from harness.generate.logprobs import pair_log_probs
-from harness.pipeline.spec import ModelForm
+from harness.pipeline.model_form import ModelForm
 from harness.records import HeadKind
 from harness.training.adapters import adaptable_layers
 from harness.training.collate import read_rows

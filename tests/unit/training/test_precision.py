@@ -14,7 +14,8 @@ from harness.generate.load import load_model
 from harness.generate.logprobs import pair_log_probs
 from harness.generate.precision import resolve_precision, round_as_autocast_does
 from harness.measure import device
-from harness.pipeline.spec import ModelForm, TrainConfig
+from harness.pipeline.model_form import ModelForm
+from harness.pipeline.training_spec import TrainConfig
 from harness.training.collate import read_rows
 from harness.training.load import load_base
 from harness.training.run import train

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from harness.data.prepare import PrepareConfig, prepare
-from harness.pipeline.spec import DataSpec
+from harness.pipeline.data_spec import DataSpec
 from harness.training.build import build
 from harness.training.collate import read_rows
 from harness.training.job import StageTrainer, TrainJob

@@ -16,7 +16,7 @@ from harness.data.schemas import Pair
 from harness.data.template import apply_choice
 from harness.data.tokenise import Tokenised, TokenPair, tokenise
 from harness.errors import UserError
-from harness.pipeline.spec import DataSpec
+from harness.pipeline.data_spec import DataSpec
 from harness.training.job import TrainJob
 from harness.training.run import train
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from harness.methods import Objective, PairLogProbs
-from harness.pipeline.spec import TrainConfig
+from harness.pipeline.training_spec import TrainConfig
 from harness.records import Method
 from harness.records.citation import arxiv
 

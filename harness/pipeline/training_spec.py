@@ -1,0 +1,128 @@
+"""What every training method can be told; what is a method's own stands beside the method."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from harness.pipeline.model_form import PrecisionName, Quantization
+from harness.pipeline.spec_model import NonNegative, Positive, Share, SpecModel, Switch
+
+
+class LoraSpec(SpecModel):
+    """LoRA adapters (Hu et al. 2021, arXiv 2106.09685); `target_modules` as in peft.
+
+    `modules_to_save` are trained whole beside the adapters: embed_tokens and lm_head, where a chat
+    template brings tokens that the model has not learned. `dropout` acts in every method alike.
+    """
+
+    r: Annotated[int, Field(gt=0, le=65_536)] = 16
+    alpha: Positive = 32
+    dropout: Share = 0.0
+    target_modules: str | list[str] = "all-linear"
+    modules_to_save: list[str] = Field(default_factory=list)
+
+
+RENAMED = {
+    "dtype": "dtype is called precision now; give precision: float32, mixed (float32 weights, bfloat16 "
+    "products) or bfloat16 (bfloat16 weights, as dtype: auto was on a GPU)"
+}
+STOCHASTIC_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_8bit")
+
+
+class EarlyStopping(SpecModel):
+    """Stop when the held-out loss has not improved for `patience` evaluations."""
+
+    patience: PositiveInt = 3
+    eval_every_steps: PositiveInt = 50
+
+
+class TrainConfig(SpecModel):
+    """What every training method has in common. `batch_size` counts pairs per optimizer step.
+
+    `learning_rate` has no default: the libraries' defaults differ by method, so an unset one
+    would compare defaults instead of methods. `router_aux_loss` is the coefficient of a mixture of experts'
+    load-balancing loss, which no objective holds: 0 leaves it out. `packing` puts all tokens of a micro-batch
+    into one row, so that nothing but attention computes padding, and `shared_prompt` a pair's prompt into it
+    once; `auto` does so where the model can.
+    """
+
+    learning_rate: Positive
+    epochs: Positive = 1.0
+    max_steps: PositiveInt | None = None
+    batch_size: PositiveInt = 32
+    micro_batch_size: PositiveInt = 8
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Share = 0.1
+    optimizer: Literal[
+        "adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_32bit", "paged_adamw_8bit"
+    ] = "adamw_torch"
+    weight_decay: NonNegative = 0.0
+    adam_beta1: Share = 0.9
+    adam_beta2: Share = 0.999
+    max_grad_norm: Positive = 1.0
+    precision: PrecisionName = "auto"
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    gradient_checkpointing: bool = False
+    router_aux_loss: NonNegative = 0.0
+    packing: Switch = "auto"
+    shared_prompt: Switch = "auto"
+    quantization: Quantization = "none"
+    lora: LoraSpec | None = None
+    early_stopping: EarlyStopping | None = None
+    keep_checkpoints: bool = False
+    checkpoint_every_steps: PositiveInt | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dtype_is_precision_now(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "dtype" in data:
+            raise ValueError(RENAMED["dtype"])
+        return data
+
+    @model_validator(mode="after")
+    def _micro_batches_fill_the_batch(self) -> TrainConfig:
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
+            )
+        if self.quantization != "none" and self.lora is None:
+            raise ValueError("quantization needs lora: quantised weights cannot be trained")
+        if self.precision == "bfloat16_stochastic" and self.optimizer not in STOCHASTIC_OPTIMIZERS:
+            raise ValueError(
+                f"optimizer {self.optimizer} does not round stochastically; give one of "
+                f"{', '.join(STOCHASTIC_OPTIMIZERS)}, or another precision"
+            )
+        for name in ("packing", "shared_prompt"):
+            if getattr(self, name) == "on" and (why := self.why_padded()):
+                raise ValueError(f"{name}: on cannot be kept ({why}); leave {name} out")
+        return self
+
+    def why_padded(self) -> str | None:
+        """Why micro-batches are padded by these settings alone; None where the model decides."""
+        if self.packing == "off":
+            return "packing: off"
+        if self.attention != "sdpa":
+            return f"attention: {self.attention}"
+        return "router_aux_loss is of padded batches" if self.router_aux_loss else None
+
+
+class StockConfig(TrainConfig):
+    """A method that TRL has a trainer for: `implementation: trl` trains by it, as a control."""
+
+    implementation: Literal["matched", "trl"] = "matched"
+
+    def why_padded(self) -> str | None:
+        return "implementation: trl" if self.implementation == "trl" else super().why_padded()
+
+
+class ReferenceConfig(TrainConfig):
+    """A method whose loss reads a reference, which is the model that the stage starts from.
+
+    `reference`: scored in every step (a frozen copy, or with LoRA the frozen adapter or none), once
+    before training, or by the policy with its adapter switched off (LoRA that starts from full
+    weights only).
+    """
+
+    reference: Literal["in_loop", "precomputed", "adapter_off"] = "in_loop"
