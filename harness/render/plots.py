@@ -6,24 +6,21 @@ so that a grey print can be read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.render._scales import ratio_ticks
+from harness.render._plot_forest import COLOURS, forest
 from harness.tables import Figure, Panel, Report
-from harness.units import FLOPS, forest_words, unit_of
+from harness.units import FLOPS, unit_of
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), "-")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SETTINGS = {"svg.hashsalt": "orpo-harness", "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9}
 PRINT = SETTINGS | {"font.size": 8, "font.family": "STIXGeneral", "mathtext.fontset": "stix"}
 """Of a figure that is printed at its size, in a font that goes with Times and Latin Modern."""
-_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 HIGHEST = 2.6
 """Inches of a printed figure's panels."""
 
@@ -106,7 +103,7 @@ def _draw(figure: Figure, width: float | None = None) -> Any:
         if panel.kind == "radar":
             _radar(canvas.add_subplot(1, count, number, projection="polar"), panel)
         elif panel.kind == "forest":
-            _forest(canvas.add_subplot(stacked[number - 1, 0]), panel)
+            forest(canvas.add_subplot(stacked[number - 1, 0]), panel)
         else:
             _panel(canvas.add_subplot(1, count, number), panel)
     return canvas
@@ -141,59 +138,6 @@ def _radar(axis: Any, panel: Panel) -> None:
     axis.tick_params(axis="y", labelsize=7)
     axis.set_title(panel.title)
     axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.05, 1.1))
-
-
-def _forest(axis: Any, panel: Panel) -> None:
-    """Runs as squares as large as their weight, the combined value as a diamond, a prediction as a line."""
-    largest = max((row.weight for row in panel.rows if row.weight), default=1.0)
-    for place, row in enumerate(panel.rows):
-        low, high = (row.value if end is None else end for end in (row.low, row.high))
-        if row.kind == "combined":
-            axis.fill([low, row.value, high, row.value], [place, place - 0.3, place, place + 0.3], COLOURS[1])
-            continue
-        bar = {"linewidth": 2.5, "color": COLOURS[2]} if row.kind == "prediction" else {"linewidth": 1.2}
-        axis.plot([low, high], [place, place], **{"color": COLOURS[0], **bar}, solid_capstyle="butt")
-        if row.kind == "run":
-            side = 4.0 + 4.0 * ((row.weight or 0.0) / largest) ** 0.5
-            style = (
-                {"marker": "s", "markersize": side} if row.weight else {"marker": "o", "fillstyle": "none"}
-            )
-            axis.plot([row.value], [place], color=COLOURS[0], **style)
-        if row.kind == "answer":
-            axis.plot([row.value], [place], color=COLOURS[0], marker="o", markersize=5)
-            if row.margins:
-                start, end = row.margins
-                axis.barh(place, end - start, left=start, height=0.7, color="0.9", zorder=-1)
-    axis.axvline(panel.neutral, color="0.35", linewidth=0.8, linestyle="--", zorder=0)
-    axis.set_ylim(len(panel.rows) - 0.4, -0.6)
-    axis.set_yticks(range(len(panel.rows)), [row.label for row in panel.rows], fontsize=8)
-    _forest_figures(axis, panel)
-    axis.set(title=panel.title, xlabel=panel.x_label)
-    if panel.log_x:
-        _ratio_axis(axis)
-    axis.spines[["top", "right", "left"]].set_visible(False)
-    axis.tick_params(axis="y", length=0)
-
-
-def _forest_figures(axis: Any, panel: Panel) -> None:
-    """Values, intervals and weights in figures along the right side."""
-    beside = axis.twinx()
-    beside.set_ylim(axis.get_ylim())
-    told = ("   ".join(part for part in forest_words(row, panel.digits) if part) for row in panel.rows)
-    words = [_MINUS.sub("\u2212", text) for text in told]
-    beside.set_yticks(range(len(panel.rows)), words, fontsize=8)
-    beside.tick_params(axis="y", length=0)
-    beside.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _ratio_axis(axis: Any) -> None:
-    """A logarithmic axis with the marks that the page has."""
-    from matplotlib.ticker import FixedLocator, NullLocator
-
-    axis.set_xscale("log")
-    axis.xaxis.set_major_locator(FixedLocator(ratio_ticks(*axis.get_xlim())))
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def _panel(axis: Any, panel: Panel) -> None:
