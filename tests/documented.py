@@ -52,6 +52,7 @@ SMALL = (*FEW, "--seeds", "1", "--score", "preference alpaca_eval")
 ALIKE = ("--set", "generation.max_new_tokens=32", "--set", "generation.batch_size=64")
 """Answers as the embedded comparison makes them: runs of other ones stand in no table with it."""
 OWN = (*FEW, *PAIR, *ALIKE, "--set", "data.max_length=64")
+ALONE = (*OWN, "--arms", "orpo")
 REPORT = tuple(f"runs/latest/report/{name}" for name in ("report.html", "report.md", "comparison.json"))
 PAPER = tuple(f"runs/latest/paper/{name}" for name in ("paper.tex", "tables/main.tex", "macros.tex"))
 
@@ -70,13 +71,13 @@ RUN: Mapping[str, Given] = {
     "make plan MODEL=./my-model DATA=./pairs.jsonl": Given("orpo/orpo@0"),
     'make plan COMPARISON=mine.yaml ARMS="sft_dpo simpo"': Given("simpo/simpo@0"),
     "make compare MODEL=config:./my-config DATA=./pairs": Given(
-        "Page: file://", REPORT, (*OWN, "--arms", "orpo"), on_a_copy=True
+        "Page: file://", REPORT, ALONE, on_a_copy=True
     ),
-    "make cost MODEL=config:./my-config DATA=./pairs": Given("orpo", smaller=OWN),
-    "make cost MODEL=name PEAK_TFLOPS=990 MFU=0.4": Given("orpo", smaller=(*OWN, "--data", "pairs.jsonl")),
+    "make cost MODEL=config:./my-config DATA=./pairs": Given("orpo", smaller=ALONE),
+    "make cost MODEL=name PEAK_TFLOPS=990 MFU=0.4": Given("orpo", smaller=(*ALONE, "--data", "pairs.jsonl")),
     "make score BENCHMARK=rubric": Given("Page: file://", REPORT),
     "harness score RUN --benchmark alpaca_eval --judge reward_model "
-    "--set benchmarks.alpaca_eval.judge_config.model=./rm": Given("Page: file://", REPORT),
+    "--set benchmarks.alpaca_eval.judge_config.model=./rm": Given("Page: file://", REPORT, on_a_copy=True),
     "make report RUN=latest": Given(makes=REPORT),
     "make replay FOLDER=./published": Given("Page: file://", REPORT, on_a_copy=True),
     "harness replay FOLDER": Given("Page: file://", REPORT, on_a_copy=True),
