@@ -12,7 +12,7 @@ import torch
 from harness.errors import UserError
 from harness.generate.flat_attention import use_flat_attention, use_padded_attention, why_not_flat
 from harness.generate.head import Head, causal_lm, log_probs_at
-from harness.pipeline.spec import TrainConfig
+from harness.pipeline.training_spec import TrainConfig
 from harness.records import LayoutFacts
 from harness.training.collate import PADDED, Collator, Row
 from harness.training.inputs import model_inputs
