@@ -114,9 +114,6 @@ FOUR_BITS = 'SET="training.lora.r=16 training.quantization=4bit data.limit=5000"
 NOT_RUN: Mapping[str, str] = {
     "make setup": "installs the environment that the tests run in",
     "make test": "is the tests",
-    'make compare MODEL=./my-model DATA=./pairs.jsonl SEEDS=5 SCORE="preference alpaca_eval"': (
-        "refused: the judge that alpaca_eval has where none is named knows the embedded prompts alone"
-    ),
     "make plan MODEL=name": HUB,
     "make compare COMPARISON=judged.yaml": "an API judge, which costs money",
     "make compare MODEL=./models/qwen DATA=./data/ultrafeedback OUT=/scratch/runs": HUB,

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import harness
 from harness.measure.counting import FlopCount
 from harness.measure.flops import Bucket
 from harness.records import Record
@@ -106,7 +105,7 @@ def _model(model: Any) -> list[Any]:
 def _own_code() -> str:
     """The digest of every file of this package."""
     found = hashlib.sha256()
-    folder = Path(harness.__file__).parent
+    folder = Path(__file__).parents[1]
     for file in sorted(folder.rglob("*.py")):
         found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
     return found.hexdigest()

@@ -15,7 +15,7 @@ from harness import redact as redacting
 from harness.errors import StageFailed, UserError
 from harness.jsonl import read_jsonl, write_jsonl
 from harness.redact import HIDDEN, RedactedStream, by_value, everywhere, hidden, redact_file
-from harness.stages import runner
+from harness.stages import runner, starting
 from harness.whole_file import write_atomically
 
 KEY = 'Plain7Horse/staple+battery"quote'
@@ -154,7 +154,7 @@ def test_what_a_stage_writes_past_python_stands_in_no_log(
     crash = tmp_path / "crash"
     crash.write_text('#!/bin/sh\necho "fatal: $SOME_SERVICE_API_KEY"\nexit 3\n')
     crash.chmod(0o755)
-    monkeypatch.setattr(runner.sys, "executable", str(crash))
+    monkeypatch.setattr(starting.sys, "executable", str(crash))
     folder = tmp_path / "stage"
     folder.mkdir()
     with pytest.raises(StageFailed) as caught:

@@ -19,6 +19,7 @@ from harness.records import StageError, StageResult
 from harness.running import execute
 from harness.running.execute import Asked, Execution
 from harness.stages import child, memory_limit, runner
+from harness.stages.starting import FreshProcess
 from harness.store.run_dir import RunRoot
 
 FULL = OutOfMemory(
@@ -46,7 +47,7 @@ def run_all(monkeypatch: pytest.MonkeyPatch, outcomes: list[Exception | None]) -
         monkeypatch.setattr(compare, name, lambda *_, **__: None)
     compare._run_all(
         *(Path("c.yaml"), Overrides(), RunRoot(Path("out")), Console(file=heard, width=300)),
-        *(None, lambda plan: (), 1.0),  # type: ignore[arg-type]
+        *(None, lambda plan: (), FreshProcess(), 1.0),  # type: ignore[arg-type]
     )
     return asked, heard.getvalue()
 
