@@ -114,6 +114,7 @@ FOUR_BITS = 'SET="training.lora.r=16 training.quantization=4bit data.limit=5000"
 NOT_RUN: Mapping[str, str] = {
     "make setup": "installs the environment that the tests run in",
     "make test": "is the tests",
+    "make bench": "measures for an hour on a quiet machine; its programs have tests of their own",
     "make plan MODEL=name": HUB,
     "make compare COMPARISON=judged.yaml": "an API judge, which costs money",
     "make compare MODEL=./models/qwen DATA=./data/ultrafeedback OUT=/scratch/runs": HUB,

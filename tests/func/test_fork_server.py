@@ -104,6 +104,7 @@ def test_an_opened_accelerator_makes_stages_fresh(tmp_path: Path, monkeypatch: p
         assert one._server is None
 
 
+@pytest.mark.slow
 def test_errors_and_signals_are_told_as_of_fresh_stages(tmp_path: Path, server: ForkServer) -> None:
     with pytest.raises(StageFailed, match="stage t failed: ValidationError") as failure:
         run(tmp_path / "wrong", server, nonsense=1)
