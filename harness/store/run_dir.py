@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.artifacts import damage
+from harness.artifacts import GONE, damage
 from harness.at_work import worked_in_by
 from harness.data.files import short
 from harness.errors import UserError
@@ -137,7 +137,9 @@ class RunRoot:
 
     def _every_byte(self, result: StageResult) -> dict[str, str]:
         """The result's own file too, of which a report needs none: the record holds a copy."""
-        wrong = broken(self.folder_of(result))
+        folder = self.folder_of(result)
+        gone = (folder / "request.json").is_file() and not (folder / "result.json").is_file()
+        wrong = GONE if gone else broken(folder)
         return {**({"result.json": wrong} if wrong else {}), **self._look(result, whole=True)}
 
     def request(self, digest: str) -> StageRequest | None:
