@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.stages.fork_server import Wanted
+from harness.stages.fork_server import LARGEST, Wanted
 
 SPAWNED_AT = "HARNESS_SPAWNED_AT"
 NOT_OF_STAGES = (SPAWNED_AT, "MLFLOW_")
 """What changes while a comparison runs: trackers set variables of their own in this process."""
 READY_SECONDS = 180.0
 """Imports from a slow disk take a minute; a disk that is dead answers never."""
-LARGEST = 1 << 16
 
 
 class Child(Protocol):
@@ -98,7 +98,7 @@ class Forked:
             except TimeoutError:
                 raise subprocess.TimeoutExpired("stage", timeout or 0.0) from None
             except ServerLost:
-                code = -9
+                code = -signal.SIGKILL
             self.returncode = int(code)
         return self.returncode
 

@@ -111,10 +111,11 @@ class RunRoot:
     def damage(self, digest: str) -> dict[str, str]:
         """File -> what became of it, of a stage that was finished once."""
         folder = self.stage_folder(digest)
-        if (wrong := broken(folder)) is not None:
-            return {"result.json": wrong}
         result = read_result(folder)
-        return {} if result is None else self._damage(result)
+        if result is not None:
+            return self._damage(result)
+        wrong = broken(folder)
+        return {} if wrong is None else {"result.json": wrong}
 
     def damage_of(self, record: ComparisonRecord, *, whole: bool = False) -> dict[str, dict[str, str]]:
         """Stage -> file -> what became of it, of a finished comparison; `whole` reads every byte."""
