@@ -111,7 +111,7 @@ def use_padded_attention(inner: Any) -> None:
 def own_attention(inner: Any) -> Iterator[None]:
     """Within it the model attends as it did before, masks included."""
     name = inner.config._attn_implementation
-    inner.config._attn_implementation = attention_of(inner)
+    use_padded_attention(inner)
     try:
         yield
     finally:

@@ -77,12 +77,10 @@ def _scored(inner: Any, head: Head, sample: Row, pad_token_id: int, layout: Layo
     device = next(inner.parameters()).device
     batch = {name: v.to(device) if isinstance(v, torch.Tensor) else v for name, v in batch.items()}
     inputs = model_inputs(batch)
-    if not layout.flat:
-        return log_probs_at(inner, head, inputs["input_ids"], inputs["positions"])
-    use_flat_attention(inner)
+    if layout.flat:
+        use_flat_attention(inner)
     try:
-        return log_probs_at(
-            inner, head, inputs["input_ids"], inputs["positions"], inputs["targets"], inputs["flat_row"]
-        )
+        named = (inputs.get("targets"), inputs.get("flat_row"))
+        return log_probs_at(inner, head, inputs["input_ids"], inputs["positions"], *named)
     finally:
         use_padded_attention(inner)
