@@ -27,6 +27,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.benchmarks.lm_eval import EMBEDDED_TASK, embedded_task
 from harness.data.embedded.grade import grade
 from harness.measure.environment import device_identity
 from harness.measure.gpu_lock import GpuLock
@@ -44,7 +45,6 @@ from perf.whole_report import Repeat, Side, report
 ARMS = {"sft": "sft", "dpo": "sft_dpo", "orpo": "orpo"}
 """The arm whose last stage is a method's."""
 SCORES = {"accuracy": "preference.accuracy", "grade": "rubric.grade"}
-LM_EVAL = "embedded_choice"
 TrainedBySeed = dict[str, dict[int, tuple[float, list[Window]]]]
 """By method and seed: seconds of training, and the losses."""
 PLAIN = argparse.RawDescriptionHelpFormatter
@@ -98,7 +98,7 @@ def _trained(record: ComparisonRecord, root: RunRoot) -> TrainedBySeed:
 
 def _scores(record: ComparisonRecord, asked: Asked) -> dict[str, dict[str, dict[int, float]]]:
     """Stock's name of a score -> method or base -> seed -> mean; the base is of seed 0."""
-    names = {**SCORES, **({f"{LM_EVAL}.acc": f"lm_eval/{LM_EVAL}.acc"} if asked.lm_eval else {})}
+    names = {**SCORES, **({f"{EMBEDDED_TASK}.acc": f"lm_eval/{EMBEDDED_TASK}.acc"} if asked.lm_eval else {})}
     arms = {**{arm: method for method, arm in ARMS.items()}, BASE: BASE}
     found: dict[str, dict[str, dict[int, float]]] = {name: {} for name in names}
     for cell, _, score in scores_by_cell(record):
@@ -112,44 +112,27 @@ def _scores(record: ComparisonRecord, asked: Asked) -> dict[str, dict[str, dict[
 def stock_job(prepared: Prepared, asked: Asked) -> Job:
     """What the scripts need for the same work, as files."""
     spec, folder = prepared.spec, prepared.folder
-    test = prepared.test_file()
     if asked.lm_eval:
-        _write_task(folder / "tasks", test)
+        _write_task(folder / "tasks", prepared.data)
     return Job(
         model=str(prepared.base),
         train={seed: str(prepared.train_file(seed)) for seed in spec.seeds},
-        test=str(test),
+        test=str(prepared.test_file()),
         settings=prepared.settings(),
         max_length=spec.data.max_length,
         max_new_tokens=spec.generation.max_new_tokens,
         batch_size=spec.generation.batch_size,
         grader=f"{grade.__module__}:{grade.__name__}",
-        tasks=[LM_EVAL] if asked.lm_eval else [],
+        tasks=[EMBEDDED_TASK] if asked.lm_eval else [],
         include_path=str(folder / "tasks") if asked.lm_eval else None,
     )
 
 
-def _write_task(folder: Path, test: Path) -> None:
-    """Choose the chosen answer: our own lm-eval task of that name, as a user's task file."""
+def _write_task(folder: Path, prepared: Path) -> None:
+    """Our own lm-eval task of that name, as a user's task file; where it is cached is each script's own."""
     folder.mkdir()
-    rows = []
-    for i, row in enumerate(map(json.loads, test.read_text(encoding="utf-8").splitlines())):
-        choices = [row["chosen"][0]["content"], row["rejected"][0]["content"]][:: 1 if i % 2 == 0 else -1]
-        rows.append({"query": row["prompt"][-1]["content"], "choices": choices, "gold": i % 2})
-    (folder / "choice.json").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    mean = {"aggregation": "mean", "higher_is_better": True}
-    task = {
-        "task": LM_EVAL,
-        "dataset_path": "json",
-        "dataset_kwargs": {"data_files": {"test": str(folder / "choice.json")}},
-        "test_split": "test",
-        "output_type": "multiple_choice",
-        "doc_to_text": "{{query}}",
-        "doc_to_choice": "{{choices}}",
-        "doc_to_target": "gold",
-        "target_delimiter": " ",
-        "metric_list": [{"metric": name, **mean} for name in ("acc", "acc_norm")],
-    }
+    task = embedded_task(prepared, folder)
+    del task["dataset_kwargs"]["cache_dir"]
     # JSON is YAML, and lm-eval reads task files as that.
     (folder / "choice.yaml").write_text(json.dumps(task, indent=1), encoding="utf-8")
 

@@ -95,7 +95,7 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
     """Every metric of every task and group, a row an item; estimates are lm-eval's own."""
     os.environ.setdefault("HF_DATASETS_CACHE", str(out / "cache"))
     tasks = [
-        (_embedded_task(prepared, out) if asked.task == EMBEDDED_TASK else asked.task, asked.num_fewshot)
+        (embedded_task(prepared, out) if asked.task == EMBEDDED_TASK else asked.task, asked.num_fewshot)
         for asked in config.asked()
     ]
     how = {"apply_chat_template": config.apply_chat_template, "limit": config.limit}
@@ -215,7 +215,7 @@ def _manager(config: Config) -> Any:
     )
 
 
-def _embedded_task(prepared: Path, out: Path) -> dict[str, Any]:
+def embedded_task(prepared: Path, out: Path) -> dict[str, Any]:
     """Choose the chosen answer: a multiple-choice task over the prepared test pairs."""
     rows = [
         {
