@@ -133,7 +133,7 @@ class Soak:
         wrong = [f"{names[d]} differs" for d in self.plan.order if found[d] != self.expected[d]]
         again = self._finished()
         wrong += [f"{names[d]} ran twice" for d, attempt in done.items() if again.get(d) != attempt]
-        wrong += [f"process {pid} is left" for pid in self._processes()]
+        wrong += [f"process {pid} is left" for pid in started_with(self.mark)]
         return wrong + [f"{path} is left" for path in self._leftovers()]
 
     def _finished(self) -> dict[str, str]:
@@ -176,7 +176,7 @@ class Soak:
 
     def _kill(self, process: subprocess.Popen[bytes], victim: str, number: signal.Signals) -> list[str]:
         """Send it; what is wrong with how the processes took it."""
-        children = [pid for pid in self._processes() if pid != process.pid]
+        children = [pid for pid in started_with(self.mark) if pid != process.pid]
         targets = {"parent": [process.pid], "child": children, "both": [process.pid, *children]}[victim]
         for pid in targets:
             try:
@@ -193,7 +193,7 @@ class Soak:
     def _gone(self) -> bool:
         until = time.monotonic() + 15.0
         while time.monotonic() < until:
-            if not self._processes():
+            if not started_with(self.mark):
                 return True
             time.sleep(0.05)
         return False
@@ -212,21 +212,6 @@ class Soak:
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "SOAK": self.mark}
 
-    def _processes(self) -> list[int]:
-        """Living processes of the command: all that it starts has its environment."""
-        found = []
-        for process in Path("/proc").iterdir():
-            if not process.name.isdigit() or int(process.name) == os.getpid():
-                continue
-            try:
-                words = (process / "environ").read_text(errors="replace")
-                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            if self.mark in words and state != "Z":
-                found.append(int(process.name))
-        return found
-
     def _leftovers(self) -> list[Path]:
         """Temporary files of processes that are gone, and checkpoints that nobody needs any more."""
         signs = (
@@ -237,6 +222,20 @@ class Soak:
             "stages/*/.at_work",
         )
         return sorted(path for sign in signs for path in self.root.path.glob(sign))
+
+
+def started_with(mark: str) -> list[int]:
+    """Living processes whose environment holds the mark: a command's, and all that it starts."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                # A zombie has none.
+                if mark in (process / "environ").read_text(errors="replace"):
+                    found.append(int(process.name))
+            except OSError:
+                continue
+    return found
 
 
 def _hears_signals() -> None:

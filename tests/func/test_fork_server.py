@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,18 +20,19 @@ from harness.errors import StageFailed
 from harness.records import StageResult
 from harness.stages import fork_server, runner, starting
 from harness.stages.starting import ForkServer
+from perf.soak import started_with
 
 pytestmark = pytest.mark.skipif(not starting.can_fork(), reason="forks on Linux alone")
 KNOWN_THREADS = {"python", "jemalloc_bg_thd"}
 """Of BLAS libraries, which are called as their process and which forks restart, and of Arrow's allocator."""
 COMPUTES = """
-import os, sys
+import json, os, sys
 from harness.stages import fork_server
 import importlib
 for name in fork_server.IMPORTS:
     importlib.import_module(name)
 threads = {open(f"/proc/self/task/{one}/comm").read().strip() for one in os.listdir("/proc/self/task")}
-print(sorted(threads), fork_server.fit_to_fork(), flush=True)
+print(json.dumps([sorted(threads), fork_server.fit_to_fork()]), flush=True)
 import numpy, pyarrow, pyarrow.compute, scipy.linalg, torch
 if os.fork() == 0:
     square = numpy.random.default_rng(0).normal(size=(300, 300))
@@ -76,8 +78,9 @@ def test_what_is_imported_does_not_survive_a_fork_badly() -> None:
         [sys.executable, "-c", COMPUTES], capture_output=True, text=True, check=True, timeout=120
     )
     said, computed = done.stdout.strip().splitlines()
-    assert said.endswith(" True")
-    assert set(eval(said.removesuffix(" True"))) <= KNOWN_THREADS
+    threads, fit = json.loads(said)
+    assert fit
+    assert set(threads) <= KNOWN_THREADS
     assert computed == "computed (300,)"
 
 
@@ -170,21 +173,8 @@ def test_a_killed_command_leaves_neither_stage_nor_server(tmp_path: Path, stoppe
         os.kill(int(at_work_file.read_text()), signal.SIGSTOP)
     command.kill()
     command.wait()
-    wait_for(lambda: not marked(mark), seconds=10.0)
+    wait_for(lambda: not started_with(mark), seconds=10.0)
     assert not (folder / "result.json").exists()
-
-
-def marked(mark: str) -> list[int]:
-    """Living processes that were started with the mark in their environment."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                if mark in (process / "environ").read_text(errors="replace"):
-                    found.append(int(process.name))
-            except OSError:
-                continue
-    return found
 
 
 def test_every_import_of_the_server_is_a_module() -> None:
