@@ -9,7 +9,7 @@ or every bucket is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
@@ -20,6 +20,8 @@ Counter = Callable[[Callable[[], object], int], FlopCount]
 """Counts one call of a step with so many tokens."""
 
 COUNT_EACH_UP_TO = 12
+ENOUGH_KNOWN = 3
+"""Real buckets of equal steps that were counted before: with so many, a run counts only one that is larger."""
 
 
 @dataclass(frozen=True, order=True)
@@ -65,8 +67,8 @@ class FlopModel:
     """FLOPs of any bucket that `step` can run.
 
     `buckets` are those to expect: few are counted one by one, of many the polynomial is checked
-    on the smallest, the middle and the largest. `known` are counts of the same `step` that need not be made
-    again.
+    on the smallest, the middle and the largest, and on all that is `known`: counts of the same `step` that
+    need not be made again.
     """
 
     def __init__(
@@ -123,10 +125,26 @@ def _fitted(buckets: Mapping[Bucket, int], counts: _Counts) -> Callable[[Bucket]
     def predict(bucket: Bucket) -> Fraction:
         return sum((c * t for c, t in zip(coefficients, _terms(bucket), strict=True)), Fraction())
 
-    by_cost = sorted(buckets, key=lambda b: (b.batch * b.length**2, b.scored))
+    checks = _checks(buckets, [bucket for bucket in counts.known if bucket not in small])
     held_out = HELD_OUT if small is FIT_ON else ROW_HELD_OUT
-    checks = (held_out, by_cost[0], by_cost[len(by_cost) // 2], by_cost[-1])
-    return predict if all(predict(b) == counts.of(b) for b in checks) else None
+    return predict if all(predict(b) == counts.of(b) for b in (held_out, *checks)) else None
+
+
+def _checks(buckets: Iterable[Bucket], known: Sequence[Bucket]) -> list[Bucket]:
+    """Buckets that the polynomial has to give: what is `known` of other runs, and of this one the smallest,
+    the middle and the largest as far as those do not stand for them."""
+    by_cost = sorted(buckets, key=_cost)
+    checks = list(known)
+    if not known or _cost(max(known, key=_cost)) < _cost(by_cost[-1]):
+        checks.append(by_cost[-1])
+    if len(known) < ENOUGH_KNOWN:
+        checks += [by_cost[0], by_cost[len(by_cost) // 2]]
+    return checks
+
+
+def _cost(bucket: Bucket) -> tuple[int, int]:
+    """Orders buckets by attention, which grows fastest, and then by the head."""
+    return (bucket.batch * bucket.length**2, bucket.scored)
 
 
 def fit_on(buckets: Iterable[Bucket]) -> tuple[Bucket, ...]:

@@ -13,6 +13,8 @@ from harness.stages.context import Context, Outcome
 
 COUNTS = Path("cache") / "flops"
 """Where counts of steps are kept, in the run root."""
+NOT_OF_A_STEP = ("scipy",)
+"""Packages that a rehearsal reaches for its forecast."""
 
 if TYPE_CHECKING:
     from harness.training.job import TrainJob
@@ -40,12 +42,14 @@ def run(context: Context) -> Outcome:
 
 
 def _beyond_harness(request: StageRequest) -> str:
-    """What the FLOPs of a step depend on beside settings, model and this package."""
+    """What the FLOPs of a step depend on beside settings, model and this package: alike in a stage and in
+    its rehearsal, which reaches more."""
     covers = request.covers
     if covers is None:
         return ""
     code = {file: digest for file, digest in covers.code.items() if not file.startswith("harness/")}
-    return json.dumps([code, covers.packages, covers.environment, covers.device], sort_keys=True)
+    packages = {name: version for name, version in covers.packages.items() if name not in NOT_OF_A_STEP}
+    return json.dumps([code, packages, covers.environment, covers.device], sort_keys=True)
 
 
 def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:

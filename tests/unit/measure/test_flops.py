@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -170,3 +171,28 @@ def test_buckets_that_were_counted_are_not_counted_again() -> None:
 
     total_flops({Bucket(2, t, 4): 1 for t in range(15, 40)}, cubic)
     assert len(ran) == len(set(ran))
+
+
+def test_a_second_run_counts_only_what_is_larger_than_all_that_was_counted() -> None:
+    """Counts of another seed's run stand for its smallest and middle buckets."""
+    first = FlopModel({Bucket(2, t, 4): 1 for t in range(15, 40)}, polynomial)
+    ran: list[Bucket] = []
+
+    def noted(bucket: Bucket) -> None:
+        ran.append(bucket)
+        polynomial(bucket)
+
+    equal = {Bucket(2, t, 5): 1 for t in range(16, 39)}
+    assert FlopModel(equal, noted, first.counts).total(equal).total == sum(by_hand(b) for b in equal)
+    assert ran == []
+    larger = {**equal, Bucket(2, 50, 5): 1}
+    assert FlopModel(larger, noted, first.counts).total(larger).total == sum(by_hand(b) for b in larger)
+    assert ran == [Bucket(2, 50, 5)]
+
+
+def test_a_known_count_that_the_polynomial_does_not_give_makes_every_bucket_counted() -> None:
+    buckets = {Bucket(2, t, 4): 1 for t in range(15, 40)}
+    first = FlopModel(buckets, polynomial)
+    odd = replace(first.counts[Bucket(2, 27, 4)], total=1)
+    again = FlopModel(buckets, polynomial, {**first.counts, Bucket(2, 27, 4): odd})
+    assert again.how == "each"
