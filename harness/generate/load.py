@@ -9,6 +9,7 @@ from typing import Any
 import peft
 import torch
 import transformers
+from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
 from harness.errors import UserError
 from harness.generate import LoadedModel
@@ -16,6 +17,11 @@ from harness.generate.precision import Precision, compute_in, resolve_precision,
 from harness.measure import device
 from harness.pipeline.model_form import ModelForm, Quantization
 from harness.untrusted import ADAPTER_CONFIG, SETTING, check_folder, loading
+
+
+def ready_to_load() -> None:
+    """Let transformers make its table of renamed weights, some 0.2 s once a process, before any clock runs."""
+    get_checkpoint_conversion_mapping("")
 
 
 def load_model(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -46,10 +48,15 @@ def versions(also: Iterable[str] = ()) -> dict[str, str]:
     by_package = {}
     for package in dict.fromkeys((*PACKAGES, *also)):
         try:
-            by_package[package] = metadata.version(package)
+            by_package[package] = _version(package)
         except metadata.PackageNotFoundError:
             continue
     return by_package
+
+
+@functools.cache
+def _version(package: str) -> str:
+    return metadata.version(package)
 
 
 def cpu_name() -> str:
@@ -116,11 +123,27 @@ def _git(git: str, folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+@dataclass(frozen=True)
+class Installed:
+    """What this process was made of: what it imported stays so, whatever becomes of the files."""
+
+    commit: str | None
+    dirty: bool | None
+    lock_digest: str
+    constraints_digest: str | None
+
+
+@functools.cache
+def installed() -> Installed:
+    """Read once a process, and by what it forks not again; it takes some 0.15 s."""
+    return Installed(*git_state(), lock_digest(), constraints_digest())
+
+
 def collect(kind: DeviceKind, packages: Iterable[str] = ()) -> Environment:
     """The environment of this process on a device of `kind`, with the versions of `packages`."""
     nvml, _ = open_nvml() if kind == "cuda" else (None, None)
     gpu: dict[str, Any] = nvml.facts() if nvml else {}
-    commit, dirty = git_state()
+    here = installed()
     on_gpu = kind != "cpu"
     return Environment(
         device=kind,
@@ -132,11 +155,11 @@ def collect(kind: DeviceKind, packages: Iterable[str] = ()) -> Environment:
         host_memory_bytes=host_memory_bytes(),
         python=platform.python_version(),
         versions=versions(packages),
-        git_commit=commit,
-        git_dirty=dirty,
-        lock_digest=lock_digest(),
+        git_commit=here.commit,
+        git_dirty=here.dirty,
+        lock_digest=here.lock_digest,
         details={
-            "constraints_digest": constraints_digest(),
+            "constraints_digest": here.constraints_digest,
             "cpu_huge_pages": os.environ.get("THP_MEM_ALLOC_ENABLE") == "1",
             **{k: v for k, v in gpu.items() if k not in ("name", "uuid", "driver")},
         },

@@ -28,8 +28,9 @@ from harness.stages.context import Context, Outcome, read_result
 
 def warm_up(request: StageRequest) -> str:
     """Import what loads the model."""
-    import transformers  # noqa: F401
+    from harness.generate.load import ready_to_load
 
+    ready_to_load()
     return device.kind()
 
 

@@ -57,14 +57,25 @@ def main(arguments: list[str]) -> int:
     with socket.socket(fileno=int(arguments[0])) as command:
         # Ctrl-C in a terminal is the command's to hear, and it ends its stage itself.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for name in IMPORTS:
-            importlib.import_module(name)
+        import_all()
         gc.collect()
         # What is here now is looked at by no collector again, so children share its pages.
         gc.freeze()
         _tell(command, {"ready": os.getpid(), "fit": fit_to_fork()})
         _serve(command)
     return 0
+
+
+def import_all() -> None:
+    """All that stages import, and what they would each read or make before their work."""
+    for name in IMPORTS:
+        importlib.import_module(name)
+    from harness.generate.load import ready_to_load
+    from harness.measure.environment import installed, versions
+
+    ready_to_load()
+    installed()
+    versions()
 
 
 def fit_to_fork() -> bool:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def warm_up(request: StageRequest) -> str:
     """Import the training libraries, so that their seconds and memory count as start-up."""
     import harness.training.run  # noqa: F401
+    from harness.generate.load import ready_to_load
 
+    ready_to_load()
     return device.kind()
 
 

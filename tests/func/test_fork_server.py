@@ -28,9 +28,7 @@ KNOWN_THREADS = {"python", "jemalloc_bg_thd"}
 COMPUTES = """
 import json, os, sys
 from harness.stages import fork_server
-import importlib
-for name in fork_server.IMPORTS:
-    importlib.import_module(name)
+fork_server.import_all()
 threads = {open(f"/proc/self/task/{one}/comm").read().strip() for one in os.listdir("/proc/self/task")}
 print(json.dumps([sorted(threads), fork_server.fit_to_fork()]), flush=True)
 import numpy, pyarrow, pyarrow.compute, scipy.linalg, torch

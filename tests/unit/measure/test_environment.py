@@ -79,3 +79,11 @@ def test_a_gpu_is_named_by_torch_where_nvml_is_not(monkeypatch: pytest.MonkeyPat
 def test_versions_that_a_digest_covers_are_recorded_beside_the_usual_ones() -> None:
     assert "jinja2" not in collect("cpu").versions
     assert collect("cpu", ["jinja2", "python", "not-installed"]).versions["jinja2"]
+
+
+def test_what_a_process_was_made_of_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forked stages run what their server imported, whatever was committed or installed since."""
+    before = collect("cpu")
+    monkeypatch.setattr(environment, "git_state", lambda: ("later", True))
+    monkeypatch.setattr(environment, "lock_digest", lambda: "later")
+    assert collect("cpu") == before
