@@ -57,7 +57,7 @@ class TrainConfig(SpecModel):
     warmup_ratio: Share = 0.1
     optimizer: Literal[
         "adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_32bit", "paged_adamw_8bit"
-    ] = "adamw_torch"
+    ] = "adamw_torch_fused"
     weight_decay: NonNegative = 0.0
     adam_beta1: Share = 0.9
     adam_beta2: Share = 0.999
