@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from perf.losses import FIRST, Apart
 from perf.paired import Goal
 
 WHOLE = Goal(0.5, "seconds of `harness compare` over those of stock scripts that do the same work")
@@ -18,7 +19,7 @@ GROWTH = {
     "orpo": Goal(0.7, "peak growth of host memory in ORPO over stock's"),
 }
 LOSS = 1e-3
-"""Relative difference of the losses that training ends with, where both sides compute the same."""
+"""Relative difference of the losses of the first steps, where both sides compute the same."""
 SAME_LOSS = ("sft", "dpo")
 """Methods whose loss stock TRL defines as we do. Its ORPO takes the NLL over prompt and answer, and a mean of
 micro-batches where ours is one over the effective batch, so its loss is shown and not held to the limit."""
@@ -26,13 +27,17 @@ REHEARSAL = 0.05
 """Most that rehearsals may take of the whole run."""
 
 
-def astray(losses: Mapping[str, float]) -> bool:
-    """Whether a loss that both sides define alike ends elsewhere."""
-    return any(far > LOSS for method, far in losses.items() if method in SAME_LOSS)
+def astray(losses: Mapping[str, Apart]) -> bool:
+    """Whether losses that both sides define alike begin to differ before roundings have grown."""
+    return any(apart.first > LOSS for method, apart in losses.items() if method in SAME_LOSS)
 
 
-def print_losses(losses: Mapping[str, float]) -> None:
-    """The largest relative difference of the last losses, by method."""
-    for method, far in losses.items():
+def print_losses(losses: Mapping[str, Apart]) -> None:
+    """How far the losses of both sides are apart, by method."""
+    for method, apart in losses.items():
         held = f"limit {LOSS:g}" if method in SAME_LOSS else "defined otherwise, no limit"
-        print(f"last loss of {method}: relative difference {far:.1e} at most ({held})")
+        rounding = "not measured" if apart.rounding is None else f"{apart.rounding:.1e}"
+        print(
+            f"losses of {method}: {apart.first:.1e} apart in the first {FIRST} steps ({held}), "
+            f"{apart.last:.1e} in the last; stock with half the micro-batch is {rounding} from itself there"
+        )

@@ -11,8 +11,8 @@ Stock does this and no more (`perf/stock/run_all.py`), and its driver is off the
 files; each script imports, loads and tokenises for itself. Ours also makes the pairs, checks that the
 benchmarks can be run, rehearses every stage, audits that the arms are equal, probes held-out pairs,
 fingerprints weights, counts FLOPs, keeps every answer and item, tracks to MLflow, and writes the report.
-Exits 1 where a goal of `perf/goals.py` is missed by all of an interval, or a loss that should be the same
-ends elsewhere. Scores are shown with the interval of their difference over seeds.
+Exits 1 where a goal of `perf/goals.py` is missed by all of an interval. Last losses are shown, and scores
+with the interval of their difference over seeds.
 """
 
 from __future__ import annotations

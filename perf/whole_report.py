@@ -38,19 +38,22 @@ class Repeat:
 
 
 def report(repeats: Sequence[Repeat], asked: Mapping[str, Any]) -> int:
-    """Print tables and one line of JSON; 1 where a goal is missed or a loss ends elsewhere."""
+    """Print tables and one line of JSON; 1 where a goal is missed."""
     rows = rows_of(repeats)
     print_rows(rows)
     kinds = {"ours": means(r.ours.kinds for r in repeats), "stock": means(r.stock.kinds for r in repeats)}
     for side, seconds in kinds.items():
         _print_kinds(side, seconds)
     losses, scores = losses_of(repeats[0]), scores_of(repeats[0])
-    goals.print_losses(losses)
+    for method, far in losses.items():
+        print(
+            f"last loss of {method}: relative difference {far:.1e} at most (perf/training.py judges losses)"
+        )
     for one in scores:
         print(f"{one['score']} of {one['of']}: ours less stock {one['text']}, {one['verdict']}")
     figures = {"rows": [row.as_json() for row in rows], "kinds": kinds, "losses": losses, "scores": scores}
     print(json.dumps({"benchmark": "whole", **asked, "repeats": len(repeats), **figures}))
-    return int(goals.astray(losses) or any(row.missed for row in rows))
+    return int(any(row.missed for row in rows))
 
 
 def rows_of(repeats: Sequence[Repeat]) -> list[Row]:

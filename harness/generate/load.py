@@ -20,7 +20,7 @@ from harness.untrusted import ADAPTER_CONFIG, SETTING, check_folder, loading
 
 
 def ready_to_load() -> None:
-    """Let transformers make its table of renamed weights, some 0.2 s once a process, before any clock runs."""
+    """Let transformers make its table of renamed weights, once a process, before any clock runs."""
     get_checkpoint_conversion_mapping("")
 
 

@@ -21,7 +21,7 @@ Counter = Callable[[Callable[[], object], int], FlopCount]
 
 COUNT_EACH_UP_TO = 12
 ENOUGH_KNOWN = 3
-"""Real buckets of equal steps that were counted before: with so many, a run counts only one that is larger."""
+"""Real buckets of equal steps that were counted before: with so many, a run counts only a larger one."""
 
 
 @dataclass(frozen=True, order=True)

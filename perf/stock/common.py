@@ -29,6 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--max-length", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--in-order", action="store_true", help="take the pairs in the file's order")
+    parser.add_argument("--log-every", type=int, help="steps between two logged losses, else TRL's default")
     return parser.parse_args()
 
 
@@ -62,6 +63,7 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
+        **({"logging_steps": given.log_every} if given.log_every else {}),
     }
 
 

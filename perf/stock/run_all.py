@@ -82,10 +82,12 @@ def train_arguments(
     max_length: int,
     seed: int,
     in_order: bool,
+    log_every: int | None = None,
 ) -> list[str]:
-    """What a training script is given."""
+    """What a training script is given; without `log_every` it logs as often as TRL does by itself."""
     given = ["--model", model, "--pairs", pairs, "--out", str(out), "--seed", str(seed)]
     given += ["--settings", json.dumps(settings), "--max-length", str(max_length)]
+    given += ["--log-every", str(log_every)] if log_every else []
     return [*given, *(["--in-order"] if in_order else [])]
 
 

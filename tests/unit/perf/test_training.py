@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from perf.losses import Apart, first_difference, last_difference
 from perf.stock.run_all import STOCK
 from perf.training import Pairs, Trained, report, same_work
 
@@ -39,7 +40,7 @@ def rows(capsys: Any) -> dict[str, Any]:
 def test_the_embedded_stages_are_judged_by_their_seconds(
     ours: list[float], verdict: str, code: int, capsys: Any
 ) -> None:
-    assert report({"orpo": pairs(ours)}, real=False, rehearsed={}) == code
+    assert report({"orpo": pairs(ours)}, real=False, rehearsed={}, losses={}) == code
     found = rows(capsys)
     assert found["orpo train_seconds"]["verdict"] == verdict
     assert "verdict" not in found["orpo tokens/s"]
@@ -47,18 +48,32 @@ def test_the_embedded_stages_are_judged_by_their_seconds(
 
 def test_a_real_model_is_judged_by_rate_and_growth(capsys: Any) -> None:
     fast = [0.5, 0.51, 0.49]
-    assert report({"dpo": pairs(fast, growth=60.0)}, real=True, rehearsed={"dpo": (1.0, 20.0)}) == 0
+    assert (
+        report({"dpo": pairs(fast, growth=60.0)}, real=True, rehearsed={"dpo": (1.0, 20.0)}, losses={}) == 0
+    )
     assert rows(capsys)["dpo tokens/s"]["ratio"] == pytest.approx(2.0, rel=1e-3)
-    assert report({"dpo": pairs(fast, growth=80.0)}, real=True, rehearsed={}) == 1
-    assert report({"dpo": pairs([0.8, 0.81, 0.79], growth=60.0)}, real=True, rehearsed={}) == 1
-    assert report({"sft": pairs([0.8, 0.81, 0.79], growth=80.0)}, real=True, rehearsed={}) == 0
+    assert report({"dpo": pairs(fast, growth=80.0)}, real=True, rehearsed={}, losses={}) == 1
+    assert report({"dpo": pairs([0.8, 0.81, 0.79], growth=60.0)}, real=True, rehearsed={}, losses={}) == 1
+    assert report({"sft": pairs([0.8, 0.81, 0.79], growth=80.0)}, real=True, rehearsed={}, losses={}) == 0
 
 
-def test_a_loss_that_ends_elsewhere_fails_where_both_sides_define_it_alike() -> None:
-    apart = {"loss": 2.003}
-    assert report({"dpo": pairs([0.7, 0.7], **apart)}, real=False, rehearsed={}) == 1
-    assert report({"orpo": pairs([0.7, 0.7], **apart)}, real=False, rehearsed={}) == 0
-    assert report({"sft": pairs([0.7, 0.7], loss=2.0005)}, real=False, rehearsed={}) == 0
+@pytest.mark.parametrize(("method", "first", "code"), [("dpo", 2e-3, 1), ("orpo", 2e-3, 0), ("sft", 5e-4, 0)])
+def test_losses_that_begin_elsewhere_fail_where_both_sides_define_them_alike(
+    method: str, first: float, code: int, capsys: Any
+) -> None:
+    losses = {method: Apart(first, 0.05, 0.04)}
+    assert report({method: pairs([0.7, 0.7])}, real=False, rehearsed={}, losses=losses) == code
+    assert f"losses of {method}: {first:.1e} apart in the first 5 steps" in capsys.readouterr().out
+
+
+def test_first_steps_are_compared_one_by_one() -> None:
+    """What has grown apart later does not count, and what cancels in a mean does."""
+    stock = [(step, step, 2.0) for step in range(1, 9)]
+    ours = [(step, step, 2.0 + shift) for step, _, _ in stock for shift in [0.002 * (-1) ** step]]
+    assert first_difference(ours, stock) == pytest.approx(1e-3)
+    later = [(step, step, 2.0 if step <= 5 else 3.0) for step, _, _ in stock]
+    assert first_difference(later, stock) == 0.0
+    assert last_difference(later, stock) == pytest.approx(0.5)
 
 
 @pytest.fixture
@@ -83,7 +98,12 @@ def test_stock_trains_in_the_precision_of_the_stage(
     precision: str, held: str, autocast: bool, common: Any, tmp_path: Path
 ) -> None:
     given = argparse.Namespace(
-        settings={**STAGE, "precision": precision}, out=tmp_path, seed=1, max_length=64, in_order=True
+        settings={**STAGE, "precision": precision},
+        out=tmp_path,
+        seed=1,
+        max_length=64,
+        in_order=True,
+        log_every=None,
     )
     settings = common.settings(given)
     assert (common.dtype(given), settings["bf16"]) == (held, autocast)

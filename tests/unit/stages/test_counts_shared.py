@@ -31,5 +31,6 @@ def test_a_rehearsal_and_its_stages_depend_on_the_same(method: str) -> None:
     stages = plan_comparison(spec, resolve(spec)).stages.values()
     rehearsals = [s for s in stages if s.kind == "rehearse" and s.config["job"]["method"] == method]
     trained = [s for s in stages if s.kind == "train" and s.config["method"] == method]
-    assert rehearsals and trained
+    assert rehearsals
+    assert trained
     assert len({depends(stage) for stage in (*rehearsals, *trained)}) == 1
