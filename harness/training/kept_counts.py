@@ -26,6 +26,9 @@ NOT_OF_A_STEP = (
     *("epochs", "max_steps", "batch_size", "early_stopping", "keep_checkpoints"),
 )
 """Settings of the optimizer and of the loop around steps."""
+NOT_OF_A_PASS = ("_name_or_path", "use_cache")
+"""Of a model's configuration: where it was loaded from, and what every pass of ours sets itself. A checkpoint
+says otherwise here than the model that it was trained from."""
 Counts = dict[Bucket, FlopCount]
 
 
@@ -95,8 +98,8 @@ def _name_of(trainer: StageTrainer) -> str:
 
 
 def _model(model: Any) -> list[Any]:
-    """Its configuration without the place that it was loaded from, and its weights' shapes."""
-    config = {name: value for name, value in model.config.to_dict().items() if name != "_name_or_path"}
+    """Its configuration, and its weights' shapes."""
+    config = {name: value for name, value in model.config.to_dict().items() if name not in NOT_OF_A_PASS}
     weights = [(name, list(w.shape), str(w.dtype), w.requires_grad) for name, w in model.named_parameters()]
     return [config, weights]
 

@@ -14,7 +14,7 @@ from harness.measure.counting import FlopCount
 from harness.measure.flops import Bucket, FlopModel
 from harness.training import flops
 from harness.training.job import StageTrainer, TrainJob
-from harness.training.kept_counts import KeptCounts
+from harness.training.kept_counts import KeptCounts, kept_counts
 
 MakeJob = Callable[..., TrainJob]
 ONE, TWO = Bucket(2, 8, 4), Bucket(2, 16, 4)
@@ -66,6 +66,19 @@ def test_stages_with_equal_steps_count_once(
     monkeypatch.setattr(second, "step_once", lambda bucket: (ran.append(bucket), step_once(bucket)))
     assert flops.count(second, buckets, []) == counted_first
     assert bool(ran) == again
+
+
+def test_a_stage_from_trained_weights_counts_as_its_rehearsal_from_the_base_did(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    names = set()
+    for use_cache in (True, False):
+        trainer = _trainer(make_job("dpo", beta=0.1), tmp_path)
+        for model in trainer.models():
+            model.config.use_cache = use_cache
+            model.config._name_or_path = str(use_cache)
+        names.add(kept_counts(trainer).file)
+    assert len(names) == 1
 
 
 def _trainer(job: TrainJob, folder: Path) -> StageTrainer:
