@@ -37,7 +37,7 @@ def forest(panel: Panel, title: str) -> str:
         f"{escape(panel.x_label)}</text>",
     ]
     return (
-        f'<div class="panel" style="max-width:52rem;flex-basis:100%"><svg class="plot" role="group" '
+        f'<div class="panel forest"><svg class="plot" role="group" '
         f'tabindex="0" aria-label="{escape(title)}" viewBox="0 0 {WIDTH} {bottom + BOTTOM}">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg></div>"
     )
