@@ -79,13 +79,8 @@ def arms(n: int, folder: Path) -> list[str]:
         files.append(folder / f"orpo_{number}.yaml")
         stage = {"method": "orpo", "config": {"weight_decay": number / 1000}}
         files[-1].write_text(json.dumps({"kind": "arm", "name": f"orpo_{number}", "stages": [stage]}))
-    return [
-        *_command(arms=" ".join(map(str, files)), seeds=1),
-        "--set",
-        f"baseline=orpo_{n}",
-        "--set",
-        "allow_unequal=[optimizer]",
-    ]
+    sets = (f"baseline=orpo_{n}", f"cost_reference=orpo_{n}", "allow_unequal=[optimizer]")
+    return [*_command(arms=" ".join(map(str, files)), seeds=1), *(f"--set={one}" for one in sets)]
 
 
 def items(n: int, folder: Path) -> list[str]:
@@ -99,7 +94,7 @@ def pairs(n: int, folder: Path) -> list[str]:
 
 
 def _command(*, arms: str, seeds: int, items: int = LEAST // 2, pairs: int = LEAST) -> list[str]:
-    sets = (f"data.limit={pairs}", f"data.test_limit={items}", "questions=[]", "cost_reference=null")
+    sets = (f"data.limit={pairs}", f"data.test_limit={items}", "questions=[]")
     command = [sys.executable, "-m", "harness", "compare", "embedded", "--arms", arms, "--seeds", str(seeds)]
     return [*command, "--score", "preference rubric", *(f"--set={one}" for one in sets)]
 

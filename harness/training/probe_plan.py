@@ -35,7 +35,6 @@ def plan_probes(
     if not pairs:
         return ProbeFacts(pairs=0, probes=0, reason=_no_pair(totals, epoch_tokens))
     trained_flops, probe_flops = (LORA if lora else FULL) * trained_tokens, FORWARD * totals[pairs - 1]
-    trained_flops, probe_flops = (LORA if lora else FULL) * trained_tokens, FORWARD * totals[pairs - 1]
     affordable = COST_PERCENT * trained_flops // (100 * probe_flops)
     if affordable < LEAST_PROBES:
         reason = f"start and end of {pairs} held-out pairs would cost over {COST_PERCENT}% of the stage"
