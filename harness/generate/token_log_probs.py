@@ -1,7 +1,7 @@
 """Log-probs of tokens from hidden states, a chunk of positions at a time, forward and backward.
 
 What is kept for the backward pass are the hidden states and one number a position; logits are made
-again there. Where all of a batch's logits are small, they are kept instead.
+again there, or kept too where there is room for them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class _TokenLogProbs(torch.autograd.Function):
         weight: torch.Tensor,
         bias: torch.Tensor | None,
         targets: torch.Tensor,
-        chunk: int | None,
+        chunk: int,
+        keeps: bool,
         transform: Transform,
     ) -> torch.Tensor:
         # Autocast does not reach a backward pass, so the products' dtype is settled here for both.
@@ -63,31 +64,32 @@ class _TokenLogProbs(torch.autograd.Function):
         log_probs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         normalizer = torch.empty_like(log_probs)
         with torch.autocast(kind, enabled=False):
-            cast, logits = weight.to(dtype), None
+            cast, kept = weight.to(dtype), list[torch.Tensor]()
             for rows in _chunks(len(targets), chunk):
                 logits = logits_of_states(hidden[rows].to(dtype), cast, bias, transform)
                 picked = logits.gather(1, targets[rows, None]).squeeze(1)
                 normalizer[rows] = _log_sum_exp_(logits)
                 log_probs[rows] = picked - normalizer[rows]
-        # What the sum used up are the probabilities but for a factor a row.
-        kept = logits if chunk is None else None
-        ctx.save_for_backward(hidden, weight, bias, targets, normalizer, kept)
+                # What the sum used up are the probabilities but for a factor a row.
+                kept += [logits] if keeps else []
+        ctx.save_for_backward(hidden, weight, bias, targets, normalizer, *kept)
         ctx.chunk, ctx.transform, ctx.dtype = chunk, transform, dtype
         return log_probs
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        hidden, weight, bias, targets, normalizer, kept = ctx.saved_tensors
+        hidden, weight, bias, targets, normalizer, *kept = ctx.saved_tensors
         wants_hidden, wants_weight, wants_bias, *_ = ctx.needs_input_grad
         upstream, cast = gradients[0], weight.to(ctx.dtype)
         of_hidden = torch.empty_like(hidden) if wants_hidden else None
-        of_weight = torch.zeros_like(weight) if wants_weight else None
+        of_weight = None
         of_bias = torch.zeros_like(bias) if bias is not None and wants_bias else None
-        for rows in _chunks(len(targets), ctx.chunk):
+        for number, rows in enumerate(_chunks(len(targets), ctx.chunk)):
             states, above = hidden[rows].to(ctx.dtype), upstream[rows, None]
             # d log p / d z = onehot - softmax(z).
-            if kept is not None:
-                logits, slope = kept, kept * (-above / kept.sum(dim=1, keepdim=True))
+            if kept:
+                logits = kept[number]
+                slope = logits * (-above / logits.sum(dim=1, keepdim=True))
             else:
                 logits = logits_of_states(states, cast, bias, ctx.transform)
                 # Only a cap's derivative needs the logits again.
@@ -97,11 +99,13 @@ class _TokenLogProbs(torch.autograd.Function):
             slope = ctx.transform.chain_(slope, logits).to(ctx.dtype)
             if of_hidden is not None:
                 of_hidden[rows] = (slope @ cast).to(hidden.dtype)
-            if of_weight is not None:
-                _accumulate(of_weight, slope, states)
+            if wants_weight:
+                of_weight = _accumulated(of_weight, slope, states, weight.dtype)
             if of_bias is not None:
                 of_bias.add_(slope.sum(dim=0))
-        return of_hidden, of_weight, of_bias, None, None, None
+        if wants_weight and of_weight is None:
+            of_weight = torch.zeros_like(weight)
+        return of_hidden, of_weight, of_bias, None, None, None, None
 
 
 def _log_sum_exp_(logits: torch.Tensor) -> torch.Tensor:
@@ -110,18 +114,18 @@ def _log_sum_exp_(logits: torch.Tensor) -> torch.Tensor:
     return logits.sub_(largest).exp_().sum(dim=1).log_().add_(largest.squeeze(1))
 
 
-def _accumulate(total: torch.Tensor, slope: torch.Tensor, states: torch.Tensor) -> None:
-    """Add slope.T @ states to the weight's gradient, in its own precision."""
+def _accumulated(
+    total: torch.Tensor | None, slope: torch.Tensor, states: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    """The weight's gradient so far with slope.T @ states, in the weight's own precision."""
+    if total is None:
+        return (slope.t() @ states).to(dtype)
     if total.dtype == states.dtype:
-        total.addmm_(slope.t(), states)
-    else:
-        total.add_(slope.t() @ states)
+        return total.addmm_(slope.t(), states)
+    return total.add_(slope.t() @ states)
 
 
-def _chunks(count: int, size: int | None) -> list[slice]:
-    """All at once without a size."""
-    if size is None:
-        return [slice(0, count)]
+def _chunks(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, count, size)]
 
 
@@ -139,14 +143,15 @@ def token_log_probs(
     bias: torch.Tensor | None,
     targets: torch.Tensor,
     *,
-    chunk: int | None,
+    chunk: int,
+    keeps: bool = False,
     transform: Transform,
 ) -> torch.Tensor:
     """Log-probs of `targets` (positions,) after hidden states (positions, width): float32 (positions,).
 
-    `weight` is (vocabulary, width). At most `chunk` positions' logits exist at a time; without it all do, and
-    are kept for the backward pass, which a transform that caps has no use for.
+    `weight` is (vocabulary, width). The logits of at most `chunk` positions are made at a time; `keeps` holds
+    them for the backward pass, which a transform that caps has no use for.
     """
-    assert chunk is not None or transform.cap is None
-    result: torch.Tensor = _TokenLogProbs.apply(hidden, weight, bias, targets, chunk, transform)
+    assert not keeps or transform.cap is None
+    result: torch.Tensor = _TokenLogProbs.apply(hidden, weight, bias, targets, chunk, keeps, transform)
     return result
