@@ -87,6 +87,13 @@ PHASES = (
 )
 """What a training stage's time is made of; training time is that of load, reference, train and save."""
 
+REFERENCE_READ_SECONDS = _seconds("reference_read_seconds", "reference log-probs read")
+AMORTISED_SECONDS = _seconds("amortised_seconds", "time spent here")
+AMORTISED_JOULES = Quantity(
+    "amortised_joules", "energy spent here", "J", "joules", over_stages="sum", timed=True
+)
+"""What a stage took that read log-probs of its reference and is charged for the pass that made them."""
+
 CHECKPOINT_SECONDS = _seconds("checkpoint_seconds", "checkpoints")
 AUDIT_SECONDS = _seconds("audit_seconds", "fingerprints and other looks at the weights")
 HOST_GROWTH = _bytes("host_growth_bytes", "host memory above imports")
@@ -149,6 +156,9 @@ CATALOGUE = {
         USEFUL_FLOPS,
         REFERENCE_FLOPS,
         REFERENCE_JOULES,
+        REFERENCE_READ_SECONDS,
+        AMORTISED_SECONDS,
+        AMORTISED_JOULES,
         STEPS,
         PAIRS,
         TOKENS,

@@ -112,6 +112,7 @@ class MemoryMeter:
         self._after_imports: int | None = None
         self._events_before = (0, 0)
         self._peaks = PhasePeaks()
+        self._elsewhere: dict[str, str] = {}
         self._frozen: list[Measurement] | None = None
 
     def start(self) -> None:
@@ -142,10 +143,17 @@ class MemoryMeter:
         """The highest peak of every phase so far."""
         return {p: (one.host, one.allocated, one.reserved) for p, one in self._peaks.by_phase().items()}
 
-    def carry(self, peaks: Mapping[str, PeakBytes]) -> None:
-        """Take in what phases had reached in a process before this one."""
-        for phase, peak in peaks.items():
-            self._peaks.add(phase, Peak(*peak))
+    def host_level(self) -> int | None:
+        """What the host held after imports; None where that cannot be told."""
+        return None if self._no_reset is not None else self._after_imports
+
+    def carry(self, peaks: Mapping[str, PeakBytes], host_level: int | None, where: str = "") -> None:
+        """Take in what phases had reached in another process: above its own imports, which may be others."""
+        level = self.host_level()
+        higher = level - host_level if level is not None and host_level is not None else 0
+        for phase, (host, *of_device) in peaks.items():
+            self._peaks.add(phase, Peak(None if host is None else host + higher, *of_device))
+            self._elsewhere[phase] = where
 
     def lately(self) -> int | None:
         """Peak bytes since the last change of phase: the accelerator's where there is one."""
@@ -166,7 +174,7 @@ class MemoryMeter:
 
     def _read(self) -> list[Measurement]:
         peak, highest = self._peaks.charged() or (self._now(), "no phase of its own")
-        where = f"highest in {highest}"
+        where = f"highest in {highest}{self._elsewhere.get(highest, '')}"
         if self._cuda is not None:
             of_device = [*self._of_cuda(self._cuda, peak, where), *self._of_driver()]
             return [*of_device, *self._of_host(peak, where)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from harness.measure import device
@@ -17,8 +18,10 @@ from harness.records import PeakBytes, WindowState
 
 HEADLINE_PHASES = ("model_load", "reference", "train", "save")
 AUDIT, EVALUATION, CHECKPOINT, COUNTING = "audit", "evaluation", "checkpoint", "counting"
-OBSERVING_PHASES = (AUDIT, EVALUATION, CHECKPOINT)
-"""What a stage does beside its training: to be observed, to choose among its weights or to keep them."""
+REFERENCE, REFERENCE_READ = "reference", "reference_read"
+OBSERVING_PHASES = (AUDIT, EVALUATION, CHECKPOINT, REFERENCE_READ)
+"""What a stage does beside its training: to be observed, to choose among its weights or to keep them, and to
+read what it is charged for as if it had done it."""
 
 
 class Clock(Protocol):
@@ -40,8 +43,11 @@ class Peaks(Protocol):
     def highest(self) -> dict[str, PeakBytes]:
         """The highest peak of every phase so far."""
 
-    def carry(self, peaks: Mapping[str, PeakBytes]) -> None:
-        """Take in what phases had reached in a process before this one."""
+    def host_level(self) -> int | None:
+        """What the host held before any work, from which its peaks rise."""
+
+    def carry(self, peaks: Mapping[str, PeakBytes], host_level: int | None, where: str = "") -> None:
+        """Take in what phases had reached in another process, whose host rose from `host_level`."""
 
 
 class SystemClock:
@@ -52,6 +58,14 @@ class SystemClock:
 
     def synchronize(self) -> None:
         device.synchronize()
+
+
+@dataclass(frozen=True)
+class Charged:
+    """Where a phase was measured that did not run here, and what spoilt the figures there."""
+
+    where: str
+    notes: tuple[str, ...] = ()
 
 
 class Window:
@@ -78,6 +92,7 @@ class Window:
         self._joules_at: float | None = None
         self.seconds: dict[str, float] = {}
         self.joules: dict[str, float] = {}
+        self.charged: dict[str, Charged] = {}
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -98,16 +113,25 @@ class Window:
             seconds={phase: s for phase, s in self.seconds.items() if phase in phases},
             joules={phase: j for phase, j in self.joules.items() if phase in phases},
             peaks={phase: peak for phase, peak in peaks.items() if phase in phases},
+            host_level=None if self._peaks is None else self._peaks.host_level(),
         )
 
     def carry(self, state: WindowState) -> None:
         """Add what the same phases took in a process before this one."""
+        self._add(state)
+
+    def charge(self, state: WindowState, source: Charged) -> None:
+        """Book phases whose work another stage did as if it had been done here."""
+        self._add(state, f", measured in {source.where}")
+        self.charged |= dict.fromkeys(state.seconds, source)
+
+    def _add(self, state: WindowState, where: str = "") -> None:
         for phase, seconds in state.seconds.items():
             self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
         for phase, joules in state.joules.items():
             self.joules[phase] = self.joules.get(phase, 0.0) + joules
         if self._peaks is not None:
-            self._peaks.carry(state.peaks)
+            self._peaks.carry(state.peaks, state.host_level, where)
 
     def headline(self) -> float:
         """Seconds from model load to the final checkpoint, without data and evaluation."""

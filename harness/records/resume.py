@@ -11,11 +11,15 @@ PeakBytes = tuple[int | None, int | None, int | None]
 
 
 class WindowState(Record):
-    """Seconds, joules and highest peaks of phases up to a checkpoint."""
+    """Seconds, joules and highest peaks of phases, for a process that is charged for them too.
+
+    `host_level` is what the process held after imports: above it a peak of the host is the phases' own.
+    """
 
     seconds: dict[str, float]
     joules: dict[str, float]
     peaks: dict[str, PeakBytes]
+    host_level: int | None = None
 
 
 class CheckpointState(Record):

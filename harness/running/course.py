@@ -20,6 +20,7 @@ DOES: Mapping[str, str] = {
     "data": "reading the data",
     "model_load": "loading the model",
     "reference": "scoring by the reference",
+    "reference_read": "reading the reference's log-probs",
     "train": "training",
     "save": "saving",
     "evaluation": "probing held-out pairs",

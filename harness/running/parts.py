@@ -9,6 +9,7 @@ from datetime import datetime
 from harness.records import StageKind, StageResult
 
 BEFORE = ("start_up_seconds", "model_load_seconds", "reference_seconds")
+READ_INSTEAD = {"reference_seconds": "reference_read_seconds"}
 STEPS: Mapping[StageKind, tuple[str, ...]] = {
     "prepare": ("data_seconds",),
     "rehearse": ("train_seconds",),
@@ -36,10 +37,16 @@ class Parts:
 def parts_of(result: StageResult) -> Parts:
     """Start-up and work of a finished stage; all else, such as counting FLOPs, is `after`."""
     ledger = {m.quantity: m.value for m in result.ledger if m.value is not None}
-    before = sum(ledger.get(name, 0.0) for name in BEFORE)
+    before = sum(_taken(name, ledger) for name in BEFORE)
     steps = sum(ledger.get(name, 0.0) for name in STEPS.get(result.kind, ()))
     whole = ledger.get("start_up_seconds", 0.0) + _seconds(result.started_at, result.finished_at)
     return Parts(before, steps, max(0.0, whole - before - steps))
+
+
+def _taken(phase: str, ledger: Mapping[str, float]) -> float:
+    """Seconds of this stage's process: where it is charged for another's pass, those of reading it."""
+    instead = READ_INSTEAD.get(phase, phase)
+    return ledger.get(instead if "amortised_seconds" in ledger else phase, 0.0)
 
 
 def mean_parts(parts: Sequence[Parts]) -> Parts | None:

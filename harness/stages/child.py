@@ -28,30 +28,16 @@ from harness.errors import Diverged, UserError
 from harness.measure.conditions import ConditionsMeter
 from harness.measure.energy import EnergyMeter
 from harness.measure.nvml import open_nvml
-from harness.measure.window import HEADLINE_PHASES, Window
+from harness.measure.window import Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
 from harness.redact import RedactedStream, redact
 from harness.sealed import write_sealed
 from harness.stages import memory_limit
 from harness.stages.context import Context, Outcome, ProgressPipe, Reporter
+from harness.stages.ledger import charged_notes, clock_ledger, energy_ledger
 from harness.stages.lifeline import end_with_parent
 from harness.stages.vigil import start_beating
 from harness.whole_file import write_atomically
-
-PHASE_QUANTITIES = {
-    "start_up": "start_up_seconds",
-    "data": "data_seconds",
-    "model_load": "model_load_seconds",
-    "reference": "reference_seconds",
-    "train": "train_seconds",
-    "save": "save_seconds",
-    "evaluation": "evaluation_seconds",
-    "checkpoint": "checkpoint_seconds",
-    "audit": "audit_seconds",
-    "counting": "counting_seconds",
-    "generation": "generation_seconds",
-    "scoring": "scoring_seconds",
-}
 
 
 def main(arguments: list[str]) -> int:
@@ -113,7 +99,7 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
         outcome: Outcome = module.run(context)
     noticed = conditions.stop()
     window.seconds["start_up"] = start_up
-    ledger = [*_seconds(window.seconds, request), *outcome.ledger, *memory.measurements()]
+    ledger = [*clock_ledger(window, request.kind), *outcome.ledger, *memory.measurements()]
     ledger += [*noticed.measurements(), *_interruptions(request, outcome.kept_seconds)]
     return StageResult(
         digest=request.digest,
@@ -125,35 +111,13 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
         # A wall clock may be set meanwhile, and a stage never ends before it starts.
         finished_at=(started + timedelta(seconds=time.monotonic() - began)).isoformat(),
         environment=collect(device, request.covers.packages if request.covers else ()),
-        ledger=[*ledger, *energy.measurements(_headline_joules(window, request))],
+        ledger=[*ledger, *energy_ledger(energy, window, request.kind)],
         scores=outcome.scores,
         facts=outcome.facts,
         outputs=outcome.outputs,
         artifacts=written(folder),
-        notes=[*outcome.notes, *noticed.spoilers()],
+        notes=[*outcome.notes, *charged_notes(window), *noticed.spoilers()],
     )
-
-
-def _seconds(phases: dict[str, float], request: StageRequest) -> list[Measurement]:
-    """Each phase, and for training stages the headline: model load to final checkpoint."""
-    figures = [
-        Measurement(quantity=name, value=phases[phase], unit="s", scope="stage", source="clock")
-        for phase, name in PHASE_QUANTITIES.items()
-        if phase in phases
-    ]
-    if request.kind != "train":
-        return figures
-    headline = sum(phases.get(p, 0.0) for p in HEADLINE_PHASES)
-    return [
-        Measurement(
-            quantity="wall_seconds",
-            value=headline,
-            unit="s",
-            scope="stage",
-            source="clock: model_load + reference + train + save",
-        ),
-        *figures,
-    ]
 
 
 def _interruptions(request: StageRequest, kept: float) -> list[Measurement]:
@@ -168,13 +132,6 @@ def _interruptions(request: StageRequest, kept: float) -> list[Measurement]:
         ),
         Measurement(quantity="lost_seconds", value=lost, unit="s", scope="stage", source=source),
     ]
-
-
-def _headline_joules(window: Window, request: StageRequest) -> dict[str, float] | None:
-    """Joules of a training stage's headline phases; None for stages that have no headline."""
-    if request.kind != "train":
-        return None
-    return {phase: window.joules[phase] for phase in HEADLINE_PHASES if phase in window.joules}
 
 
 @contextlib.contextmanager

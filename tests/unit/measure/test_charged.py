@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 
 from harness.measure.memory import HostMemory, MemoryMeter
-from harness.measure.window import AUDIT, EVALUATION, HEADLINE_PHASES, Window
-from harness.records import Measurement
+from harness.measure.window import (
+    AUDIT,
+    EVALUATION,
+    HEADLINE_PHASES,
+    REFERENCE,
+    REFERENCE_READ,
+    Charged,
+    Window,
+)
+from harness.records import Measurement, WindowState
 
 MIB = 2**20
 IMPORTS = 100 * MIB
@@ -101,6 +109,38 @@ def test_observing_a_stage_changes_nothing_that_it_is_charged() -> None:
     (watched, its_memory), (alone, memory) = run(observed=True), run(observed=False)
     assert {p: watched[p] for p in HEADLINE_PHASES} == {p: alone[p] for p in HEADLINE_PHASES}
     assert {q: m.value for q, m in its_memory.items()} == {q: m.value for q, m in memory.items()}
+
+
+def trained_from(state: WindowState | None) -> tuple[Window, dict[str, Measurement]]:
+    """A stage that trains after a reference's pass, or is charged for one that `state` tells of."""
+    machine = Machine()
+    machine.level = machine.mark = (300 if state else 100) * MIB
+    meter = MemoryMeter(device="cpu", host=machine)
+    window = Window(clock=machine, peaks=meter)
+    meter.start()
+    if state is None:
+        with window.phase(REFERENCE):
+            machine.work(5, 90)
+    else:
+        window.charge(state, Charged("a/dpo@0 (d)"))
+        with window.phase(REFERENCE_READ):
+            machine.work(1, 5000, leaves=500)
+    with window.phase("train"):
+        machine.work(7, 50)
+    return window, {m.quantity: m for m in meter.measurements()}
+
+
+def test_a_pass_of_another_stage_is_charged_whole() -> None:
+    """Its peak stands above the imports of this process, which may be others."""
+    made, of_made = trained_from(None)
+    read, of_read = trained_from(made.state((REFERENCE,)))
+    assert (made.headline(), read.headline()) == (12, 12)
+    assert read.seconds == {REFERENCE: 5, REFERENCE_READ: 1, "train": 7}
+    assert of_made["host_growth_bytes"].value == of_read["host_growth_bytes"].value == 90 * MIB
+    assert of_read["peak_memory_bytes"].value == 390 * MIB
+    highest = "host memory: VmHWM, highest in reference"
+    assert of_made["peak_memory_bytes"].source == highest
+    assert of_read["peak_memory_bytes"].source == f"{highest}, measured in a/dpo@0 (d)"
 
 
 def test_booking_memory_is_on_nobodys_clock() -> None:

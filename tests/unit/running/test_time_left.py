@@ -36,6 +36,13 @@ def test_what_no_phase_booked_comes_after_the_last_step() -> None:
     assert took.total == 126
 
 
+def test_a_pass_that_was_read_took_what_reading_took() -> None:
+    """It is charged with 40 seconds that this process did not spend."""
+    charged = {"reference": 40, "reference_read": 1, "amortised": 55}
+    took = parts_of(train({"start_up": 6, "model_load": 3, "train": 50, "save": 1, **charged}))
+    assert (took.before, took.total) == (10, 126)
+
+
 def test_means_of_parts() -> None:
     assert mean_parts([Parts(1, 2, 3), Parts(3, 4, 5)]) == Parts(2, 3, 4)
     assert mean_parts([]) is None

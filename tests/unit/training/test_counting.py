@@ -16,7 +16,7 @@ from harness.measure.counting import StepCounter
 from harness.measure.flops import Bucket, FlopModel
 from harness.measure.window import COUNTING, HEADLINE_PHASES
 from harness.quantities import CATALOGUE
-from harness.stages.child import PHASE_QUANTITIES
+from harness.stages.ledger import PHASE_QUANTITIES
 from harness.training.build import build
 from harness.training.collate import read_rows
 from harness.training.flops import count, unseen_kernels

@@ -16,7 +16,7 @@ from harness.errors import UserError
 from harness.measure.window import CHECKPOINT, HEADLINE_PHASES
 from harness.quantities import CATALOGUE
 from harness.records import ReferenceHolder, ReferenceMode
-from harness.stages.child import PHASE_QUANTITIES
+from harness.stages.ledger import PHASE_QUANTITIES
 from harness.training.job import TrainJob, TrainOutcome
 from harness.training.reference import Reference
 from harness.training.run import train as run
