@@ -7,18 +7,15 @@ on, so that nothing has to be compared when it is read.
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from harness.measure.counting import FlopCount
 from harness.measure.flops import Bucket
 from harness.records import Record
 from harness.sealed import read_sealed, write_sealed
+from harness.training.depends import digest_of_all, model_in_numbers, own_code
 from harness.training.job import StageTrainer
 
 NOT_OF_A_STEP = (
@@ -26,9 +23,6 @@ NOT_OF_A_STEP = (
     *("epochs", "max_steps", "batch_size", "early_stopping", "keep_checkpoints"),
 )
 """Settings of the optimizer and of the loop around steps."""
-NOT_OF_A_PASS = ("_name_or_path", "use_cache")
-"""Of a model's configuration: where it was loaded from, and what every pass of ours sets itself. A checkpoint
-says otherwise here than the model that it was trained from."""
 Counts = dict[Bucket, FlopCount]
 
 
@@ -88,30 +82,13 @@ def _name_of(trainer: StageTrainer) -> str:
     config = trainer.job.config.model_dump(mode="json")
     whole = {
         "depends": trainer.job.counts_depend_on,
-        "harness": _own_code(),
+        "harness": own_code(),
         "trainer": type(trainer).__qualname__,
         "method": trainer.job.method,
         "config": {name: value for name, value in config.items() if name not in NOT_OF_A_STEP},
-        "models": [_model(model) for model in trainer.models()],
+        "models": [model_in_numbers(model) for model in trainer.models()],
     }
-    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def _model(model: Any) -> list[Any]:
-    """Its configuration, and its weights' shapes."""
-    config = {name: value for name, value in model.config.to_dict().items() if name not in NOT_OF_A_PASS}
-    weights = [(name, list(w.shape), str(w.dtype), w.requires_grad) for name, w in model.named_parameters()]
-    return [config, weights]
-
-
-@functools.cache
-def _own_code() -> str:
-    """The digest of every file of this package."""
-    found = hashlib.sha256()
-    folder = Path(__file__).parents[1]
-    for file in sorted(folder.rglob("*.py")):
-        found.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
-    return found.hexdigest()
+    return digest_of_all(whole)
 
 
 def _read(counts: list[_OneCount]) -> Counts:
