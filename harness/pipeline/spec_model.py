@@ -57,6 +57,7 @@ def _as_yaml_reads_it(value: Any) -> Any:
 
 
 Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_yaml_reads_it)]
+AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_as_yaml_reads_it)]
 
 
 class SpecModel(BaseModel):
@@ -81,5 +82,5 @@ def _holds_a_switch(value: Any) -> bool:
 def _takes_switches(annotation: Any) -> bool:
     """Whether true and false may stand there; what is a mapping of its own looks after itself."""
     own = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    named = "on" in get_args(annotation)
+    named = "off" in get_args(annotation)
     return own or named or annotation in (bool, Any) or any(map(_takes_switches, get_args(annotation)))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from harness.pipeline.model_form import PrecisionName, Quantization
-from harness.pipeline.spec_model import NonNegative, Positive, Share, SpecModel, Switch
+from harness.pipeline.spec_model import AutoOrOff, NonNegative, Positive, Share, SpecModel, Switch
 
 
 class LoraSpec(SpecModel):
@@ -122,7 +122,9 @@ class ReferenceConfig(TrainConfig):
 
     `reference`: scored in every step (a frozen copy, or with LoRA the frozen adapter or none), once
     before training, or by the policy with its adapter switched off (LoRA that starts from full
-    weights only).
+    weights only). `reference_cache`: what is scored before training is kept for stages of other arms that
+    would score the same, and they are charged for the pass; `off` lets every stage make its own.
     """
 
     reference: Literal["in_loop", "precomputed", "adapter_off"] = "in_loop"
+    reference_cache: AutoOrOff = "auto"

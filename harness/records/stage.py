@@ -42,7 +42,8 @@ class StageRequest(Record):
 
     `attempt` is another one each time, and a result belongs to the attempt that asked for it.
     `interruptions` attempts before it ended without a result, and took `earlier_seconds` as far as their
-    files tell. A training stage writes a checkpoint every `checkpoint_seconds`.
+    files tell. A training stage writes a checkpoint every `checkpoint_seconds`. `anew`: what another stage
+    measured is not taken for this one's, since it was asked to run again.
     """
 
     schema_version: Literal[1] = 1
@@ -54,6 +55,7 @@ class StageRequest(Record):
     interruptions: int = 0
     earlier_seconds: float = 0.0
     checkpoint_seconds: float | None = None
+    anew: bool = False
     config: dict[str, Any]
     inputs: dict[str, str] = Field(default_factory=dict)
     covers: Covers | None = None

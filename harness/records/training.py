@@ -56,11 +56,16 @@ class HeadKind(StrEnum):
 
 
 class ReferenceFacts(Record):
-    """`weights` is a fingerprint, comparable with the policy's `weights_at_start`."""
+    """`weights` is a fingerprint, comparable with the policy's `weights_at_start`.
+
+    `scored_in` is the stage (its digest) whose pass over the pairs was read and is charged here, None where
+    this one scored them itself.
+    """
 
     mode: ReferenceMode
     holder: ReferenceHolder
     weights: str | None = None
+    scored_in: str | None = None
 
 
 class HeadFacts(Record):

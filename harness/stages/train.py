@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from harness.measure import device
 from harness.methods import load_method
-from harness.records import StageRequest
-from harness.stages.context import Context, Outcome
+from harness.records import StageRequest, StageResult
+from harness.stages.context import Context, Outcome, read_result
 
 COUNTS = Path("cache") / "flops"
 """Where counts of steps are kept, in the run root."""
+REFERENCES = Path("cache") / "reference"
+"""Where log-probs of references are kept, in the run root."""
 NOT_OF_A_STEP = ("scipy",)
 """Packages that a rehearsal reaches for its forecast."""
 
 if TYPE_CHECKING:
-    from harness.training.job import TrainJob
+    from harness.training.job import ReferenceCache, TrainJob
 
 
 def warm_up(request: StageRequest) -> str:
@@ -44,14 +46,56 @@ def run(context: Context) -> Outcome:
 
 
 def _beyond_harness(request: StageRequest) -> str:
-    """What the FLOPs of a step depend on beside settings, model and this package: alike in a stage and in
-    its rehearsal, which reaches more."""
+    """What the FLOPs of a step depend on beside settings, model and this package."""
     covers = request.covers
     if covers is None:
         return ""
     code = {file: digest for file, digest in covers.code.items() if not file.startswith("harness/")}
+    return json.dumps([code, _machine(request)], sort_keys=True)
+
+
+def _machine(request: StageRequest) -> str:
+    """Packages, variables and device: alike in a stage and in its rehearsal, which reaches more."""
+    covers = request.covers
+    if covers is None:
+        return ""
     packages = {name: version for name, version in covers.packages.items() if name not in NOT_OF_A_STEP}
-    return json.dumps([code, packages, covers.environment, covers.device], sort_keys=True)
+    return json.dumps([packages, covers.environment, covers.device], sort_keys=True)
+
+
+def _references(context: Context) -> ReferenceCache:
+    """Where the stage finds log-probs that another one scored; a method's own code scores none."""
+    from harness.training.job import ReferenceCache
+
+    request, stages = context.request, context.folder.parent
+    return ReferenceCache(
+        folder=stages.parent / REFERENCES,
+        digest=request.digest,
+        name=request.name,
+        attempt=request.attempt,
+        origin=_origin(context),
+        repeat=request.config.get("repeat", 0),
+        depends_on=_machine(request),
+        finished=lambda digest: _result_in(stages / digest),
+        anew=request.anew,
+    )
+
+
+def _origin(context: Context) -> str:
+    """Whose weights the stage starts from: those of an attempt of the stage before, or of the base model."""
+    if "model" in context.request.inputs:
+        before = read_result(Path(context.request.inputs["model"]))
+        return f"{before.digest} {before.attempt}"
+    facts = context.prepared_facts()
+    return f"{facts.model_digest} {facts.model_revision}"
+
+
+def _result_in(folder: Path) -> StageResult | None:
+    """None for a stage that is not there, not finished or damaged."""
+    try:
+        return read_result(folder)
+    except (OSError, ValueError):
+        return None
 
 
 def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:
@@ -76,4 +120,5 @@ def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:
         checkpoint_seconds=context.request.checkpoint_seconds,
         counts_folder=context.folder.parent.parent / COUNTS,
         counts_depend_on=_beyond_harness(context.request),
+        references=_references(context),
     )

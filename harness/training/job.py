@@ -16,6 +16,7 @@ from harness.records import (
     Measurement,
     PrepareFacts,
     ReferenceFacts,
+    StageResult,
     TrainFacts,
 )
 from harness.training.shape import Shape, Side
@@ -31,6 +32,27 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
+class ReferenceCache:
+    """Where log-probs of references are kept for the stages of a run root, and what those of one stage depend
+    on beside its settings, its pairs and this package.
+
+    `digest`, `name` and `attempt` are the stage's own. `origin` says whose weights it starts from, `repeat`
+    which training of its cell it is, `depends_on` packages, variables and device. `finished` gives the result
+    of another stage, None where it has none. `anew`: the stage is to measure all of its work itself.
+    """
+
+    folder: Path
+    digest: str
+    name: str
+    attempt: str
+    origin: str
+    repeat: int
+    depends_on: str
+    finished: Callable[[str], StageResult | None]
+    anew: bool = False
+
+
+@dataclass(frozen=True)
 class TrainJob:
     """One training stage.
 
@@ -39,7 +61,8 @@ class TrainJob:
     called when the final weights are saved, before FLOPs are counted. `rows` replaces every epoch's
     order of the training data by these rows. `checkpoint_seconds` is how often a checkpoint is written to go
     on from, None for never. FLOP counts of single steps are kept in `counts_folder`, where there is one, for
-    stages whose code beyond harness, packages and device are the same (`counts_depend_on`).
+    stages whose code beyond harness, packages and device are the same (`counts_depend_on`); log-probs of a
+    reference that scores once in `references`, where there is one.
     """
 
     method: str
@@ -58,6 +81,7 @@ class TrainJob:
     checkpoint_seconds: float | None = None
     counts_folder: Path | None = None
     counts_depend_on: str = ""
+    references: ReferenceCache | None = None
 
     @property
     def own_code(self) -> bool:

@@ -107,22 +107,40 @@ def forward(model: Any, batch: dict[str, Any]) -> torch.Tensor:
 
 
 class Reference:
-    """A scorer and when it scores: in every step, or once before training into `_known`."""
+    """A scorer and when it scores: in every step, or once before training into `_known`.
+
+    `scored_in` is the stage that did so where this one did not.
+    """
 
     def __init__(self, scorer: Scorer, mode: ReferenceMode) -> None:
         self.scorer, self.mode = scorer, mode
         self._known: dict[tuple[str, int], list[torch.Tensor]] = {}
         self._weights: str | None = None
+        self.scored_in: str | None = None
 
     def facts(self) -> ReferenceFacts:
         """Recorded in the run; `remember_weights` was called before training."""
         once = self.mode is ReferenceMode.PRECOMPUTED
         holder = ReferenceHolder.NOWHERE if once else self.scorer.holder
-        return ReferenceFacts(mode=self.mode, holder=holder, weights=self._weights)
+        return ReferenceFacts(mode=self.mode, holder=holder, weights=self._weights, scored_in=self.scored_in)
 
     def remember_weights(self) -> None:
         """Take the fingerprint while the weights are those that the stage starts from."""
         self._weights = self.scorer.fingerprint()
+
+    @property
+    def weights(self) -> str:
+        """That fingerprint."""
+        assert self._weights is not None, "nobody remembered the weights"
+        return self._weights
+
+    def known(self, split: str) -> dict[int, list[torch.Tensor]]:
+        """Log-probs of every pair of a split that is scored: by index, of each of its sequences."""
+        return {index: parts for (of, index), parts in self._known.items() if of == split}
+
+    def know(self, found: dict[int, list[torch.Tensor]], split: str) -> None:
+        """Take over what was scored of a split."""
+        self._known |= {(split, index): parts for index, parts in found.items()}
 
     def precompute(self, batches: Iterator[dict[str, Any]], split: str) -> None:
         """Score all batches of a split and keep each sequence's log-probs on the host."""

@@ -6,6 +6,7 @@ give the same gradient.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from harness.generate.logprobs import sample_of
 from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
 from harness.measure.theory import CHUNKED, FULL_LOGITS, KEPT, HeadCost
-from harness.measure.window import AUDIT
+from harness.measure.window import AUDIT, EVALUATION
 from harness.methods import MethodModule, Objective, PairLogProbs, log_odds
 from harness.records import (
     HeadFacts,
@@ -36,6 +37,7 @@ from harness.training.load import Policy
 from harness.training.observed import ObservedTrainer
 from harness.training.reference import TRAIN, VALIDATION, make_reference
 from harness.training.router import RouterLoss
+from harness.training.scored_once import score_once
 from harness.training.shape import Shape, Side
 from harness.training.trace import Totals
 
@@ -167,19 +169,12 @@ class MatchedTrainer(ObservedTrainer):
         with self.job.window.phase(AUDIT):
             self.reference.remember_weights()
         if self.reference.mode is ReferenceMode.PRECOMPUTED:
-            with self.job.window.phase("reference"):
-                self.reference.precompute(self._reference_batches(whole=False), TRAIN)
+            data, rows = self.train_dataset, self.job.rows
+            batches = functools.partial(self._in_order, data, rows)
+            self._reference_ran = score_once(self, self.reference, data, batches)
             if self.eval_dataset is not None:
-                with self.job.window.phase("evaluation"):
+                with self.job.window.phase(EVALUATION):
                     self.reference.precompute(self._in_order(self.eval_dataset), VALIDATION)
-
-    def _reference_batches(self, *, whole: bool) -> Iterator[dict[str, Any]]:
-        """The training data in the order of the file; notes what is scored unless it is `whole`."""
-        wanted = None if whole else self.job.rows
-        for batch in self._in_order(self.train_dataset, wanted):
-            if not whole:
-                self._reference_ran.append(batch["shape"].bucket)
-            yield batch
 
     def _in_order(self, data: Any, wanted: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
         """All of `data` or the `wanted` rows, each once, in micro-batches, on the device."""
@@ -192,7 +187,7 @@ class MatchedTrainer(ObservedTrainer):
     def reference_buckets(self, *, whole: bool) -> list[Bucket]:
         if not whole or not self._reference_ran:
             return list(self._reference_ran)
-        return [batch["shape"].bucket for batch in self._reference_batches(whole=True)]
+        return [batch["shape"].bucket for batch in self._in_order(self.train_dataset)]
 
     def scores_reference_in_loop(self) -> bool:
         return self.reference is not None and self.reference.mode is ReferenceMode.IN_LOOP

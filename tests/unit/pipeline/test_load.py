@@ -64,9 +64,17 @@ def test_a_switch_is_written_bare(written: str) -> None:
     assert stage_config(spec, spec.arms[0].stages[0]).packing == written
 
 
+@pytest.mark.parametrize(("written", "kept"), [("off", "off"), ("auto", "auto")])
+def test_a_reference_that_scores_once_may_be_kept_or_not(written: str, kept: str) -> None:
+    spec = embedded(arms=["sft_dpo_precomputed"], sets=(f"stages.dpo.reference_cache={written}",))
+    config: Any = stage_config(spec, spec.arms[0].stages[1])
+    assert config.reference_cache == kept
+
+
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
+        (("stages.dpo.reference_cache=on",), r"dpo.reference_cache is 'on'; give one of 'auto' or 'off'"),
         (("training.packing=maybe",), r"stages.sft.packing is 'maybe'; give one of 'auto', 'on' or 'off'"),
         (("training.packing=1",), r"stages.sft.packing is 1; give one of 'auto', 'on' or 'off'"),
         (
