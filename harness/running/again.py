@@ -65,6 +65,11 @@ class Again:
         self._seen: set[str] = set()
         self._moved: dict[str, Path] = {}
 
+    @property
+    def chosen(self) -> frozenset[str]:
+        """The stages that are to run again, of all plans so far."""
+        return frozenset(self._seen)
+
     def set_aside(self, plan: Plan) -> None:
         """Set aside what `plan` is to run again."""
         chosen = to_run_again(plan, self._words) - self._seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -52,7 +52,8 @@ class Execution:
     `tried` are rehearsals that this command has run, in an earlier execution too: what did not fit is
     tried once a command. `failed` are stages that ended without a result, by digest, and `missing` the cells
     that `leave_out_failed` took out of the plan, which it makes again of what was `asked`. `starter` makes
-    the stages' processes, where the comparison does not ask for fresh ones.
+    the stages' processes, where the comparison does not ask for fresh ones. Stages that run `anew` take over
+    nothing that another one measured.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Execution:
         tried: set[str] | None = None,
         asked: Asked | None = None,
         starter: Starter | None = None,
+        anew: Collection[str] = (),
     ) -> None:
         self.plan = plan
         self.root = root
@@ -77,6 +79,7 @@ class Execution:
         self._starter = None if fresh else starter
         self._environment: Mapping[str, str] = OFFLINE if offline else {}
         self._tried = set() if tried is None else tried
+        self._anew = anew
 
     def run(self, digests: Sequence[str], *, go_on: bool = False) -> None:
         """Run or reuse the stages in this order; what goes on from one that did not fit is left out.
@@ -189,6 +192,7 @@ class Execution:
             seed=stage.seed,
             attempt=uuid.uuid4().hex,
             checkpoint_seconds=self._seconds("checkpoint_minutes"),
+            anew=stage.digest in self._anew,
             config=stage.config,
             inputs=inputs,
             covers=stage.covers,

@@ -165,7 +165,14 @@ def _rehearsed(
         again.set_aside(plan)
     asked = Asked(spec, resolved)
     execution = Execution(
-        plan, root, watch(plan), offline=is_local(spec), tried=tried, asked=asked, starter=starter
+        plan,
+        root,
+        watch(plan),
+        offline=is_local(spec),
+        tried=tried,
+        asked=asked,
+        starter=starter,
+        anew=again.chosen if again is not None else (),
     )
     check = [plan.check] if checks and plan.check else []
     scoring = [plan.rehearse_evaluate] if plan.rehearse_evaluate else []

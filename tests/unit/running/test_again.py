@@ -95,6 +95,7 @@ def test_a_stage_is_set_aside_once_however_many_plans_pass_by(
         chosen.set_aside(PLAN)
         chosen.set_aside(PLAN)
     assert moves.aside == [["judge"], []]
+    assert [PLAN.stages[digest].name for digest in chosen.chosen] == ["judge"]
     assert moves.back == []
     assert "kept as it was, 1 stage(s), in runs/stages/*.*" in capsys.readouterr().out
 

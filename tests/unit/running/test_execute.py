@@ -105,6 +105,12 @@ def test_what_fitted_is_reused(machine: Machine) -> None:
     assert heard.count("reused") == 3
 
 
+def test_a_stage_that_is_to_run_again_is_told_to_measure_anew(machine: Machine) -> None:
+    executed(machine, anew={"dpo"})
+    asked = [machine.root.request(digest) for digest in ("sft", "dpo", "orpo")]
+    assert [one.anew for one in asked if one is not None] == [False, True, False]
+
+
 def test_what_did_not_fit_is_tried_again_by_the_next_command(machine: Machine) -> None:
     machine.facts = lambda digest: FULL if digest == "orpo" else FITS
     execution, _ = executed(machine)
