@@ -8,6 +8,8 @@ from harness.evidence.findings import Findings
 from harness.evidence.sections.throughput import throughput_table
 from harness.evidence.view import ComparisonView
 from harness.quantities import (
+    AMORTISED_JOULES,
+    AMORTISED_SECONDS,
     CHECKPOINT_SECONDS,
     ENERGY,
     FLOPS,
@@ -15,9 +17,18 @@ from harness.quantities import (
     PEAK_MEMORY,
     PHASES,
     WALL_SECONDS,
+    Quantity,
 )
-from harness.records import StageResult
+from harness.records import StageResult, TrainFacts
 from harness.tables import Cell, Section, Table
+
+READ = (
+    "A reference's log-probs that another stage scored are read where they would be the same to the bit. Who "
+    "reads them is charged the pass as it was measured there, in seconds, bytes, FLOPs and joules: no arm is "
+    "cheaper for coming second. What it took itself, reading in place of the pass, is the time spent here."
+)
+SPENT = {AMORTISED_SECONDS: WALL_SECONDS, AMORTISED_JOULES: ENERGY}
+"""What a stage took that read its reference's log-probs, and what it is charged."""
 
 
 def section(findings: Findings) -> Section:
@@ -27,9 +38,13 @@ def section(findings: Findings) -> Section:
 
 
 def ledger_table(view: ComparisonView) -> Table:
-    """One row a training stage, in the order they ran; on CPU also the growth above imports."""
+    """One row a training stage, in the order they ran; on CPU also the growth above imports.
+
+    Where some stage read its reference's log-probs, what each took stands beside what it is charged.
+    """
     stages = view.trained_stages
     saved = [CHECKPOINT_SECONDS] if any(s.measured(CHECKPOINT_SECONDS.name) for s in stages) else []
+    spent = [quantity for quantity in SPENT if any(stage.measured(quantity.name) for stage in stages)]
     shown = (
         *PHASES,
         *saved,
@@ -44,13 +59,20 @@ def ledger_table(view: ComparisonView) -> Table:
         (
             Cell(stage.name, sources=(stage.digest,)),
             *(stage_cell(stage, quantity) for quantity in shown),
+            *(_spent_cell(stage, quantity) for quantity in spent),
             Cell(_origin(view, stage)),
         )
         for stage in stages
     )
     beside = ", in-training evaluation and checkpoints" if saved else " and in-training evaluation"
     note = f"Training time = load + reference + train + save. Start-up (imports){beside} are not part of it."
-    return Table("ledger", "What each stage cost", ("stage", *titles, "origin"), rows, (note,))
+    columns = ("stage", *titles, *(quantity.title for quantity in spent), "origin")
+    return Table("ledger", "What each stage cost", columns, rows, (note, *([READ] if spent else [])))
+
+
+def _spent_cell(stage: StageResult, quantity: Quantity) -> Cell:
+    """What the stage took: what it is charged, unless it read what another one scored."""
+    return stage_cell(stage, quantity if stage.measured(quantity.name) else SPENT[quantity])
 
 
 def _origin(view: ComparisonView, stage: StageResult) -> str:
@@ -58,4 +80,8 @@ def _origin(view: ComparisonView, stage: StageResult) -> str:
     use = view.record.uses[stage.digest]
     cells = sum(stage.digest in cell.stages for cell in view.record.plan.cells)
     origin = f"reused from {use.reused_from}" if use.reused_from else "this run"
-    return f"{origin}, shared by {cells} arms" if cells > 1 else origin
+    shared = f", shared by {cells} arms" if cells > 1 else ""
+    reference = stage.facts_as(TrainFacts).reference
+    maker = reference.scored_in if reference else None
+    named = view.record.results.get(maker or "")
+    return f"{origin}{shared}" + (f"; reference scored in {named.name if named else maker}" if maker else "")

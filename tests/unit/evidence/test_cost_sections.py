@@ -11,6 +11,7 @@ from synthetic import FLOPS, SECONDS, make_view
 
 from harness.errors import UserError
 from harness.evidence.contrasts import HOST_MEMORY, Contrast, all_contrasts
+from harness.evidence.costs import arm_cost
 from harness.evidence.curves import AXES, curves
 from harness.evidence.findings import findings
 from harness.evidence.primary import primary
@@ -32,6 +33,7 @@ from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.verdict import Outcome, Verdict
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim, load_claims
+from harness.quantities import COSTS
 from harness.records import Measurement, TrainFacts
 from harness.tables import Table
 
@@ -60,6 +62,41 @@ def test_checkpoints_have_a_column_where_some_stage_wrote_them() -> None:
     assert "checkpoints" not in ledger_table(view).columns
     assert column(ledger_table(saved), "checkpoints")[:2] == [3, None]
     assert "in-training evaluation and checkpoints are not part of it" in ledger_table(saved).notes[0]
+
+
+def charged(view: ComparisonView, maker: str) -> ComparisonView:
+    """The view with the stage `pre1` charged for a pass that the stage `maker` made."""
+    stage = view.record.results["pre1"]
+    reference = stage.facts_as(TrainFacts).reference
+    assert reference is not None
+    facts = stage.facts.model_copy(update={"reference": reference.model_copy(update={"scored_in": maker})})
+    entry = Measurement(quantity="amortised_seconds", value=3, unit="s", scope="stage", source="clock")
+    update = {"facts": facts, "ledger": [*stage.ledger, entry]}
+    results = {**view.record.results, "pre1": stage.model_copy(update=update)}
+    return replace(view, record=view.record.model_copy(update={"results": results}))
+
+
+def test_an_arm_that_read_its_references_log_probs_is_as_dear_as_one_that_scored_them() -> None:
+    view = make_view(full=True)
+    assert "time spent here" not in ledger_table(view).columns
+    table = ledger_table(charged(view, "pre0"))
+    stages = column(table, "stage")
+    at = stages.index("sft_dpo_precomputed/pre@1")
+    assert column(table, "reference")[at] == pytest.approx(4.4)
+    assert column(table, "training time") == column(ledger_table(view), "training time")
+    spent = column(table, "time spent here")
+    assert spent[at] == 3
+    assert spent[:at] + spent[at + 1 :] == [
+        value for place, value in enumerate(column(table, "training time")) if place != at
+    ]
+    assert column(table, "origin")[at] == "this run; reference scored in sft_dpo_precomputed/pre@0"
+    assert "no arm is cheaper for coming second" in table.notes[1]
+    elsewhere = column(ledger_table(charged(view, "of-another-run")), "origin")
+    assert elsewhere[at] == "this run; reference scored in of-another-run"
+    for quantity in COSTS:
+        assert arm_cost(charged(view, "pre0"), "sft_dpo_precomputed", quantity) == arm_cost(
+            view, "sft_dpo_precomputed", quantity
+        )
 
 
 def tuned(view: ComparisonView, tuning: str) -> ComparisonView:
