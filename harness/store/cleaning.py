@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ WEIGHTS: dict[StageKind, tuple[str, ...]] = {
 """By kind of stage, the folders in which it keeps what running it again makes again."""
 WORDS = {"model": "weights", "base_model": "weights", "checkpoints": "checkpoints"}
 NOT_NEEDED, SET_ASIDE, BEGUN = "stages that no run needs", "stages set aside", "answers of broken runs"
+LOG_PROBS = "log-probs of references"
 _ASIDE = re.compile(r"[0-9a-f]+\.\d+")
 
 
@@ -52,6 +54,7 @@ def can_go(root: RunRoot, chosen: Collection[str] | None = None) -> list[Freed]:
     if chosen is None:
         found += _unneeded(root, needed)
         found += _begun(root)
+        found += _log_probs(root)
     return [one for one in found if _lies_in(root, one.path)]
 
 
@@ -108,6 +111,23 @@ def _begun(root: RunRoot) -> Iterator[Freed]:
     for file in sorted((root.path / "cache" / "answers").glob("*.jsonl")):
         if _text(root.stage_folder(file.stem) / "owner.txt") not in going_on:
             yield Freed(BEGUN, file, size_of(file))
+
+
+def _log_probs(root: RunRoot) -> Iterator[Freed]:
+    """What a stage scored once for others, but where its comparison may go on."""
+    going_on = _unfinished(root)
+    for file in sorted((root.path / "cache" / "reference").glob("*")):
+        maker = _maker_of(file.with_suffix(".json"))
+        if maker is None or _text(root.stage_folder(maker) / "owner.txt") not in going_on:
+            yield Freed(LOG_PROBS, file, size_of(file))
+
+
+def _maker_of(file: Path) -> str | None:
+    """The stage that made what a sealed record tells of; None where it cannot be read."""
+    try:
+        return str(json.loads(file.read_bytes())["digest"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _unfinished(root: RunRoot) -> set[str]:

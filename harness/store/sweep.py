@@ -14,6 +14,8 @@ from harness.at_work import worked_in_by
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)")
 _AT_THE_TOP = re.compile(r"\.(latest|writable)\.\d+")
+CACHES = ("cache/flops", "cache/reference")
+"""What stages keep for each other, in the root."""
 RUN_FILES = ("record.json", "plan.json", "status.json")
 """A folder with one of these is a run's; others beside it may be the user's own."""
 KEPT_OF_HALF = (*NOT_WRITTEN_BY_IT, CHECKPOINTS, "steps.jsonl")
@@ -42,7 +44,7 @@ def _temporaries(root: Path, stages: Path) -> Iterator[Path]:
     """Files named `.<name>.<process>` whose process is gone."""
     yield from (path for path in _hidden(root) if _AT_THE_TOP.fullmatch(path.name) and _is_left_over(path))
     runs = (folder for folder in root.iterdir() if any((folder / name).is_file() for name in RUN_FILES))
-    for folder in (*runs, *stages.iterdir()):
+    for folder in (*runs, *stages.iterdir(), *(root / name for name in CACHES)):
         if folder.is_dir() and not folder.is_symlink():
             yield from filter(_is_left_over, _hidden(folder))
 

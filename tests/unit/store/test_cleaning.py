@@ -139,6 +139,23 @@ def test_what_no_run_needs_goes_and_what_may_go_on_stays(tmp_path: Path) -> None
     }
 
 
+def test_log_probs_that_stages_scored_once_go_unless_their_comparison_may_go_on(tmp_path: Path) -> None:
+    root, record = store(tmp_path)
+    half(root, "goes-on", owner="interrupted")
+    (tmp_path / "interrupted").mkdir()
+    (tmp_path / "interrupted" / STATUS).write_text("{}")
+    folder = tmp_path / "cache" / "reference"
+    folder.mkdir(parents=True)
+    for name, maker in (("a", '{"digest": "d"}'), ("b", '{"digest": "goes-on"}'), ("c", "{half")):
+        (folder / f"{name}.json").write_text(maker)
+        (folder / f"{name}.safetensors").write_bytes(bytes(100))
+    gone = {one.path.name for one in can_go(root) if one.kind == "log-probs of references"}
+    assert gone == {"a.json", "a.safetensors", "c.json", "c.safetensors"}
+    assert set(kinds(root, record.id)) == {"weights"}
+    free(can_go(root))
+    assert {file.name for file in folder.iterdir()} == {"b.json", "b.safetensors"}
+
+
 def test_another_runs_weights_stay(tmp_path: Path) -> None:
     root, record = store(tmp_path)
     root.write_record(record.model_copy(update={"id": "other"}))

@@ -48,9 +48,12 @@ def test_half_written_files_of_dead_processes_go(root: RunRoot) -> None:
     (root.path / f".latest.{gone}").symlink_to("run")
     (root.path / f".writable.{gone}").touch()
     (root.path / "run" / f".report.{other}").mkdir()
+    (root.path / "cache" / "reference").mkdir(parents=True)
+    (root.path / "cache" / "reference" / f".abc.safetensors.{gone}").touch()
     with root.lock("test"):
         pass
-    assert names(root.path) == {".lock", "stages", "run", "run/record.json", f"run/.report.{other}"}
+    caches = {"cache", "cache/reference"}
+    assert names(root.path) == {".lock", "stages", "run", "run/record.json", f"run/.report.{other}"} | caches
 
 
 def test_what_is_not_ours_stays(root: RunRoot) -> None:
