@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.data.base_model import EMBEDDED
 from harness.generate import LoadedModel
-from harness.generate.answer import token_ids
+from harness.generate.engines.by_name import token_ids
 from harness.generate.load import load_model
 from harness.pipeline.generation_spec import GenerationSpec
 from harness.pipeline.model_form import ModelForm, PrecisionName

@@ -57,12 +57,16 @@ def _base(prepared: Path) -> PrepareFacts:
 
 
 def _kl(config: Config, model: LoadedModel, base: LoadedModel, prepared: Path, out: Path) -> list[Score]:
-    from harness.generate.answer import prompt_ids, token_ids
+    from harness.generate.answer import prompt_ids
     from harness.generate.divergence import divergence
+    from harness.generate.engines.by_name import token_ids
 
     asked = test_prompts(prepared, "divergence", config.prompts)
     settings = GenerationSpec(
-        max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, temperature=1.0
+        engine=model.engine,
+        max_new_tokens=config.max_new_tokens,
+        batch_size=config.batch_size,
+        temperature=1.0,
     )
     questions = [prompt_ids(model, prompt) for prompt in asked]
     drawn: dict[int, list[int]] = {}

@@ -74,7 +74,10 @@ def score_model(config: Config, model: LoadedModel, prepared: Path, out: Path) -
 
     asked = test_prompts(prepared, "diversity", config.prompts)
     settings = GenerationSpec(
-        max_new_tokens=config.max_new_tokens, batch_size=config.batch_size, temperature=config.temperature
+        engine=model.engine,
+        max_new_tokens=config.max_new_tokens,
+        batch_size=config.batch_size,
+        temperature=config.temperature,
     )
     answers = answer(model, [prompt for prompt in asked for _ in range(config.samples)], settings)
     texts = [a.text for a in answers]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.pipeline.generation_spec import Engine
 from harness.pipeline.model_form import ModelForm
 
 
@@ -49,7 +50,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode with the tokenizer that its data was prepared with."""
+    """A model in evaluation mode with the tokenizer that its data was prepared with.
+
+    `model` is None where only an engine that loads weights of its own is to answer. `engine` is what answers
+    that a benchmark asks for by itself are made by.
+    """
 
     model: Any
     tokenizer: Any
@@ -58,3 +63,6 @@ class LoadedModel:
     path: str
     tokenizer_path: Path
     form: ModelForm = field(default_factory=ModelForm)
+    revision: str | None = None
+    own_code: bool = False
+    engine: Engine = "padded"

@@ -32,19 +32,23 @@ def load_model(
     revision: str | None = None,
     form: ModelForm | None = None,
     own_code: bool = False,
+    weights: bool = True,
 ) -> LoadedModel:
     """The model at `path` (full weights, an adapter folder or a hub name), ready to answer.
 
     It computes as it did in training: by `form.precision`, adapters on the base that they were trained
     on, in its revision and quantised as it was. The generation settings that a model brings along (a
-    repetition penalty, sampling) are put aside: only `GenerationSpec` says how answers are made.
+    repetition penalty, sampling) are put aside: only `GenerationSpec` says how answers are made. Without
+    `weights` it is what an engine needs that loads them by itself.
     """
     transformers.utils.logging.disable_progress_bar()
     form = form or ModelForm()
     precision = resolve_precision(form.precision)
-    model = _with_weights(path, revision, form, precision, own_code)
-    model.generation_config = transformers.GenerationConfig()
-    model.eval()
+    model = None
+    if weights:
+        model = _with_weights(path, revision, form, precision, own_code)
+        model.generation_config = transformers.GenerationConfig()
+        model.eval()
     return LoadedModel(
         model=model,
         tokenizer=transformers.AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=own_code),
@@ -53,6 +57,8 @@ def load_model(
         path=path,
         tokenizer_path=tokenizer,
         form=form,
+        revision=revision,
+        own_code=own_code,
     )
 
 

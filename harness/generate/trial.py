@@ -9,7 +9,8 @@ import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from harness.generate import LoadedModel, Prompt
-from harness.generate.answer import padded_on_the_left, prompt_ids, sampling
+from harness.generate.answer import whole_lengths
+from harness.generate.engines.padded import padded_on_the_left, sampling
 from harness.generate.head import checked_head
 from harness.generate.logprobs import pair_log_probs, sample_of
 from harness.measure import device
@@ -27,7 +28,7 @@ def try_answering(loaded: LoadedModel, prompts: Sequence[Prompt], settings: Gene
     `max_new_tokens` end: memory is then that of a whole batch, and the mean of both speeds that of an answer
     which nothing stops.
     """
-    lengths, answers = _lengths(loaded, prompts, settings), sum(1 + len(p.follow_ups) for p in prompts)
+    lengths, answers = whole_lengths(loaded, prompts, settings), sum(1 + len(p.follow_ups) for p in prompts)
     batch = [_filler(loaded, n) for n in sorted(lengths, reverse=True)[: settings.batch_size]]
     _generate(loaded, padded_on_the_left(loaded, [batch[-1]]), settings)  # what the first call alone takes
     inputs = padded_on_the_left(loaded, batch)
@@ -118,18 +119,6 @@ def _with_full_cache(inputs: dict[str, Any], output: Any, length: int) -> dict[s
 def _is_attention(layer: Any) -> bool:
     keys = getattr(layer, "keys", None)
     return isinstance(keys, torch.Tensor) and keys.dim() == 4
-
-
-def _lengths(loaded: LoadedModel, prompts: Sequence[Prompt], settings: GenerationSpec) -> list[int]:
-    """Tokens of each prompt; of a conversation those of its last turn, earlier answers as long as may be."""
-    lengths = []
-    for prompt in prompts:
-        messages = list(prompt.messages)
-        for _, question in prompt.follow_ups:
-            messages += [{"role": "assistant", "content": ""}, {"role": "user", "content": question}]
-        asked = Prompt(id=prompt.id, benchmark=prompt.benchmark, messages=messages)
-        lengths.append(len(prompt_ids(loaded, asked)) + len(prompt.follow_ups) * settings.max_new_tokens)
-    return lengths
 
 
 def _filler(loaded: LoadedModel, length: int) -> list[int]:

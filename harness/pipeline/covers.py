@@ -19,7 +19,7 @@ OPTIONAL: Mapping[str, tuple[tuple[str, tuple[Any, ...]], ...]] = {
     ),
     "flash-attn": (("attention", ("flash_attention_2",)),),
     "liger-kernel": (("use_liger_kernel", (True,)),),
-    "vllm": (("backend", ("vllm",)),),
+    "vllm": (("backend", ("vllm",)), ("engine", ("vllm",))),
 }
 """Packages that are used where a setting asks for them: (key, values that ask)."""
 

@@ -33,6 +33,8 @@ IMPORTS = (
     "harness.stages.judge",
     "harness.data.prepare",
     "harness.generate.answer",
+    "harness.generate.engines.continuous",
+    "harness.generate.engines.padded",
     "harness.generate.load",
     "harness.generate.logprobs",
     "harness.measure.memory",

@@ -81,3 +81,4 @@ def test_packages_that_settings_ask_for() -> None:
     assert optional_packages({"job": {"config": asking}}) == {"bitsandbytes", "flash-attn", "liger-kernel"}
     assert optional_packages({"optimizer": "paged_adamw_8bit"}) == {"bitsandbytes"}
     assert optional_packages({"benchmarks": {"lm_eval": {"backend": "vllm"}}}) == {"vllm"}
+    assert optional_packages({"generation": {"engine": "vllm"}}) == {"vllm"}
