@@ -34,9 +34,9 @@ def plan_comparison(spec: ComparisonSpec, resolved: Resolved) -> Plan:
         for seed in spec.seeds:
             arms_now = _block_order(spec, seed, repeat)
             blocks.append([f"{arm.name}@{seed}" for arm in arms_now])
-            cells += [_cell(plans, arm, seed, prepare, repeat) for arm in arms_now]
+            cells += [_cell(plans, arm, seed, prepare, repeat, scoring) for arm in arms_now]
     trained = dict.fromkeys(digest for cell in cells for digest in cell.stages)
-    base = plans.evaluate("base", 0, prepare, None) if spec.score else None
+    base = plans.evaluate("base", 0, prepare, None, rehearsal=scoring) if spec.score else None
     arms = [arm.name for arm in spec.arms]
     cells.sort(key=lambda cell: (arms.index(cell.arm), cell.seed, cell.repeat))
     evaluates = dict.fromkeys(digest for digest in (base, *(c.evaluate for c in cells)) if digest)
@@ -97,7 +97,9 @@ def _rehearsals(plans: StagePlans, prepare: str) -> list[str]:
     return list(dict.fromkeys(planned.values()))
 
 
-def _cell(plans: StagePlans, arm: ArmSpec, seed: int, prepare: str, repeat: int) -> PlannedCell:
+def _cell(
+    plans: StagePlans, arm: ArmSpec, seed: int, prepare: str, repeat: int, scoring: str | None
+) -> PlannedCell:
     """The training stages of an arm at a seed, each from the one before it, and their evaluation."""
     digests: list[str] = []
     for stage in arm.stages:
@@ -105,5 +107,5 @@ def _cell(plans: StagePlans, arm: ArmSpec, seed: int, prepare: str, repeat: int)
         digests.append(plans.train(arm, stage.stage_name, seed, repeat, needs))
     evaluate = None
     if plans.spec.score and not repeat:
-        evaluate = plans.evaluate(arm.name, seed, prepare, digests[-1])
+        evaluate = plans.evaluate(arm.name, seed, prepare, digests[-1], rehearsal=scoring)
     return PlannedCell(arm=arm.name, seed=seed, stages=digests, evaluate=evaluate, repeat=repeat)

@@ -26,16 +26,18 @@ def rescored(plan: Plan, spec: ComparisonSpec, resolved: Resolved, label: str | 
     """
     plans = StagePlans(spec, resolved, label)
     plans.stages = dict(plan.stages)
-    check = plans.check(plan.prepare)
+    check, rehearsal = plans.check(plan.prepare), _rehearsal(plans, plan)
     earlier = [d for d in (plan.base_evaluate, *plan.base_more) if d]
-    base = plans.evaluate("base", 0, plan.prepare, None, earlier)
-    new, cells, scored = [check, base], [], []
+    base = plans.evaluate("base", 0, plan.prepare, None, rehearsal=rehearsal, answers=earlier)
+    new, cells, scored = [check, *([rehearsal] if rehearsal else []), base], [], []
     for cell in plan.cells:
         if cell.repeat:
             cells.append(cell)
             continue
         answered = [d for d in (cell.evaluate, *cell.more) if d]
-        digest = plans.evaluate(cell.arm, cell.seed, plan.prepare, cell.stages[-1], answered)
+        digest = plans.evaluate(
+            cell.arm, cell.seed, plan.prepare, cell.stages[-1], rehearsal=rehearsal, answers=answered
+        )
         new.append(digest)
         cells.append(cell.model_copy(update={"more": [*cell.more, digest]}))
         scored.append(cell.model_copy(update={"evaluate": digest}))
@@ -51,6 +53,14 @@ def rescored(plan: Plan, spec: ComparisonSpec, resolved: Resolved, label: str | 
         }
     )
     return Rescored(longer, list(dict.fromkeys(new)))
+
+
+def _rehearsal(plans: StagePlans, plan: Plan) -> str | None:
+    """What decides the engine of answers, where a trial has to: that which decided it for the old scores."""
+    if not plans.undecided:
+        return None
+    before = plan.rehearse_evaluate
+    return before if plans.decides(before) else plans.rehearse_evaluate(plan.prepare)
 
 
 def with_earlier_scores(record: ComparisonRecord, earlier: ComparisonRecord | None) -> ComparisonRecord:

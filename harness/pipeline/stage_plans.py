@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from harness.pipeline.covers import TEST_PAIRS, digest_of_covers, for_training, judges_in
+from harness.pipeline.engine import DECIDED_BY, why_padded
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
 from harness.pipeline.model_form import ModelForm
 from harness.pipeline.resolved import Resolved
@@ -15,6 +16,7 @@ from harness.records import Covers, Implementation, PlannedCell, PlannedStage
 STOCK = "training.stock"
 """Where the adapters of stock trainers stand; a stage loads its method's by name."""
 JUDGE_KEYS = ("judge", "judge_config")
+BASE = "base"
 RANDOM_WEIGHTS = "config:"
 
 
@@ -33,7 +35,10 @@ class StagePlans:
         self.stages: dict[str, PlannedStage] = {}
         self._resolved = resolved
         self._label = {"label": label} if label else {}
-        self._generation = spec.generation.model_dump(mode="json")
+        forms = [self._form(name) for name in (BASE, *(arm.name for arm in spec.arms))]
+        self._why_padded = why_padded(spec.generation, resolved.device, forms)
+        padded = {"engine": "padded"} if self._why_padded else {}
+        self._generation = {**spec.generation.model_dump(mode="json"), **padded}
         self._benchmarks: dict[str, Any] = {
             name: benchmark_config(spec, name).model_dump(mode="json", by_alias=True) for name in spec.score
         }
@@ -97,11 +102,22 @@ class StagePlans:
         """A batch of answers and one of scored pairs by the base model, as every cell will make them; no
         judge is asked."""
         benchmarks = {name: _without_judge(config) for name, config in self._benchmarks.items()}
-        form = self._form("base").model_dump(mode="json")
+        form = self._form(BASE).model_dump(mode="json")
         config = {"benchmarks": benchmarks, "generation": self._generation, "form": form}
         needs = {"prepared": prepare}
         covers = self._resolved.covers("rehearse_evaluate", 0, config, needs, **_asked(benchmarks))
-        return self._add(covers, "rehearse scoring", needs)
+        apart = {"why_padded": self._why_padded} if self._why_padded else None
+        return self._add(covers, "rehearse scoring", needs, apart=apart)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a trial has to say which engine makes answers."""
+        return bool(self._generation["engine"] == "auto")
+
+    def decides(self, rehearsal: str | None) -> bool:
+        """Whether a rehearsal of scoring says it."""
+        stage = self.stages.get(rehearsal or "")
+        return stage is not None and stage.config["generation"].get("engine") == "auto"
 
     def train(self, arm: ArmSpec, stage: str, seed: int, repeat: int, needs: dict[str, str]) -> str:
         """One training stage of a cell; a repeat is a stage of its own, for its cost."""
@@ -138,11 +154,19 @@ class StagePlans:
         )
 
     def evaluate(
-        self, arm: str, seed: int, prepare: str, model: str | None, answers: Sequence[str] = ()
+        self,
+        arm: str,
+        seed: int,
+        prepare: str,
+        model: str | None,
+        *,
+        rehearsal: str | None,
+        answers: Sequence[str] = (),
     ) -> str:
         """The stage that scores a cell; what the stages `answers` answered is not asked again.
 
-        A benchmark that only compares cells has its prompts answered here, and its judge is not asked.
+        A benchmark that only compares cells has its prompts answered here, and its judge is not asked. Where
+        the engine of answers is not decided, `rehearsal` decides it for every cell.
         """
         benchmarks = {n: self._without_idle_judge(n, c) for n, c in self._benchmarks.items()}
         config = {
@@ -152,6 +176,8 @@ class StagePlans:
             **self._label,
         }
         needs = {"prepared": prepare, **({"model": model} if model else {})}
+        if rehearsal is not None and self.undecided:
+            needs[DECIDED_BY] = rehearsal
         needs |= {f"answers:{number}": digest for number, digest in enumerate(answers)}
         name = f"{arm}/evaluate@{seed}" if model else "base/evaluate"
         covers = self._resolved.covers("evaluate", 0, config, needs, **_asked(benchmarks))

@@ -28,6 +28,7 @@ from harness.records.resume import CheckpointState, PeakBytes, WindowState
 from harness.records.scoring import (
     AnsweringTrial,
     CheckFacts,
+    EngineTrial,
     EvaluateFacts,
     JudgeFacts,
     PairScoringTrial,
@@ -67,6 +68,7 @@ __all__ = [
     "DataStatistics",
     "DeviceKind",
     "DevicePeak",
+    "EngineTrial",
     "Environment",
     "EvaluateFacts",
     "Facts",

@@ -60,16 +60,42 @@ class PairScoringTrial(Record):
         return self.pairs * self.seconds_per_pair
 
 
+class EngineTrial(Record):
+    """An engine's greedy answers beside those of padded batches: the base model's, to a sample of prompts.
+
+    `used` is what every cell answers by, `tried` or padded; `reason` says why it is the latter, or what was
+    noticed of one that was asked for by name. `same` of `prompts` answers, of at most `new_tokens`, were
+    equal token for token. The others part at place `first_difference` at the earliest (0 is an answer's
+    first token), and `largest_gap` is by how many nats a token taken where they part falls short of the
+    likeliest; `tolerance` is what that may be. The sample took `seconds`, and `padded_seconds` in padded
+    batches. Figures of an engine that could not answer are None.
+    """
+
+    tried: str
+    used: str
+    prompts: int
+    new_tokens: int
+    tolerance: float
+    same: int | None = None
+    first_difference: int | None = None
+    largest_gap: float | None = None
+    seconds: float | None = None
+    padded_seconds: float | None = None
+    reason: str | None = None
+
+
 class RehearseEvaluateFacts(Record):
     """What scoring a cell will need, tried on the base model.
 
-    `answering` and `pair_scoring` are None where no benchmark asks for that. `not_foretold` are benchmarks
-    that use the model in ways of their own. Where memory ran out, `remedy` names the setting. `seconds` is
-    what the rehearsal took, without its start-up.
+    `engine` is None where answers are made in padded batches without a trial. `answering`, which is padded
+    whatever the engine, and `pair_scoring` are None where no benchmark asks for that. `not_foretold` are
+    benchmarks that use the model in ways of their own. Where memory ran out, `remedy` names the setting.
+    `seconds` is what the rehearsal took, without its start-up.
     """
 
     kind: Literal["rehearse_evaluate"] = "rehearse_evaluate"
     load_seconds: float | None = None
+    engine: EngineTrial | None = None
     answering: AnsweringTrial | None = None
     pair_scoring: PairScoringTrial | None = None
     not_foretold: list[str] = Field(default_factory=list)

@@ -13,6 +13,7 @@ from harness.benchmarks import Benchmark, ComparesCells, ScoresAnswers, ScoresMo
 from harness.data import base_model
 from harness.data.sources import looks_local
 from harness.errors import UserError
+from harness.generate.engines import check_installed
 from harness.judges import load_judge
 from harness.measure.environment import UNKNOWN_DEVICE, device_identity, driver_version
 from harness.methods import load_method
@@ -37,6 +38,7 @@ THIS_PROCESS = uuid.uuid4().hex[:8]
 
 def resolve(spec: ComparisonSpec) -> Resolved:
     """Everything that a stage's result depends on; raises UserError for what is missing."""
+    check_installed(spec.generation.engine if spec.score else "")
     benchmarks = {name: load_benchmark(name) for name in spec.score}
     packages = Packages()
     installed = {name: packages.version(name) for name in OPTIONAL}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 
@@ -10,9 +11,11 @@ from harness.benchmarks import ScoresModel, ScoresPairs
 from harness.generate import LoadedModel, Prompt
 from harness.generate.answer import digest_of_messages
 from harness.measure.out_of_memory import is_out_of_memory
-from harness.records import AnsweringTrial, PairScoringTrial, RehearseEvaluateFacts
+from harness.pipeline.generation_spec import GenerationSpec
+from harness.records import AnsweringTrial, EngineTrial, PairScoringTrial, RehearseEvaluateFacts
+from harness.stages.answering import generation_of, model_of
 from harness.stages.context import Context, Outcome
-from harness.stages.evaluate import benchmarks_of, generation_of, model_of, prompts_of
+from harness.stages.evaluate import benchmarks_of, prompts_of
 from harness.stages.evaluate import warm_up as warm_up
 
 
@@ -44,24 +47,43 @@ def _tried(context: Context) -> RehearseEvaluateFacts:
     if not prompts and not any(isinstance(module, ScoresModel) for module in modules.values()):
         return RehearseEvaluateFacts(not_foretold=own)
     with _unless_full("free the device's memory, or take a smaller --model"):
-        model = model_of(context)
+        model = model_of(context, generation_of(context))
+    answering = _answering(context, model, prompts) if prompts else None
     return RehearseEvaluateFacts(
         load_seconds=context.window.seconds["model_load"],
-        answering=_answering(context, model, prompts) if prompts else None,
+        engine=_engine(context, model, prompts) if prompts else None,
+        answering=answering,
         pair_scoring=_pair_scoring(context, model),
         not_foretold=own,
     )
+
+
+def _engine(context: Context, model: LoadedModel, prompts: list[Prompt]) -> EngineTrial | None:
+    """None where answers are padded without asking."""
+    settings = generation_of(context)
+    if settings.engine == "padded":
+        return None
+    from harness.generate.engines.agreement import try_engine
+
+    with _unless_full(_smaller(settings)), context.window.phase("generation"):
+        trial = try_engine(model, prompts, settings)
+    if trial.reason is not None:
+        logging.getLogger(__name__).warning("Answers are made by engine %s: %s.", trial.used, trial.reason)
+    return trial
 
 
 def _answering(context: Context, model: LoadedModel, prompts: list[Prompt]) -> AnsweringTrial:
     from harness.generate.trial import try_answering
 
     settings = generation_of(context)
-    smaller = f"--set generation.batch_size={settings.batch_size // 2}"
-    if settings.batch_size == 1:
-        smaller = f"--set generation.max_new_tokens={max(1, settings.max_new_tokens // 2)}"
-    with _unless_full(smaller), context.window.phase("generation"):
+    with _unless_full(_smaller(settings)), context.window.phase("generation"):
         return try_answering(model, prompts, settings)
+
+
+def _smaller(settings: GenerationSpec) -> str:
+    if settings.batch_size == 1:
+        return f"--set generation.max_new_tokens={max(1, settings.max_new_tokens // 2)}"
+    return f"--set generation.batch_size={settings.batch_size // 2}"
 
 
 def _pair_scoring(context: Context, model: LoadedModel) -> PairScoringTrial | None:

@@ -62,6 +62,10 @@ def said(*arguments: str) -> str:
         (["score", "--benchmark", "rubric", "--judge", "nobody"], "nobody"),
         (["score", "--benchmark", "rubric", "--set", "generation.temprature=1"], "temprature"),
         (["score", "--benchmark", "preference", "--as", "a/b"], "--as: 'a/b'"),
+        (["compare", "embedded", "--set", "generation.engine=vllm"], "engine vllm is not installed"),
+        (["compare", "embedded", "--set", "generation.engine=vlm"], "give one of 'auto'"),
+        (["cost", "embedded", "--set", "generation.engine=vllm"], "engine vllm is not installed"),
+        (["score", "--benchmark", "rubric", "--set", "generation.engine=vllm"], "vllm is not installed"),
     ],
 )
 def test_mistakes_are_told_before_a_lock_is_asked_for(out: Path, arguments: list[str], message: str) -> None:

@@ -61,7 +61,7 @@ def test_scoring_without_room_names_its_setting(
     monkeypatch.setattr(rehearse_evaluate, "generation_of", lambda _: settings)
     one = context()
 
-    def load(_: Any) -> None:
+    def load(*_: Any) -> None:
         with one.window.phase("model_load"):
             pass
 
