@@ -20,6 +20,7 @@ from harness.evidence.arms import (
 )
 from harness.evidence.costs import MemoryKind, memory_kind
 from harness.evidence.documents import bibliography
+from harness.evidence.engine import answers_in_words
 from harness.evidence.failures import lost_seeds
 from harness.evidence.findings import Findings
 from harness.evidence.sequence import looks_in_words
@@ -190,22 +191,12 @@ def _scores(view: ComparisonView) -> Passage:
     judged = f" Judges: {', '.join(judges)}" if judges else ""
     judged += f"; orders of a pair: {', '.join(orders)}." if judges and orders else "." if judges else ""
     scored = ", ".join(bibliography.TITLES.get(name, name) for name in names)
-    return Passage(f"Scores: {scored}.{_answers(view)}{judged}", tuple(cites))
+    return Passage(f"Scores: {scored}.{answers_in_words(view)}{judged}", tuple(cites))
 
 
 def _aggregates(view: ComparisonView) -> Passage:
     """What each aggregate of scores is, by the comparison file."""
     return Passage("" if view.random_weights else " ".join(definitions(view).values()))
-
-
-def _answers(view: ComparisonView) -> str:
-    """How answers were drawn, where the comparison says so."""
-    settings = view.record.plan.spec.get("generation")
-    if not settings:
-        return ""
-    temperature = settings.get("temperature")
-    how = f"drawn at temperature {temperature:g}" if temperature else "greedy"
-    return f" Answers are {how}, of at most {settings.get('max_new_tokens')} tokens."
 
 
 def _statistics(view: ComparisonView) -> Passage:

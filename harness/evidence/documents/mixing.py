@@ -8,9 +8,11 @@ from itertools import combinations
 from typing import Any
 
 from harness.evidence.aggregates import definitions
+from harness.evidence.engine import engine_of
 from harness.evidence.run_effects import model_of
 from harness.evidence.view import ComparisonView
 
+CHANGES_NO_ANSWER = ("batch_size", "vllm_memory_share")
 ALIKE = ("method", "implementation", "lora", "quantization", "reference", "nll_scope")
 
 
@@ -128,4 +130,6 @@ def _generation(view: ComparisonView) -> str | None:
     settings = view.record.plan.spec.get("generation")
     if not settings:
         return None
-    return ", ".join(f"{k} {v}" for k, v in settings.items() if k != "batch_size")
+    kept = {key: value for key, value in settings.items() if key not in ("engine", *CHANGES_NO_ANSWER)}
+    made = {"engine": engine_of(view) or "padded", **kept}
+    return ", ".join(f"{key} {value}" for key, value in made.items())

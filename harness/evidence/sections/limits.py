@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.evidence.arms import method_of, method_title
 from harness.evidence.costs import MemoryKind, memory_kind
+from harness.evidence.engine import what_was_noticed
 from harness.evidence.findings import Findings
 from harness.evidence.interruptions import interrupted
 from harness.evidence.missing import lopsided, missing_items, missing_of
@@ -36,6 +37,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
         _embedded(view),
         _fallback(view),
         _halvings(view),
+        what_was_noticed(view),
         _tuning(view),
         _sft_data(view),
     ]
