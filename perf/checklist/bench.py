@@ -119,7 +119,11 @@ class Bench:
         return str(file)
 
     def execution(
-        self, *sets: str, model: str = "qwen2.5-0.5b", arms: Sequence[str] = ("sft_dpo", "orpo")
+        self,
+        *sets: str,
+        model: str = "qwen2.5-0.5b",
+        arms: Sequence[str] = ("sft_dpo", "orpo"),
+        score: Sequence[str] = ("preference",),
     ) -> Execution:
         """A comparison of `arms` on random weights of `model`, with `sets` over UltraFeedback's settings."""
         overrides = Overrides(
@@ -127,7 +131,7 @@ class Bench:
             data=EMBEDDED_NAME if model == EMBEDDED_NAME else self.pairs(),
             arms=list(arms),
             seeds="1",
-            score=("preference",),
+            score=score,
             sets=(
                 f"data.max_length={64 if model == EMBEDDED_NAME else self.max_length}",
                 "training.micro_batch_size=2",

@@ -10,7 +10,7 @@ from typing import Any
 from harness.errors import UserError
 from harness.measure import device
 from harness.measure.nvml import open_nvml
-from harness.records import RehearseFacts, StageResult, TrainFacts
+from harness.records import RehearseEvaluateFacts, RehearseFacts, StageResult, TrainFacts
 from harness.running.forecast import check_memory
 from perf.checklist.bench import (
     EMBEDDED_NAME,
@@ -149,6 +149,19 @@ def quantised(bench: Bench) -> Outcome:
     return judged(None not in figures.values(), figures, "a stage did not fit")
 
 
+def engines(bench: Bench) -> Outcome:
+    """Continuous batching, and vLLM where it is installed, answer as padded batches do."""
+    figures: dict[str, Any] = {}
+    for engine in ("continuous", *(["vllm"] if importlib.util.find_spec("vllm") else [])):
+        asked = f"generation.engine={engine}"
+        execution = bench.execution(asked, model=EMBEDDED_NAME, score=("rubric",))
+        (result,) = bench.run(execution, [str(execution.plan.rehearse_evaluate)])
+        trial = result.facts_as(RehearseEvaluateFacts).engine
+        figures[engine] = trial.model_dump() if trial else None
+    ok = all(trial is not None and trial["reason"] is None for trial in figures.values())
+    return judged(ok, figures, "an engine was not tried, or its answers lie beyond the tolerance")
+
+
 def forced_out_of_memory(bench: Bench) -> Outcome:
     """A GPU that a neighbour has filled ends the run in the setting that fits; a later run tries again."""
     if not device.on_accelerator():
@@ -214,6 +227,7 @@ ITEMS: Mapping[str, Item] = {
         Item("lora", "LoRA trains in every arm with less memory", adapters),
         Item("qlora", "QLoRA trains in every arm", quantised),
         Item("flash", "FlashAttention's FLOPs are known", flash_attention),
+        Item("engines", "engines of generation answer as padded batches do", engines),
         Item("out_of_memory", "a crowded GPU ends in a remedy and is tried again", forced_out_of_memory),
         *(
             Item(f"{model}, {tuning}", "all arms, stock beside matched", sizes(model, tuning))

@@ -6,11 +6,13 @@ import json
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.data.tokenise import render
+from harness.records import EngineTrial, RehearseEvaluateFacts
 from perf import gpu
 from perf.checklist import items
 from perf.checklist.bench import Bench, Outcome, OutOfTime, judged, missing
@@ -72,3 +74,22 @@ def test_made_pairs_fill_the_length_and_every_word_is_known(tmp_path: Path) -> N
         ids = render(tokenizer, messages)
         assert tokenizer.unk_token_id not in ids
         assert 40 <= len(ids) <= 64
+
+
+@pytest.mark.parametrize(("reason", "status"), [(None, "pass"), ("an answer parts", "fail")])
+def test_an_engine_has_to_answer_within_the_tolerance(reason: str | None, status: str) -> None:
+    trial = EngineTrial(tried="c", used="c", prompts=8, new_tokens=4, tolerance=0.1, same=8, reason=reason)
+    asked: list[str] = []
+
+    class Made:
+        def execution(self, *sets: str, **_: Any) -> Any:
+            asked.extend(sets)
+            return SimpleNamespace(plan=SimpleNamespace(rehearse_evaluate="r"))
+
+        def run(self, execution: Any, digests: list[str]) -> list[Any]:
+            assert digests == ["r"]
+            return [SimpleNamespace(facts_as=lambda _: RehearseEvaluateFacts(engine=trial))]
+
+    outcome = items.engines(Made())  # type: ignore[arg-type]
+    assert (outcome.status, asked) == (status, ["generation.engine=continuous"])
+    assert outcome.figures["continuous"]["same"] == 8
