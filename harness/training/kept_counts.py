@@ -87,6 +87,8 @@ def _name_of(trainer: StageTrainer) -> str:
         "method": trainer.job.method,
         "config": {name: value for name, value in config.items() if name not in NOT_OF_A_STEP},
         "models": [model_in_numbers(model) for model in trainer.models()],
+        "head": trainer.head_cost,
+        "reference_through_adapters": trainer.reference_through_adapters(),
     }
     return digest_of_all(whole)
 

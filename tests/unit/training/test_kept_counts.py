@@ -15,6 +15,7 @@ from harness.measure.flops import Bucket, FlopModel
 from harness.training import flops
 from harness.training.job import StageTrainer, TrainJob
 from harness.training.kept_counts import KeptCounts, kept_counts
+from harness.training.load import load_policy
 
 MakeJob = Callable[..., TrainJob]
 ONE, TWO = Bucket(2, 8, 4), Bucket(2, 16, 4)
@@ -79,6 +80,29 @@ def test_a_stage_from_trained_weights_counts_as_its_rehearsal_from_the_base_did(
             model.config._name_or_path = str(use_cache)
         names.add(kept_counts(trainer).file)
     assert len(names) == 1
+
+
+def test_a_reference_behind_adapters_is_none_without_them(make_job: MakeJob, tmp_path: Path) -> None:
+    """Scored before the first step: the adapter that goes on training, or the base below a fresh one."""
+    settings = {"lora": {"r": 4, "alpha": 8}, "beta": 0.5, "reference": "precomputed"}
+    base = make_job("dpo", **settings)
+    adapters = tmp_path / "adapters"
+    load_policy(base).model.save_pretrained(adapters)
+    goes_on, fresh = (
+        flops.count(_trainer(job, tmp_path), [ONE], [ONE])
+        for job in (make_job("dpo", model=str(adapters), **settings), base)
+    )
+    assert goes_on.reference > fresh.reference
+
+
+def test_a_head_that_keeps_its_logits_is_not_one_that_makes_them_again(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    """As many as the longest pair may have decide, which no setting of the method says."""
+    short = make_job("sft")
+    long = replace(short, facts=short.facts.model_copy(update={"max_length": 10**6}))
+    kept, again = (flops.count(_trainer(job, tmp_path), [ONE], []) for job in (short, long))
+    assert again.total > kept.total
 
 
 def _trainer(job: TrainJob, folder: Path) -> StageTrainer:
