@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harness import registry
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
@@ -124,6 +126,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     top, version = sources._top, metadata.version
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(world.folder / "site"))
+        # No change touches what is installed but by `versions`, and asking for it anew took most of the time.
+        for name in ("packages_distributions", "requires"):
+            patch.setattr(packages.metadata, name, functools.cache(getattr(metadata, name)))
+        patch.setattr(registry, "entry_points", functools.cache(metadata.entry_points))
         patch.setattr(
             sources, "_top", lambda n: world.folder / "harness/__init__.py" if n == "harness" else top(n)
         )
