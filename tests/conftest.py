@@ -139,8 +139,15 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "probes_of", lambda *_: planned)
 
 
+@pytest.fixture(scope="session")
+def counts_folder(tmp_path_factory: Any) -> Path | None:
+    """Where stages of one run root keep their FLOP counts; tests of counting keep none."""
+    folder: Path = tmp_path_factory.mktemp("flops")
+    return folder
+
+
 @pytest.fixture
-def make_job(prepared: Path, tiny_model: Path, tmp_path: Path) -> Any:
+def make_job(prepared: Path, tiny_model: Path, tmp_path: Path, counts_folder: Path | None) -> Any:
     """Builds a TrainJob for a method and its settings."""
     from harness.measure.window import Window
     from harness.methods import load_method
@@ -159,6 +166,7 @@ def make_job(prepared: Path, tiny_model: Path, tmp_path: Path) -> Any:
             out=tmp_path / name,
             window=Window(),
             report=lambda step, total, metrics: None,
+            counts_folder=counts_folder,
         )
 
     def with_folder(method: str, **settings: Any) -> TrainJob:

@@ -45,6 +45,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.fixture
+def counts_folder() -> None:
+    """Each of these tests counts for itself."""
+
+
+@pytest.fixture
 def no_step_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of tiny models are counted as those of real ones are."""
     monkeypatch.setattr(counting, "SMALL", 0)
