@@ -24,6 +24,8 @@ SAME_LOSS = ("sft", "dpo")
 """Methods whose loss stock TRL defines as we do. Its ORPO takes the NLL over prompt and answer, and a mean of
 micro-batches where ours is one over the effective batch, so its loss is shown and not held to the limit."""
 EXPONENT = Goal(1.05, "exponent of a comparison's cost against its seeds, arms, items or pairs")
+OUTSIDE = 0.01
+"""Most that all but training and its probes may take of a stage that trains for ten minutes."""
 REHEARSAL = 0.05
 """Most that rehearsals may take of the whole run."""
 

@@ -18,6 +18,7 @@ from harness.records import PlannedStage, PrepareFacts
 from harness.running.execute import Execution
 from harness.running.resolve import is_local, resolve
 from harness.running.showing import Showing
+from harness.stages.starting import ForkServer
 from harness.store.run_dir import RunRoot
 from harness.training.order import epoch_order
 
@@ -33,7 +34,10 @@ class Prepared:
         self.plan, self.root = plan_comparison(spec, resolve(spec)), RunRoot(folder / "runs")
         self.root.open_for_writing()
         watchers = Showing(self.root, Console(stderr=True), file=False).watch(self.plan)
-        self.execution = Execution(self.plan, self.root, watchers, offline=is_local(spec))
+        # As `harness compare` starts them; the server ends with this process.
+        self.execution = Execution(
+            self.plan, self.root, watchers, offline=is_local(spec), starter=ForkServer()
+        )
         self.execution.run([self.plan.prepare])
         self.data = self.root.stage_folder(self.plan.prepare)
 

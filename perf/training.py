@@ -38,11 +38,12 @@ from perf.losses import Apart, Window, by_step, first_difference, last_differenc
 from perf.paired import Goal, in_turn
 from perf.prepared import Prepared
 from perf.ratios import Row, print_rows
-from perf.spent import training_seconds
+from perf.spent import length, training_seconds
 from perf.stock.run_all import METHODS, STOCK, ScriptFailed, call, train_arguments
 
 ADDED_TOKENS = 2
 """What TRL's ORPO puts around each sequence, a beginning and an end of its own; the others add nothing."""
+TEN_MINUTES = 600.0
 PLAIN = argparse.RawDescriptionHelpFormatter
 REAL = (
     *("training.epochs=1", "training.batch_size=4", "training.micro_batch_size=2"),
@@ -67,6 +68,19 @@ class Trained:
         return self.tokens / self.train_seconds
 
 
+@dataclass(frozen=True)
+class Outside:
+    """Seconds of one of our stages beside training: start-up, load, saving, counting, audit, fingerprints.
+    Apart from these its probes, whose number a share of the training bounds."""
+
+    fixed: float
+    probes: float
+
+    def __str__(self) -> str:
+        share = f"{self.fixed / TEN_MINUTES:.2%} of a stage that trains for ten minutes"
+        return f"{self.fixed:.1f} s outside training, {share} (goal at most {goals.OUTSIDE:.0%})"
+
+
 Pairs = list[tuple[Trained, Trained]]
 """(ours, stock) of every repeat."""
 
@@ -76,6 +90,8 @@ class Duel:
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared, self.plan = prepared, prepared.plan
+        self.outside: dict[str, Outside] = {}
+        """By method, of the last of our stages that ran."""
 
     def stages(self, repeat: int) -> list[str]:
         """Digests of one repeat's training stages: SFT before the DPO that starts from it."""
@@ -96,8 +112,12 @@ class Duel:
         self.prepared.execution.run([digest])
         result = self.prepared.execution.results[digest]
         ledger = {m.quantity: float(m.value) for m in result.ledger if m.value is not None}
+        trained = training_seconds(result)
+        whole = ledger["start_up_seconds"] + length(result)
+        probes = ledger.get("evaluation_seconds", 0.0)
+        self.outside[self.method(digest)] = Outside(whole - trained - probes, probes)
         return Trained(
-            train_seconds=training_seconds(result),
+            train_seconds=trained,
             wall_seconds=ledger["wall_seconds"],
             growth_bytes=ledger["host_growth_bytes"],
             tokens=int(ledger["tokens_real"]),
@@ -210,6 +230,7 @@ def report(
     real: bool,
     rehearsed: Mapping[str, tuple[float, float]],
     losses: Mapping[str, Apart],
+    outside: Mapping[str, Outside],
 ) -> int:
     """Print a table and the same as one line of JSON; 1 where a goal is missed or losses begin elsewhere."""
     rows = rows_of(measured, real=real)
@@ -218,8 +239,11 @@ def report(
     for method, (took, foretold) in rehearsed.items():
         share = f"{took / foretold:.1%} of the {foretold:.1f} s that it foretells"
         print(f"rehearsal of {method}: {took:.1f} s, {share} (goal at most {goals.REHEARSAL:.0%})")
+    for method, seconds in outside.items():
+        print(f"{method}: {seconds}; probes {seconds.probes:.1f} s")
     apart = {method: asdict(one) for method, one in losses.items()}
     figures = {"rows": [row.as_json() for row in rows], "losses": apart, "rehearsed": rehearsed}
+    figures |= {"outside": {method: asdict(seconds) for method, seconds in outside.items()}}
     print(json.dumps({"benchmark": "training", "real": real, **figures}))
     return int(goals.astray(losses) or any(row.missed for row in rows))
 
@@ -270,7 +294,9 @@ def main() -> int:
         except ScriptFailed as failure:
             sys.exit(str(failure))
         rehearsed = duel.foretold() if given.rehearse else {}
-    return report(measured, real=given.model is not None, rehearsed=rehearsed, losses=losses)
+    return report(
+        measured, real=given.model is not None, rehearsed=rehearsed, losses=losses, outside=duel.outside
+    )
 
 
 if __name__ == "__main__":

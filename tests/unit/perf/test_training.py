@@ -12,7 +12,7 @@ import pytest
 
 from perf.losses import Apart, first_difference, last_difference
 from perf.stock.run_all import STOCK
-from perf.training import Pairs, Trained, report, same_work
+from perf.training import Outside, Pairs, Trained, report, same_work
 
 
 def side(seconds: float, *, tokens: int = 100, growth: float = 100.0, loss: float = 2.0) -> Trained:
@@ -40,7 +40,7 @@ def rows(capsys: Any) -> dict[str, Any]:
 def test_the_embedded_stages_are_judged_by_their_seconds(
     ours: list[float], verdict: str, code: int, capsys: Any
 ) -> None:
-    assert report({"orpo": pairs(ours)}, real=False, rehearsed={}, losses={}) == code
+    assert report({"orpo": pairs(ours)}, real=False, rehearsed={}, losses={}, outside={}) == code
     found = rows(capsys)
     assert found["orpo train_seconds"]["verdict"] == verdict
     assert "verdict" not in found["orpo tokens/s"]
@@ -49,12 +49,25 @@ def test_the_embedded_stages_are_judged_by_their_seconds(
 def test_a_real_model_is_judged_by_rate_and_growth(capsys: Any) -> None:
     fast = [0.5, 0.51, 0.49]
     assert (
-        report({"dpo": pairs(fast, growth=60.0)}, real=True, rehearsed={"dpo": (1.0, 20.0)}, losses={}) == 0
+        report(
+            {"dpo": pairs(fast, growth=60.0)},
+            real=True,
+            rehearsed={"dpo": (1.0, 20.0)},
+            losses={},
+            outside={},
+        )
+        == 0
     )
     assert rows(capsys)["dpo tokens/s"]["ratio"] == pytest.approx(2.0, rel=1e-3)
-    assert report({"dpo": pairs(fast, growth=80.0)}, real=True, rehearsed={}, losses={}) == 1
-    assert report({"dpo": pairs([0.8, 0.81, 0.79], growth=60.0)}, real=True, rehearsed={}, losses={}) == 1
-    assert report({"sft": pairs([0.8, 0.81, 0.79], growth=80.0)}, real=True, rehearsed={}, losses={}) == 0
+    assert report({"dpo": pairs(fast, growth=80.0)}, real=True, rehearsed={}, losses={}, outside={}) == 1
+    assert (
+        report({"dpo": pairs([0.8, 0.81, 0.79], growth=60.0)}, real=True, rehearsed={}, losses={}, outside={})
+        == 1
+    )
+    assert (
+        report({"sft": pairs([0.8, 0.81, 0.79], growth=80.0)}, real=True, rehearsed={}, losses={}, outside={})
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("method", "first", "code"), [("dpo", 2e-3, 1), ("orpo", 2e-3, 0), ("sft", 5e-4, 0)])
@@ -62,7 +75,7 @@ def test_losses_that_begin_elsewhere_fail_where_both_sides_define_them_alike(
     method: str, first: float, code: int, capsys: Any
 ) -> None:
     losses = {method: Apart(first, 0.05, 0.04)}
-    assert report({method: pairs([0.7, 0.7])}, real=False, rehearsed={}, losses=losses) == code
+    assert report({method: pairs([0.7, 0.7])}, real=False, rehearsed={}, losses=losses, outside={}) == code
     assert f"losses of {method}: {first:.1e} apart in the first 5 steps" in capsys.readouterr().out
 
 
@@ -132,3 +145,10 @@ def test_trl_may_add_two_tokens_to_a_sequence_and_cut_none() -> None:
     assert same_work(side(1.0, tokens=921), side(1.0, tokens=937), 8)
     assert not same_work(side(1.0, tokens=921), side(1.0, tokens=938), 8)
     assert not same_work(side(1.0, tokens=921), side(1.0, tokens=920), 8)
+
+
+def test_what_a_stage_does_beside_training_is_said_as_a_share_of_ten_minutes(capsys: Any) -> None:
+    report({"sft": pairs([0.7])}, real=True, rehearsed={}, losses={}, outside={"sft": Outside(3.0, 12.0)})
+    assert (
+        "sft: 3.0 s outside training, 0.50% of a stage that trains for ten minutes" in capsys.readouterr().out
+    )
