@@ -2,7 +2,7 @@
 
 Training, probes and scoring all use this head. Logits of unscored positions never exist. What is kept for
 the backward pass are hidden states and one number a position, and logits are made again there, unless they
-fit a chunk, or on a host are little beside what training holds.
+fit a chunk.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from harness.measure.device import total_bytes
 
 CPU_CHUNK_BYTES = 1 << 26
 GPU_SHARE = 1 / 256
-KEPT_SHARE, HELD_COPIES = 0.25, 4
-"""Logits that a host keeps may take a quarter of weights, gradients and two moments."""
 CHECKED_POSITIONS = 64
 TOLERANCE = 1e-4
 LOW_PRECISION_TOLERANCE = 5e-2
@@ -49,14 +47,14 @@ def attach(model: Any, sample: torch.Tensor, most_scored: int | None = None) -> 
     `model` is a transformers causal LM or a peft wrapper of one. `positions` index (batch * length)
     and hold those from which a next token is predicted: `targets`, or else the token after each. `flat_row`
     says that `input_ids` are one. `sample` (1, length) are token ids on which the head is compared with the
-    model's own logits before it is used. Where there is room for the logits of `most_scored` positions, the
-    most that are ever asked for, they are kept from forward to backward.
+    model's own logits before it is used. Where the logits of `most_scored` positions, the most that are
+    ever asked for, are no more than a chunk, they are kept from forward to backward.
     """
     inner = causal_lm(model)
     own_forward = inner.forward
     head = checked_head(inner, sample)
     if head.chunk is not None and most_scored is not None and head.transform.cap is None:
-        head = replace(head, keeps=most_scored <= max(head.chunk, _positions_to_keep(inner)))
+        head = replace(head, keeps=most_scored <= head.chunk)
 
     @functools.wraps(own_forward)
     def forward(
@@ -80,16 +78,6 @@ def causal_lm(model: Any) -> Any:
     if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
         return model.get_base_model()
     return model
-
-
-def _positions_to_keep(inner: Any) -> int:
-    """Positions whose logits a host keeps beside a model that is trained whole: a share of what it holds in
-    weights, gradients and moments. An accelerator, where memory decides what can be trained, keeps none."""
-    weight = output_layer(inner).weight
-    if weight.device.type != "cpu" or not weight.requires_grad:
-        return 0
-    held = sum(HELD_COPIES * p.numel() * p.element_size() for p in inner.parameters() if p.requires_grad)
-    return int(KEPT_SHARE * held // (4 * weight.shape[0]))
 
 
 def chunk_positions(vocabulary: int, device: torch.device) -> int:
