@@ -32,13 +32,18 @@ REHEARSAL = 0.05
 
 def astray(losses: Mapping[str, Apart]) -> bool:
     """Whether losses that both sides define alike begin to differ before roundings have grown."""
-    return any(apart.first > LOSS for method, apart in losses.items() if method in SAME_LOSS)
+    return any(apart.first > LOSS for method, apart in losses.items() if _alike(method, apart))
+
+
+def _alike(method: str, apart: Apart) -> bool:
+    return method in SAME_LOSS and apart.same_tokens
 
 
 def print_losses(losses: Mapping[str, Apart]) -> None:
     """How far the losses of both sides are apart, by method."""
     for method, apart in losses.items():
-        held = f"limit {LOSS:g}" if method in SAME_LOSS else "defined otherwise, no limit"
+        other = "other tokens" if method in SAME_LOSS else "defined otherwise"
+        held = f"limit {LOSS:g}" if _alike(method, apart) else f"{other}, no limit"
         rounding = "not measured" if apart.rounding is None else f"{apart.rounding:.1e}"
         print(
             f"losses of {method}: {apart.first:.1e} apart in the first {FIRST} steps ({held}), "

@@ -26,11 +26,12 @@ def by_step(steps: Path) -> list[Window]:
 class Apart:
     """How far two trainings of the same work are apart, relative: at most in each of the first steps, and in
     the last; and how far stock is from itself at the end, where micro-batches of half the size round
-    otherwise."""
+    otherwise. Trainers that take a template's tokens after the stop token too train on more of them."""
 
     first: float
     last: float
     rounding: float | None
+    same_tokens: bool = True
 
 
 def first_difference(ours: Sequence[Window], theirs: Sequence[Window], steps: int = FIRST) -> float:

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -220,7 +220,8 @@ def compare_losses(duel: Duel, measured: Mapping[str, Pairs], *, real: bool) -> 
     for digest in duel.stages(0):
         ours, stock = measured[duel.method(digest)][0]
         mean = last_difference(ours.losses, stock.losses)
-        found[duel.method(digest)] = Apart(mean, mean, None) if real else duel.apart(digest, ours)
+        apart = Apart(mean, mean, None) if real else duel.apart(digest, ours)
+        found[duel.method(digest)] = replace(apart, same_tokens=ours.tokens == stock.tokens)
     return found
 
 
@@ -289,11 +290,12 @@ def main() -> int:
         duel = Duel(Prepared(folder, *_overrides(given, folder)))
         _warm_disk()
         try:
+            # As in a comparison, where stages take the counts of their rehearsals.
+            rehearsed = duel.foretold() if given.rehearse else {}
             measured = measure(duel, given.repeats)
             losses = compare_losses(duel, measured, real=given.model is not None)
         except ScriptFailed as failure:
             sys.exit(str(failure))
-        rehearsed = duel.foretold() if given.rehearse else {}
     return report(
         measured, real=given.model is not None, rehearsed=rehearsed, losses=losses, outside=duel.outside
     )

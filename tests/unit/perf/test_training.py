@@ -79,6 +79,12 @@ def test_losses_that_begin_elsewhere_fail_where_both_sides_define_them_alike(
     assert f"losses of {method}: {first:.1e} apart in the first 5 steps" in capsys.readouterr().out
 
 
+def test_losses_over_other_tokens_are_shown_and_not_judged(capsys: Any) -> None:
+    losses = {"sft": Apart(0.01, 0.01, None, same_tokens=False)}
+    assert report({"sft": pairs([0.7, 0.7])}, real=True, rehearsed={}, losses=losses, outside={}) == 0
+    assert "1.0e-02 apart in the first 5 steps (other tokens, no limit)" in capsys.readouterr().out
+
+
 def test_first_steps_are_compared_one_by_one() -> None:
     """What has grown apart later does not count, and what cancels in a mean does."""
     stock = [(step, step, 2.0) for step in range(1, 9)]
