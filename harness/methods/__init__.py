@@ -65,6 +65,14 @@ class SideLogProbs:
         assert self.reference is not None, "this method's ABOUT declares no reference"
         return (self.reference * self.response).sum(dim=1)
 
+    def log_ratios(self) -> torch.Tensor:
+        """Log-prob of each answer less the reference's: (pairs,)."""
+        return self.sums() - self.reference_sums()
+
+    def mean_log_ratios(self) -> torch.Tensor:
+        """The same per token of each answer: (pairs,)."""
+        return self.log_ratios() / self.tokens()
+
     def negative_log_likelihood(self) -> torch.Tensor:
         """-log p of every token that an NLL counts, 0 elsewhere: (pairs, length - 1)."""
         return -self.log_probs * self.nll
@@ -97,6 +105,11 @@ class Objective:
     per_token: Mapping[str, torch.Tensor] = field(default_factory=dict)
     per_pair: Mapping[str, torch.Tensor] = field(default_factory=dict)
     metrics: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+def reward_metrics(margin: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What methods with implicit rewards log of chosen less rejected: (pairs,) each."""
+    return {"reward_margin": margin, "reward_accuracy": (margin > 0).float()}
 
 
 def log1mexp(x: torch.Tensor) -> torch.Tensor:

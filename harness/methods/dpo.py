@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from harness.methods import Objective, PairLogProbs
+from harness.methods import Objective, PairLogProbs, reward_metrics
 from harness.pipeline.training_spec import ReferenceConfig, StockConfig
 from harness.records import Method
 from harness.records.citation import arxiv
@@ -49,9 +49,5 @@ def objective(batch: PairLogProbs, config: Config) -> Objective:
     from torch.nn.functional import logsigmoid
 
     chosen, rejected = batch.sides
-    rewards = [config.beta * (side.sums() - side.reference_sums()) for side in (chosen, rejected)]
-    margin = rewards[0] - rewards[1]
-    return Objective(
-        per_pair={"preference": -logsigmoid(margin)},
-        metrics={"reward_margin": margin, "reward_accuracy": (margin > 0).float()},
-    )
+    margin = config.beta * (chosen.log_ratios() - rejected.log_ratios())
+    return Objective(per_pair={"preference": -logsigmoid(margin)}, metrics=reward_metrics(margin))

@@ -1,4 +1,4 @@
-"""trl.DPOTrainer, its reference in the loop."""
+"""trl.DPOTrainer, its reference in the loop; other methods take it with a loss of their own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from harness.training.stock.texts import preference_texts
 
 
 class StockDPO(StockTrainer, trl.DPOTrainer):
-    """TRL's sigmoid loss, averaged over micro-batches."""
+    """TRL's losses of pairs, averaged over micro-batches."""
 
     nll_scope = None
     names: ClassVar = {"rewards/margins": "reward_margin", "rewards/accuracies": "reward_accuracy"}
@@ -77,6 +77,11 @@ class StockDPO(StockTrainer, trl.DPOTrainer):
 
 def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StockDPO:
     """Stock DPO over the texts of `data`; its reference is the model that `job` starts from."""
+    return build_with(job, policy, tokenizer, loss_type="sigmoid")
+
+
+def build_with(job: TrainJob, policy: Policy, tokenizer: Any, **loss: Any) -> StockDPO:
+    """TRL's trainer with the settings `loss` of its DPOConfig, which say how a pair is scored."""
     config = job.config
     assert isinstance(config, Config)
     if config.early_stopping is not None:
@@ -93,7 +98,7 @@ def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation:
             job,
             max_length=job.facts.max_length,
             beta=config.beta,
-            loss_type="sigmoid",
+            **loss,
             disable_dropout=False,  # Dropout acts in every method or in none.
         ),
         train_dataset=preference_texts(job),

@@ -33,6 +33,12 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "dpo fresh adapter": ("dpo", {"beta": 0.5, "lora": LORA}, {}),
     "dpo fresh adapter, precomputed": ("dpo", {"beta": 0.5, "lora": LORA}, {"reference": "precomputed"}),
     "orpo": ("orpo", {"lambda": 0.7}, {"nll_scope": "prompt+response"}),
+    "ipo": ("ipo", {"beta": 0.1}, {}),
+    "sigmoid_norm": ("sigmoid_norm", {"beta": 5.0}, {}),
+    "hinge": ("hinge", {"beta": 0.5}, {}),
+    "robust": ("robust", {"beta": 0.5, "label_smoothing": 0.1}, {}),
+    "apo_zero": ("apo_zero", {"beta": 0.5}, {}),
+    "cpo": ("cpo", {"beta": 0.1, "alpha": 0.5}, {}),
     "orpo lora": ("orpo", {"lambda": 0.7, "lora": LORA}, {"nll_scope": "prompt+response"}),
 }
 MakeJob = Callable[..., TrainJob]
@@ -108,8 +114,8 @@ def assert_equal(
 
 
 def sizes(method: str, micro: int) -> dict[str, int]:
-    """Stock ORPO averages micro-batches of unequal numbers of tokens, so there one is the batch."""
-    return {"micro_batch_size": micro, "batch_size": micro if method == "orpo" else 4}
+    """TRL's NLL of pairs averages micro-batches of unequal numbers of tokens, so there one is the batch."""
+    return {"micro_batch_size": micro, "batch_size": micro if method in ("orpo", "cpo") else 4}
 
 
 @pytest.fixture(scope="session")
