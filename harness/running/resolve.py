@@ -13,7 +13,7 @@ from harness.benchmarks import Benchmark, ComparesCells, ScoresAnswers, ScoresMo
 from harness.data import base_model
 from harness.data.sources import looks_local
 from harness.errors import UserError
-from harness.generate.engines import check_installed
+from harness.generate.engines import cannot, check_installed
 from harness.judges import load_judge
 from harness.measure.environment import UNKNOWN_DEVICE, device_identity, driver_version
 from harness.methods import load_method
@@ -38,7 +38,7 @@ THIS_PROCESS = uuid.uuid4().hex[:8]
 
 def resolve(spec: ComparisonSpec) -> Resolved:
     """Everything that a stage's result depends on; raises UserError for what is missing."""
-    check_installed(spec.generation.engine if spec.score else "")
+    _check_engine(spec)
     benchmarks = {name: load_benchmark(name) for name in spec.score}
     packages = Packages()
     installed = {name: packages.version(name) for name in OPTIONAL}
@@ -54,6 +54,19 @@ def resolve(spec: ComparisonSpec) -> Resolved:
         judged=frozenset(n for n, m in benchmarks.items() if isinstance(m, ComparesCells)),
         scored=frozenset(n for n, m in benchmarks.items() if isinstance(m, ScoresModel | ScoresAnswers)),
     )
+
+
+def _check_engine(spec: ComparisonSpec) -> None:
+    """Raise UserError for an engine of answers that is not there, or not for what an arm trains."""
+    if not spec.score:
+        return
+    check_installed(spec.generation.engine)
+    trained = [stage_config(spec, arm.stages[-1]) for arm in spec.arms]
+    for config in trained if spec.generation.engine == "vllm" else []:
+        if config.quantization != "none":
+            raise cannot(f"weights quantised to {config.quantization}")
+        if config.lora is not None and config.lora.modules_to_save:
+            raise cannot("adapters with modules_to_save")
 
 
 def _listed_variables() -> list[str]:

@@ -15,6 +15,15 @@ SAMPLING_SEED = 0
 """Sampling starts from it, so that answers can be repeated on the same machine."""
 
 
+def cannot(what: str) -> UserError:
+    """The error for weights that vLLM would not hold as we do."""
+    return UserError(
+        f"engine vllm does not answer with {what}",
+        where="generation.engine",
+        remedy="set it to auto or padded",
+    )
+
+
 def check_installed(engine: str) -> None:
     """Raise UserError where vLLM is asked for and not installed; imports nothing."""
     if engine == "vllm" and importlib.util.find_spec("vllm") is None:

@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
 from harness.generate import LoadedModel
-from harness.generate.engines import SAMPLING_SEED
+from harness.generate.engines import SAMPLING_SEED, cannot
 from harness.measure import device
 from harness.pipeline.generation_spec import GenerationSpec
 from harness.untrusted import ADAPTER_CONFIG
@@ -97,7 +96,7 @@ def _sampling(loaded: LoadedModel, settings: GenerationSpec, place: int) -> Any:
 def _weights(loaded: LoadedModel) -> tuple[dict[str, Any], Any | None]:
     """Which weights vLLM loads, and the adapters on them."""
     if loaded.form.quantization != "none":
-        raise _cannot(f"weights quantised to {loaded.form.quantization}")
+        raise cannot(f"weights quantised to {loaded.form.quantization}")
     described = Path(loaded.path) / ADAPTER_CONFIG
     if not described.is_file():
         return {"model": loaded.path, "revision": loaded.revision}, None
@@ -106,7 +105,7 @@ def _weights(loaded: LoadedModel) -> tuple[dict[str, Any], Any | None]:
     config = json.loads(described.read_text(encoding="utf-8"))
     held = [name for name in NEEDS if config.get(name)]
     if held:
-        raise _cannot(f"adapters with {' and '.join(held)}")
+        raise cannot(f"adapters with {' and '.join(held)}")
     rank = max(int(config["r"]), *(int(r) for r in (config.get("rank_pattern") or {}).values()), LEAST_RANK)
     arguments = {
         "model": config["base_model_name_or_path"],
@@ -116,14 +115,6 @@ def _weights(loaded: LoadedModel) -> tuple[dict[str, Any], Any | None]:
         "max_lora_rank": 1 << (rank - 1).bit_length(),
     }
     return arguments, LoRARequest("adapters", 1, loaded.path)
-
-
-def _cannot(what: str) -> UserError:
-    return UserError(
-        f"engine vllm does not answer with {what}",
-        where="generation.engine",
-        remedy="set it to auto or padded",
-    )
 
 
 def _dtype(loaded: LoadedModel) -> str:

@@ -17,7 +17,10 @@ from harness.generate.engines import check_installed, vllm
 from harness.generate.engines.by_name import ready, token_ids
 from harness.generate.load import load_model
 from harness.pipeline.generation_spec import GenerationSpec
+from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.model_form import ModelForm, PrecisionName, Quantization
+from harness.pipeline.overrides import Overrides
+from harness.running.resolve import resolve
 
 PROMPTS = [[4, 5, 6], [7], [8, 9, 10, 11, 12], [4, 5, 6]]
 SETTINGS = GenerationSpec(engine="vllm", max_new_tokens=5, vllm_memory_share=0.6)
@@ -170,6 +173,23 @@ def test_where_it_is_not_installed_that_is_said_first() -> None:
     )
     for engine in ("auto", "padded", "continuous"):
         check_installed(engine)
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (("training.lora.r=4", "training.lora.modules_to_save=[lm_head]"), "adapters with modules_to_save"),
+        (("stages.orpo.lora.r=4", "stages.orpo.quantization=4bit"), "weights quantised to 4bit"),
+    ],
+)
+def test_what_an_arm_trains_is_refused_before_it_is_trained(
+    started: list[fake_vllm.LLM], sets: tuple[str, ...], said: str
+) -> None:
+    comparison = find_comparison("embedded", model=None)
+    spec = load_comparison(comparison, Overrides(sets=("generation.engine=vllm", *sets)))
+    with pytest.raises(UserError, match=said):
+        resolve(spec)
+    resolve(load_comparison(comparison, Overrides(sets=sets)))
 
 
 def test_where_it_is_installed_it_is_found(started: list[fake_vllm.LLM]) -> None:
