@@ -224,7 +224,7 @@ def heard() -> Iterator[list[bytes]]:
         daemon_threads = True
 
     with Server(("127.0.0.1", PORT), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield requests
         server.shutdown()
 
