@@ -60,10 +60,10 @@ def server_of(server: ForkServer) -> int:
     return server._server._process.pid
 
 
-def test_a_stage_starts_at_once_and_says_the_same(tmp_path: Path, server: ForkServer) -> None:
+def test_a_stage_starts_at_once_and_says_the_same(
+    tmp_path: Path, server: ForkServer, fresh: StageResult
+) -> None:
     first, second = (run(tmp_path / name, server) for name in ("a", "b"))
-    (tmp_path / "fresh").mkdir()
-    fresh = runner.run_stage(start(tmp_path / "fresh"), name="t", listen=lambda message: None)
     assert second.facts == first.facts == fresh.facts
     digests = [{n: a.digest for n, a in one.artifacts.items()} for one in (first, second, fresh)]
     assert digests[0] == digests[1] == digests[2]

@@ -93,7 +93,7 @@ def test_a_command_that_is_asked_to_end_ends_its_stage_and_says_so(tmp_path: Pat
 
 
 def test_the_result_of_another_attempt_is_not_taken(tmp_path: Path) -> None:
-    folder = start(tmp_path)
+    folder = start(tmp_path, kind="judge", benchmarks={})
 
     def asked_again(message: dict[str, Any]) -> None:
         if message.get("phase") == "start-up":

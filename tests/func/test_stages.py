@@ -24,6 +24,8 @@ for step in range(15):
     os.write(int(sys.argv[1]), b'{"step": %d, "total": 15, "metrics": {}}\\n' % step)
     time.sleep(0.2)
 """
+NONE = {"source": "none.jsonl"}
+"""Data that are not there, which a stage finds before it has imported much."""
 HANGS = """
 import sys, time
 class Dead:
@@ -53,16 +55,15 @@ def _process_in(folder: Path) -> int:
     )
 
 
-def test_a_stage_leaves_a_result_with_its_environment_and_seconds(tmp_path: Path) -> None:
-    result = run(start(tmp_path))
-    assert result.facts.train_pairs == 20
-    assert result.measured("start_up_seconds").value > 0
-    assert result.environment.versions["torch"]
+def test_a_stage_leaves_a_result_with_its_environment_and_seconds(fresh: Any) -> None:
+    assert fresh.facts.train_pairs == 20
+    assert fresh.measured("start_up_seconds").value > 0
+    assert fresh.environment.versions["torch"]
 
 
 def test_what_the_user_can_mend_arrives_as_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
-        run(start(tmp_path, data={"source": str(tmp_path / "none.jsonl")}))
+        run(start(tmp_path, data=NONE))
     assert not (tmp_path / "result.json").exists()
 
 
@@ -114,7 +115,8 @@ def test_a_stopped_process_is_noticed_and_goes_on(tmp_path: Path, monkeypatch: p
             said.append(message["say"])
             os.kill(stopped[0], signal.SIGCONT)
 
-    runner.run_stage(start(tmp_path), name="t", listen=listen)
+    with pytest.raises(UserError, match="no such file"):
+        runner.run_stage(start(tmp_path, data=NONE), name="t", listen=listen)
     process = stopped[0]
     assert said[0] == (
         f"process {process} has not answered for 1 s: it is stopped by a signal; `kill -CONT {process}` lets "
