@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from importlib import metadata
+from importlib.util import find_spec
 
 from harness.pipeline.covers import OPTIONAL
 
@@ -65,11 +66,14 @@ class Packages:
     def _owner(self, module: str) -> str | None:
         """The distribution that a top-level module comes from; None where it is not installed.
 
-        Most bear the module's name, which spares reading the file lists of all that is installed.
+        Most bear the module's name, and some modules are not there: both spare reading the file lists of all
+        that is installed.
         """
         name = _normal(module)
         if self.version(name) is not None:
             return name
+        if not _is_there(module):
+            return None
         owners = self._all_owners().get(module)
         return _normal(owners[0]) if owners else None
 
@@ -104,6 +108,13 @@ class Packages:
             names = (_NAME.match(line) for line in lines if not _EXTRA.search(line))
             self._required[distribution] = [_normal(name[0]) for name in names if name is not None]
         return self._required[distribution]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # It was loaded, by other means than an import.
+        return True
 
 
 def _computes(distribution: str) -> bool:

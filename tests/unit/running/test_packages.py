@@ -44,6 +44,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, list[str]
             return {"skimage": ["scikit_image"], "plug": ["plug-in"], "plug_core": ["plug-in", "other"]}
 
     monkeypatch.setattr(packages, "metadata", Metadata)
+    monkeypatch.setattr(packages, "find_spec", lambda module: None if module == "nowhere" else object())
     return found
 
 
@@ -72,6 +73,16 @@ def test_what_a_setting_decides_over_is_left_to_it_and_what_is_missing_is_absent
 
 def test_a_module_of_another_name_is_found_by_its_distribution(installed: Any) -> None:
     assert Packages().versions_of({"skimage"}) == {"scikit-image": "0.2"}
+
+
+def test_for_what_is_not_there_nobody_reads_all_that_is_installed(
+    installed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> dict[str, list[str]]:
+        raise AssertionError("this takes half a second")
+
+    monkeypatch.setattr(packages.metadata, "packages_distributions", read)
+    assert Packages().versions_of({"nowhere"}) == {}
 
 
 def test_modules_of_one_distribution(installed: Any) -> None:
