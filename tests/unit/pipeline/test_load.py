@@ -44,7 +44,7 @@ def test_a_model_without_a_comparison_means_ultrafeedback() -> None:
         ("data.sorce=x", r'unknown key data.sorce; did you mean "source"\?'),
         ("training.batchsize=4", r'unknown key of training "batchsize"; did you mean "batch_size"'),
         ("training.micro_batch_size=5", r"batch_size 32 is not a multiple of micro_batch_size 5"),
-        ("stages.dop.beta=1", r'unknown stage "dop"; did you mean "dpo"'),
+        ("stages.dp.beta=1", r'unknown stage "dp"; did you mean "dpo"'),
         ("stages.dpo.reference=later", r"stages.dpo.reference is 'later'; give one of 'in_loop'"),
         ("training.quantization=4bit", r"quantization needs lora"),
         ("benchmarks.rubric.juge=embedded", r'unknown key benchmarks.rubric.juge; did you mean "judge"\?'),
