@@ -54,6 +54,7 @@ from harness.records.training import (
     TrainFacts,
     UpdateFacts,
 )
+from harness.records.tuning import TuningRecord, TuningTrial
 
 __all__ = [
     "HAS_VRAM",
@@ -112,6 +113,8 @@ __all__ = [
     "StageUse",
     "TimedSteps",
     "TrainFacts",
+    "TuningRecord",
+    "TuningTrial",
     "Unit",
     "UpdateFacts",
     "WindowState",

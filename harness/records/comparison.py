@@ -9,6 +9,7 @@ from pydantic import Field
 from harness.records.base import Record
 from harness.records.plan import Plan
 from harness.records.stage import StageResult
+from harness.records.tuning import TuningRecord
 
 
 class ParityCheck(Record):
@@ -79,6 +80,7 @@ class ComparisonRecord(Record):
     parity: list[ParityCheck] = Field(default_factory=list)
     failed: list[FailedStage] = Field(default_factory=list)
     missing: list[MissingCell] = Field(default_factory=list)
+    tuning: TuningRecord | None = None
     command: Annotated[str, Field(description="the command that made it")] = ""
     file: Annotated[str | None, Field(description="the comparison file")] = None
     file_digest: Annotated[str | None, Field(description="sha256 of its bytes when it ran")] = None
