@@ -68,7 +68,7 @@ RUN: Mapping[str, Given] = {
     "make plan WHY=1": Given("would run"),
     "make plan POWER=1": Given("rubric.grade"),
     "make plan MODEL=./my-model DATA=./pairs.jsonl": Given("orpo/orpo@0"),
-    'make plan COMPARISON=mine.yaml ARMS="sft_dpo simpo"': Given("simpo/simpo@0"),
+    'make plan COMPARISON=mine.yaml ARMS="sft_dpo alphapo"': Given("alphapo/alphapo@0"),
     "make compare MODEL=config:./my-config DATA=./pairs": Given(
         "Page: file://", REPORT, ALONE, on_a_copy=True
     ),

@@ -103,12 +103,13 @@ def write_files(folder: Path) -> None:
     for _, text in documented.blocks(ROOT / "docs" / "recipes.md"):
         if text.startswith("kind: arm"):
             (folder / "pipelines").mkdir()
-            (folder / "pipelines" / "simpo.yaml").write_text(text)
-    shutil.copytree(ROOT / "tests" / "plugin" / "simpo" / "harness_simpo", folder / "site" / "harness_simpo")
-    about = folder / "site" / "harness_simpo-0.dist-info"
+            (folder / "pipelines" / "alphapo.yaml").write_text(text)
+    package = ROOT / "tests" / "plugin" / "alphapo" / "harness_alphapo"
+    shutil.copytree(package, folder / "site" / package.name)
+    about = folder / "site" / "harness_alphapo-0.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-simpo\nVersion: 0\n")
-    (about / "entry_points.txt").write_text("[harness.methods]\nsimpo = harness_simpo.simpo\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-alphapo\nVersion: 0\n")
+    (about / "entry_points.txt").write_text("[harness.methods]\nalphapo = harness_alphapo.alphapo\n")
     (folder / "scratch").mkdir()
     (folder / "published").mkdir()
     for arm, share in (("sft_dpo", 5), ("orpo", 8)):
