@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
 from harness import registry
-from harness.pipeline.training_spec import TrainConfig
+from harness.pipeline.training_spec import ReferenceConfig, TrainConfig
 from harness.records import Method
 
 if TYPE_CHECKING:
@@ -31,6 +31,27 @@ class MethodModule(Protocol):
 def load_method(name: str, *, where: str | None = None) -> MethodModule:
     """The method called `name`; raises UserError for an unknown one."""
     return cast(MethodModule, registry.load("methods", name, where=where))
+
+
+def about(method: MethodModule, config: TrainConfig) -> Method:
+    """What the method is with these settings: its `ABOUT`, or what an `about(config)` of its own says.
+
+    Against a uniform reference (`reference: none`) no reference is read.
+    """
+    own: Callable[[TrainConfig], Method] | None = getattr(method, "about", None)
+    said = method.ABOUT if own is None else own(config)
+    return said.model_copy(update={"reference": False}) if uniform_reference(config) else said
+
+
+def uniform_reference(config: TrainConfig) -> bool:
+    """Whether the loss reads a reference to which all answers are alike: a log-prob of 0 everywhere."""
+    return isinstance(config, ReferenceConfig) and config.reference == "none"
+
+
+def nll_scope(config: TrainConfig) -> str | None:
+    """Which tokens of the chosen sequence the loss's NLL is over; None where it holds none."""
+    scope: str | None = getattr(config, "nll_scope", None)
+    return None if scope == "none" else scope
 
 
 @dataclass(frozen=True)
@@ -113,10 +134,10 @@ def reward_metrics(margin: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def log1mexp(x: torch.Tensor) -> torch.Tensor:
-    """log(1 - exp(x)) for x <= 0 in float32, finite at 0 (Maechler 2012, eq. 7)."""
+    """log(1 - exp(x)) for x <= 0 in at least float32, finite at 0 (Maechler 2012, eq. 7)."""
     import torch
 
-    x = x.float().clamp(max=-1e-6)
+    x = _at_least_float32(x).clamp(max=-1e-6)
     near = x > -0.6931472
     safe_near = torch.where(near, x, torch.full_like(x, -0.5))
     safe_far = torch.where(near, torch.full_like(x, -1.0), x)
@@ -125,5 +146,11 @@ def log1mexp(x: torch.Tensor) -> torch.Tensor:
 
 def log_odds(mean_chosen: torch.Tensor, mean_rejected: torch.Tensor) -> torch.Tensor:
     """log of the odds ratio, from mean log-probs per token (Hong et al. 2024, eq. 4 and 7)."""
-    difference = mean_chosen.float() - mean_rejected.float()
+    difference = _at_least_float32(mean_chosen) - _at_least_float32(mean_rejected)
     return difference - (log1mexp(mean_chosen) - log1mexp(mean_rejected))
+
+
+def _at_least_float32(x: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -41,6 +41,10 @@ class Config(ReferenceConfig, StockConfig):
                 "stock TRL computes reference log-probs in its constructor, off every clock: take "
                 "reference: in_loop with implementation: trl"
             )
+        if self.implementation == "trl" and self.reference == "none":
+            raise ValueError(
+                "stock TRL always scores a reference: leave reference: none or implementation out"
+            )
         return self
 
 

@@ -1,6 +1,7 @@
 """Odds ratio preference optimisation in a single stage (Hong et al. 2024, arXiv 2403.07691).
 
-L = NLL(chosen) - lambda * mean(log sigmoid(log odds ratio)) (eq. 6 and 7).
+L = NLL(chosen) - lambda * mean(log sigmoid(log odds ratio)) (eq. 6 and 7). The log odds ratio may be scaled
+before the sigmoid (beta of Gorbatovski et al. 2025, arXiv 2502.01237), and the NLL left out.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ OTHER_NAMES = ("beta", "alpha", "lambda_or", "orpo_alpha", "orpo_beta", "orpo_la
 
 
 class Config(StockConfig):
-    """`lambda` weighs the odds-ratio term (eq. 6); the paper uses 0.1 to 1.0."""
+    """`lambda` weighs the odds-ratio term (eq. 6); the paper uses 0.1 to 1.0. With 0 no rejected answer is
+    read, and the stage is SFT. `nll_scope` says which tokens the NLL is over, and `none` leaves it out.
+    `odds_ratio_beta` scales the log odds ratio; the paper's loss has 1."""
 
-    lambda_: Annotated[float, Field(gt=0, alias="lambda")]
-    nll_scope: Literal["response", "prompt+response"] = "response"
+    lambda_: Annotated[float, Field(ge=0, alias="lambda")]
+    nll_scope: Literal["response", "prompt+response", "none"] = "response"
+    odds_ratio_beta: Annotated[float, Field(gt=0)] = 1.0
 
     @model_validator(mode="before")
     @classmethod
@@ -60,18 +64,33 @@ class Config(StockConfig):
 
     @model_validator(mode="after")
     def _stock_trl_scores_everything(self) -> Config:
-        if self.implementation == "trl" and self.nll_scope == "response":
+        if self.implementation == "trl" and self.nll_scope != "prompt+response":
             raise ValueError("stock TRL scores prompt and response: leave nll_scope out")
+        if self.implementation == "trl" and self.odds_ratio_beta != 1:
+            raise ValueError("stock TRL does not scale the log odds ratio: leave odds_ratio_beta out")
         return self
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> Config:
+        if not self.lambda_ and self.nll_scope == "none":
+            raise ValueError("lambda: 0 without an NLL leaves no loss; give one of them")
+        return self
+
+
+def about(config: Config) -> Method:
+    """Without the odds-ratio term, chosen answers alone are learned from; TRL computes both all the same."""
+    if config.lambda_ or config.implementation == "trl":
+        return ABOUT
+    return ABOUT.model_copy(update={"data": "chosen", "sequences_per_pair": 1})
 
 
 def objective(batch: PairLogProbs, config: Config) -> Objective:
     """The NLL of the chosen answers, and the odds-ratio term over pairs."""
     from torch.nn.functional import logsigmoid
 
+    nll = {"nll": batch.chosen.negative_log_likelihood()} if config.nll_scope != "none" else {}
+    if not config.lambda_:
+        return Objective(per_token=nll)
     chosen, rejected = batch.sides
-    ratio = logsigmoid(log_odds(chosen.means(), rejected.means()))
-    return Objective(
-        per_token={"nll": chosen.negative_log_likelihood()},
-        per_pair={"odds_ratio": -config.lambda_ * ratio},
-    )
+    ratio = logsigmoid(config.odds_ratio_beta * log_odds(chosen.means(), rejected.means()))
+    return Objective(per_token=nll, per_pair={"odds_ratio": -config.lambda_ * ratio})

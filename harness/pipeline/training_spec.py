@@ -120,11 +120,12 @@ class StockConfig(TrainConfig):
 class ReferenceConfig(TrainConfig):
     """A method whose loss reads a reference, which is the model that the stage starts from.
 
-    `reference`: scored in every step (a frozen copy, or with LoRA the frozen adapter or none), once
-    before training, or by the policy with its adapter switched off (LoRA that starts from full
-    weights only). `reference_cache`: what is scored before training is kept for stages of other arms that
-    would score the same, and they are charged for the pass; `off` lets every stage make its own.
+    `reference`: scored in every step (a frozen copy, or with LoRA the frozen adapter or none), once before
+    training, by the policy with its adapter switched off (LoRA that starts from full weights only), or
+    `none`: a uniform one, which leaves the policy's log-probs alone. `reference_cache`: what is scored before
+    training is kept for stages of other arms that would score the same, and they are charged for the pass;
+    `off` lets every stage make its own.
     """
 
-    reference: Literal["in_loop", "precomputed", "adapter_off"] = "in_loop"
+    reference: Literal["in_loop", "precomputed", "adapter_off", "none"] = "in_loop"
     reference_cache: AutoOrOff = "auto"

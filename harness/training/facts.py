@@ -10,7 +10,7 @@ import torch
 from harness.data.template import digests_of
 from harness.generate.flat_attention import attention_of
 from harness.measure.flops import Bucket
-from harness.methods import load_method
+from harness.methods import about, load_method
 from harness.pipeline.training_spec import LoraSpec
 from harness.records import (
     LearningRateSource,
@@ -42,7 +42,7 @@ def stage_facts(
     ids = [row["id"] for row in data]
     from_config = arguments.learning_rate == config.learning_rate
     return TrainFacts(
-        about=load_method(job.method).ABOUT,
+        about=about(load_method(job.method), job.config),
         implementation=trainer.implementation,
         dtype=_dtype(parameters),
         precision=precision_of(config).kind,

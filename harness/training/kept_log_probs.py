@@ -19,7 +19,7 @@ import torch
 
 from harness.measure.flops import Bucket
 from harness.measure.window import Charged
-from harness.methods import load_method
+from harness.methods import about, load_method
 from harness.pipeline.training_spec import ReferenceConfig
 from harness.records import Record, WindowState
 from harness.sealed import read_sealed, write_sealed
@@ -140,7 +140,7 @@ def kept_log_probs(trainer: StageTrainer, weights: str, pairs: Rows) -> KeptLogP
     None where they are not: without a cache, where it is off, and in a rehearsal, which scores a few rows.
     """
     job, cache, config = trainer.job, trainer.job.references, trainer.job.config
-    about = load_method(job.method).ABOUT
+    learned = about(load_method(job.method), config).data
     assert isinstance(config, ReferenceConfig)
     if cache is None or job.rows is not None or config.reference_cache == "off":
         return None
@@ -151,7 +151,7 @@ def kept_log_probs(trainer: StageTrainer, weights: str, pairs: Rows) -> KeptLogP
         # A cell's own measurement is never another seed's or repeat's.
         "cell": [job.seed, cache.repeat],
         "config": settings,
-        "batches": [about.data, trainer.nll_scope, trainer.processing_class.pad_token_id],
+        "batches": [learned, trainer.nll_scope, trainer.processing_class.pad_token_id],
         "head": trainer.head_facts().model_dump(mode="json"),
         "layout": trainer.layout_facts().model_dump(mode="json"),
         "models": [model_in_numbers(model) for model in trainer.models()],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from harness.methods import load_method
+from harness.methods import about, load_method
 from harness.records import ProbeFacts
 from harness.training.collate import Rows, read_rows, tokens_of
 from harness.training.job import TrainJob
@@ -50,7 +50,7 @@ def probes_of(job: TrainJob, data: Rows, held_out: Rows) -> ProbeFacts:
     shared = data if job.sft_data is None else read_rows(job.prepared / "train.parquet")
     per_epoch = -(-len(data) // config.batch_size)
     steps = planned_steps(config, per_epoch)
-    both = load_method(job.method).ABOUT.data == "pairs"
+    both = about(load_method(job.method), config).data == "pairs"
     # What training computes is less where a prompt stands once for two answers, as far as settings tell.
     once = config.why_padded() is None and config.shared_prompt != "off"
     return plan_probes(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.measure.window import COUNTING
-from harness.methods import load_method
+from harness.methods import about, load_method
 from harness.records import Prediction, RehearseFacts, TimedSteps
 from harness.training.collate import Rows, length_of, read_rows, tokens_of
 from harness.training.facts import stage_facts
@@ -85,7 +85,7 @@ def _weigh(job: TrainJob, data: Rows) -> Weigh:
     """By the settings: whether the model takes flat rows is known when it is loaded."""
     if job.config.why_padded():
         return padded([length_of(row) for row in data])
-    both = load_method(job.method).ABOUT.data == "pairs"
+    both = about(load_method(job.method), job.config).data == "pairs"
     once = job.config.shared_prompt != "off"
     return flat([tokens_of(row, both=both, once=once) for row in data])
 

@@ -19,7 +19,15 @@ from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
 from harness.measure.theory import CHUNKED, FULL_LOGITS, KEPT, HeadCost
 from harness.measure.window import AUDIT, EVALUATION
-from harness.methods import MethodModule, Objective, PairLogProbs, log_odds
+from harness.methods import (
+    MethodModule,
+    Objective,
+    PairLogProbs,
+    about,
+    log_odds,
+    nll_scope,
+    uniform_reference,
+)
 from harness.records import (
     HeadFacts,
     HeadKind,
@@ -58,7 +66,8 @@ class MatchedTrainer(ObservedTrainer):
         data: Rows,
         validation: Rows | None,
     ) -> None:
-        self.nll_scope = getattr(job.config, "nll_scope", None)
+        said = about(method, job.config)
+        self.nll_scope = nll_scope(job.config)
         self._method = method
         self._reference_ran: list[Bucket] = []
         sample, pad = sample_of([(data[0]["prompt_ids"], data[0]["chosen_ids"])]), tokenizer.pad_token_id
@@ -68,7 +77,7 @@ class MatchedTrainer(ObservedTrainer):
         with job.window.phase(AUDIT):
             self.head = attach(policy.model, sample, most_scored)
             self.layout = decide_layout(policy.model, self.head, job.config, data[0], pad, longest)
-        self._collator = Collator(pad, method.ABOUT.data == "pairs", self.nll_scope, self.layout)
+        self._collator = Collator(pad, said.data == "pairs", self.nll_scope, self.layout)
         self.head_cost = _cost_of(self.head)
         coefficient = job.config.router_aux_loss
         self.router = RouterLoss(policy.model, coefficient) if coefficient else None
@@ -82,9 +91,8 @@ class MatchedTrainer(ObservedTrainer):
             data_collator=self._collator,
             compute_loss_func=_divided_here,
         )
-        wants_reference = method.ABOUT.reference
         flat = self.layout.flat
-        self.reference = make_reference(job, policy, sample, self.watch, flat) if wants_reference else None
+        self.reference = make_reference(job, policy, sample, self.watch, flat) if said.reference else None
 
     def compute_loss(
         self,
@@ -98,6 +106,8 @@ class MatchedTrainer(ObservedTrainer):
         split = TRAIN if training else VALIDATION
         reference = None if self.reference is None else self.reference(inputs, split)
         log_probs = model(**model_inputs(inputs))
+        if uniform_reference(self.job.config):
+            reference = torch.zeros_like(log_probs)
         batch = sides_of(inputs, log_probs, reference)
         objective = self._method.objective(batch, self.job.config)
         shape = inputs["shape"]

@@ -1,4 +1,4 @@
-"""trl.experimental.cpo.CPOTrainer with its sigmoid loss and an NLL over the chosen answer."""
+"""trl.experimental.cpo.CPOTrainer: its sigmoid loss and an NLL of the chosen answer, or another loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.training.stock.texts import preference_texts
 class StockCPO(Concatenated, CPOTrainer):
     """TRL's CPO."""
 
-    nll_scope = "response"
+    nll_scope: str | None = "response"
     names: ClassVar = {
         "nll_loss": "nll",
         "rewards/margins": "reward_margin",
@@ -29,21 +29,27 @@ class StockCPO(Concatenated, CPOTrainer):
 
 def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StockCPO:
     """Stock CPO over the texts of `data`."""
-    config = job.config
-    assert isinstance(config, Config)
-    if config.early_stopping is not None:
+    assert isinstance(job.config, Config)
+    return build_with(
+        job, policy, tokenizer, loss_type="sigmoid", beta=job.config.beta, cpo_alpha=job.config.alpha
+    )
+
+
+def build_with(
+    job: TrainJob, policy: Policy, tokenizer: Any, *, kind: type[StockCPO] | None = None, **loss: Any
+) -> StockCPO:
+    """TRL's trainer with the settings `loss` of its CPOConfig, which say how a pair is scored."""
+    if job.config.early_stopping is not None:
         raise UserError("early_stopping is for implementation: matched", remedy="leave one of them out")
     settings = arguments(
         CPOConfig,
         job,
-        loss_type="sigmoid",
-        beta=config.beta,
-        cpo_alpha=config.alpha,
+        **loss,
         max_length=job.facts.max_length,
         disable_dropout=False,  # Dropout acts in every method or in none.
     )
     settings.remove_unused_columns = False
-    return StockCPO(
+    return (kind or StockCPO)(
         job,
         model=policy.model,
         args=settings,

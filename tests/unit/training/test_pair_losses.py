@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from harness.methods import Objective, PairLogProbs, SideLogProbs, load_method
+from harness.methods import Objective, PairLogProbs, SideLogProbs, about, load_method, log_odds
+from harness.pipeline.training_spec import TrainConfig
 
 RESPONSES = ([[1, 1, 1, 0], [0, 1, 1, 0]], [[0, 1, 0, 0], [1, 1, 1, 1]])
 SETTINGS: dict[str, dict[str, Any]] = {
+    "sft": {},
     "dpo": {"beta": 0.5},
     "ipo": {"beta": 0.5},
     "sigmoid_norm": {"beta": 2.0},
@@ -21,6 +23,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dpop": {"beta": 0.5, "lambda": 5.0},
     "rdpo": {"beta": 0.5, "alpha": 0.1},
     "cpo": {"beta": 0.5, "alpha": 0.7},
+    "cdpo": {"beta": 0.5, "label_smoothing": 0.2},
+    "simpo": {"beta": 2.0, "gamma_beta_ratio": 0.5},
+    "orpo": {"lambda": 0.7, "odds_ratio_beta": 2.0},
 }
 
 
@@ -36,9 +41,12 @@ def sides(seed: int = 0) -> list[SideLogProbs]:
 
 
 def scored(method: str, pair: list[SideLogProbs], **changes: Any) -> Objective:
-    module = load_method(method)
+    return load_method(method).objective(PairLogProbs(*pair), config_of(method, **changes))
+
+
+def config_of(method: str, **changes: Any) -> TrainConfig:
     settings = {"learning_rate": 1e-3, **SETTINGS[method], **changes}
-    return module.objective(PairLogProbs(*pair), module.Config.model_validate(settings))
+    return load_method(method).Config.model_validate(settings)
 
 
 def preference(method: str, pair: list[SideLogProbs], **changes: Any) -> torch.Tensor:
@@ -49,7 +57,7 @@ def log_ratios(pair: list[SideLogProbs]) -> list[torch.Tensor]:
     return [side.sums() - side.reference_sums() for side in pair]
 
 
-@pytest.mark.parametrize("method", SETTINGS)
+@pytest.mark.parametrize("method", sorted(SETTINGS.keys() - {"sft"}))
 def test_gradients_are_those_of_finite_differences(method: str) -> None:
     chosen, rejected = sides()
 
@@ -132,12 +140,68 @@ def test_cpo_without_its_nll_is_dpo_with_a_uniform_reference() -> None:
     assert torch.allclose(nll, -0.7 * pair[0].log_probs)
 
 
+def test_conservative_dpo_is_least_where_the_margin_says_how_many_labels_are_wrong() -> None:
+    pair = sides()
+    assert torch.allclose(preference("cdpo", pair, label_smoothing=0.0), preference("dpo", pair))
+    kept, flipped = preference("dpo", pair), preference("dpo", pair[::-1])
+    assert torch.allclose(preference("cdpo", pair), 0.8 * kept + 0.2 * flipped)
+
+
+def test_simpo_by_hand() -> None:
+    pair = sides()
+    margin = pair[0].means() - pair[1].means()
+    assert torch.allclose(preference("simpo", pair), -logsigmoid(2.0 * (margin - 0.5)))
+    one_token = preference("simpo", pair, gamma_beta_ratio=0.0, beta=0.5)
+    assert not torch.allclose(one_token, preference("cpo", pair)), "means, not sums"
+
+
+def test_orpo_scales_the_log_odds_ratio_and_leaves_the_nll_out() -> None:
+    pair = sides()
+    ratio = log_odds(pair[0].means(), pair[1].means())
+    found = scored("orpo", pair, nll_scope="none")
+    assert torch.allclose(found.per_pair["odds_ratio"], -0.7 * logsigmoid(2.0 * ratio))
+    assert not found.per_token
+    plain = scored("orpo", pair, odds_ratio_beta=1.0)
+    assert torch.allclose(plain.per_pair["odds_ratio"], -0.7 * logsigmoid(ratio))
+    assert torch.equal(plain.per_token["nll"], scored("sft", pair).per_token["nll"])
+
+
+def test_orpo_without_its_odds_ratio_reads_no_rejected_answer() -> None:
+    pair = sides()
+    alone = load_method("orpo").objective(PairLogProbs(pair[0]), config_of("orpo", **{"lambda": 0.0}))
+    assert not alone.per_pair
+    assert torch.equal(alone.per_token["nll"], scored("sft", pair).per_token["nll"])
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "data", "reference"),
+    [
+        ("orpo", {}, "pairs", False),
+        ("orpo", {"lambda": 0.0}, "chosen", False),
+        ("orpo", {"lambda": 0.0, "implementation": "trl", "odds_ratio_beta": 1.0}, "pairs", False),
+        ("dpo", {}, "pairs", True),
+        ("dpo", {"reference": "none"}, "pairs", False),
+    ],
+)
+def test_settings_decide_what_a_method_reads(
+    method: str, changes: dict[str, Any], data: str, reference: bool
+) -> None:
+    said = about(load_method(method), config_of(method, **changes))
+    assert (said.data, said.reference) == (data, reference)
+    assert said.sequences_per_pair == (1 if data == "chosen" else 2)
+
+
 @pytest.mark.parametrize(
     ("method", "changes", "says"),
     [
         ("robust", {"label_smoothing": 0.5}, "less than 0.5"),
         ("dpop", {"lambda": -1.0}, "greater than or equal to 0"),
         ("ipo", {"beta": 0.0}, "greater than 0"),
+        ("orpo", {"lambda": -0.1}, "greater than or equal to 0"),
+        ("orpo", {"lambda": 0.0, "nll_scope": "none"}, "leaves no loss"),
+        ("orpo", {"implementation": "trl", "nll_scope": "none"}, "leave nll_scope out"),
+        ("orpo", {"implementation": "trl", "odds_ratio_beta": 2.0}, "leave odds_ratio_beta out"),
+        ("ipo", {"implementation": "trl", "reference": "none"}, "always scores a reference"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(method: str, changes: dict[str, Any], says: str) -> None:

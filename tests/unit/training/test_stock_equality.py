@@ -39,6 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "robust": ("robust", {"beta": 0.5, "label_smoothing": 0.1}, {}),
     "apo_zero": ("apo_zero", {"beta": 0.5}, {}),
     "cpo": ("cpo", {"beta": 0.1, "alpha": 0.5}, {}),
+    "simpo": ("simpo", {"beta": 2.0, "gamma_beta_ratio": 0.5}, {}),
     "orpo lora": ("orpo", {"lambda": 0.7, "lora": LORA}, {"nll_scope": "prompt+response"}),
 }
 MakeJob = Callable[..., TrainJob]
