@@ -20,7 +20,7 @@ from harness.generate.precision import computing
 from harness.generate.token_log_probs import Transform, logits_of_states, token_log_probs
 from harness.measure.device import total_bytes
 
-CPU_CHUNK_BYTES = 1 << 26
+CPU_CHUNK_BYTES = 1 << 25
 GPU_SHARE = 1 / 256
 CHECKED_POSITIONS = 64
 TOLERANCE = 1e-4
