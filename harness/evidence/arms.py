@@ -79,7 +79,7 @@ def passes_per_pair(view: ComparisonView, stage: StageResult) -> Fraction | None
         return None
     tuning = stage.facts_as(TrainFacts).tuning or "full"
     each = TRAINED[tuning] + (FORWARD if about.reference else 0)
-    return Fraction(about.sequences_per_pair * each)
+    return Fraction(about.sequences_per_pair * each + about.forwards_per_pair * FORWARD)
 
 
 REFERENCES = {

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness import registry
-from harness.errors import UserError, unknown_name
+from harness.errors import UserError
 from harness.pipeline.checked import ROLES, check_looks, check_names, check_seeds, check_sides
 from harness.pipeline.data_spec import DataSpec
 from harness.pipeline.find import find_file
+from harness.pipeline.load_arm import Place, load_arm, require_kind
 from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
 from harness.pipeline.questions_spec import LookSpec
 from harness.pipeline.spec import ArmSpec, ComparisonSpec, StageSpec
 from harness.pipeline.training_spec import TrainConfig
-from harness.pipeline.validate import shown, validate
+from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
-
-Place = Callable[[KeyPath], str | None]
 
 
 def nowhere(key: KeyPath) -> None:
@@ -48,7 +47,7 @@ def load_comparison(
     """
     overrides = overrides or Overrides()
     document = read(path)
-    _require_kind(document, "comparison")
+    require_kind(document, "comparison")
     data = copy.deepcopy(document.data)
     sources = apply_overrides(data, overrides)
     if too_large:
@@ -63,8 +62,8 @@ def load_comparison(
         return _flag_of(key, sources, document) or document.where(key)
 
     entries = _entries(data.get("arms"), where(("arms",)))
-    read_arms = [_load_arm(entry, where(("arms", str(index)))) for index, entry in enumerate(entries)]
-    data["arms"] = [arm for arm, _ in read_arms]
+    read_arms = [load_arm(entry, index, where) for index, entry in enumerate(entries)]
+    data["arms"] = [arm.data for arm in read_arms]
     if "look" in data:
         raise UserError(
             "look is written by --until-decided",
@@ -88,7 +87,7 @@ def load_comparison(
     check_sides(spec, where, roles=[role for role in ROLES if not overrides.arms or role in sources])
     for index, arm in enumerate(spec.arms):
         for number, stage in enumerate(arm.stages):
-            own = partial(_place_of_own, index, number, entries[index], read_arms[index][1], where)
+            own = partial(read_arms[index].place, number)
             stage_config(spec, stage, where=where, own=own)
     for name in spec.score:
         benchmark_config(spec, name, where=where)
@@ -125,16 +124,6 @@ def _fall_back(data: dict[str, Any]) -> None:
     data["stages"] = stages
 
 
-def _place_of_own(
-    index: int, number: int, entry: Any, document: Document, where: Place, key: KeyPath
-) -> str | None:
-    """Where an arm sets a stage's key: in its entry of the comparison, or in its own file."""
-    given = entry.get("stages") if isinstance(entry, dict) else None
-    if given and key[2] in given.get(key[1], {}):
-        return where(("arms", str(index), *key))
-    return document.where(("stages", str(number), "config", *key[2:]))
-
-
 def stage_config(
     spec: ComparisonSpec, stage: StageSpec, *, where: Place = nowhere, own: Place = nowhere
 ) -> TrainConfig:
@@ -166,61 +155,10 @@ def benchmark_config(spec: ComparisonSpec, name: str, *, where: Place = nowhere)
     return validate(module.Config, spec.benchmarks.get(name, {}), prefix=("benchmarks", name), where=where)
 
 
-def _require_kind(document: Document, kind: str) -> None:
-    given = document.data.get("kind")
-    if given != kind:
-        where, remedy = document.where(("kind",)), f"give a file that says kind: {kind}"
-        raise UserError(f"kind is {shown(given)}", where=where, remedy=remedy)
-
-
 def _entries(arms: Any, where: str | None) -> list[Any]:
     if not isinstance(arms, list) or not arms:
         raise UserError("arms names no arm", where=where, remedy="list at least one arm")
     return arms
-
-
-def _load_arm(entry: Any, where: str | None) -> tuple[dict[str, Any], Document]:
-    """An arm by name, or `{pipeline: NAME, name: ..., stages: {...}, sft_data: ...}`, and its file."""
-    if isinstance(entry, str):
-        entry = {"pipeline": entry}
-    if not isinstance(entry, dict) or not isinstance(entry.get("pipeline"), str):
-        raise UserError(
-            f"arm {shown(entry)} is no name", where=where, remedy="give an arm's name or {pipeline: NAME}"
-        )
-    known = ["pipeline", "name", "stages", "sft_data", "seed_offset"]
-    unknown = set(entry) - {*known}
-    if unknown:
-        raise unknown_name("key of an arm", sorted(unknown)[0], known, where=where)
-    document = read(find_file(entry["pipeline"], "arm", where=where))
-    _require_kind(document, "arm")
-    arm = validate(ArmSpec, document.data, where=document.where)
-    for index, stage in enumerate(arm.stages):
-        registry.check("methods", stage.method, where=document.where(("stages", str(index), "method")))
-    overrides = _stages_of(entry.get("stages") or {}, arm, where)
-    stages = [
-        {**s.model_dump(), "config": {**s.config, **overrides.get(s.stage_name, {})}} for s in arm.stages
-    ]
-    merged = {
-        **arm.model_dump(),
-        "name": entry.get("name", arm.name),
-        "sft_data": entry.get("sft_data", arm.sft_data),
-        "seed_offset": entry.get("seed_offset", arm.seed_offset),
-        "stages": stages,
-    }
-    return merged, document
-
-
-def _stages_of(stages: Any, arm: ArmSpec, where: str | None) -> dict[str, dict[str, Any]]:
-    """What a comparison sets for stages of one of its arms; raises UserError for what is no such thing."""
-    if not isinstance(stages, dict) or not all(isinstance(one, dict) for one in stages.values()):
-        raise UserError(
-            f"stages of arm {arm.name} is {shown(stages)}", where=where, remedy="give {STAGE: {KEY: VALUE}}"
-        )
-    known = [stage.stage_name for stage in arm.stages]
-    for name in stages:
-        if name not in known:
-            raise unknown_name(f"stage of arm {arm.name}", name, known, where=where)
-    return stages
 
 
 def sft_data_of(arm: ArmSpec) -> DataSpec | None:

@@ -15,7 +15,9 @@ class Method(Record):
 
     `data`: whether it learns from chosen answers alone or from pairs. `sequences_per_pair`: how many
     sequences go forward and backward for one pair. `reference`: whether the loss reads a frozen
-    model's log-probs, which forwards as many sequences again without a gradient.
+    model's log-probs, which forwards as many sequences again without a gradient. `forwards_per_pair`: how
+    many go forward alone besides these. `takes_pairs` says in words what becomes of a pair, where that is
+    something else than two answers of which one is better.
     """
 
     title: str
@@ -23,3 +25,5 @@ class Method(Record):
     data: Literal["chosen", "pairs"]
     reference: bool
     sequences_per_pair: Annotated[int, Field(gt=0)]
+    forwards_per_pair: Annotated[int, Field(ge=0)] = 0
+    takes_pairs: str | None = None

@@ -165,11 +165,20 @@ def _formulas(trainer: StageTrainer, ran: Counter[Bucket], reference: Counter[Bu
     )
     adapters = trainer.reference_through_adapters()
     body = theory.body_flops(shape, ran, passes=4 if shape.lora else 6)
+    besides, scored = _times(ran, trainer.forwards_besides), _times(reference, 1 + trainer.forwards_besides)
     return _Formulas(
-        whole=whole + theory.forward_flops(shape, reference, head=head, adapters=adapters),
-        body=body + theory.body_flops(shape, reference, passes=2),
-        useful=theory.useful_flops(shape, ran) + theory.forward_flops(shape, reference, adapters=adapters),
+        whole=whole
+        + theory.forward_flops(shape, besides, head=head, adapters=True)
+        + theory.forward_flops(shape, scored, head=head, adapters=adapters),
+        body=body + theory.body_flops(shape, besides + scored, passes=2),
+        useful=theory.useful_flops(shape, ran)
+        + theory.forward_flops(shape, besides, adapters=True)
+        + theory.forward_flops(shape, scored, adapters=adapters),
     )
+
+
+def _times(buckets: Counter[Bucket], times: int) -> Counter[Bucket]:
+    return Counter({bucket: count * times for bucket, count in buckets.items()})
 
 
 def _attention(model: Any, shape: ModelShape) -> theory.Attention:

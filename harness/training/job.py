@@ -109,8 +109,9 @@ class TrainOutcome:
 class StageTrainer(Protocol):
     """A trainer as the rest of this room sees it: the matched one, stock TRL's, a method's own.
 
-    `trace` is filled while it trains. `head_cost` says what its head costs by formula, `needs_values` why its
-    steps cannot be counted by shapes alone.
+    `trace` is filled while it trains. `head_cost` says what its head costs by formula,
+    `forwards_besides` how many batches of a micro-batch's size go forward alone in a step, `needs_values` why
+    its steps cannot be counted by shapes alone.
     """
 
     job: TrainJob
@@ -118,6 +119,7 @@ class StageTrainer(Protocol):
     implementation: Implementation
     nll_scope: str | None
     head_cost: HeadCost
+    forwards_besides: int
     needs_values: str | None
     model: Any
     args: Any

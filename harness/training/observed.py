@@ -34,6 +34,8 @@ class ObservedTrainer(transformers.Trainer):
     implementation: Implementation
     nll_scope: str | None
     head_cost: HeadCost
+    # Batches of a micro-batch's size that policy and reference score besides it, without a gradient.
+    forwards_besides = 0
     # Why a step of it cannot run on shapes alone, None where it can.
     needs_values: str | None = "this trainer reads values in its steps"
 

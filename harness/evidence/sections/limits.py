@@ -13,6 +13,7 @@ from harness.evidence.sections.throughput import spoilt
 from harness.evidence.sections.updates import rounding
 from harness.evidence.statistics.intervals import LEVEL
 from harness.evidence.view import ComparisonView
+from harness.records import Method
 from harness.tables import Section
 
 
@@ -40,6 +41,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
         what_was_noticed(view),
         _tuning(view),
         _sft_data(view),
+        *_other_pairs(view),
     ]
     return tuple(sentence for sentence in sentences if sentence)
 
@@ -155,9 +157,7 @@ def _tuning(view: ComparisonView) -> str:
 
 def _sft_data(view: ComparisonView) -> str:
     """What the stages that learn from chosen answers alone were given."""
-    stages = [stage for cell in view.record.plan.cells for stage in view.stages_of(cell)]
-    known = {method_title(view, stage): method_of(view, stage) for stage in stages}
-    titles = [title for title, about in known.items() if about is not None and about.data == "chosen"]
+    titles = [title for title, about in _methods(view).items() if about.data == "chosen"]
     external = view.prepared.sft_data
     if external:
         of_its_own = ", ".join(f"{arm} on {source}" for arm, source in external.items())
@@ -165,3 +165,15 @@ def _sft_data(view: ComparisonView) -> str:
     if not titles:
         return ""
     return f"{' and '.join(titles)} trained on the chosen answers of the same pairs."
+
+
+def _other_pairs(view: ComparisonView) -> list[str]:
+    """What methods make of pairs that is something else than pairs."""
+    return [f"{title} {about.takes_pairs}." for title, about in _methods(view).items() if about.takes_pairs]
+
+
+def _methods(view: ComparisonView) -> dict[str, Method]:
+    """The methods of all training stages by their titles, where they are known."""
+    stages = [stage for cell in view.record.plan.cells for stage in view.stages_of(cell)]
+    known = ((method_title(view, stage), method_of(view, stage)) for stage in stages)
+    return {title: about for title, about in known if about is not None}

@@ -9,26 +9,23 @@ import trl
 
 from harness.errors import UserError
 from harness.measure.flops import Bucket
-from harness.measure.window import AUDIT
 from harness.methods.dpo import Config
-from harness.records import HeadFacts, HeadKind, ReferenceFacts, ReferenceHolder, ReferenceMode
+from harness.records import HeadFacts, HeadKind
 from harness.training.arguments import arguments
 from harness.training.collate import Rows
-from harness.training.fingerprint import fingerprint_weights
 from harness.training.job import TrainJob
-from harness.training.load import FRESH, Policy, load_base, lora_config
-from harness.training.reference import fingerprint_beside
+from harness.training.load import Policy
 from harness.training.shape import Shape, Side
-from harness.training.stock.observed import StockTrainer, fused_head_cost, random_sequences
+from harness.training.stock.compared import Compared, models_of
+from harness.training.stock.observed import fused_head_cost, random_sequences
 from harness.training.stock.texts import preference_texts
 
 
-class StockDPO(StockTrainer, trl.DPOTrainer):
+class StockDPO(Compared, trl.DPOTrainer):
     """TRL's losses of pairs, averaged over micro-batches."""
 
     nll_scope = None
     names: ClassVar = {"rewards/margins": "reward_margin", "rewards/accuracies": "reward_accuracy"}
-    _weights: str | None = None
 
     def shape_of(self, batch: Any) -> Shape:
         size, length = batch["input_ids"].shape
@@ -48,32 +45,6 @@ class StockDPO(StockTrainer, trl.DPOTrainer):
     def head_facts(self) -> HeadFacts:
         return HeadFacts(kind=HeadKind.FUSED)
 
-    def prepare_reference(self) -> None:
-        """Take the reference's fingerprint while the policy is what it starts from."""
-        with self.job.window.phase(AUDIT):
-            if self.ref_model is not None:
-                self._weights = fingerprint_weights(self.ref_model)
-            else:
-                self._weights = fingerprint_beside(self.model, "ref" if self._holds_copy() else None)
-
-    def _holds_copy(self) -> bool:
-        return "ref" in self.model.peft_config
-
-    def reference_facts(self) -> ReferenceFacts:
-        holder = ReferenceHolder.COPY
-        if self.ref_model is None:
-            holder = ReferenceHolder.ADAPTER if self._holds_copy() else ReferenceHolder.BASE
-        return ReferenceFacts(mode=ReferenceMode.IN_LOOP, holder=holder, weights=self._weights)
-
-    def scores_reference_in_loop(self) -> bool:
-        return True
-
-    def reference_through_adapters(self) -> bool:
-        return self.ref_model is None and self._holds_copy()
-
-    def reference_once(self, bucket: Bucket) -> None:
-        self.compute_ref_log_probs(self.ref_model or self.model, self.synthetic_batch(bucket))
-
 
 def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StockDPO:
     """Stock DPO over the texts of `data`; its reference is the model that `job` starts from."""
@@ -86,13 +57,9 @@ def build_with(job: TrainJob, policy: Policy, tokenizer: Any, **loss: Any) -> St
     assert isinstance(config, Config)
     if config.early_stopping is not None:
         raise UserError("early_stopping is for implementation: matched", remedy="leave one of them out")
-    fresh = policy.adapters == FRESH
     trainer = StockDPO(
         job,
-        model=policy.model.unload() if fresh else policy.model,
-        ref_model=None
-        if policy.adapters is not None
-        else load_base(job.model, job.revision, config, own_code=job.own_code),
+        **models_of(job, policy),
         args=arguments(
             trl.DPOConfig,
             job,
@@ -103,7 +70,6 @@ def build_with(job: TrainJob, policy: Policy, tokenizer: Any, **loss: Any) -> St
         ),
         train_dataset=preference_texts(job),
         processing_class=tokenizer,
-        peft_config=lora_config(config.lora) if fresh else None,
     )
     if trainer.ref_model is not None:
         trainer.watch(trainer.ref_model)

@@ -28,6 +28,18 @@ def completion_texts(job: TrainJob) -> datasets.Dataset:
     )
 
 
+def judged_texts(job: TrainJob) -> datasets.Dataset:
+    """Columns prompt, completion and label (whether it is desirable): of each pair in the file's order, its
+    chosen answer and then its rejected one."""
+    return datasets.Dataset.from_list(
+        [
+            {"prompt": _prompt(row), "completion": _answer(row[side]), "label": side == "chosen"}
+            for row in _rows(job)
+            for side in ("chosen", "rejected")
+        ]
+    )
+
+
 def _prompt(row: dict[str, Any]) -> Any:
     return json.loads(row["prompt"])
 

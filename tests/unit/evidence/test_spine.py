@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from synthetic import ABOUT, make_view
 
+from harness import registry
 from harness.evidence.arms import arm_titles
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.findings import findings
@@ -189,7 +190,8 @@ def test_a_record_without_abouts_is_read_with_what_is_installed() -> None:
     assert exact == pytest.approx([6 / 11, 0.75])
 
 
-def test_a_method_that_is_gone_keeps_its_name_and_no_ratio() -> None:
+def test_a_method_that_is_gone_keeps_its_name_and_no_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "names", lambda group: ["dpo", "orpo", "sft"])
     view = known_by(make_view(arms=SIMPO), None)
     report = build_report(view)
     assert arm_titles(view)["mine"] == "simpo"
@@ -469,6 +471,13 @@ def test_only_methods_on_chosen_answers_are_said_to_train_on_them() -> None:
     assert "SFT trained on the chosen answers of the same pairs." in limits(make_view(arms=SIMPO))
     alone = limits(make_view(arms={"mine": ["simpo"]}))
     assert not any("chosen answers" in sentence for sentence in alone)
+
+
+def test_a_method_that_takes_pairs_otherwise_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not any("examples" in sentence for sentence in limits(make_view(arms=SIMPO)))
+    other = ABOUT["simpo"].model_copy(update={"takes_pairs": "took a pair as two examples"})
+    monkeypatch.setitem(ABOUT, "simpo", other)
+    assert "SimPO took a pair as two examples." in limits(make_view(arms=SIMPO))
 
 
 def test_the_verdict_at_equal_cost_is_on_the_first_arm() -> None:

@@ -36,7 +36,7 @@ def test_a_model_without_a_comparison_means_ultrafeedback() -> None:
     ("sets", "message"),
     [
         ("stages.dpo.bta=0.1", r'--set stages.dpo.bta: unknown key stages.dpo.bta; did you mean "beta"\?'),
-        ("stages.orpo.lambda=-0.1", r"stages.orpo.lambda is -0.1; give a number above 0"),
+        ("stages.orpo.lambda=-0.1", r"stages.orpo.lambda is -0.1; give a number of at least 0"),
         ("stages.orpo.lambda_or=0.1", r"lambda_or is no key of ORPO here; the weight .* called `lambda`"),
         ("stages.orpo.orpo_alpha=0.1", r"orpo_alpha is no key of ORPO here"),
         ("stages.sft.learning_rate=-1e-4", r"stages.sft.learning_rate is -0.0001; give a number above 0"),
@@ -152,6 +152,56 @@ def test_arm_settings_win_over_the_comparison(tmp_path: Path) -> None:
     spec = embedded(arms=["sft_dpo", "sft_dpo_precomputed"], sets=("stages.dpo.reference=in_loop",))
     found = [stage_config(spec, arm.stages[1]).model_dump()["reference"] for arm in spec.arms]
     assert found == ["in_loop", "precomputed"]
+
+
+WRITTEN_OUT = """
+kind: comparison
+name: mine
+arms:
+  - sft
+  - name: sft_ipo
+    stages:
+      - method: sft
+      - {entry}
+seeds: [0]
+training: {{learning_rate: 0.001}}
+"""
+
+
+def test_an_arm_is_written_out_where_it_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(WRITTEN_OUT.format(entry="{method: ipo, config: {beta: 0.2}}"))
+    spec = load_comparison(file)
+    assert [arm.name for arm in spec.arms] == ["sft", "sft_ipo"]
+    assert stage_config(spec, spec.arms[1].stages[1]).model_dump()["beta"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{method: ipoo}", r'mine.yaml:9: unknown method "ipoo"'),
+        ("{method: ipo, config: {beta: -1}}", r"mine.yaml:9: stages.ipo.beta is -1; give a number above 0"),
+        ("{method: ipo, confg: {beta: 1}}", r"mine.yaml:9: .*confg"),
+        ("{method: ipo}", r"stages.ipo.beta is missing"),
+    ],
+)
+def test_a_mistake_in_an_arm_that_is_written_out_has_its_line(
+    entry: str, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(WRITTEN_OUT.format(entry=entry))
+    with pytest.raises(UserError, match=message):
+        load_comparison(file)
+
+
+def test_every_rung_of_the_ladder_is_asked_against_the_one_below() -> None:
+    spec = load_comparison(find_comparison("ladder", model=None))
+    plan = plan_comparison(spec, RESOLVED)
+    asked = {(q.a, q.b) for q in spec.questions}
+    assert {a for a, _ in asked} == {cell.arm for cell in plan.cells} - {"sft"}
+    arms = {arm.name: arm for arm in spec.arms}
+    for a, b in asked:
+        assert arms[a].stages != arms[b].stages
 
 
 def test_shared_sft_is_one_stage_and_the_plan_is_repeatable() -> None:
