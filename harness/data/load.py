@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.data.schemas import Pair, to_conversations, to_pairs
 from harness.data.sources import find_splits, roles_of, sft_split
-from harness.data.split import hold_out, limit_pairs, split_pairs, without_overlap
+from harness.data.split import flip_labels, hold_out, limit_pairs, split_pairs, without_overlap
 from harness.errors import UserError
 from harness.pipeline.data_spec import DataSpec
 
@@ -70,8 +70,13 @@ def load_pairs(spec: DataSpec, *, validation: bool = False) -> RawPairs:
     """The pairs of `spec`; raises UserError with the place of the first thing that is wrong.
 
     With `validation` some are held out for early stopping: the split that `data.validation_split`
-    names, or a share of the training pairs.
+    names, or a share of the training pairs. Labels are flipped in the pairs that are trained on alone.
     """
+    raw = _read_pairs(spec, validation=validation)
+    return replace(raw, train=flip_labels(raw.train, spec.label_noise))
+
+
+def _read_pairs(spec: DataSpec, *, validation: bool) -> RawPairs:
     if spec.source == "embedded":
         raw = _embedded(spec)
         own = _world(spec.validation_split, EMBEDDED_TEST) if spec.validation_split else None

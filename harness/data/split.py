@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from harness.data.schemas import Pair, digest
 
@@ -59,6 +60,19 @@ def limit_pairs(pairs: list[Pair], limit: int | None) -> list[Pair]:
     ranks = [(digest(f"limit/{pair.group}"), digest(pair.id)) for pair in pairs]
     kept = set(sorted(range(len(pairs)), key=ranks.__getitem__)[:limit])
     return [pair for i, pair in enumerate(pairs) if i in kept]
+
+
+def flip_labels(pairs: list[Pair], share: float) -> list[Pair]:
+    """`pairs` with chosen and rejected exchanged in a `share` of them, chosen by a hash of the prompt.
+
+    What is flipped at one share is flipped at every larger one. An id is that of the pair before.
+    """
+    ranks = [(digest(f"noise/{pair.group}"), digest(pair.id)) for pair in pairs]
+    flipped = set(sorted(range(len(pairs)), key=ranks.__getitem__)[: round(share * len(pairs))])
+    return [
+        replace(pair, chosen=pair.rejected, rejected=pair.chosen) if i in flipped else pair
+        for i, pair in enumerate(pairs)
+    ]
 
 
 def _share(group: str) -> float:

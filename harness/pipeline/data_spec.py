@@ -20,7 +20,8 @@ class DataSpec(SpecModel):
     pairs whose prompt stands in training are dropped and counted, unless `test_overlap` is keep.
     Where some stage stops early, `validation_fraction` of the training pairs are held out of every arm's
     training for it, or the source's split `validation_split` is read. A chat template that writes
-    today's date writes `template_date`, which is the one that Llama 3.1's falls back to.
+    today's date writes `template_date`, which is the one that Llama 3.1's falls back to. `label_noise`
+    exchanges chosen and rejected in a share of the training pairs, to study what wrong labels do.
     """
 
     source: Source = "embedded"
@@ -33,6 +34,7 @@ class DataSpec(SpecModel):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
     limit: PositiveInt | None = None
     test_limit: PositiveInt | None = None
+    label_noise: Share = 0.0
     max_length: PositiveInt = 1024
     chat_template: str = "auto"
     template_date: date = date(2024, 7, 26)

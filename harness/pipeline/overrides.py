@@ -14,7 +14,7 @@ from harness.pipeline.spec import MOST_SEEDS
 from harness.pipeline.yaml_file import KeyPath
 
 DATA_KEPT = (
-    *("max_length", "limit", "test_limit", "test_overlap", "validation_fraction"),
+    *("max_length", "limit", "test_limit", "test_overlap", "validation_fraction", "label_noise"),
     *("chat_template", "template_date", "unknown_token_limit"),
 )
 """What a file says of its data that holds for other data too."""

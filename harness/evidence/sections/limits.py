@@ -30,6 +30,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
         _seeds(view),
         _random_weights(view),
         _own_code(view),
+        _label_noise(view),
         rounding(view),
         _memory(view),
         _disturbances(view),
@@ -138,6 +139,15 @@ def _fallback(view: ComparisonView) -> str:
     return (
         "Full settings did not fit this GPU: every arm trained by the comparison's "
         "`if_too_large` settings, which are the ones recorded."
+    )
+
+
+def _label_noise(view: ComparisonView) -> str:
+    share = (view.record.plan.spec.get("data") or {}).get("label_noise")
+    return (
+        f"Chosen and rejected were exchanged in {share:.0%} of the training pairs on purpose."
+        if share
+        else ""
     )
 
 
