@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from harness.commands import report as report_command
+from harness.commands import sweep as sweep_command
 from harness.commands.closing import failed_lines, print_closing
 from harness.commands.view import view_of
 from harness.errors import OutOfMemory, UserError
@@ -51,6 +53,15 @@ def run(
 ) -> int:
     """Run a comparison and print its last lines; returns 0, or 1 where some stage failed."""
     console = PlainConsole()
+    path = find_comparison(comparison, model=overrides.model)
+    spec = load_comparison(path, overrides)
+    if spec.sweep:
+        if again or until_decided:
+            flag = "--again" if again else "--until-decided"
+            fact, remedy = f"{flag} is not for a sweep", "leave it out, or run one point by --set sweep={}"
+            raise UserError(fact, where=str(path), remedy=remedy)
+        at = partial(run_comparison, str(path), out=out, console=console, mlflow=mlflow)
+        return sweep_command.run(path, spec, overrides, at, out=out, console=console)
     run_it = run_until_decided if until_decided else run_comparison
     record = run_it(comparison, overrides, out=out, console=console, mlflow=mlflow, again=again)
     print_closing(RunRoot(out).run_folder(record.id) / "report", console)

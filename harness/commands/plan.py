@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
+from harness.pipeline.sweep import in_words, points
 from harness.records import Plan
 from harness.running.execute import Execution
 from harness.running.fitting import print_table
@@ -35,9 +37,12 @@ def run(
     again: tuple[str, ...] = (),
 ) -> int:
     """Print the plan; as JSON with all that each stage's digest covers."""
-    spec = load_comparison(find_comparison(comparison, model=overrides.model), overrides)
+    path, root = find_comparison(comparison, model=overrides.model), RunRoot(out)
+    spec = load_comparison(path, overrides)
+    if spec.sweep and format_name == "table":
+        print_table(_points_table(path, spec, overrides, root), PlainConsole())
+        return 0
     plan = plan_comparison(spec, resolve(spec))
-    root = RunRoot(out)
     listing = list_stages(plan, root, again=again, why=why)
     if format_name == "json":
         print(listing.model_dump_json(indent=1))
@@ -50,6 +55,22 @@ def run(
     sources = {arm.name: arm.sft_data for arm in spec.arms if arm.sft_data is not None}
     console.print(f"SFT data: {sources or 'the chosen answers of the same pairs'}", highlight=False)
     return 0
+
+
+def _points_table(path: Path, spec: ComparisonSpec, overrides: Overrides, root: RunRoot) -> Table:
+    """A row a point of a sweep: its run, its stages, how many earlier points have, and how many exist."""
+    table = Table(title=f"{spec.name}: a sweep", box=None, title_justify="left")
+    for heading in ("point", "run", "stages", "shared with points above", "finished"):
+        table.add_column(heading)
+    seen: set[str] = set()
+    for point in points(spec.sweep):
+        at = load_comparison(path, replace(overrides, point=point))
+        plan = plan_comparison(at, resolve(at))
+        finished = sum(stage.state == "finished" for stage in list_stages(plan, root).stages)
+        shared = sum(digest in seen for digest in plan.order)
+        table.add_row(in_words(point), plan.id, *map(str, (len(plan.order), shared, finished)))
+        seen.update(plan.order)
+    return table
 
 
 def _table(plan: Plan, listing: Listing, spec: ComparisonSpec) -> Table:

@@ -13,6 +13,8 @@ from harness.commands.view import open_runs, view_of
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.exchanges import exchanges
 from harness.evidence.documents.many import many_report
+from harness.evidence.documents.sweep import sweep_report
+from harness.evidence.swept import At
 from harness.pipeline.claims import load_claims
 from harness.pipeline.registration import changed_since
 from harness.records import ComparisonRecord
@@ -20,7 +22,7 @@ from harness.redact import everywhere
 from harness.render import load_format
 from harness.running.queues import write as write_tracker
 from harness.store.items import read_test_pairs, read_texts
-from harness.store.run_dir import RunRoot, read_record
+from harness.store.run_dir import RunRoot, read_record, read_sweep
 from harness.tables import Report
 from harness.terminal import PlainConsole
 from harness.tracking import check_installed
@@ -43,6 +45,9 @@ def run(
     if format_name is not None:
         registry.check("formats", format_name, where="--format")
     check_installed(["mlflow"] if mlflow else [])
+    sweep = RunRoot(out).find_sweep(run_name) if from_mlflow is None else None
+    if sweep is not None:
+        return _say(write_sweep(sweep), format_name)
     if from_mlflow is not None:
         record, root = _fetch(from_mlflow, run_name, out, timeout)
     else:
@@ -91,6 +96,13 @@ def write(record: ComparisonRecord, root: RunRoot) -> Path:
     texts = read_texts(root, record, view.seeds[0])
     report = dataclasses.replace(report, exchanges=exchanges(view, texts, read_test_pairs(root, record)))
     return render(report, root.run_folder(record.id) / "report")
+
+
+def write_sweep(folder: Path) -> Path:
+    """Render every format beside the record of a sweep, from the runs at its points."""
+    record, root = read_sweep(folder), RunRoot(folder.parent)
+    points = [At(one.settings, view_of(read_record(root.find_run(one.run)), root)) for one in record.points]
+    return render(sweep_report(record.name, record.fields, points), folder / "report")
 
 
 def render(report: Report, folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
 from harness.pipeline.questions_spec import LookSpec
 from harness.pipeline.spec import ArmSpec, ComparisonSpec, StageSpec
+from harness.pipeline.sweep import points
 from harness.pipeline.training_spec import TrainConfig
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
@@ -93,6 +95,8 @@ def load_comparison(
         benchmark_config(spec, name, where=where)
     if spec.if_too_large is not None and not too_large:
         load_comparison(path, overrides, too_large=True)
+    for point in points(spec.sweep):
+        load_comparison(path, replace(overrides, point=point))
     return spec if overrides.look is None else _at_look(spec, overrides.look)
 
 

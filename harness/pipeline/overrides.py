@@ -11,6 +11,7 @@ import yaml
 from harness.errors import UserError
 from harness.pipeline.questions_spec import LookSpec
 from harness.pipeline.spec import MOST_SEEDS
+from harness.pipeline.sweep import Point
 from harness.pipeline.yaml_file import KeyPath
 
 DATA_KEPT = (
@@ -24,7 +25,7 @@ DATA_KEPT = (
 class Overrides:
     """What the command line says over the file; None leaves the file's word.
 
-    `look` takes the seeds of one of the file's looks alone.
+    `look` takes the seeds of one of the file's looks alone, and `point` one point of its sweep.
     """
 
     model: str | None = None
@@ -34,6 +35,7 @@ class Overrides:
     score: Sequence[str] | None = None
     sets: Sequence[str] = field(default_factory=tuple)
     look: LookSpec | None = None
+    point: Point | None = None
 
 
 def apply_overrides(data: dict[str, Any], overrides: Overrides) -> dict[KeyPath, str]:
@@ -57,6 +59,12 @@ def apply_overrides(data: dict[str, Any], overrides: Overrides) -> dict[KeyPath,
     for text in overrides.sets:
         key_path = set_field(data, text)
         sources[key_path] = f"--set {'.'.join(key_path)}"
+    if overrides.point is not None:
+        del data["sweep"]
+        for name, given in overrides.point.items():
+            path = tuple(name.split("."))
+            put(data, path, given)
+            sources[path] = f"sweep of {name}"
     return sources
 
 
@@ -101,6 +109,12 @@ def _quoted(text: str) -> str:
 def set_field(data: dict[str, Any], text: str) -> KeyPath:
     """Write `KEY=VALUE` into `data`; returns the key's path."""
     path, value = parse_setting(text)
+    put(data, path, value)
+    return path
+
+
+def put(data: dict[str, Any], path: KeyPath, value: Any) -> None:
+    """Write `value` at a key's path into `data`."""
     here = data
     for part in path[:-1]:
         inner = here.get(part)
@@ -109,7 +123,6 @@ def set_field(data: dict[str, Any], text: str) -> KeyPath:
             here[part] = inner
         here = inner
     here[path[-1]] = value
-    return path
 
 
 def _number(value: Any) -> Any:

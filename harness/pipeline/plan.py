@@ -15,15 +15,26 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from harness.errors import UserError
 from harness.pipeline.covers import digest_of
 from harness.pipeline.resolved import Resolved
 from harness.pipeline.spec import ArmSpec, ComparisonSpec
 from harness.pipeline.stage_plans import StagePlans
+from harness.pipeline.sweep import points
 from harness.records import Plan, PlannedCell
 
 
 def plan_comparison(spec: ComparisonSpec, resolved: Resolved) -> Plan:
-    """Expand arms and seeds into stages, deduplicate them by digest, and order them."""
+    """Expand arms and seeds into stages, deduplicate them by digest, and order them.
+
+    Raises UserError for a sweep, each of whose points has a plan of its own.
+    """
+    if spec.sweep:
+        first = " ".join(f"--set {name}={value}" for name, value in points(spec.sweep)[0].items())
+        raise UserError(
+            f"{spec.name} is a sweep of {len(points(spec.sweep))} points",
+            remedy=f"use compare or plan, or take one point: --set sweep={{}} {first}",
+        )
     plans = StagePlans(spec, resolved)
     prepare = plans.prepare()
     check, rehearsals = plans.check(prepare), _rehearsals(plans, prepare)

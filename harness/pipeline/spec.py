@@ -17,6 +17,7 @@ from harness.pipeline.generation_spec import GenerationSpec
 from harness.pipeline.questions_spec import AggregateSpec, LookSpec, QuestionSpec
 from harness.pipeline.roles import with_roles
 from harness.pipeline.spec_model import Name, NonNegative, Seed, Source, SpecModel
+from harness.pipeline.sweep import SweepSpec
 
 MOST_SEEDS = 1_000
 
@@ -94,7 +95,7 @@ class ComparisonSpec(SpecModel):
     go on from after an interruption, `stage_timeout_minutes` when a stage that makes no progress is ended (0:
     never for both), `stage_retries` how often one that failed is tried again at once, `stage_start` whether
     stages are forked from a process that has imported, or import for themselves. These are no part of the
-    plan, since they change no result.
+    plan, since they change no result. `sweep` makes a comparison at every point of a grid of fields.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -125,6 +126,7 @@ class ComparisonSpec(SpecModel):
     generation: GenerationSpec = Field(default_factory=GenerationSpec)
     aggregates: dict[Name, AggregateSpec] = Field(default_factory=dict)
     questions: list[QuestionSpec] = Field(default_factory=list)
+    sweep: Annotated[SweepSpec, Field(exclude=True)] = Field(default_factory=dict)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
     search_space: dict[str, Any] = Field(default_factory=dict)
     checkpoint_minutes: Annotated[float, Field(ge=0, exclude=True)] = 15.0

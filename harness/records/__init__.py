@@ -35,6 +35,7 @@ from harness.records.scoring import (
     RehearseEvaluateFacts,
 )
 from harness.records.stage import Artifact, Facts, StageError, StageRequest, StageResult
+from harness.records.sweep import SweepPoint, SweepRecord, SweepValue
 from harness.records.training import (
     BatchFacts,
     HeadFacts,
@@ -111,6 +112,9 @@ __all__ = [
     "StageRequest",
     "StageResult",
     "StageUse",
+    "SweepPoint",
+    "SweepRecord",
+    "SweepValue",
     "TimedSteps",
     "TrainFacts",
     "TuningRecord",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.artifacts import CHECKPOINTS
 from harness.records import StageRequest
+from harness.store.leftovers import remove
 from harness.store.stage_files import read_request
-from harness.store.sweep import remove
 
 
 def carried_over(folder: Path, request: StageRequest) -> StageRequest:

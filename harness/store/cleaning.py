@@ -13,9 +13,9 @@ from harness.at_work import worked_in_by
 from harness.records import ComparisonRecord, StageKind
 from harness.store.cleaned import FILE, Cleaned, read_cleaned
 from harness.store.guard import STAGES
+from harness.store.leftovers import remove
 from harness.store.run_dir import RunRoot, read_record
 from harness.store.stage_files import read_result
-from harness.store.sweep import remove
 from harness.whole_file import write_atomically
 
 WEIGHTS: dict[StageKind, tuple[str, ...]] = {

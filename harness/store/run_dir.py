@@ -15,15 +15,17 @@ from harness.data.files import short
 from harness.errors import UserError
 from harness.lock_file import Held, LockFile
 from harness.pipeline.validate import validate
-from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult
-from harness.sealed import opened, write_sealed
+from harness.records import ComparisonRecord, JudgeFacts, Score, StageRequest, StageResult, SweepRecord
+from harness.sealed import opened, read_sealed, write_sealed
 from harness.store.attempts import carried_over
 from harness.store.believed import fault
 from harness.store.cleaned import not_cleaned, outputs_are_there, read_cleaned
 from harness.store.guard import STAGES, guarded
+from harness.store.leftovers import remove_leftovers
 from harness.store.stage_files import broken, of_its_attempt, read_request, read_result, read_whole
-from harness.store.sweep import sweep
 from harness.whole_file import write_atomically
+
+SWEEP = "sweep.json"
 
 
 class RunRoot:
@@ -70,7 +72,7 @@ class RunRoot:
             ) from None
         try:
             with guarded(self.path):
-                sweep(self.path, self.path / STAGES)
+                remove_leftovers(self.path, self.path / STAGES)
                 yield
         finally:
             file.release()
@@ -200,6 +202,18 @@ class RunRoot:
         folder = self.run_folder(run_id)
         return read_record(folder) if (folder / "record.json").is_file() else None
 
+    def write_sweep(self, record: SweepRecord) -> Path:
+        """Write `sweep.json`; returns its folder, beside those of its runs."""
+        folder = self.run_folder(record.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_sealed(folder / SWEEP, record)
+        return folder
+
+    def find_sweep(self, name: str) -> Path | None:
+        """The folder of a finished sweep by id or path, None where there is none of the name."""
+        folders = (self.path / name, Path(name))
+        return next((folder.resolve() for folder in folders if (folder / SWEEP).is_file()), None)
+
     def find_run(self, name: str) -> Path:
         """The folder of a run by id, path or `latest`; raises UserError with the known ones."""
         for folder in (self.path / name, Path(name)):
@@ -230,6 +244,16 @@ def read_record(folder: Path) -> ComparisonRecord:
     if wrong is not None:
         raise UserError(f"is not as it was written ({wrong})", where=str(file), remedy=remedy)
     return record
+
+
+def read_sweep(folder: Path) -> SweepRecord:
+    """The record of a finished sweep; raises UserError for one that cannot be read."""
+    try:
+        return read_sealed(folder / SWEEP, SweepRecord)
+    except (OSError, ValueError, RecursionError) as error:
+        remedy = "run the sweep again, which reuses what is finished"
+        where = str(folder / SWEEP)
+        raise UserError(f"cannot be read ({short(error)})", where=where, remedy=remedy) from None
 
 
 def scores_by_cell(record: ComparisonRecord) -> list[tuple[str, str, Score]]:

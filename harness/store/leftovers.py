@@ -22,7 +22,7 @@ KEPT_OF_HALF = (*NOT_WRITTEN_BY_IT, CHECKPOINTS, "steps.jsonl")
 """What tells why and when a stage broke off, and what its next attempt may go on from."""
 
 
-def sweep(root: Path, stages: Path) -> list[Path]:
+def remove_leftovers(root: Path, stages: Path) -> list[Path]:
     """Remove it; returns what was removed. The root's lock has to be held."""
     found = [*_temporaries(root, stages), *_halves(stages)]
     for path in found:
