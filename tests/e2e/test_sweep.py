@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_compare import harness
+from e2e.test_compare import harness
 
 
 @pytest.mark.slow
