@@ -20,7 +20,7 @@ from harness.evidence.view import ComparisonView
 from harness.pipeline.sweep import Point
 from harness.quantities import Quantity, cost_of
 
-NOT_TESTED = "not tested"
+NOT_SEPARABLE, NOT_TESTED = "not separable", "not tested"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Contest:
         if winner is not None:
             return winner
         value = self.found[place].estimate.value
-        return NOT_TESTED if value is None else "not separable"
+        return NOT_TESTED if value is None else NOT_SEPARABLE
 
 
 def contests(points: Sequence[At]) -> list[Contest]:

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from harness.evidence.arms import arm_titles
 from harness.evidence.cells import cost_cell, difference_cell, estimate_cell, score_cell, score_format
-from harness.evidence.swept import At, Contest, contests, exponent, numeric
+from harness.evidence.swept import (
+    NOT_SEPARABLE,
+    NOT_TESTED,
+    At,
+    Contest,
+    contests,
+    exponent,
+    numeric,
+)
 from harness.quantities import FLOPS, WALL_SECONDS, cost_of
 from harness.tables import Cell, Figure, Panel, Report, Section, Series, Table
 
@@ -24,7 +32,7 @@ def sweep_report(name: str, fields: Sequence[str], points: Sequence[At]) -> Repo
     sections = [
         Section(
             "Who wins where",
-            tuple(_sentence(one, points) for one in asked),
+            (),
             *_diagrams(asked, fields, points),
         )
     ]
@@ -94,12 +102,13 @@ def _cell(one: Contest, place: int) -> Cell:
 
 
 def _map(one: Contest, fields: Sequence[str], points: Sequence[At]) -> Panel:
-    """Points of the sweep as marks, a series a winner."""
-    titles, marks = arm_titles(points[0].view), dict[str, list[At]]()
-    names = {one.a: f"{titles.get(one.a, one.a)} better", one.b: f"{titles.get(one.b, one.b)} better"}
+    """Points of the sweep as marks, a series a winner, each with one colour in all maps."""
+    titles = arm_titles(points[0].view)
+    names = {arm: f"{titles.get(arm, arm)} better" for arm in points[0].view.arms}
+    marks: dict[str, list[At]] = {label: [] for label in (*names.values(), NOT_SEPARABLE, NOT_TESTED)}
     for place, at in enumerate(points):
         winner = one.winner(place)
-        marks.setdefault(names[winner] if winner else one.in_words(place), []).append(at)
+        marks[names[winner] if winner else one.in_words(place)].append(at)
     x, y = fields[1], fields[0]
     series = tuple(
         Series(label, tuple(_number(at, x) for at in some), tuple(_number(at, y) for at in some))
