@@ -11,7 +11,16 @@ from harness.evidence.registered import is_counted, questions_in_words
 from harness.evidence.statistics.margins import SAME
 from harness.evidence.statistics.verdict import Outcome
 from harness.evidence.view import ComparisonView
-from harness.evidence.wording import UNIT, Evidence, duel, excludes_equal, percent, signed, title_of
+from harness.evidence.wording import (
+    UNIT,
+    Evidence,
+    counted_percent,
+    duel,
+    excludes_equal,
+    percent,
+    signed,
+    title_of,
+)
 from harness.quantities import AGGREGATE, cost_of, is_win_rate
 
 WORDS = {
@@ -81,12 +90,12 @@ def _figure(view: ComparisonView, titles: Mapping[str, str], one: Evidence) -> s
     assert value is not None
     between = ""
     if cost_of(one.quantity) is not None:
-        text = f"{percent(value)} of {title_of(titles, one.b)}'s"
+        rival = title_of(titles, one.b)
         if is_counted(one.quantity):
-            return f"{text} (counted)"
+            return f"{counted_percent(value)} of {rival}'s (counted)"
         if low is not None and high is not None:
             between = f" (95%: {percent(low)} to {percent(high)})"
-        return text + between
+        return f"{percent(value)} of {rival}'s{between}"
     text = signed(one.quantity, value)
     if low is not None and high is not None and low != high:
         ends = (signed(one.quantity, low).removesuffix(UNIT), signed(one.quantity, high).removesuffix(UNIT))

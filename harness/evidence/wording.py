@@ -18,6 +18,7 @@ from harness.tables import Cell
 from harness.units import plain, rounded
 
 Evidence = Answer | Contrast
+MOST_DIGITS = 6
 UNIT = " points"
 OF_ONE_ARM = frozenset({*SEPARABLE, Outcome.LESS, Outcome.MORE, Outcome.NOT_WORSE})
 OF_BOTH_ARMS = frozenset({Outcome.NOT_SEPARABLE, Outcome.EQUAL})
@@ -73,8 +74,9 @@ def _claim(view: ComparisonView, one: Evidence, a: str, b: str) -> str:
 
 def _of_cost(one: Evidence, ratio: float, b: str) -> str:
     judged = is_counted(one.quantity) and one.verdict.outcome != Outcome.NOT_JUDGED
-    counted = ", which is counted and not tested" if judged else ""
-    return f"{percent(ratio)} of {b}'s{counted}"
+    if not judged:
+        return f"{percent(ratio)} of {b}'s"
+    return f"{counted_percent(ratio)} of {b}'s, which is counted and not tested"
 
 
 def _of_score(view: ComparisonView, one: Evidence, a: str, b: str) -> str:
@@ -119,6 +121,14 @@ def in_words(counts: Wins, arm: str, rate: float) -> str:
 def percent(value: float, digits: int = 1) -> str:
     """A share or a ratio, rounded as tables round."""
     return plain(Cell(value, "percent", digits=digits))
+
+
+def counted_percent(ratio: float) -> str:
+    """A ratio of counted costs, with as many decimals as tell one that is not 100% from 100%."""
+    digits = 1
+    while ratio != 1 and digits < MOST_DIGITS and percent(ratio, digits) == percent(1.0, digits):
+        digits += 1
+    return percent(ratio, digits)
 
 
 def signed(quantity: str, value: float) -> str:

@@ -20,6 +20,7 @@ from harness.evidence.documents.many import many_report
 from harness.evidence.primary import Primary
 from harness.evidence.sections.frontier import equal_cost_table
 from harness.evidence.view import ComparisonView
+from harness.evidence.wording import counted_percent
 from harness.quantities import WALL_SECONDS
 from harness.records import Score
 
@@ -188,3 +189,11 @@ def test_runs_together_and_every_format_say_it(tmp_path: Path) -> None:
     files = ["report.md", "report.html", "tables/evidence.tex", "tables/evidence.csv", "comparison.json"]
     for file in files:
         assert "minimum detectable effect: more than it can differ" in (tmp_path / file).read_text()
+
+
+def test_a_counted_ratio_that_is_not_one_does_not_read_as_100_percent() -> None:
+    assert counted_percent(1.0) == "100.0%"
+    assert counted_percent(1.535) == "153.5%"
+    assert counted_percent(1.0001043800336915) == "100.01%"
+    assert counted_percent(0.9999999) == "99.99999%"
+    assert counted_percent(1 + 1e-12) == "100.000000%", "that is rounding, whatever it is called"
