@@ -144,7 +144,7 @@ CHECKS: dict[str, Check] = {
     "effective_batch": Check(f"{_ONE_SETTING} (training.batch_size)", ALL, _fact("effective_batch_pairs")),
     "micro_batch": Check(f"{_ONE_SETTING} (training.micro_batch_size)", COSTS, _fact("micro_batch_pairs")),
     "optimizer": Check(f"{_ONE_SETTING} (training.optimizer and its settings)", ALL, _fact("optimizer")),
-    "schedule": Check(f"{_ONE_SETTING} (training.schedule, training.warmup_ratio)", ALL, _fact("schedule")),
+    "schedule": Check(f"{_ONE_SETTING} (training.schedule and its warm-up)", ALL, _fact("schedule")),
     "gradient_checkpointing": Check(
         f"{_ONE_SETTING} (training.gradient_checkpointing)", COSTS, _fact("gradient_checkpointing")
     ),

@@ -28,6 +28,10 @@ RENAMED = {
     "dtype": "dtype is called precision now; give precision: float32, mixed (float32 weights, bfloat16 "
     "products) or bfloat16 (bfloat16 weights, as dtype: auto was on a GPU)"
 }
+Schedule = Literal[
+    "cosine", "cosine_with_min_lr", "linear", "inverse_sqrt", "constant", "constant_with_warmup"
+]
+MIN_LR_SCHEDULE = "cosine_with_min_lr"
 STOCHASTIC_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_8bit")
 
 
@@ -45,7 +49,9 @@ class TrainConfig(SpecModel):
     would compare defaults instead of methods. `router_aux_loss` is the coefficient of a mixture of experts'
     load-balancing loss, which no objective holds: 0 leaves it out. `packing` puts all tokens of a micro-batch
     into one row, so that nothing but attention computes padding, and `shared_prompt` a pair's prompt into it
-    once; `auto` does so where the model can.
+    once; `auto` does so where the model can. `schedule` is transformers' of that name, with a warm-up of
+    `warmup_steps` or of the share `warmup_ratio` of all steps (0.1 where neither is given); `constant` has
+    none. `cosine_with_min_lr` ends at `min_lr_rate` of the learning rate.
     """
 
     learning_rate: Positive
@@ -53,8 +59,10 @@ class TrainConfig(SpecModel):
     max_steps: PositiveInt | None = None
     batch_size: PositiveInt = 32
     micro_batch_size: PositiveInt = 8
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_ratio: Share = 0.1
+    schedule: Schedule = "cosine"
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    min_lr_rate: Share | None = None
     optimizer: Literal[
         "adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_32bit", "paged_adamw_8bit"
     ] = "adamw_torch_fused"
@@ -81,6 +89,25 @@ class TrainConfig(SpecModel):
             raise ValueError(RENAMED["dtype"])
         return data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_warm_up(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        ratio, steps = data.get("warmup_ratio"), data.get("warmup_steps")
+        if ratio is not None and steps is not None:
+            raise ValueError(
+                "warmup_ratio and warmup_steps are two lengths of one warm-up; give one, and null for one "
+                "that a file sets"
+            )
+        return {**data, "warmup_ratio": 0.1} if ratio is None and steps is None else data
+
+    @model_validator(mode="after")
+    def _a_least_rate_where_there_is_one(self) -> TrainConfig:
+        if (self.schedule == MIN_LR_SCHEDULE) != (self.min_lr_rate is not None):
+            raise ValueError(f"min_lr_rate belongs to schedule: {MIN_LR_SCHEDULE}; give both or neither")
+        return self
+
     @model_validator(mode="after")
     def _micro_batches_fill_the_batch(self) -> TrainConfig:
         if self.batch_size % self.micro_batch_size:
@@ -98,6 +125,15 @@ class TrainConfig(SpecModel):
             if getattr(self, name) == "on" and (why := self.why_padded()):
                 raise ValueError(f"{name}: on cannot be kept ({why}); leave {name} out")
         return self
+
+    def schedule_in_words(self) -> str:
+        """The learning rate's course as it is recorded: stages of one course have equal words."""
+        if self.schedule == "constant":
+            return "constant"
+        steps = self.warmup_steps
+        warm_up = f"{self.warmup_ratio}" if steps is None else f"{steps} steps"
+        least = "" if self.min_lr_rate is None else f", at least {self.min_lr_rate} of the rate"
+        return f"{self.schedule}, warm-up {warm_up}{least}"
 
     def why_padded(self) -> str | None:
         """Why micro-batches are padded by these settings alone; None where the model decides."""

@@ -38,7 +38,9 @@ def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
         data_seed=job.seed,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.schedule,
-        warmup_steps=config.warmup_ratio if config.warmup_ratio < 1 else 0,
+        # Below 1 it is a share of all steps.
+        warmup_steps=config.warmup_ratio if config.warmup_steps is None else config.warmup_steps,
+        lr_scheduler_kwargs=None if config.min_lr_rate is None else {"min_lr_rate": config.min_lr_rate},
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
         per_device_train_batch_size=config.micro_batch_size,

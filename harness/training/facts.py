@@ -48,7 +48,7 @@ def stage_facts(
         precision=precision_of(config).kind,
         attention=attention_of(trainer.model),
         optimizer=_optimizer(arguments),
-        schedule=f"{config.schedule}, warm-up {config.warmup_ratio}",
+        schedule=config.schedule_in_words(),
         learning_rate=arguments.learning_rate,
         learning_rate_source=LearningRateSource.CONFIG if from_config else LearningRateSource.LIBRARY,
         epochs=config.epochs,

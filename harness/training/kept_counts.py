@@ -19,7 +19,8 @@ from harness.training.depends import digest_of_all, model_in_numbers, own_code
 from harness.training.job import StageTrainer
 
 NOT_OF_A_STEP = (
-    *("learning_rate", "schedule", "warmup_ratio", "weight_decay", "max_grad_norm"),
+    *("learning_rate", "schedule", "warmup_ratio", "warmup_steps", "min_lr_rate"),
+    *("weight_decay", "max_grad_norm"),
     *("epochs", "max_steps", "batch_size", "early_stopping", "keep_checkpoints"),
 )
 """Settings of the optimizer and of the loop around steps."""

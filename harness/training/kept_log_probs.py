@@ -29,7 +29,8 @@ from harness.training.job import ReferenceCache, StageTrainer
 from harness.whole_file import written_whole
 
 NOT_OF_A_LOG_PROB = (
-    *("learning_rate", "schedule", "warmup_ratio", "weight_decay", "max_grad_norm"),
+    *("learning_rate", "schedule", "warmup_ratio", "warmup_steps", "min_lr_rate"),
+    *("weight_decay", "max_grad_norm"),
     *("optimizer", "adam_beta1", "adam_beta2", "epochs", "max_steps", "batch_size"),
     *("early_stopping", "keep_checkpoints", "checkpoint_every_steps", "reference", "reference_cache"),
 )

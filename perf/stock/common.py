@@ -55,7 +55,10 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
         "per_device_train_batch_size": stage["micro_batch_size"],
         "gradient_accumulation_steps": stage["batch_size"] // stage["micro_batch_size"],
         "lr_scheduler_type": stage["schedule"],
-        "warmup_steps": stage["warmup_ratio"],
+        "lr_scheduler_kwargs": None
+        if stage["min_lr_rate"] is None
+        else {"min_lr_rate": stage["min_lr_rate"]},
+        "warmup_steps": stage["warmup_ratio"] if stage["warmup_steps"] is None else stage["warmup_steps"],
         "gradient_checkpointing": stage["gradient_checkpointing"],
         "bf16": stage["precision"] == "mixed",
         "max_length": given.max_length,

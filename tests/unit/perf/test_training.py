@@ -106,7 +106,8 @@ def common(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 STAGE = {"learning_rate": 1e-3, "epochs": 1.0, "max_steps": None, "batch_size": 8, "micro_batch_size": 4}
-STAGE |= {"schedule": "cosine", "warmup_ratio": 0.1, "gradient_checkpointing": False}
+STAGE |= {"schedule": "cosine", "warmup_ratio": 0.1, "warmup_steps": None, "min_lr_rate": None}
+STAGE |= {"gradient_checkpointing": False}
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,9 @@ def test_what_changes_a_digest_and_what_does_not() -> None:
     assert sft_digest(embedded(sets=("stages.dpo.beta=9",))) == base
     assert sft_digest(embedded(sets=("stages.sft.learning_rate=0.5",))) != base
     assert sft_digest(embedded(sets=("data.limit=10",))) != base
+    steps = ("training.warmup_ratio=null", "training.warmup_steps=3")
+    least = ("training.schedule=cosine_with_min_lr", "training.min_lr_rate=0.1")
+    assert len({base, *(sft_digest(embedded(sets=sets)) for sets in (steps, least))}) == 3
     train = Reach(code={"harness/stages/train.py": "x"}, packages={"torch": "2"})
     for change in (
         {"files": {"prepare": {"model": "x"}}},
