@@ -27,18 +27,19 @@ def folder_of(name: str) -> Path:
 
 
 def find_file(name: str, kind: str, *, where: str | None = None) -> Path:
-    """The file that `name` means: a path, or a name in the working folder's or the shipped pipelines.
+    """The file that `name` means: a path, or a name in the working folder's or the shipped pipelines, or in a
+    folder of them (papers/orpo_phi_2).
 
     Raises UserError where there is none; it lists the names of both places.
     """
+    for folder in _places(kind):
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
     if name.endswith((".yaml", ".yml")) or "/" in name:
         if not Path(name).is_file():
             fact = "is a folder" if Path(name).is_dir() else "no such file"
             raise UserError(fact, where=name, remedy=f"give the name or the path of one ({kind})")
         return Path(name)
-    for folder in _places(kind):
-        if (folder / f"{name}.yaml").is_file():
-            return folder / f"{name}.yaml"
     error = unknown_name(kind, name, known_files(kind), where=where)
     places = " and ".join(str(folder) for folder in _places(kind))
     raise UserError(error.fact, remedy=f"{error.remedy} (in {places})", where=error.where)
