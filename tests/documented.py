@@ -119,6 +119,7 @@ NOT_RUN: Mapping[str, str] = {
     "make test": "is the tests",
     "make bench": "measures for an hour on a quiet machine; its programs have tests of their own",
     "make plan MODEL=name": HUB,
+    "make plan COMPARISON=papers/orpo_phi_2": HUB,
     "make compare COMPARISON=judged.yaml": "an API judge, which costs money",
     "make compare MODEL=./models/qwen DATA=./data/ultrafeedback OUT=/scratch/runs": HUB,
     "make compare MODEL=Qwen/Qwen2.5-0.5B": HUB,
