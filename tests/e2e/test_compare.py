@@ -209,7 +209,7 @@ BAD = {
     "missing file": (["--data", "none.jsonl"], "none.jsonl: no such file or folder"),
     "missing model": (["--model", "./none"], "no such model folder"),
     "lambda_or": (["--set", "stages.orpo.lambda_or=1"], "is called `lambda`"),
-    "unknown comparison": (["nothing"], 'unknown comparison "nothing"; known: a_a, embedded, ultrafeedback'),
+    "unknown comparison": (["nothing"], 'unknown comparison "nothing"; known: a_a, embedded, field, '),
     "unknown option": (["--sedes", "1"], "no such option: --sedes"),
     "out is a file": (["--out", "pyproject.toml"], "cannot be written to"),
 }
