@@ -20,11 +20,14 @@ from harness.evidence.statistics.calibration_looks import looks_cases
 from harness.evidence.statistics.calibration_meta import meta_cases
 from harness.evidence.statistics.calibration_ranking import ranking_cases
 from harness.evidence.statistics.calibration_seeds import seed_cases
+from harness.evidence.statistics.calibration_tuning import tuning_cases
 
 FAMILIES = 5
 """A family's simulation is in Python, so that there are so many times fewer."""
 AGGREGATES = 20
 """So is an aggregate's, over tables of items."""
+SEARCHES = 40
+"""So is a search, of which 2,000 distribution functions are held against it."""
 JUDGED = 2
 """A judged set is fitted once a simulation, which takes longest: half as many."""
 
@@ -42,6 +45,7 @@ def cells(simulations: int) -> list[Cell]:
         *ranking_cases(simulations // JUDGED),
         *meta_cases(simulations),
         *aggregate_cases(simulations // AGGREGATES),
+        *tuning_cases(simulations // SEARCHES),
         *looks_cases(simulations // FAMILIES),
         *family_cases(simulations // FAMILIES),
     ]
