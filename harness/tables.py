@@ -7,6 +7,8 @@ from itertools import groupby
 from typing import Literal
 
 CellKind = Literal["text", "seconds", "bytes", "flops", "joules", "percent", "points", "number", "count"]
+LineKind = Literal["chosen", "finished", "ended early", "no score"]
+"""How a trial ended, or that it was the one to be chosen."""
 
 
 @dataclass(frozen=True)
@@ -97,19 +99,39 @@ class ForestRow:
 
 
 @dataclass(frozen=True)
+class Upright:
+    """One upright axis of parallel coordinates: its marks are places, from 0 at its foot to 1, and words."""
+
+    name: str
+    marks: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True)
+class Polyline:
+    """One line across upright axes: its place on each, None where it ends before; `label` tells all of it.
+
+    The higher its last place, the stronger it is drawn.
+    """
+
+    label: str
+    places: tuple[float | None, ...]
+    kind: LineKind = "finished"
+
+
+@dataclass(frozen=True)
 class Panel:
     """One pair of axes of a figure; a radar's x counts its spokes, which `x_names` names.
 
     Shares on the y axis (`y_kind` percent) are shown in percent, as tables show them.
     A forest has `rows` from top to bottom in place of series, values along x, and a line at `neutral`; its
-    figures have so many `digits`.
+    figures have so many `digits`. Parallel coordinates have `uprights` from left to right, and `polylines`.
     """
 
     title: str
     x_label: str
     y_label: str
     series: tuple[Series, ...]
-    kind: Literal["line", "scatter", "radar", "forest"] = "line"
+    kind: Literal["line", "scatter", "radar", "forest", "parallel"] = "line"
     log_x: bool = False
     x_kind: CellKind = "number"
     y_kind: CellKind = "number"
@@ -117,6 +139,13 @@ class Panel:
     rows: tuple[ForestRow, ...] = ()
     neutral: float = 0.0
     digits: int = 3
+    uprights: tuple[Upright, ...] = ()
+    polylines: tuple[Polyline, ...] = ()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it takes a page's width, so that panels of its kind stand below each other."""
+        return self.kind in ("forest", "parallel")
 
 
 @dataclass(frozen=True)
@@ -132,7 +161,7 @@ class Figure:
     @property
     def has_series(self) -> bool:
         """Whether there is anything to show."""
-        return any(panel.series or panel.rows for panel in self.panels)
+        return any(panel.series or panel.rows or panel.polylines for panel in self.panels)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from harness.render._forest import forest
+from harness.render._parallel import parallel
 from harness.render._scales import Scale, scale, ticks
 from harness.tables import Cell, Figure, Panel, Series
 from harness.units import plain, significant
@@ -25,6 +26,8 @@ def svg(figure: Figure) -> str:
 def _panel(panel: Panel, title: str) -> str:
     if panel.kind == "forest":
         return forest(panel, title)
+    if panel.kind == "parallel":
+        return parallel(panel, title)
     body = _radar(panel) if panel.kind == "radar" else _plane(panel)
     legend = "".join(
         f'<li><svg viewBox="0 0 26 12" aria-hidden="true"><path class="s{i % 7}" d="M1 6H25" '
@@ -46,7 +49,7 @@ def _plane(panel: Panel) -> str:
     across = scale(min(xs), max(xs), LEFT, WIDTH - RIGHT, log=panel.log_x)
     up = scale(min(ys), max(ys), HEIGHT - BOTTOM, TOP)
     parts = [
-        *(_x_tick(across(v), _short(v, panel)) for v in ticks(min(xs), max(xs), log=panel.log_x)),
+        *(_x_tick(across(v), _short(v, panel)) for v in _marks(panel, min(xs), max(xs))),
         *(_y_tick(up(v), _tall(v, panel)) for v in ticks(min(ys), max(ys))),
         f'<text class="axis" x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">'
         f"{escape(panel.x_label)}</text>",
@@ -110,6 +113,12 @@ def _exact(value: float, panel: Panel) -> str:
 
 def _tall(value: float, panel: Panel) -> str:
     return f"{100 * value:.4g}%" if panel.y_kind == "percent" else f"{value:.4g}"
+
+
+def _marks(panel: Panel, low: float, high: float) -> list[float]:
+    """Round values of x; of counts those that are whole."""
+    found = ticks(low, high, log=panel.log_x)
+    return [v for v in found if v == int(v)] if panel.x_kind == "count" else found
 
 
 def _x_tick(x: float, text: str) -> str:

@@ -65,7 +65,7 @@ def render_paper(paper: Paper, style_name: str, folder: Path) -> list[Path]:
 
 def _is_wide(figure: Figure) -> bool:
     """Whether it takes the whole page: several panels, or a forest with its long names."""
-    return len(figure.panels) > 1 or any(panel.rows for panel in figure.panels)
+    return len(figure.panels) > 1 or any(panel.is_wide for panel in figure.panels)
 
 
 def _float(figure: Figure, style: Style) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.render._plot_forest import COLOURS, forest
-from harness.tables import Figure, Panel, Report
+from harness.render._plot_parallel import ROWS, parallel
+from harness.tables import Figure, Panel, Report, Upright
 from harness.units import FLOPS, unit_of
 
 DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), "-")
@@ -76,6 +77,10 @@ def _as_text(panel: Panel) -> Panel:
         series=tuple(replace(series, label=_words(series.label)) for series in panel.series),
         x_names=tuple(map(_words, panel.x_names)),
         rows=tuple(replace(row, label=_words(row.label)) for row in panel.rows),
+        uprights=tuple(
+            Upright(_words(one.name), tuple((place, _words(mark)) for place, mark in one.marks))
+            for one in panel.uprights
+        ),
     )
 
 
@@ -92,18 +97,21 @@ def _draw(figure: Figure, width: float | None = None) -> Any:
     figure = replace(figure, panels=tuple(map(_as_text, figure.panels)))
 
     count = max(len(figure.panels), 1)
-    rows = sum(len(panel.rows) for panel in figure.panels)
+    heights = [ROWS if panel.kind == "parallel" else len(panel.rows) for panel in figure.panels]
+    rows = sum(heights)
     size = (8.4, 0.2 + 1.0 * count + 0.26 * rows) if rows else (3.6 * count + 0.4, 3.0)
     if width is not None:
         size = (width, 0.1 + 0.75 * count + 0.19 * rows if rows else min(0.72 * width / count, HIGHEST))
     canvas = Canvas(figsize=size, layout="constrained")
-    # Forests stand below each other: their rows have long names.
-    stacked = canvas.add_gridspec(count, 1, height_ratios=[len(p.rows) + 2 for p in figure.panels] or [1])
+    # Wide panels stand below each other: a forest's rows have long names.
+    stacked = canvas.add_gridspec(count, 1, height_ratios=[height + 2 for height in heights] or [1])
     for number, panel in enumerate(figure.panels, start=1):
         if panel.kind == "radar":
             _radar(canvas.add_subplot(1, count, number, projection="polar"), panel)
         elif panel.kind == "forest":
             forest(canvas.add_subplot(stacked[number - 1, 0]), panel)
+        elif panel.kind == "parallel":
+            parallel(canvas.add_subplot(stacked[number - 1, 0]), panel)
         else:
             _panel(canvas.add_subplot(1, count, number), panel)
     return canvas
@@ -193,6 +201,8 @@ def _mean(axis: Any, centre: tuple[float, float, float, float], style: int) -> N
 def _x_axis(axis: Any, panel: Panel) -> str:
     """The axis' label; FLOPs are shown in one unit, named in it."""
     largest = max((x for series in panel.series for x in series.x), default=0.0)
+    if panel.x_kind == "count":
+        axis.xaxis.get_major_locator().set_params(integer=True)
     if panel.x_kind != "flops":
         return panel.x_label
     size, unit = unit_of(largest, FLOPS)
