@@ -7,8 +7,10 @@ from pathlib import Path
 from harness.commands.view import open_run
 from harness.errors import UserError, unknown_name
 from harness.evidence.documents.comparison import build_report
+from harness.evidence.tuned import searches, trials_by_stage
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import load_claims
+from harness.store.run_dir import RunRoot
 from harness.tables import Cell, Table
 from harness.terminal import PlainConsole
 from harness.units import plain
@@ -16,7 +18,7 @@ from harness.units import plain
 
 def run(run_name: str, cell: str, *, out: Path) -> int:
     """Print where `TABLE ROW COLUMN` comes from; ROW are words of its text, COLUMN its heading."""
-    _, view = open_run(run_name, out)
+    root, view = open_run(run_name, out)
     report = build_report(view, load_claims())
     tables = {table.name: table for table in report.tables()}
     name, *words = cell.split() or [""]
@@ -32,7 +34,7 @@ def run(run_name: str, cell: str, *, out: Path) -> int:
         )
     for place, one in matches:
         console.print(f"{place}: {plain(one)}", highlight=False, soft_wrap=True)
-        for line in _origin(view, one):
+        for line in _origin(view, one, root):
             console.print(f"  {line}", highlight=False, soft_wrap=True)
     return 0
 
@@ -70,14 +72,17 @@ def _behind(view: ComparisonView, cell: Cell) -> list[str]:
     return order
 
 
-def _origin(view: ComparisonView, cell: Cell) -> list[str]:
+def _origin(view: ComparisonView, cell: Cell, root: RunRoot) -> list[str]:
+    """The run, and every stage behind a cell; those of a search are no part of it and lie in its root."""
     if not cell.sources:
         return [cell.reason or "no stage stands behind it"]
     lines = [f"run {view.record.id}: {view.record.command}"]
+    trials = trials_by_stage(searches(view))
     for digest in _behind(view, cell):
-        stage = view.record.results.get(digest)
+        stage = view.record.results.get(digest) or (root.finished(digest) if digest in trials else None)
         if stage is None:
-            lines.append(f"stage {digest}: not in this run")
+            where = f"{trials[digest]}, whose files are gone" if digest in trials else "not in this run"
+            lines.append(f"stage {digest}: {where}")
             continue
         environment = stage.environment
         judges = {s.settings.get("judge") for _, (d, s) in view.written.items() if d == digest} - {None}
@@ -85,6 +90,7 @@ def _origin(view: ComparisonView, cell: Cell) -> list[str]:
             f"stage {stage.name} ({digest}), seed {stage.seed}, finished {stage.finished_at[:19]}Z on "
             f"{environment.device_name}; commit {environment.git_commit or 'no git checkout'}, packages "
             f"{environment.lock_digest or 'unknown'}"
+            + (f"; {trials[digest]}" if digest in trials else "")
             + (f"; judge {', '.join(sorted(map(str, judges)))}" if judges else "")
         )
     return lines

@@ -14,6 +14,7 @@ from harness.evidence.failures import failures
 from harness.evidence.next_steps import DEFAULT_ROOT
 from harness.evidence.primary import Primary, primary
 from harness.evidence.registered import reconciled
+from harness.evidence.tuned import Search, searches
 from harness.evidence.view import ComparisonView
 from harness.pipeline.claims import Claim
 
@@ -25,6 +26,7 @@ class Findings:
     A contrast that a question is about has the verdict of its adjusted answer. `titles` has a title by
     arm. `claims` are judged on the run; `warnings` are what failed, and what only the outside knows, such as
     a comparison file that changed after the run; `root` is the folder of runs, as commands are given it.
+    `searches` are those of the settings that each arm was compared with, none where nothing was tuned.
     """
 
     view: ComparisonView
@@ -35,6 +37,7 @@ class Findings:
     claims: tuple[Claim, ...] = ()
     warnings: tuple[str, ...] = ()
     root: Path = DEFAULT_ROOT
+    searches: tuple[Search, ...] = ()
 
 
 def findings(
@@ -54,4 +57,5 @@ def findings(
         tuple(claims),
         (*failures(view.record), *warnings),
         root,
+        tuple(searches(view)),
     )

@@ -123,6 +123,26 @@ SCHUIRMANN_1987 = entry(
     pages="657--680",
     year="1987",
 )
+DODGE_2019 = entry(
+    "inproceedings",
+    "dodge2019",
+    author="Dodge, Jesse and Gururangan, Suchin and Card, Dallas and Schwartz, Roy and Smith, Noah A.",
+    title="Show Your Work: Improved Reporting of Experimental Results",
+    booktitle="Proceedings of EMNLP-IJCNLP",
+    year="2019",
+    eprint="1909.03004",
+    archiveprefix="arXiv",
+)
+TANG_2020 = entry(
+    "inproceedings",
+    "tang2020",
+    author="Tang, Raphael and Lee, Jaejun and Xin, Ji and Liu, Xinyu and Yu, Yaoliang and Lin, Jimmy",
+    title="Showing Your Work Doesn't Always Work",
+    booktitle="Proceedings of ACL",
+    year="2020",
+    eprint="2004.13705",
+    archiveprefix="arXiv",
+)
 BENCHMARKS = {
     "alpaca_eval": (LI_2023, DUBOIS_2024),
     "mt_bench": (ZHENG_2023,),

@@ -29,6 +29,7 @@ from harness.evidence.sections import (
     spread,
     summary,
     terms,
+    tuning,
     updates,
 )
 from harness.evidence.sections.first import first_page
@@ -40,6 +41,7 @@ PARTS = {
     "": (results.section,),
     "Quality": (questions.section, quality.section, spread.section, claims.section),
     "Cost": (ledger.section, frontier.section, predictions.section),
+    "Tuning": (tuning.section,),
     "Where the cost comes from": (causes.section,),
     "How training went": (dynamics.section, updates.section),
     "Can this be trusted?": (failed.section, limits.section, terms.parity_section, answering.section),

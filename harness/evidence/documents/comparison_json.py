@@ -10,12 +10,14 @@ from harness.evidence.aggregates import members
 from harness.evidence.answers import Answer
 from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import arm_cost, cost_ratio, memory_kind
+from harness.evidence.documents.tuning_json import tuning_data
 from harness.evidence.findings import Findings
 from harness.evidence.labels import unequal
 from harness.evidence.missing import asked_items, missing_items
 from harness.evidence.scores import arm_score
 from harness.evidence.sections.categories import gradings
 from harness.evidence.statistics.estimate import Estimate
+from harness.evidence.tuned import trials_by_stage
 from harness.evidence.view import BASE, ComparisonView
 from harness.evidence.wins import wins_of
 from harness.quantities import COSTS, WALL_SECONDS
@@ -48,8 +50,9 @@ def comparison_data(findings: Findings) -> dict[str, Any]:
         "parity": [check.model_dump() for check in record.parity],
         "failed": [one.model_dump() for one in record.failed],
         "missing": [cell.model_dump() for cell in record.missing],
+        **tuning_data(findings),
         "data": None if view.replayed else view.prepared.statistics.model_dump(),
-        "provenance": _provenance(view),
+        "provenance": _provenance(findings),
     }
 
 
@@ -188,8 +191,8 @@ def _judges(view: ComparisonView) -> dict[str, list[str]]:
     return {digest: sorted(judges) for digest, judges in named.items()}
 
 
-def _provenance(view: ComparisonView) -> dict[str, Any]:
-    record = view.record
+def _provenance(findings: Findings) -> dict[str, Any]:
+    view, record = findings.view, findings.view.record
     stages = record.plan.cells[0].stages or [record.plan.prepare]
     environment = record.results[stages[0]].environment
     judges = _judges(view)
@@ -203,7 +206,8 @@ def _provenance(view: ComparisonView) -> dict[str, Any]:
         "device": environment.device_name,
         "gpu_uuid": environment.gpu_uuid,
         "other_gpus": environment.other_gpus,
-        "stages": {
+        "stages": {digest: {"name": name} for digest, name in trials_by_stage(findings.searches).items()}
+        | {
             digest: {
                 "name": result.name,
                 "kind": result.kind,

@@ -23,6 +23,7 @@ from harness.evidence.documents import bibliography
 from harness.evidence.engine import answers_in_words
 from harness.evidence.failures import lost_seeds
 from harness.evidence.findings import Findings
+from harness.evidence.sections.tuning_words import how
 from harness.evidence.sequence import looks_in_words
 from harness.evidence.view import ComparisonView
 from harness.evidence.wording import without_folders
@@ -60,7 +61,8 @@ def methods(findings: Findings) -> tuple[tuple[Statement, ...], tuple[Reference,
         passages = [Passage(f"{outputs}; nothing was trained."), _statistics(view)]
     else:
         trained = [_arms(findings), _implementations(view), _references(view), _costs(view)]
-        passages = [_data(findings), *trained, _scores(view), _aggregates(view), _statistics(view)]
+        rest = [_tuned(findings), _scores(view), _aggregates(view), _statistics(view)]
+        passages = [_data(findings), *trained, *rest]
     kept = [passage for passage in passages if passage.text]
     statements = tuple(Statement(p.text, tuple(citation.key for citation in p.cites)) for p in kept)
     return statements, bibliography.cited(citation for passage in kept for citation in passage.cites)
@@ -173,6 +175,12 @@ def _costs(view: ComparisonView) -> Passage:
         f"real steps and checked against their formula; {memory}.",
         (*cites, bibliography.KAPLAN_2020),
     )
+
+
+def _tuned(findings: Findings) -> Passage:
+    """How settings were searched; nothing where they were not."""
+    cites = (bibliography.DODGE_2019, bibliography.TANG_2020)
+    return Passage(how(findings.searches), cites) if findings.searches else Passage("")
 
 
 def _scores(view: ComparisonView) -> Passage:

@@ -9,7 +9,7 @@ from harness.evidence.combined import CombinedEffect
 from harness.evidence.documents.over_runs import forest
 from harness.evidence.documents.paper_columns import display_names
 from harness.evidence.findings import Findings
-from harness.evidence.sections import dynamics, frontier, quality, results
+from harness.evidence.sections import dynamics, frontier, quality, results, tuning
 from harness.tables import Figure
 
 USUAL = ("registered", "score_against_flops", "quality_against_cost", "log_odds_margin")
@@ -21,7 +21,7 @@ Figures = tuple[dict[str, Figure], list[str]]
 def figures_of(found: Findings, arms: Sequence[str]) -> Figures:
     """Those of one run, with lines and clouds of `arms` alone."""
     names = {arm: name for arm, name in display_names(found.view).items() if arm in arms}
-    modules = (results, quality, frontier, dynamics) if not found.view.replayed else (quality,)
+    modules = (results, quality, frontier, dynamics, tuning) if not found.view.replayed else (quality,)
     sections = (module.section(found) for module in modules)
     drawn = [figure for section in sections if section for figure in section.figures if figure.has_series]
     by_name = {figure.name: _named(figure, names) for figure in drawn}

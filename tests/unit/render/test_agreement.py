@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import make_view
+from synthetic_tuning import tuned_view
 
 from harness import registry
 from harness.evidence.documents.comparison import build_report
@@ -23,7 +23,7 @@ Rows = list[list[str]]
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    view = make_view(full=True)
+    view = tuned_view(full=True)
     questions = [
         {"quantity": "preference.accuracy", "a": "orpo", "b": "sft_dpo", "margin": 0.05},
         {"quantity": "cost.wall_seconds", "a": "orpo", "b": "sft_dpo", "margin": 0.05},

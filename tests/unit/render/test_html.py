@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import make_view
+from synthetic_tuning import tuned_view
 
 from harness.data.schemas import Pair
 from harness.evidence.documents.comparison import build_report
@@ -47,7 +47,7 @@ RADAR = Panel(
 
 
 def report() -> Report:
-    view = make_view(full=True)
+    view = tuned_view(full=True)
     texts = {
         cell: {
             f"i{n}": {
