@@ -87,6 +87,15 @@ PHASES = (
 )
 """What a training stage's time is made of; training time is that of load, reference, train and save."""
 
+ROLLOUTS = (
+    _seconds("rollout_seconds", "own answers"),
+    _seconds("rollout_reference_seconds", "their reference log-probs"),
+    _seconds("rollout_reward_seconds", "their rewards"),
+)
+"""Beside those, of a stage that learns from answers of its own: part of its training time too."""
+ROLLOUT_FLOPS = _flops("rollout_flops", "FLOPs of own answers")
+ROLLOUT_REWARD_FLOPS = _flops("rollout_reward_flops", "FLOPs of their rewards")
+
 REFERENCE_READ_SECONDS = _seconds("reference_read_seconds", "reference log-probs read")
 AMORTISED_SECONDS = _seconds("amortised_seconds", "time spent here")
 AMORTISED_JOULES = Quantity(
@@ -141,6 +150,9 @@ CATALOGUE = {
         *PHASES,
         *CONDITIONS,
         *SCORING,
+        *ROLLOUTS,
+        ROLLOUT_FLOPS,
+        ROLLOUT_REWARD_FLOPS,
         INTERRUPTIONS,
         LOST_SECONDS,
         HOST_GROWTH,

@@ -89,9 +89,18 @@ def load_weights(
     checkpointing: bool = False,
     on_device: bool = True,
     own_code: bool = False,
+    rewards: bool = False,
 ) -> Any:
-    """A causal LM from a folder or the hub, on the device or on the host; its weights are never pickled."""
-    settings: dict[str, Any] = {"revision": revision, "dtype": dtype}
+    """A causal LM from a folder or the hub, on the device or on the host; its weights are never pickled.
+
+    `rewards`: the same body with one output for a sequence, a new one where the folder holds none.
+    """
+    settings: dict[str, Any] = {
+        "revision": revision,
+        "dtype": dtype,
+        **({"num_labels": 1} if rewards else {}),
+    }
+    kind = transformers.AutoModelForSequenceClassification if rewards else transformers.AutoModelForCausalLM
     settings |= {"use_safetensors": True, "trust_remote_code": own_code}
     if attention is not None:
         settings["attn_implementation"] = attention
@@ -105,7 +114,7 @@ def load_weights(
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
     with loading(path, asked_by=SETTING):
-        model = transformers.AutoModelForCausalLM.from_pretrained(path, **settings)
+        model = kind.from_pretrained(path, **settings)
     if quantization != "none":
         # What is not quantised is held in float32, in training and in scoring alike.
         return peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointing)

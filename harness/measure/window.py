@@ -16,7 +16,11 @@ from typing import Protocol
 from harness.measure import device
 from harness.records import PeakBytes, WindowState
 
-HEADLINE_PHASES = ("model_load", "reference", "train", "save")
+ROLLOUT, ROLLOUT_REFERENCE, ROLLOUT_REWARD = "rollout", "rollout_reference", "rollout_reward"
+ROLLOUT_PHASES = (ROLLOUT, ROLLOUT_REFERENCE, ROLLOUT_REWARD)
+"""What a stage that learns from answers of its own does beside its updates: answer, score the answers by its
+reference, and by a reward."""
+HEADLINE_PHASES = ("model_load", "reference", "train", *ROLLOUT_PHASES, "save")
 AUDIT, EVALUATION, CHECKPOINT, COUNTING = "audit", "evaluation", "checkpoint", "counting"
 REFERENCE, REFERENCE_READ = "reference", "reference_read"
 OBSERVING_PHASES = (AUDIT, EVALUATION, CHECKPOINT, REFERENCE_READ)

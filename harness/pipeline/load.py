@@ -14,6 +14,7 @@ from harness.errors import UserError
 from harness.pipeline.checked import ROLES, check_looks, check_names, check_seeds, check_sides
 from harness.pipeline.data_spec import DataSpec
 from harness.pipeline.find import find_file
+from harness.pipeline.lineage import check_lineage
 from harness.pipeline.load_arm import Place, load_arm, require_kind
 from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import Overrides, apply_overrides, set_field
@@ -91,6 +92,7 @@ def load_comparison(
         for number, stage in enumerate(arm.stages):
             own = partial(read_arms[index].place, number)
             stage_config(spec, stage, where=where, own=own)
+    check_lineage(spec, partial(stage_config, spec), where)
     for name in spec.score:
         benchmark_config(spec, name, where=where)
     if spec.if_too_large is not None and not too_large:

@@ -6,6 +6,9 @@
        ├──> train orpo ──────────────> evaluate (orpo, seed) ──────┼──> judge
        └──> evaluate (base) ───────────────────────────────────────┘
 
+A stage starts from the one before it, or from an earlier one that it names, and may read a further one:
+`sft_rlhf` goes train sft ──> train reward_model, and train rloo from sft beside that reward model.
+
 A stage's digest covers what can change its result and nothing else (`records/covers.py` names the parts).
 Its name and the arms that use it are not part of it, so equal stages are one stage.
 """
@@ -17,6 +20,8 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.pipeline.covers import digest_of
+from harness.pipeline.lineage import models_of, start_of
+from harness.pipeline.load import stage_config
 from harness.pipeline.resolved import Resolved
 from harness.pipeline.spec import ArmSpec, ComparisonSpec
 from harness.pipeline.stage_plans import StagePlans
@@ -91,13 +96,14 @@ def _rehearsals(plans: StagePlans, prepare: str) -> list[str]:
     users: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     jobs: dict[tuple[str, ...], dict[str, Any]] = {}
     for arm in plans.spec.arms:
-        chain: tuple[str, ...] = ()
-        has_adapters = False
+        adapted: dict[str, tuple[str, ...]] = {}
         for stage in arm.stages:
             job = plans.job(arm, stage.stage_name)
-            goes_on = has_adapters and job["config"]["lora"]
-            chain = (*(chain if goes_on else ()), digest_of(job))
             has_adapters = bool(job["config"]["lora"])
+            goes_on = adapted.get(start_of(arm, stage) or "", ()) if has_adapters else ()
+            chain = (*goes_on, digest_of(job))
+            if has_adapters:
+                adapted[stage.stage_name] = chain
             users.setdefault(chain, []).append((arm.name, stage.stage_name))
             jobs[chain] = job
     planned: dict[tuple[str, ...], str] = {}
@@ -111,11 +117,13 @@ def _rehearsals(plans: StagePlans, prepare: str) -> list[str]:
 def _cell(
     plans: StagePlans, arm: ArmSpec, seed: int, prepare: str, repeat: int, scoring: str | None
 ) -> PlannedCell:
-    """The training stages of an arm at a seed, each from the one before it, and their evaluation."""
-    digests: list[str] = []
+    """The training stages of an arm at a seed, each from the one that it names or the one before it, and the
+    evaluation of the last."""
+    made: dict[str, str] = {}
     for stage in arm.stages:
-        needs = {"prepared": prepare, **({"model": digests[-1]} if digests else {})}
-        digests.append(plans.train(arm, stage.stage_name, seed, repeat, needs))
+        needs = {"prepared": prepare, **models_of(arm, stage, stage_config(plans.spec, stage), made)}
+        made[stage.stage_name] = plans.train(arm, stage.stage_name, seed, repeat, needs)
+    digests = list(made.values())
     evaluate = None
     if plans.spec.score and not repeat:
         evaluate = plans.evaluate(arm.name, seed, prepare, digests[-1], rehearsal=scoring)

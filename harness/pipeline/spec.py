@@ -10,7 +10,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from harness.pipeline.data_spec import DataSpec
 from harness.pipeline.generation_spec import GenerationSpec
@@ -23,11 +29,19 @@ MOST_SEEDS = 1_000
 
 
 class StageSpec(SpecModel):
-    """One stage of an arm. `name` defaults to the method; `config` holds what defines the arm."""
+    """One stage of an arm. `name` defaults to the method; `config` holds what defines the arm. A stage starts
+    from the one before it, or from the earlier one that `from` names."""
 
     method: str
     name: Name | None = None
+    from_: Annotated[Name | None, Field(alias="from")] = None
     config: dict[str, Any] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a `from` that the file leaves out: plans of arms that have none are what they were."""
+        whole: dict[str, Any] = dump(self)
+        return {k: v for k, v in whole.items() if v is not None or k not in ("from", "from_")}
 
     @property
     def stage_name(self) -> str:

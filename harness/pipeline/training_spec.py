@@ -135,6 +135,10 @@ class TrainConfig(SpecModel):
         least = "" if self.min_lr_rate is None else f", at least {self.min_lr_rate} of the rate"
         return f"{self.schedule}, warm-up {warm_up}{least}"
 
+    def reads(self) -> dict[str, str]:
+        """Further stages of the arm whose models the stage reads: what for -> the stage's name."""
+        return {}
+
     def why_padded(self) -> str | None:
         """Why micro-batches are padded by these settings alone; None where the model decides."""
         if self.packing == "off":
@@ -151,6 +155,26 @@ class StockConfig(TrainConfig):
 
     def why_padded(self) -> str | None:
         return "implementation: trl" if self.implementation == "trl" else super().why_padded()
+
+
+class OnlyTrlConfig(TrainConfig):
+    """A method that TRL alone has a trainer for, whose loop is another than that of the others. It trains
+    full weights."""
+
+    implementation: Literal["trl"] = "trl"
+
+    @model_validator(mode="after")
+    def _full_weights(self) -> OnlyTrlConfig:
+        if self.lora is not None:
+            raise ValueError("lora cannot be had here: this stage trains full weights; leave lora out")
+        if self.early_stopping is not None:
+            raise ValueError("early_stopping cannot be had here: TRL's trainer runs to its end; leave it out")
+        if self.precision == "bfloat16_stochastic":
+            raise ValueError("precision: bfloat16_stochastic cannot be had here; give another precision")
+        return self
+
+    def why_padded(self) -> str | None:
+        return "implementation: trl"
 
 
 class ReferenceConfig(TrainConfig):

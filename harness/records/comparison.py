@@ -17,7 +17,8 @@ class ParityCheck(Record):
 
     `values` maps what was compared (a stage, an arm) to its value. `touches` names the quantities
     that an inequality spoils (`wall_seconds`, `flops`, `scores`, ...). `stops` is whether an
-    inequality ends the run; `allowed` whether the comparison's `allow_unequal` names it.
+    inequality ends the run; `allowed` whether the comparison's `allow_unequal` names it,
+    or a method has one trainer alone.
     """
 
     check: str

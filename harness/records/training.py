@@ -161,6 +161,21 @@ class ProbeFacts(Record):
     reason: str
 
 
+class RewardFacts(Record):
+    """What a learned reward is worth.
+
+    Of a stage that trains one: it orders `ordered` of `pairs` held-out pairs as their labels do, and
+    `ordered_as_graded` of the `graded_pairs` whose answers a programmatic judge grades apart. `weights` is a
+    fingerprint, in a stage that reads a reward of the one that it read.
+    """
+
+    weights: str | None = None
+    pairs: int | None = None
+    ordered: float | None = None
+    graded_pairs: int | None = None
+    ordered_as_graded: float | None = None
+
+
 class TrainFacts(Record):
     """Settings as the trainer has them, data as its loader yields it, weights as they are.
 
@@ -204,6 +219,7 @@ class TrainFacts(Record):
     probe_first: dict[str, float] | None = None
     probe_last: dict[str, float] | None = None
     probes: ProbeFacts | None = None
+    reward: RewardFacts | None = None
     sequences: SequenceFacts | None = None
     updates: UpdateFacts | None = None
     flops_unknown_ops: list[str] = Field(default_factory=list)

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from harness.quantities import ROLLOUTS
 from harness.records import StageKind, StageResult
 
 BEFORE = ("start_up_seconds", "model_load_seconds", "reference_seconds")
+ROLLOUT_SECONDS = tuple(quantity.name for quantity in ROLLOUTS)
 READ_INSTEAD = {"reference_seconds": "reference_read_seconds"}
 STEPS: Mapping[StageKind, tuple[str, ...]] = {
     "prepare": ("data_seconds",),
-    "rehearse": ("train_seconds",),
-    "train": ("train_seconds", "evaluation_seconds", "checkpoint_seconds"),
+    "rehearse": ("train_seconds", *ROLLOUT_SECONDS),
+    "train": ("train_seconds", *ROLLOUT_SECONDS, "evaluation_seconds", "checkpoint_seconds"),
     "evaluate": ("generation_seconds",),
     "judge": ("evaluation_seconds",),
 }

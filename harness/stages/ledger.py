@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.measure.energy import EnergyMeter
-from harness.measure.window import HEADLINE_PHASES, REFERENCE_READ, Window
+from harness.measure.window import HEADLINE_PHASES, REFERENCE_READ, ROLLOUT_PHASES, Window
 from harness.records import Measurement, StageKind
 
 PHASE_QUANTITIES = {
@@ -15,6 +15,7 @@ PHASE_QUANTITIES = {
     "reference": "reference_seconds",
     "reference_read": "reference_read_seconds",
     "train": "train_seconds",
+    **{phase: f"{phase}_seconds" for phase in ROLLOUT_PHASES},
     "save": "save_seconds",
     "evaluation": "evaluation_seconds",
     "checkpoint": "checkpoint_seconds",
@@ -42,7 +43,7 @@ def clock_ledger(window: Window, kind: StageKind) -> list[Measurement]:
     headline = _seconds(
         "wall_seconds",
         window.headline(),
-        f"clock: model_load + reference + train + save{_elsewhere(window)}",
+        f"clock: {' + '.join(_headline_phases(window))}{_elsewhere(window)}",
     )
     return [headline, *figures, *_spent_seconds(window)]
 
@@ -71,6 +72,11 @@ def charged_notes(window: Window) -> list[str]:
     ]
 
 
+def _headline_phases(window: Window) -> list[str]:
+    """Those of every stage, and those that this one had."""
+    return [p for p in HEADLINE_PHASES if p not in ROLLOUT_PHASES or p in window.seconds]
+
+
 def _spent_seconds(window: Window) -> Iterator[Measurement]:
     """What a stage took that is charged for another's work too."""
     if window.charged:
@@ -81,7 +87,7 @@ def _spent_seconds(window: Window) -> Iterator[Measurement]:
 
 def _spent_phases(window: Window) -> list[str]:
     """The headline's phases that ran here, and what took the place of the others."""
-    return [*(phase for phase in HEADLINE_PHASES if phase not in window.charged), REFERENCE_READ]
+    return [*(phase for phase in _headline_phases(window) if phase not in window.charged), REFERENCE_READ]
 
 
 def _elsewhere(window: Window) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.measure import device
 from harness.methods import load_method
-from harness.records import StageRequest, StageResult
+from harness.records import Implementation, StageRequest, StageResult
 from harness.stages.context import Context, Outcome, read_result
 
 COUNTS = Path("cache") / "flops"
@@ -23,11 +24,16 @@ if TYPE_CHECKING:
 
 
 def warm_up(request: StageRequest) -> str:
-    """Import the training libraries, so that their seconds and memory count as start-up."""
+    """Import the training libraries, so that their seconds and memory count as start-up; TRL's too where the
+    stage trains by its trainer."""
     import harness.training.run  # noqa: F401
     from harness.generate.load import ready_to_load
+    from harness.training.build import STOCK_ROOM
 
     ready_to_load()
+    job = request.config.get("job", request.config)
+    if job["config"].get("implementation") == Implementation.STOCK:
+        importlib.import_module(f"{STOCK_ROOM}.{job['method']}")
     return device.kind()
 
 
@@ -103,7 +109,7 @@ def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:
     from harness.training.job import TrainJob
 
     facts = context.prepared_facts()
-    sft_data = config.get("sft_data")
+    sft_data, reward = config.get("sft_data"), context.request.inputs.get("reward_model")
     return TrainJob(
         method=config["method"],
         config=load_method(config["method"]).Config.model_validate(config["config"]),
@@ -121,4 +127,5 @@ def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:
         counts_folder=context.folder.parent.parent / COUNTS,
         counts_depend_on=_beyond_harness(context.request),
         references=_references(context),
+        reward_model=str(Path(reward) / "model") if reward is not None else None,
     )

@@ -32,6 +32,7 @@ def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
             # A stage that goes on from a checkpoint is as patient as it was.
             "restore_callback_states_from_checkpoint": True,
         }
+    settings = {"per_device_train_batch_size": config.micro_batch_size, **settings}
     return kind(
         output_dir=str(job.out / CHECKPOINTS),
         seed=job.seed,
@@ -43,7 +44,6 @@ def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
         lr_scheduler_kwargs=None if config.min_lr_rate is None else {"min_lr_rate": config.min_lr_rate},
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
-        per_device_train_batch_size=config.micro_batch_size,
         gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
         optim=config.optimizer,
         weight_decay=config.weight_decay,

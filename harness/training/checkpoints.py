@@ -19,14 +19,14 @@ import transformers
 
 from harness.artifacts import sketches
 from harness.measure.flops import Bucket
-from harness.measure.window import CHECKPOINT, Window
+from harness.measure.window import CHECKPOINT, ROLLOUT_PHASES, Window
 from harness.records import CheckpointState
 from harness.training.shape import Shape
 from harness.training.trace import Trace
 from harness.training.updates import Updates
 
 STATE = "harness.json"
-CARRIED = ("train", "evaluation", CHECKPOINT)
+CARRIED = ("train", *ROLLOUT_PHASES, "evaluation", CHECKPOINT)
 """Phases whose work a checkpoint keeps; loading and the reference's pass are done again."""
 ROOM = 1.2
 """Times as much free disk as a checkpoint and the final weights take there has to be."""

@@ -26,7 +26,7 @@ from harness.training.fingerprint import digest_rows, fingerprint_weights
 from harness.training.job import StageTrainer, TrainJob
 from harness.training.load import adapters_dropout, precision_of
 from harness.training.order import epoch_order
-from harness.training.walk import Walk
+from harness.training.shape import Walk
 
 
 def stage_facts(
@@ -54,7 +54,7 @@ def stage_facts(
         epochs=config.epochs,
         max_steps=config.max_steps,
         effective_batch_pairs=config.batch_size,
-        micro_batch_pairs=arguments.per_device_train_batch_size,
+        micro_batch_pairs=trainer.micro_batch_pairs(),
         gradient_checkpointing=bool(arguments.gradient_checkpointing),
         tuning="lora" if config.lora else "full",
         lora=_adapters(trainer, config.lora),
@@ -103,7 +103,7 @@ def with_run(
 ) -> TrainFacts:
     """`facts` with what happened: first loss, probes, updates, sequences by the models' own hooks."""
     metrics = [row["metrics"] for row in trainer.trace.rows]
-    probes = [row for row in metrics if "probe_logp_chosen" in row]
+    probes = [row for row in metrics if "probe_pairs" in row]
     return facts.model_copy(
         update={
             "first_loss": next((row["loss"] for row in metrics if "loss" in row), None),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.generate.flat_attention import attention_of
@@ -29,7 +29,8 @@ class StageFlops:
     """Counts of a run over `buckets`, whose reference saw `in_loop` within the steps and `before`.
 
     `by_micro_batch[i]` is what micro-batch i took, its reference in the loop included. Figures from formulas
-    are None where the model has no formula, and `no_formula` says why.
+    are None where the model has no formula, and `no_formula` says why. `apart` is what no micro-batch
+    computes, by part; it is in the totals, and in those of the micro-batch before which it was done.
     """
 
     total: int
@@ -42,6 +43,7 @@ class StageFlops:
     no_formula: str | None
     unknown_ops: tuple[str, ...]
     how: str
+    apart: Mapping[str, int] = field(default_factory=dict)
 
     def ledger(self) -> list[Measurement]:
         """The stage's entries."""
@@ -51,6 +53,7 @@ class StageFlops:
             _entry("flops_theory", self.theory, "formula", self.no_formula),
             _entry("body_flops", self.body, "formula: the blocks' matrices alone", self.no_formula),
             _entry("useful_flops", self.useful, "formula: without any recomputation", self.no_formula),
+            *(_entry(f"{part}_flops", flops, COUNTED) for part, flops in self.apart.items()),
         ]
 
 
@@ -92,9 +95,10 @@ def count(
     buckets: Sequence[Bucket],
     before: Sequence[Bucket],
     known: Counted | None = None,
+    steps: Sequence[int] = (),
 ) -> StageFlops:
     """FLOPs of micro-batches `buckets` and of a reference pass over `before`; what is `known` is not
-    counted again."""
+    counted again. `steps` are the micro-batches of each optimizer step."""
     known = known or Counted.of(trainer, buckets, before)
     ran, once = Counter(buckets), Counter(before)
     seen = _seen(trainer, buckets, before)
@@ -102,11 +106,16 @@ def count(
     reference = known.reference.total(seen) if known.reference else None
     ahead = reference.total if reference and once else 0
     by_micro_batch = [known.steps.of(b) for b in buckets]
+    apart = trainer.apart(steps)
+    for part in apart.values():
+        for place, flops in part.items():
+            by_micro_batch[place] += flops
+    beside = {name: sum(part.values()) for name, part in apart.items()}
     known.keep()
     formulas = _formulas(trainer, ran, seen)
     unknown = {*counted.unknown_ops, *(reference.unknown_ops if reference else ())}
     return StageFlops(
-        total=counted.total + ahead,
+        total=counted.total + ahead + sum(beside.values()),
         once=ahead,
         reference=reference.total if reference else None,
         by_micro_batch=by_micro_batch,
@@ -116,6 +125,7 @@ def count(
         no_formula=formulas.reason,
         unknown_ops=tuple(sorted(unknown | unseen_kernels(trainer.model))),
         how=f"{counted.how}, {known.counter.how(_largest(buckets, before))}",
+        apart=beside,
     )
 
 
@@ -152,6 +162,8 @@ class _Formulas:
 
 def _formulas(trainer: StageTrainer, ran: Counter[Bucket], reference: Counter[Bucket]) -> _Formulas:
     config, head = trainer.job.config, trainer.head_cost
+    if trainer.no_formula is not None:
+        return _Formulas(reason=trainer.no_formula)
     try:
         shape = ModelShape.of_model(trainer.model)
     except NoFormula as unknown:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,11 +16,14 @@ from harness.records import (
     Measurement,
     PrepareFacts,
     ReferenceFacts,
+    RewardFacts,
     StageResult,
     TrainFacts,
 )
-from harness.training.shape import Shape, Side
+from harness.training.shape import Shape, Side, Walk
 from harness.training.trace import Trace
+
+Apart = Mapping[str, Mapping[int, int]]
 
 if TYPE_CHECKING:
     from harness.measure.theory import HeadCost
@@ -62,7 +65,8 @@ class TrainJob:
     order of the training data by these rows. `checkpoint_seconds` is how often a checkpoint is written to go
     on from, None for never. FLOP counts of single steps are kept in `counts_folder`, where there is one, for
     stages whose code beyond harness, packages and device are the same (`counts_depend_on`); log-probs of a
-    reference that scores once in `references`, where there is one.
+    reference that scores once in `references`, where there is one. `reward_model` is the folder of the reward
+    that the settings name; a rehearsal has none.
     """
 
     method: str
@@ -82,6 +86,7 @@ class TrainJob:
     counts_folder: Path | None = None
     counts_depend_on: str = ""
     references: ReferenceCache | None = None
+    reward_model: str | None = None
 
     @property
     def own_code(self) -> bool:
@@ -111,7 +116,7 @@ class StageTrainer(Protocol):
 
     `trace` is filled while it trains. `head_cost` says what its head costs by formula,
     `forwards_besides` how many batches of a micro-batch's size go forward alone in a step, `needs_values` why
-    its steps cannot be counted by shapes alone.
+    its steps cannot be counted by shapes alone, `no_formula` why no formula knows what they cost.
     """
 
     job: TrainJob
@@ -121,6 +126,7 @@ class StageTrainer(Protocol):
     head_cost: HeadCost
     forwards_besides: int
     needs_values: str | None
+    no_formula: str | None
     model: Any
     args: Any
     state: Any
@@ -139,7 +145,23 @@ class StageTrainer(Protocol):
     def prepare_reference(self) -> None:
         """Score the pairs before training where the reference does; on the reference's clock."""
 
-    def head_facts(self) -> HeadFacts:
+    def start_fingerprint(self) -> str:
+        """A digest of the weights that the stage starts from, before it adds any of its own."""
+
+    def micro_batch_pairs(self) -> int:
+        """Pairs, or prompts, in a micro-batch, as the trainer has it."""
+
+    def course(self, config: TrainConfig, stop_token_ids: list[int]) -> Walk:
+        """What a run by `config` computes, and what its first epoch holds."""
+
+    def apart(self, steps: Sequence[int]) -> Apart:
+        """FLOPs of what is no micro-batch's, by part and by the micro-batch that it came before; `steps` are
+        the micro-batches of each optimizer step."""
+
+    def reward_facts(self, held_out: Path) -> RewardFacts | None:
+        """What the reward that the stage trains or reads is worth, on held-out pairs where it trains one."""
+
+    def head_facts(self) -> HeadFacts | None:
         """How log-probs are made."""
 
     def layout_facts(self) -> LayoutFacts:

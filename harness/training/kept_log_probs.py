@@ -145,6 +145,8 @@ def kept_log_probs(trainer: StageTrainer, weights: str, pairs: Rows) -> KeptLogP
     assert isinstance(config, ReferenceConfig)
     if cache is None or job.rows is not None or config.reference_cache == "off":
         return None
+    head = trainer.head_facts()
+    assert head is not None, "what has a reference has log-probs"
     settings = config.model_dump(mode="json", include=ReferenceConfig.model_fields.keys() - NOT_OF_A_LOG_PROB)
     whole: dict[str, Any] = {
         "weights": [weights, cache.origin],
@@ -153,7 +155,7 @@ def kept_log_probs(trainer: StageTrainer, weights: str, pairs: Rows) -> KeptLogP
         "cell": [job.seed, cache.repeat],
         "config": settings,
         "batches": [learned, trainer.nll_scope, trainer.processing_class.pad_token_id],
-        "head": trainer.head_facts().model_dump(mode="json"),
+        "head": head.model_dump(mode="json"),
         "layout": trainer.layout_facts().model_dump(mode="json"),
         "models": [model_in_numbers(model) for model in trainer.models()],
         "threads": torch.get_num_threads(),

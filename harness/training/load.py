@@ -16,6 +16,7 @@ import transformers
 from harness.errors import UserError
 from harness.generate.load import base_of_adapters, check_quantization, load_weights
 from harness.generate.precision import Precision, PrecisionKind, compute_in, resolve_precision
+from harness.methods import about, load_method
 from harness.pipeline.training_spec import LoraSpec, TrainConfig
 from harness.training.adapters import check_names, check_they_learn, remedy_of_targets
 from harness.training.job import TrainJob
@@ -49,8 +50,12 @@ def check_hardware(config: TrainConfig) -> None:
 
 
 def load_policy(job: TrainJob) -> Policy:
-    """Full weights, a fresh adapter on them, or the earlier stage's adapter."""
+    """Full weights, a fresh adapter on them, or the earlier stage's adapter; a body that rewards, to train
+    one."""
     check_hardware(job.config)
+    if trains_reward(job):
+        rewarding = load_base(job.model, job.revision, job.config, own_code=job.own_code, rewards=True)
+        return Policy(rewarding)
     lora, adapters = lora_config(job.config.lora), base_of_adapters(job.model)
     whole = precision_of(job.config).trained is torch.float32
     if adapters is None:
@@ -77,8 +82,16 @@ def load_policy(job: TrainJob) -> Policy:
     return Policy(model, CONTINUED)
 
 
-def load_base(path: str, revision: str | None, config: TrainConfig, *, own_code: bool = False) -> Any:
-    """Full weights from a folder or the hub, without dropout, on the training device.
+def trains_reward(job: TrainJob) -> bool:
+    """Whether the stage trains a reward and no policy."""
+    return about(load_method(job.method), job.config).trains == "reward"
+
+
+def load_base(
+    path: str, revision: str | None, config: TrainConfig, *, own_code: bool = False, rewards: bool = False
+) -> Any:
+    """Full weights from a folder or the hub, without dropout, on the training device; `rewards` as in
+    `load_weights`.
 
     A model below adapters is frozen, so it is held in what products are made in.
     """
@@ -93,6 +106,7 @@ def load_base(path: str, revision: str | None, config: TrainConfig, *, own_code:
             attention=config.attention,
             checkpointing=config.gradient_checkpointing,
             own_code=own_code,
+            rewards=rewards,
         )
     compute_in(model, precision)
     _without_dropout(model)

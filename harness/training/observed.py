@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import transformers
@@ -11,15 +13,18 @@ from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
 from harness.measure.theory import HeadCost
 from harness.measure.window import CHECKPOINT, EVALUATION
-from harness.records import HeadFacts, Implementation, LayoutFacts, ReferenceFacts
+from harness.pipeline.training_spec import TrainConfig
+from harness.records import HeadFacts, Implementation, LayoutFacts, ReferenceFacts, RewardFacts
 from harness.training.collate import PADDED
-from harness.training.job import TrainJob
+from harness.training.fingerprint import fingerprint_weights
+from harness.training.job import Apart, TrainJob
 from harness.training.load import precision_of
 from harness.training.optimizer import stochastic_optimizer
 from harness.training.order import EpochOrder, FixedOrder
 from harness.training.router import router_loss_of
-from harness.training.shape import Shape, Side
+from harness.training.shape import Shape, Side, Walk
 from harness.training.trace import Totals, Trace, watch_sequences
+from harness.training.walk import walk
 
 KEPT = ("loss", "grad_norm", "learning_rate")
 
@@ -38,6 +43,7 @@ class ObservedTrainer(transformers.Trainer):
     forwards_besides = 0
     # Why a step of it cannot run on shapes alone, None where it can.
     needs_values: str | None = "this trainer reads values in its steps"
+    no_formula: str | None = None
 
     def __init__(self, job: TrainJob, **settings: Any) -> None:
         self.job, self.trace, self.totals = job, Trace(), Totals()
@@ -61,7 +67,27 @@ class ObservedTrainer(transformers.Trainer):
         """A batch of random tokens of a bucket's shape, on the device."""
         raise NotImplementedError
 
-    def head_facts(self) -> HeadFacts:
+    def start_fingerprint(self) -> str:
+        """A digest of the weights that the stage starts from."""
+        return fingerprint_weights(self.model)
+
+    def micro_batch_pairs(self) -> int:
+        """Pairs in a micro-batch, as the trainer has it."""
+        return int(self.args.per_device_train_batch_size)
+
+    def course(self, config: TrainConfig, stop_token_ids: list[int]) -> Walk:
+        """The loader walked from its first batch to the run's last."""
+        return walk(self, config, stop_token_ids=stop_token_ids)
+
+    def apart(self, steps: Sequence[int]) -> Apart:
+        """All that a step computes is in its micro-batches, unless a subclass says else."""
+        return {}
+
+    def reward_facts(self, held_out: Path) -> RewardFacts | None:
+        """There is no learned reward, unless a subclass says else."""
+        return None
+
+    def head_facts(self) -> HeadFacts | None:
         """How log-probs are made."""
         raise NotImplementedError
 

@@ -23,13 +23,12 @@ class Probe(TrainerCallback):
     """
 
     def __init__(self, trainer: StageTrainer, held_out: Rows, planned: ProbeFacts, batch_size: int) -> None:
-        self._trainer, self._batch_size = trainer, batch_size
-        self._pairs, self._probes = held_out.first(planned.pairs), planned.probes
+        self.trainer, self.batch_size = trainer, batch_size
+        self.pairs, self._probes = held_out.first(planned.pairs), planned.probes
         self._due: frozenset[int] = frozenset()
         self._last: int | None = None
-        sample = sample_of([(self._pairs[0]["prompt_ids"], self._pairs[0]["chosen_ids"])])
         with trainer.job.window.phase("evaluation"):
-            self._head = checked_head(trainer.model, sample)
+            self.check_head()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._due = due_steps(self._probes, state.max_steps)
@@ -46,27 +45,35 @@ class Probe(TrainerCallback):
         if self._last != state.global_step:
             self._measure(state.global_step)
 
-    def _measure(self, step: int) -> None:
-        trainer, self._last = self._trainer, step
-        with trainer.job.window.phase("evaluation"):
-            log_probs = pair_log_probs(
-                trainer.model,
-                self._pairs,
-                trainer.processing_class.pad_token_id,
-                self._batch_size,
-                head=self._head,
-            )
-            chosen, rejected = (torch.tensor(m) for m in (log_probs.chosen_mean, log_probs.rejected_mean))
-            odds = log_odds(chosen, rejected)
-        metrics = {
+    def check_head(self) -> None:
+        """Which head gives the model's log-probs."""
+        sample = sample_of([(self.pairs[0]["prompt_ids"], self.pairs[0]["chosen_ids"])])
+        self._head = checked_head(self.trainer.model, sample)
+
+    def measure(self) -> dict[str, float]:
+        """Log-probs of the pairs as they are now."""
+        log_probs = pair_log_probs(
+            self.trainer.model,
+            self.pairs,
+            self.trainer.processing_class.pad_token_id,
+            self.batch_size,
+            head=self._head,
+        )
+        chosen, rejected = (torch.tensor(m) for m in (log_probs.chosen_mean, log_probs.rejected_mean))
+        return {
             "probe_logp_chosen": float(chosen.mean()),
             "probe_logp_rejected": float(rejected.mean()),
             "probe_margin": float((chosen - rejected).mean()),
-            "probe_log_odds_margin": float(odds.mean()),
+            "probe_log_odds_margin": float(log_odds(chosen, rejected).mean()),
             "probe_preference_accuracy": float((chosen > rejected).float().mean()),
             "probe_pairs": float(len(chosen)),
-            "elapsed_seconds": trainer.job.window.so_far(),
         }
+
+    def _measure(self, step: int) -> None:
+        trainer, self._last = self.trainer, step
+        with trainer.job.window.phase("evaluation"):
+            measured = self.measure()
+        metrics = {**measured, "elapsed_seconds": trainer.job.window.so_far()}
         joules = trainer.job.window.joules_so_far()
         if joules is not None:
             metrics["elapsed_joules"] = joules

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.measure.window import COUNTING
+from harness.measure.window import COUNTING, ROLLOUT_PHASES
 from harness.methods import about, load_method
 from harness.records import Prediction, RehearseFacts, TimedSteps
 from harness.training.collate import Rows, length_of, read_rows, tokens_of
@@ -18,8 +18,9 @@ from harness.training.flops import Counted, count
 from harness.training.job import TrainJob
 from harness.training.order import Weigh, first_epoch, flat, padded, spread_of_batches
 from harness.training.run import Run, run_trainer
+from harness.training.shape import Walk
 from harness.training.timing import COST_SHARE, CostLimit, StepTimer, forecast
-from harness.training.walk import Walk, planned_steps, walk
+from harness.training.walk import planned_steps
 
 MICRO_BATCHES = 2
 LEAST_STEPS = 2
@@ -41,9 +42,10 @@ def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
     """Facts for the audit before training, and `prediction` without bytes of memory.
 
     Steps of two micro-batches each run on real rows, the longest first: a second one adds
-    to gradients that are there, so that memory peaks as in the run. There are `most_steps` of them, or fewer
-    where those would cost more than a small share of what they foretell. Adapters are kept in `model/` for
-    the rehearsal of the stage that goes on from them; full weights are not.
+    to gradients that are there, so that memory peaks as in the run. A stage that answers prompts itself
+    answers those of a step at once, so that its steps are whole ones. There are `most_steps` of them, or
+    fewer where those would cost more than a small share of what they foretell. Adapters are kept in `model/`
+    for the rehearsal of the stage that goes on from them; full weights are not.
     """
     began = time.perf_counter()
     data = read_rows(job.train_file)
@@ -52,7 +54,7 @@ def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
     run = run_trainer(trial.job, data, callbacks=[timer, limit], observed=False)
     job.trained()
     with job.window.phase(COUNTING):
-        course = walk(run.trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
+        course = run.trainer.course(job.config, job.facts.stop_token_ids)
         facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
         prediction = _prediction(trial.job, run, timer, course)
     return RehearseFacts(stage=facts, prediction=prediction, steps=len(timer.around))
@@ -62,7 +64,9 @@ def _trial(job: TrainJob, data: Rows, most_steps: int) -> Trial:
     """`most_steps`, or as many as are affordable by their tokens."""
     config, weigh = job.config, _weigh(job, data)
     size = config.micro_batch_size
-    per_step = min(MICRO_BATCHES, config.batch_size // size)
+    per_step = config.batch_size // size
+    if about(load_method(job.method), config).data != "prompts":
+        per_step = min(MICRO_BATCHES, per_step)
     least = LEAST_STEPS if per_step > 1 else LEAST_STEPS + 1
     epoch = [weigh(rows) for rows in first_epoch(len(data), size, job.seed)]
     steps_of_run = planned_steps(config, -(-len(data) // config.batch_size))
@@ -100,13 +104,14 @@ def _prediction(trial: TrainJob, run: Run, timer: StepTimer, course: Walk) -> Pr
     trainer, seconds = run.trainer, trial.window.seconds
     ahead = trainer.reference_buckets(whole=True)
     known = Counted.of(trainer, course.buckets, ahead)
-    whole = count(trainer, course.buckets, ahead, known)
-    tried = count(trainer, trainer.trace.in_order(), trainer.reference_buckets(whole=False), known)
+    whole = count(trainer, course.buckets, ahead, known, course.steps)
+    before, steps = trainer.reference_buckets(whole=False), trainer.trace.micro_batches
+    tried = count(trainer, trainer.trace.in_order(), before, known, steps)
     reference = seconds.get("reference", 0.0) * (whole.once / tried.once if tried.once else 0.0)
     parts = {
         "model_load": seconds["model_load"],
         "reference": reference,
-        "around_training": timer.outside_steps(seconds["train"]),
+        "around_training": timer.outside_steps(sum(seconds.get(p, 0.0) for p in ("train", *ROLLOUT_PHASES))),
         "save": seconds["save"],
     }
     fixed = sum(parts.values())

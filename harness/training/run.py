@@ -12,7 +12,7 @@ from typing import Any
 import transformers
 
 from harness.artifacts import CHECKPOINTS
-from harness.measure.window import AUDIT, CHECKPOINT, COUNTING
+from harness.measure.window import AUDIT, CHECKPOINT, COUNTING, EVALUATION
 from harness.records import CheckpointState, ProbeFacts
 from harness.training.build import build
 from harness.training.checkpoints import (
@@ -26,15 +26,14 @@ from harness.training.checkpoints import (
 from harness.training.collate import Rows, read_rows
 from harness.training.divergence import StopAtDivergence, check_weights
 from harness.training.facts import stage_facts, token_ledger, with_run
-from harness.training.fingerprint import fingerprint_weights
 from harness.training.flops import StageFlops, count, cumulative
 from harness.training.job import StageTrainer, TrainJob, TrainOutcome
-from harness.training.load import load_policy, load_tokenizer
+from harness.training.load import load_policy, load_tokenizer, trains_reward
 from harness.training.probe import Probe
 from harness.training.probe_plan import probes_of
+from harness.training.reward import RewardProbe
 from harness.training.trace import Trace
 from harness.training.updates import Updates
-from harness.training.walk import walk
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,19 @@ def train(job: TrainJob) -> TrainOutcome:
     job.trained()
     trainer = run.trainer
     with job.window.phase(COUNTING):
-        flops = count(trainer, trainer.trace.in_order(), trainer.reference_buckets(whole=False))
+        before = trainer.reference_buckets(whole=False)
+        flops = count(trainer, trainer.trace.in_order(), before, steps=trainer.trace.micro_batches)
         _write_steps(job.out / "steps.jsonl", trainer.trace, flops)
-        course = walk(trainer, job.config, stop_token_ids=job.facts.stop_token_ids)
+        course = trainer.course(job.config, job.facts.stop_token_ids)
     facts = stage_facts(trainer, job, run.data, run.started_from, course)
     updates = run.updates.facts(trainer)
     check_weights(updates, int(trainer.state.global_step))
+    with job.window.phase(EVALUATION):
+        reward = trainer.reward_facts(job.prepared / "test.parquet")
     facts = with_run(facts, trainer, updates, list(flops.unknown_ops), flops.how)
     _clear(job)
     return TrainOutcome(
-        facts=facts.model_copy(update={"probes": run.probes}),
+        facts=facts.model_copy(update={"probes": run.probes, "reward": reward}),
         ledger=[*flops.ledger(), *token_ledger(trainer)],
         kept_seconds=run.kept_seconds,
     )
@@ -88,7 +90,7 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
         trainer = build(job, load_policy(job), tokenizer, data, validation)
     trainer.remove_callback(transformers.PrinterCallback)
     with window.phase(AUDIT):
-        started_from = fingerprint_weights(trainer.model)
+        started_from = trainer.start_fingerprint()
         updates = Updates(trainer) if observed else None
     trainer.prepare_reference()
     for callback in callbacks:
@@ -97,7 +99,8 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
         trainer.add_callback(StopAtDivergence(trainer.trace))
     planned = probes_of(job, data, held_out) if observed else None
     if planned is not None and planned.probes:
-        trainer.add_callback(Probe(trainer, held_out, planned, job.config.micro_batch_size))
+        watch = RewardProbe if trains_reward(job) else Probe
+        trainer.add_callback(watch(trainer, held_out, planned, job.config.micro_batch_size))
     if job.config.early_stopping:
         trainer.add_callback(transformers.EarlyStoppingCallback(job.config.early_stopping.patience))
     saved = None if updates is None else _go_on(job, trainer, updates, started_from)

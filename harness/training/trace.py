@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.measure.window import ROLLOUT_REFERENCE, ROLLOUT_REWARD
+
 if TYPE_CHECKING:
     import torch
 
@@ -71,11 +73,13 @@ class Trace:
 
 
 def watch_sequences(model: Any, trace: Trace, phase: Callable[[], str | None]) -> None:
-    """Count what goes forward through `model` in the phases train and reference, and what a gradient
-    comes back to."""
+    """Count what goes forward through `model` in the phases train and reference, what a gradient comes back
+    to, and of answers that a stage made itself the passes that score them, not those that made them."""
 
     def noted(module: Any, args: Any, kwargs: Any, output: Any) -> None:
         current = phase()
+        if current in (ROLLOUT_REFERENCE, ROLLOUT_REWARD):
+            current = "train"
         if current not in ("train", "reference"):
             return
         row = kwargs.get("flat_row")

@@ -21,7 +21,7 @@ from harness.generate.load import base_of_adapters, load_weights
 from harness.measure.window import AUDIT, Window
 from harness.records import CheckpointState, UpdateFacts
 from harness.training.job import StageTrainer, TrainJob
-from harness.training.load import precision_of
+from harness.training.load import precision_of, trains_reward
 
 CHUNK = 1 << 22
 SAMPLED_WEIGHTS = 1 << 18
@@ -97,8 +97,8 @@ def lost_to_bfloat16(before: torch.Tensor, after: torch.Tensor) -> float | None:
 class StartWeights:
     """The trained weights as they were: on disk already, or kept in a file until the stage has ended.
 
-    Full weights are read again from where they came. Adapters, and weights that adapters were merged
-    into, are written down.
+    Full weights are read again from where they came. Adapters, weights that adapters were merged into, and
+    a reward model with its new output are written down.
     """
 
     job: TrainJob
@@ -106,7 +106,8 @@ class StartWeights:
 
     def remember(self, model: Any) -> None:
         """Write down what cannot be read again."""
-        if self.job.config.lora is None and base_of_adapters(self.job.model) is None:
+        whole = self.job.config.lora is None and base_of_adapters(self.job.model) is None
+        if whole and not trains_reward(self.job):
             return
         self._file = self.job.out / "start.safetensors"
         tensors = {name: weight.detach().contiguous() for name, weight in trained_weights(model).items()}

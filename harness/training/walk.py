@@ -5,35 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from harness.measure.flops import Bucket
 from harness.pipeline.training_spec import TrainConfig
 from harness.records import BatchFacts
 from harness.training.job import StageTrainer
-from harness.training.shape import Side
-
-
-@dataclass
-class Walk:
-    """Micro-batches of a whole run in order, and facts of what the first epoch holds.
-
-    `buckets[i]` is the shape of micro-batch i; `steps[s]` how many of them optimizer step s has.
-    """
-
-    buckets: list[Bucket] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    pairs: int = 0
-    tokens_real: int = 0
-    facts: BatchFacts = field(default_factory=BatchFacts)
-
-    @property
-    def tokens_padded(self) -> int:
-        """Tokens that are computed, padding included, over the whole run."""
-        return sum(b.tokens for b in self.buckets)
+from harness.training.shape import Side, Walk
 
 
 def walk(trainer: StageTrainer, config: TrainConfig, *, stop_token_ids: list[int]) -> Walk:
@@ -93,20 +72,22 @@ class _Digests:
         for name, side in zip(("chosen", "rejected"), sides, strict=False):
             for row in range(len(side.ids)):
                 here = side.real[row].bool().cpu()
-                tokens, learned = side.ids[row].cpu()[here], side.scored[row].cpu()[here]
+                tokens = side.ids[row].cpu()[here]
+                learned = None if side.scored is None else side.scored[row].cpu()[here]
                 self._counts[name] += 1
                 self._counts["tokens_real"] += len(tokens)
                 self._counts["left_padded"] += int(not bool(here[0]))
                 self._hashes[f"{name}_ids"].update(tokens.numpy().tobytes() + b"|")
-                if name == "chosen":
+                if name == "chosen" and learned is not None:
+                    self._counts["scored"] += 1
                     self._hashes["chosen_scored"].update(learned.numpy().tobytes() + b"|")
                 self._longest[name] = max(self._longest[name], len(tokens))
                 self._check(tokens, learned)
 
-    def _check(self, tokens: torch.Tensor, learned: torch.Tensor) -> None:
+    def _check(self, tokens: torch.Tensor, learned: torch.Tensor | None) -> None:
         if len(tokens) > 1 and int(tokens[0]) == int(tokens[1]) == self._bos:
             self._counts["doubled_bos"] += 1
-        if len(tokens) and int(tokens[-1]) in self._stops:
+        if learned is not None and len(tokens) and int(tokens[-1]) in self._stops:
             self._counts["stops"] += 1
             self._counts["stops_learned"] += int(bool(learned[-1]))
 
@@ -116,7 +97,7 @@ class _Digests:
         digests = {name: digest.hexdigest()[:16] for name, digest in self._hashes.items()}
         return BatchFacts(
             chosen_ids=digests["chosen_ids"],
-            chosen_scored=digests["chosen_scored"],
+            chosen_scored=digests["chosen_scored"] if counts["scored"] else None,
             rejected_ids=digests["rejected_ids"] if counts["rejected"] else None,
             pairs=counts["chosen"],
             stop_learned=counts["stops_learned"] / counts["stops"] if counts["stops"] else None,

@@ -49,6 +49,7 @@ class Concatenated(StockTrainer):
 
     def shape_of(self, batch: Any) -> Shape:
         chosen, rejected = self.sides(batch)
+        assert chosen.scored is not None
         size, length = 2 * chosen.ids.shape[0], max(chosen.ids.shape[1], rejected.ids.shape[1])
         tokens, learned = (int(part.sum()) for part in (chosen.real, chosen.scored[:, 1:]))
         tokens += int(rejected.real.sum())

@@ -40,6 +40,11 @@ def judged_texts(job: TrainJob) -> datasets.Dataset:
     )
 
 
+def prompt_texts(job: TrainJob) -> list[Any]:
+    """The prompts' turns, in the file's order."""
+    return [_prompt(row) for row in _rows(job)]
+
+
 def _prompt(row: dict[str, Any]) -> Any:
     return json.loads(row["prompt"])
 

@@ -38,7 +38,15 @@ def test_a_checkout_uses_its_own_folders() -> None:
 
 
 def test_an_installed_package_uses_its_share(installed: Path) -> None:
-    assert find.known_files("comparison") == ["a_a", "embedded", "field", "ladder", "phase", "ultrafeedback"]
+    assert find.known_files("comparison") == [
+        "a_a",
+        "embedded",
+        "field",
+        "ladder",
+        "phase",
+        "rlhf",
+        "ultrafeedback",
+    ]
     assert find.known_files("suite") == ["chat", "open_llm"]
     path = find_comparison("embedded", model=None)
     assert path == installed / "share" / "pipelines" / "embedded.yaml"
@@ -60,8 +68,9 @@ def test_an_unknown_name_lists_both_places(installed: Path) -> None:
     shutil.copy(installed / "share" / "pipelines" / "embedded.yaml", "pipelines/mine.yaml")
     with pytest.raises(UserError) as raised:
         find_comparison("mien", model=None)
-    assert 'did you mean "mine"? known: a_a, embedded, field, ladder, mine, phase, ultrafeedback' in str(
-        raised.value
+    assert (
+        'did you mean "mine"? known: a_a, embedded, field, ladder, mine, phase, rlhf, ultrafeedback'
+        in str(raised.value)
     )
     assert f"(in pipelines and {installed / 'share' / 'pipelines'})" in str(raised.value)
 

@@ -110,6 +110,8 @@ CASES = [
             ("orpo", {"lambda": 0.5, "epochs": 2.0, "lora": ADAPTERS}, 3),
             ("orpo", {"lambda": 0.5, "implementation": "trl"}, 2),
             ("dpo", {"beta": 0.5, "implementation": "trl"}, 1),
+            ("reward_model", {}, 2),
+            ("rloo", {"num_generations": 2, "max_completion_length": 5, "epochs": 2.0}, 3),
             ("dpo", {"beta": 0.5, "precision": "mixed", "epochs": 2.0}, 3),
             ("sft", {"epochs": 3.0, "early_stopping": {"eval_every_steps": 2, "patience": 2}}, 5),
             (
@@ -249,7 +251,7 @@ def test_the_checkpoint_outlives_the_training_until_the_stage_has_all(
     """Counting may take minutes, and a kill in it shall not cost the training."""
     job = replace(make_job("sft", epochs=2.0), checkpoint_seconds=EVERY_STEP)
 
-    def killed(*_: Any) -> Any:
+    def killed(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

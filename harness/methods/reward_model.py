@@ -1,0 +1,33 @@
+"""A reward model: a policy's body with one output in place of the vocabulary's (Bradley-Terry on pairs).
+
+L = -log sigmoid(r(chosen) - r(rejected)), the mean over pairs (Ouyang et al. 2022, arXiv 2203.02155, eq. 1).
+r is read at a sequence's last token.
+"""
+
+from __future__ import annotations
+
+from harness.pipeline.training_spec import OnlyTrlConfig
+from harness.records import Method
+from harness.records.citation import arxiv
+
+ABOUT = Method(
+    title="reward model",
+    cites=(
+        arxiv(
+            "ouyang2022",
+            author="Ouyang, Long and others",
+            title="Training language models to follow instructions with human feedback",
+            year="2022",
+            number="2203.02155",
+        ),
+    ),
+    data="pairs",
+    trains="reward",
+    only="trl",
+    reference=False,
+    sequences_per_pair=2,
+)
+
+
+class Config(OnlyTrlConfig):
+    """Nothing of its own."""
