@@ -18,7 +18,8 @@ class Check:
     """`read` gives a stage's value, None where it did not record one; checks without are special.
 
     `by_seed`: values may differ between seeds. `may_lack`: None means that the check does not apply to
-    the stage. `stops`: an inequality ends the run.
+    the stage. `stops`: an inequality ends the run. `of_trainer`: it is a matter of whose trainer a stage has,
+    so that a method that has only one cannot be equal to others in it.
     """
 
     remedy: str
@@ -28,6 +29,7 @@ class Check:
     by_seed: bool = False
     may_lack: bool = False
     stops: bool = True
+    of_trainer: bool = False
 
 
 def _fact(name: str) -> Read:
@@ -125,12 +127,13 @@ CHECKS: dict[str, Check] = {
     ),
     "stop_token_learned": Check("do not mask the token that ends an answer", ("scores",)),
     "doubled_bos": Check("use a chat template that does not write the BOS token itself", ALL),
-    "padding": Check("pad on one side", COSTS, _padding),
+    "padding": Check("pad on one side", COSTS, _padding, of_trainer=True),
     "layout": Check(
         "leave training.packing and training.shared_prompt to all arms alike; beside a stock trainer, which "
         "pads, set training.packing: off",
         COSTS,
         _layout,
+        of_trainer=True,
     ),
     "tokens_real": Check(_ONE_DATA, COSTS, _batch("tokens_real"), "rejected", True),
     "tokens_padded": Check(
@@ -139,6 +142,7 @@ CHECKS: dict[str, Check] = {
         _batch("tokens_padded"),
         "rejected",
         True,
+        of_trainer=True,
     ),
     "dropped_and_truncated": Check(_ONE_DATA, ALL),
     "effective_batch": Check(f"{_ONE_SETTING} (training.batch_size)", ALL, _fact("effective_batch_pairs")),
@@ -158,9 +162,14 @@ CHECKS: dict[str, Check] = {
         f"{_ONE_SETTING} (training.router_aux_loss)", ALL, _fact("router_loss"), may_lack=True
     ),
     "head": Check(
-        "use stages.orpo.implementation: matched, which shares the head of SFT and DPO", COSTS, _head
+        "use stages.orpo.implementation: matched, which shares the head of SFT and DPO",
+        COSTS,
+        _head,
+        of_trainer=True,
     ),
-    "implementation": Check("use stages.orpo.implementation: matched", ALL, _fact("implementation")),
+    "implementation": Check(
+        "use stages.orpo.implementation: matched", ALL, _fact("implementation"), of_trainer=True
+    ),
     "sft_source": Check("leave sft_data out, so that SFT clones the pairs' chosen answers", ALL),
     "reference_mode": Check(
         "the control arm sft_dpo_precomputed differs on purpose",

@@ -11,6 +11,7 @@ from harness.pipeline._parity_weights import (
     base_weights,
     check_of,
     hand_over,
+    lacks,
     reference_is_start,
     training_facts,
     weights_moved,
@@ -81,10 +82,9 @@ def _template(facts: PrepareFacts, seen: Sequence[Seen]) -> ParityCheck:
 
 def _shares(seen: Sequence[Seen], name: str, fact: str, *, good: float) -> ParityCheck:
     """Every stage has the good value of a figure of its batches."""
-    batches = {one.name: one.facts.batches for one in seen}
-    return _all_good(
-        name, {stage: figures and getattr(figures, fact) for stage, figures in batches.items()}, good
-    )
+    values = {one.name: one.facts.batches and getattr(one.facts.batches, fact) for one in seen}
+    silent = {one.name for one in seen if values[one.name] is None and lacks(one.facts)}
+    return _all_good(name, {stage: value for stage, value in values.items() if stage not in silent}, good)
 
 
 def _every(seen: Sequence[Seen], name: str, good: str) -> ParityCheck:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from harness.records import Environment, ParityCheck, Plan, RehearseFacts, StageResult, TrainFacts
+from harness.records import (
+    Environment,
+    ParityCheck,
+    Plan,
+    PlannedStage,
+    RehearseFacts,
+    StageResult,
+    TrainFacts,
+)
 
 HALF = 0.5
+MODEL, REWARD = "model", "reward_model"
 
 
 class Seen(Protocol):
@@ -23,6 +32,13 @@ class Seen(Protocol):
     def facts(self) -> TrainFacts: ...
     @property
     def environment(self) -> Environment: ...
+
+
+def lacks(facts: TrainFacts) -> bool:
+    """Whether a stage has no token of the pairs' answers to learn: it trains a reward, which is of whole
+    sequences, or answers prompts itself. What it does not record of them is not missing."""
+    about = facts.about
+    return about is not None and (about.trains == "reward" or about.data == "prompts")
 
 
 def check_of(
@@ -61,16 +77,19 @@ def base_weights(plan: Plan, results: Mapping[str, StageResult], *, trained: boo
 
 
 def hand_over(plan: Plan, results: Mapping[str, StageResult]) -> ParityCheck:
-    """A later stage starts from exactly what the earlier one ended with."""
+    """A later stage starts from exactly what the earlier one ended with, and reads the reward of another as
+    it ended."""
     broken, unknown, values = [], [], {}
-    for digest, stage in plan.stages.items():
-        if stage.kind != "train" or "model" not in stage.needs or digest not in results:
-            continue
-        earlier = results.get(stage.needs["model"])
+    for digest, stage, role in _handed(plan, results):
+        earlier = results.get(stage.needs[role])
         before = training_facts(earlier) if earlier else None
         now = training_facts(results[digest])
-        given, taken = before.weights_at_end if before else None, now.weights_at_start
-        values[stage.name] = f"{taken} after {given}"
+        read = now.reward.weights if now.reward else None
+        given, taken = (
+            before.weights_at_end if before else None,
+            read if role == REWARD else now.weights_at_start,
+        )
+        values[stage.name if role == MODEL else f"{stage.name}: {role}"] = f"{taken} after {given}"
         same_form = before is not None and _form(before) == _form(now)
         if given is None or taken is None or not same_form:
             unknown.append(stage.name)
@@ -83,6 +102,13 @@ def hand_over(plan: Plan, results: Mapping[str, StageResult]) -> ParityCheck:
         return check_of("hand_over", None, detail, values)
     detail = "weights' fingerprints equal" if values else "no arm has a second stage"
     return check_of("hand_over", True, detail, values)
+
+
+def _handed(plan: Plan, results: Mapping[str, StageResult]) -> Iterator[tuple[str, PlannedStage, str]]:
+    """Every model that a finished training stage took from another one, and what for."""
+    for digest, stage in plan.stages.items():
+        if stage.kind == "train" and digest in results:
+            yield from ((digest, stage, role) for role in (MODEL, REWARD) if role in stage.needs)
 
 
 def reference_is_start(seen: Sequence[Seen]) -> ParityCheck:

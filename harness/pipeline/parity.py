@@ -2,7 +2,8 @@
 
 The same checks run before training, on the rehearsals, and after it, on the training stages. Each
 is equal, unequal or unknown, and an unequal one stops the run unless the comparison's
-`allow_unequal` names it; the report then labels every figure that it touches.
+`allow_unequal` names it, or a method that has only TRL's trainer leaves no choice; the report then labels
+every figure that it touches.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from typing import Any
 from harness.pipeline._parity_checks import CHECKS, Check
 from harness.pipeline._parity_packages import probed_pairs
 from harness.pipeline._parity_special import special_checks
+from harness.pipeline._parity_weights import lacks
 from harness.records import Environment, ParityCheck, Plan, RehearseFacts, StageResult, TrainFacts
 
 __all__ = ["CHECKS", "Sighting", "audit", "audit_before", "violations"]
+
+
+FORCED = " (TRL has the only trainer of some of these methods, so that they cannot be equal)"
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def _audit(
     probed: Mapping[str, str] | None = None,
 ) -> list[ParityCheck]:
     checks = {name: _compare(name, check, seen) for name, check in CHECKS.items() if check.read is not None}
+    forced = {name for name, found in checks.items() if found.equal is False and _is_forced(name, seen)}
     checks |= special_checks(plan, results, seen, trained=trained)
     if trained:
         checks["probed_pairs"] = probed_pairs(plan, results, probed or {})
@@ -83,10 +89,11 @@ def _audit(
     return [
         checks[name].model_copy(
             update={
+                "detail": checks[name].detail + (FORCED if name in forced else ""),
                 "remedy": check.remedy if checks[name].equal is False else None,
                 "touches": list(check.touches),
                 "stops": check.stops,
-                "allowed": name in allowed and checks[name].equal is False,
+                "allowed": name in allowed | forced and checks[name].equal is False,
             }
         )
         for name, check in CHECKS.items()
@@ -94,16 +101,25 @@ def _audit(
     ]
 
 
+def _is_forced(name: str, seen: Sequence[Sighting]) -> bool:
+    """Whether a check fails by stages alone whose method has one trainer, and it is of the trainer."""
+    free = [one for one in seen if one.facts.about is None or one.facts.about.only is None]
+    return CHECKS[name].of_trainer and _compare(name, CHECKS[name], free).equal is not False
+
+
 def _compare(name: str, check: Check, seen: Sequence[Sighting]) -> ParityCheck:
     """One value over all stages that the check is about, or over those of each seed."""
     assert check.read is not None
     values: dict[str, str] = {}
     groups: dict[Any, dict[str, list[str]]] = {}
-    missing = False
+    missing, silent = False, list[str]()
     for one in seen:
         if not _concerns(check, one):
             continue
         value = check.read(one.facts, one.environment)
+        if value is None and lacks(one.facts):
+            silent.append(one.name)
+            continue
         if value is None:
             missing = missing or not check.may_lack
             continue
@@ -114,11 +130,13 @@ def _compare(name: str, check: Check, seen: Sequence[Sighting]) -> ParityCheck:
     if unequal is not None:
         detail = "; ".join(f"{text}: {_stages(names)}" for text, names in unequal.items())
         return ParityCheck(check=name, equal=False, detail=detail, values=values)
-    if check.may_lack and not missing and not values and seen:
+    if (check.may_lack or silent) and not missing and not values and seen:
         return ParityCheck(check=name, equal=True, detail="no stage has one")
     if missing or not values:
         return ParityCheck(check=name, equal=None, detail="not every stage recorded it", values=values)
     detail = f"equal within each of {len(groups)} seed(s)" if check.by_seed else next(iter(values.values()))
+    if silent and not check.may_lack:
+        detail += f"; does not apply to {_stages(silent)}"
     return ParityCheck(check=name, equal=True, detail=detail, values=values)
 
 

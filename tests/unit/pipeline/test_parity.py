@@ -543,3 +543,65 @@ def test_old_records_are_audited_with_what_they_have() -> None:
     checks = audit(record.plan, record.results)
     assert {c.check for c in checks} == set(CHECKS)
     assert all(c.equal is not False or c.detail for c in checks)
+
+
+ONLY_TRL = {"title": "X", "data": "pairs", "only": "trl", "reference": False, "sequences_per_pair": 2}
+OF_TRAINER = {"implementation", "head", "layout", "tokens_padded"}
+
+
+def trl_alone(**about: Any) -> Callable[[State], None]:
+    """ORPO's stages as those of a method that only TRL has a trainer for."""
+    return both(
+        put("orpo", about={**ONLY_TRL, **about}, implementation="trl", head={"kind": "fused"}),
+        put("orpo", layout={"flat": False, "shared_prompt": False}),
+        batch("orpo", tokens_padded=52_000),
+    )
+
+
+def test_what_a_method_with_one_trainer_cannot_equal_is_labelled_and_stops_nothing() -> None:
+    state = good()
+    trl_alone()(state)
+    checks = run(state, before=False)
+    assert unequal(checks) == OF_TRAINER
+    assert violations(checks) == []
+    assert all("TRL has the only trainer" in c.detail for c in checks if c.check in OF_TRAINER)
+    put("orpo", precision="float32", about={**ONLY_TRL, "only": None})(state)
+    stopping = {c.check for c in violations(run(state, before=False))}
+    assert stopping == OF_TRAINER | {"precision"}
+
+
+NOT_OF_PROMPTS = dict.fromkeys(
+    (
+        "chosen_ids",
+        "chosen_scored",
+        "rejected_ids",
+        "stop_learned",
+        "doubled_bos",
+        "longest_chosen",
+        "padding",
+    )
+)
+
+
+def test_answers_of_its_own_are_said_and_are_nothing_unequal() -> None:
+    state = good()
+    trl_alone(data="prompts")(state)
+    batch("orpo", **NOT_OF_PROMPTS, tokens_real=None, tokens_padded=None, longest_rejected=None)(state)
+    checks = {c.check: c for c in run(state, before=False)}
+    assert violations(checks.values()) == []
+    assert {name for name, c in checks.items() if c.equal is None} == set()
+    assert checks["chosen_token_ids"].detail.endswith("; does not apply to orpo/orpo")
+    assert checks["pair_count"].equal is True
+    batch("orpo", pairs=864)(state)
+    assert {"pair_count", "dropped_and_truncated"} <= unequal(run(state, before=False))
+
+
+def test_a_reward_that_is_read_is_the_one_that_was_trained() -> None:
+    state = good()
+    cell = next(c for c in state["plan"]["cells"] if c["arm"] == "sft_dpo")
+    sft, dpo = cell["stages"]
+    state["plan"]["stages"][dpo]["needs"]["reward_model"] = sft
+    state["facts"][dpo]["reward"] = {"weights": state["facts"][sft]["weights_at_end"]}
+    assert unequal(run(state, before=False)) == set()
+    state["facts"][dpo]["reward"] = {"weights": "another"}
+    assert unequal(run(state, before=False)) == {"hand_over"}
