@@ -69,13 +69,14 @@ def trains_on_pairs(view: ComparisonView, arm: str) -> bool:
 
 
 def passes_per_pair(view: ComparisonView, stage: StageResult) -> Fraction | None:
-    """Passes over the body's weights for one pair, all sequences of one length; None if not known.
+    """Passes over the body's weights for one pair, all sequences of one length; None if not known, or where a
+    stage answers prompts itself.
 
     A trained sequence takes 6 (4 with LoRA, whose frozen weights need no gradient of their own), a
     reference's forward 2, in the loop or before it.
     """
     about = method_of(view, stage)
-    if about is None:
+    if about is None or about.data == "prompts":
         return None
     tuning = stage.facts_as(TrainFacts).tuning or "full"
     each = TRAINED[tuning] + (FORWARD if about.reference else 0)

@@ -16,6 +16,7 @@ from harness.quantities import (
     HOST_GROWTH,
     PEAK_MEMORY,
     PHASES,
+    ROLLOUTS,
     WALL_SECONDS,
     Quantity,
 )
@@ -44,9 +45,11 @@ def ledger_table(view: ComparisonView) -> Table:
     """
     stages = view.trained_stages
     saved = [CHECKPOINT_SECONDS] if any(s.measured(CHECKPOINT_SECONDS.name) for s in stages) else []
+    answered = [quantity for quantity in ROLLOUTS if any(stage.measured(quantity.name) for stage in stages)]
     spent = [quantity for quantity in SPENT if any(stage.measured(quantity.name) for stage in stages)]
     shown = (
         *PHASES,
+        *answered,
         *saved,
         WALL_SECONDS,
         PEAK_MEMORY,
@@ -58,16 +61,25 @@ def ledger_table(view: ComparisonView) -> Table:
     rows = tuple(
         (
             Cell(stage.name, sources=(stage.digest,)),
-            *(stage_cell(stage, quantity) for quantity in shown),
+            *(_cell(stage, quantity) for quantity in shown),
             *(_spent_cell(stage, quantity) for quantity in spent),
             Cell(_origin(view, stage)),
         )
         for stage in stages
     )
     beside = ", in-training evaluation and checkpoints" if saved else " and in-training evaluation"
-    note = f"Training time = load + reference + train + save. Start-up (imports){beside} are not part of it."
+    own = "".join(f" + {quantity.title}" for quantity in answered)
+    headline = f"Training time = load + reference + train{own} + save."
+    note = f"{headline} Start-up (imports){beside} are not part of it."
     columns = ("stage", *titles, *(quantity.title for quantity in spent), "origin")
     return Table("ledger", "What each stage cost", columns, rows, (note, *([READ] if spent else [])))
+
+
+def _cell(stage: StageResult, quantity: Quantity) -> Cell:
+    """The stage's figure; what a stage does not do is none."""
+    if quantity in ROLLOUTS and stage.measured(quantity.name) is None:
+        return Cell("none", quantity.kind)
+    return stage_cell(stage, quantity)
 
 
 def _spent_cell(stage: StageResult, quantity: Quantity) -> Cell:
