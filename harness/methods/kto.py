@@ -3,11 +3,11 @@ al. 2024, arXiv 2402.01306, eq. 7 and 8). TRL's trainer alone computes it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from harness.pipeline.training_spec import TrainConfig
+from harness.pipeline.training_spec import OnlyTrlConfig
 from harness.records import Method
 from harness.records.citation import arxiv
 
@@ -27,12 +27,13 @@ ABOUT = Method(
     reference=True,
     sequences_per_pair=2,
     forwards_per_pair=4,
+    only="trl",
     takes_pairs="took a pair as two examples, its chosen answer as desirable and its rejected one as not, "
     "and measured both from answers to other prompts of the micro-batch",
 )
 
 
-class Config(TrainConfig):
+class Config(OnlyTrlConfig):
     """A pair is two examples, its chosen answer desirable and its rejected one not, weighed by their weights.
     `beta` scales log-ratios; their mean over prompts with answers of other prompts of the micro-batch is what
     they are measured from."""
@@ -40,7 +41,6 @@ class Config(TrainConfig):
     beta: Annotated[float, Field(gt=0)]
     desirable_weight: Annotated[float, Field(gt=0)] = 1.0
     undesirable_weight: Annotated[float, Field(gt=0)] = 1.0
-    implementation: Literal["trl"] = "trl"
 
     @model_validator(mode="after")
     def _a_micro_batch_holds_two_prompts(self) -> Config:
@@ -50,6 +50,3 @@ class Config(TrainConfig):
                 "at least 2"
             )
         return self
-
-    def why_padded(self) -> str:
-        return "implementation: trl"

@@ -6,7 +6,7 @@ r is read at a sequence's last token.
 
 from __future__ import annotations
 
-from harness.pipeline.training_spec import OnlyTrlConfig
+from harness.pipeline.training_spec import FullTrlConfig
 from harness.records import Method
 from harness.records.citation import arxiv
 
@@ -29,5 +29,5 @@ ABOUT = Method(
 )
 
 
-class Config(OnlyTrlConfig):
+class Config(FullTrlConfig):
     """Nothing of its own."""

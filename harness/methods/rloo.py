@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from harness.pipeline.spec_model import Name, NonNegative, Positive
-from harness.pipeline.training_spec import OnlyTrlConfig
+from harness.pipeline.training_spec import FullTrlConfig
 from harness.records import Method
 from harness.records.citation import arxiv
 
@@ -34,7 +34,7 @@ ABOUT = Method(
 )
 
 
-class Config(OnlyTrlConfig):
+class Config(FullTrlConfig):
     """`reward_model` names the stage of the arm that trains the reward. Each of the training prompts is
     answered `num_generations` times, by up to `max_completion_length` tokens at `temperature`. `beta` weighs
     the KL term towards the model that the stage starts from; with 0 there is no reference. `batch_size`

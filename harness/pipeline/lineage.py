@@ -8,7 +8,7 @@ from typing import Any
 from harness import registry
 from harness.errors import UserError, unknown_name
 from harness.pipeline.spec import ArmSpec, ComparisonSpec, StageSpec
-from harness.pipeline.training_spec import OnlyTrlConfig, TrainConfig
+from harness.pipeline.training_spec import FullTrlConfig, TrainConfig
 
 ConfigOf = Callable[[StageSpec], TrainConfig]
 REWARD, POLICY = "reward", "policy"
@@ -48,7 +48,7 @@ def _check_stage(arm: ArmSpec, stage: StageSpec, config_of: ConfigOf, place: str
     config, start = config_of(stage), start_of(arm, stage)
     if start is not None:
         before = config_of(_needed(arm, stage, "starts from", start, POLICY, place))
-        if isinstance(config, OnlyTrlConfig) and before.lora is not None:
+        if isinstance(config, FullTrlConfig) and before.lora is not None:
             fact = f"stage {stage.stage_name} of arm {arm.name} starts from full weights"
             remedy = f"train {start} without lora"
             raise UserError(f"{fact}, and {start} trains adapters", where=place, remedy=remedy)

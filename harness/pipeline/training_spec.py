@@ -158,15 +158,12 @@ class StockConfig(TrainConfig):
 
 
 class OnlyTrlConfig(TrainConfig):
-    """A method that TRL alone has a trainer for, whose loop is another than that of the others. It trains
-    full weights."""
+    """A method that TRL alone has a trainer for, whose loop is another than that of the others."""
 
     implementation: Literal["trl"] = "trl"
 
     @model_validator(mode="after")
-    def _full_weights(self) -> OnlyTrlConfig:
-        if self.lora is not None:
-            raise ValueError("lora cannot be had here: this stage trains full weights; leave lora out")
+    def _what_trl_cannot_do(self) -> OnlyTrlConfig:
         if self.early_stopping is not None:
             raise ValueError("early_stopping cannot be had here: TRL's trainer runs to its end; leave it out")
         if self.precision == "bfloat16_stochastic":
@@ -175,6 +172,16 @@ class OnlyTrlConfig(TrainConfig):
 
     def why_padded(self) -> str | None:
         return "implementation: trl"
+
+
+class FullTrlConfig(OnlyTrlConfig):
+    """One that trains full weights alone."""
+
+    @model_validator(mode="after")
+    def _full_weights(self) -> FullTrlConfig:
+        if self.lora is not None:
+            raise ValueError("lora cannot be had here: this stage trains full weights; leave lora out")
+        return self
 
 
 class ReferenceConfig(TrainConfig):

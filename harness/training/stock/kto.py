@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import torch
 import trl
 
-from harness.errors import UserError
 from harness.measure.flops import Bucket
 from harness.methods.kto import Config
 from harness.records import HeadFacts, HeadKind
@@ -100,8 +99,6 @@ def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation:
     """Stock KTO over the texts of `data`; its reference is the model that `job` starts from."""
     config = job.config
     assert isinstance(config, Config)
-    if config.early_stopping is not None:
-        raise UserError("early_stopping is not for kto, which trains by TRL's trainer", remedy="leave it out")
     settings = arguments(
         trl.KTOConfig,
         job,
