@@ -56,7 +56,7 @@ from harness.records.training import (
     TrainFacts,
     UpdateFacts,
 )
-from harness.records.tuning import TuningRecord, TuningTrial
+from harness.records.tuning import EndedEarly, EndRule, TuningRecord, TuningTrial
 
 __all__ = [
     "HAS_VRAM",
@@ -71,6 +71,8 @@ __all__ = [
     "DataStatistics",
     "DeviceKind",
     "DevicePeak",
+    "EndRule",
+    "EndedEarly",
     "EngineTrial",
     "Environment",
     "EvaluateFacts",

@@ -14,6 +14,7 @@ from pydantic import Field
 from harness.records.base import Record
 from harness.records.device import DevicePeak
 from harness.records.method import Method
+from harness.records.tuning import EndedEarly
 
 
 class Implementation(StrEnum):
@@ -179,7 +180,8 @@ class RewardFacts(Record):
 class TrainFacts(Record):
     """Settings as the trainer has them, data as its loader yields it, weights as they are.
 
-    `router_loss` is the coefficient of the experts' load-balancing loss, None for a dense model.
+    `router_loss` is the coefficient of the experts' load-balancing loss, None for a dense model;
+    `ended_early` is None for a stage that no pruner ended.
     """
 
     kind: Literal["train"] = "train"
@@ -224,6 +226,7 @@ class TrainFacts(Record):
     updates: UpdateFacts | None = None
     flops_unknown_ops: list[str] = Field(default_factory=list)
     flops_counted_by: str | None = None
+    ended_early: EndedEarly | None = None
 
 
 class TimedSteps(Record):

@@ -14,8 +14,29 @@ Pruner = Literal["none", "median", "hyperband"]
 TuningAxis = Literal["trials", "flops", "device_seconds"]
 
 
+class EndRule(Record):
+    """Ends a training stage at the first probe whose `metric` is below the least value there.
+
+    `least` are (share of the stage's steps, value), of probes before its end; `by` is the pruner.
+    """
+
+    by: Pruner
+    metric: str
+    least: list[tuple[float, float]]
+
+
+class EndedEarly(Record):
+    """A training stage that a pruner ended after `step` of `steps`, its probe being below `least`."""
+
+    by: Pruner
+    step: int
+    steps: int
+    value: float
+    least: float
+
+
 class TuningTrial(Record):
-    """One draw of an arm's settings: trained once, scored on the development split.
+    """One draw of an arm's settings: trained once, scored on the development split. `number` is from 1.
 
     `settings` are by stage name and key, only those that were drawn. `score` is None exactly when `reason`
     says why. A trial that was ended early has `pruned_at`, the share of its last stage's steps that it did,

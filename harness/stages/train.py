@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.measure import device
 from harness.methods import load_method
-from harness.records import Implementation, StageRequest, StageResult
+from harness.records import EndRule, Implementation, StageRequest, StageResult
 from harness.stages.context import Context, Outcome, read_result
 
 COUNTS = Path("cache") / "flops"
@@ -128,4 +128,5 @@ def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:
         counts_depend_on=_beyond_harness(context.request),
         references=_references(context),
         reward_model=str(Path(reward) / "model") if reward is not None else None,
+        ends=EndRule.model_validate(config["end_early"]) if "end_early" in config else None,
     )

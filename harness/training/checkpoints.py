@@ -65,8 +65,8 @@ class Checkpoints(transformers.TrainerCallback):
         self._since = self._now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Whether it is time."""
-        if not self._every or state.global_step >= state.max_steps:
+        """Whether it is time; nothing goes on from where a stage is ended."""
+        if not self._every or control.should_training_stop or state.global_step >= state.max_steps:
             return
         if control.should_save:
             # One that the settings ask for is kept as they say, and serves as well.

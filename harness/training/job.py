@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.measure.flops import Bucket
 from harness.pipeline.training_spec import TrainConfig
 from harness.records import (
+    EndRule,
     HeadFacts,
     Implementation,
     LayoutFacts,
@@ -66,7 +67,7 @@ class TrainJob:
     on from, None for never. FLOP counts of single steps are kept in `counts_folder`, where there is one, for
     stages whose code beyond harness, packages and device are the same (`counts_depend_on`); log-probs of a
     reference that scores once in `references`, where there is one. `reward_model` is the folder of the reward
-    that the settings name; a rehearsal has none.
+    that the settings name; a rehearsal has none. `ends` is what a pruner ends the stage by.
     """
 
     method: str
@@ -87,6 +88,7 @@ class TrainJob:
     counts_depend_on: str = ""
     references: ReferenceCache | None = None
     reward_model: str | None = None
+    ends: EndRule | None = None
 
     @property
     def own_code(self) -> bool:

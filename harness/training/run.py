@@ -13,7 +13,7 @@ import transformers
 
 from harness.artifacts import CHECKPOINTS
 from harness.measure.window import AUDIT, CHECKPOINT, COUNTING, EVALUATION
-from harness.records import CheckpointState, ProbeFacts
+from harness.records import CheckpointState, EndedEarly, ProbeFacts
 from harness.training.build import build
 from harness.training.checkpoints import (
     Checkpoints,
@@ -25,6 +25,7 @@ from harness.training.checkpoints import (
 )
 from harness.training.collate import Rows, read_rows
 from harness.training.divergence import StopAtDivergence, check_weights
+from harness.training.end_early import EndEarly
 from harness.training.facts import stage_facts, token_ledger, with_run
 from harness.training.flops import StageFlops, count, cumulative
 from harness.training.job import StageTrainer, TrainJob, TrainOutcome
@@ -48,6 +49,7 @@ class Run:
     updates: Updates | None = None
     probes: ProbeFacts | None = None
     kept_seconds: float = 0.0
+    ended_early: EndedEarly | None = None
 
 
 def train(job: TrainJob) -> TrainOutcome:
@@ -69,7 +71,9 @@ def train(job: TrainJob) -> TrainOutcome:
     facts = with_run(facts, trainer, updates, list(flops.unknown_ops), flops.how)
     _clear(job)
     return TrainOutcome(
-        facts=facts.model_copy(update={"probes": run.probes, "reward": reward}),
+        facts=facts.model_copy(
+            update={"probes": run.probes, "reward": reward, "ended_early": run.ended_early}
+        ),
         ledger=[*flops.ledger(), *token_ledger(trainer)],
         kept_seconds=run.kept_seconds,
     )
@@ -101,6 +105,9 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
     if planned is not None and planned.probes:
         watch = RewardProbe if trains_reward(job) else Probe
         trainer.add_callback(watch(trainer, held_out, planned, job.config.micro_batch_size))
+    ending = None if job.ends is None else EndEarly(job.ends, trainer.trace)
+    if ending is not None:
+        trainer.add_callback(ending)
     if job.config.early_stopping:
         trainer.add_callback(transformers.EarlyStoppingCallback(job.config.early_stopping.patience))
     saved = None if updates is None else _go_on(job, trainer, updates, started_from)
@@ -110,7 +117,9 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
         _save(trainer, job.out / "model")
     if not observed:
         _clear(job)
-    return Run(trainer, data, started_from, updates, planned, carried_seconds(saved[1]) if saved else 0.0)
+    carried = carried_seconds(saved[1]) if saved else 0.0
+    ended = None if ending is None else ending.ended
+    return Run(trainer, data, started_from, updates, planned, carried, ended)
 
 
 def _go_on(

@@ -209,7 +209,8 @@ def test_what_takes_long_comes_less_often(tmp_path: Path, monkeypatch: pytest.Mo
     saved: list[float] = []
     for step in range(1, 200):
         now[0] += 10.0
-        state, control = SimpleNamespace(global_step=step, max_steps=1000), SimpleNamespace(should_save=False)
+        state = SimpleNamespace(global_step=step, max_steps=1000)
+        control = SimpleNamespace(should_save=False, should_training_stop=False)
         watch.on_step_end(None, state, control)
         if control.should_save:
             saved.append(now[0])
@@ -217,6 +218,10 @@ def test_what_takes_long_comes_less_often(tmp_path: Path, monkeypatch: pytest.Mo
             (tmp_path / f"checkpoint-{step}").mkdir()
             watch.on_save(None, state, control)
     assert saved[:3] == [60.0, 480.0, 900.0]
+    now[0] += 1e6
+    ended = SimpleNamespace(should_save=False, should_training_stop=True)
+    watch.on_step_end(None, state, ended)
+    assert not ended.should_save, "nothing goes on from where a stage is ended"
 
 
 def test_checkpoints_and_what_is_loaded_from_them_are_on_no_headline(
