@@ -46,7 +46,8 @@ class RawPairs:
     `origin` says where the test split came from, `train_available` and `test_available` how
     many pairs there were before `data.limit` and `data.test_limit`; `test_overlap` how many test
     pairs were dropped because training has their prompt. `diverging` names, by split, rows that were
-    left out because chosen and rejected share no prompt.
+    left out because chosen and rejected share no prompt. With `development` the test is made of development
+    pairs.
     """
 
     train: list[Pair]
@@ -57,6 +58,13 @@ class RawPairs:
     test_overlap: int = 0
     validation: Validation | None = None
     diverging: Mapping[str, list[str]] = field(default_factory=dict)
+    development: bool = False
+
+    def held_out(self) -> list[Pair]:
+        """Pairs that choose something, so that nothing is trained on their prompts."""
+        if self.development:
+            return self.test
+        return self.validation.pairs if self.validation is not None else []
 
     def splits(self) -> dict[str, RawSplit]:
         """Train, test and, where it was asked for, validation."""
@@ -66,12 +74,15 @@ class RawPairs:
         return {name: RawSplit(*part, self.diverging.get(name, [])) for name, part in parts.items()}
 
 
-def load_pairs(spec: DataSpec, *, validation: bool = False) -> RawPairs:
+def load_pairs(spec: DataSpec, *, validation: bool = False, development: bool = False) -> RawPairs:
     """The pairs of `spec`; raises UserError with the place of the first thing that is wrong.
 
     With `validation` some are held out for early stopping: the split that `data.validation_split`
-    names, or a share of the training pairs. Labels are flipped in the pairs that are trained on alone.
+    names, or a share of the training pairs. Labels are flipped in the pairs that are trained on alone. With
+    `development` those that are held out stand in the test's place, whose own pairs are left out.
     """
+    if development:
+        return _development(spec, validation=validation)
     raw = _read_pairs(spec, validation=validation)
     return replace(raw, train=flip_labels(raw.train, spec.label_noise))
 
@@ -127,6 +138,28 @@ def _with_validation(raw: RawPairs, own: list[Pair] | None, test: list[Pair], sp
             remedy="give another data.validation_split, or leave early_stopping out",
         )
     return replace(raw, train=train, validation=validation)
+
+
+def _development(spec: DataSpec, *, validation: bool) -> RawPairs:
+    """What trials see: pairs to train on, and development pairs to be scored on.
+
+    The embedded world has a split for them, where no stage stops early by a share of the training pairs.
+    """
+    if spec.source == "embedded" and spec.validation_split is None and not validation:
+        spec = spec.model_copy(update={"validation_split": "test" if spec.test_split == "dev" else "dev"})
+    raw = load_pairs(spec, validation=True)
+    held = raw.validation
+    assert held is not None
+    return replace(
+        raw,
+        test=limit_pairs(held.pairs, spec.test_limit),
+        origin=held.origin,
+        test_available=held.available,
+        test_overlap=held.overlap,
+        validation=held if validation else None,
+        diverging={"train": raw.diverging.get("train", []), "test": raw.diverging.get("validation", [])},
+        development=True,
+    )
 
 
 def load_conversations(spec: DataSpec) -> RawPairs:

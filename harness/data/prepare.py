@@ -29,7 +29,8 @@ Progress = Callable[[int, int, dict[str, float]], None]
 
 
 class PrepareConfig(SpecModel):
-    """`sft_data` maps an arm to SFT data of its own; `validation` holds pairs out for early stopping."""
+    """`sft_data` maps an arm to SFT data of its own; `validation` holds pairs out for early stopping, and
+    `development` puts such pairs in the test's place."""
 
     model: str
     model_revision: str | None = None
@@ -37,6 +38,7 @@ class PrepareConfig(SpecModel):
     data: DataSpec
     sft_data: dict[str, DataSpec] = Field(default_factory=dict)
     validation: bool = False
+    development: bool = False
 
 
 def prepare(config: PrepareConfig, out: Path, progress: Progress) -> PrepareFacts:
@@ -47,7 +49,7 @@ def prepare(config: PrepareConfig, out: Path, progress: Progress) -> PrepareFact
     comparison can be made of.
     """
     spec = config.data
-    raw = load_pairs(spec, validation=config.validation)
+    raw = load_pairs(spec, validation=config.validation, development=config.development)
     check_raw(raw.train, spec.source, "train")
     _name_diverging(raw)
     base = base_model.locate(config.model, config.model_revision, out, own_code=config.trust_remote_code)
@@ -117,13 +119,12 @@ def _prepare_sft(
 ) -> SftStatistics:
     """Tokenise an arm's own SFT data like the pairs; how much there is, and what the test knows.
 
-    Conversations whose prompt was held out for early stopping are dropped.
+    Conversations whose prompt was held out for early stopping, or for trials, are dropped.
     """
     conversations = load_conversations(spec)
     if not conversations.train:
         raise UserError("has no conversations", where=spec.source, remedy="give SFT data with rows")
-    held_out = pairs.validation.pairs if pairs.validation else []
-    usable = without_overlap(held_out, conversations.train)
+    usable = without_overlap(pairs.held_out(), conversations.train)
     rows = tokenise(usable, tokenizer, template, max_length=max_length, needs_rejected=False)
     for _ in range(len(conversations.train) - len(usable)):
         rows.drop(HELD_OUT)
