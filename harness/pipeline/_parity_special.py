@@ -45,8 +45,7 @@ def special_checks(
         _dropped(prepared, seen),
         _sft_source(prepared),
         _budget(plan, results, seen, trained=trained),
-        _stated(plan, "tuning_trials", "tuning_trials_per_arm"),
-        _stated(plan, "search_space", "search_space", _points, " points"),
+        *stated_tuning(plan),
         _every(seen, "learning_rate_source", "config"),
         _seeds(plan, results),
         _git_clean(seen),
@@ -192,6 +191,21 @@ def _totals(
 def _value(result: StageResult, quantity: str) -> float | None:
     measurement = result.measured(quantity)
     return float(measurement.value) if measurement is not None and measurement.value is not None else None
+
+
+def stated_tuning(plan: Plan) -> list[ParityCheck]:
+    """How the arms' settings were found: by a search of this comparison, or as the file states it."""
+    tuning = plan.spec.get("tuning")
+    if not tuning:
+        return [
+            _stated(plan, "tuning_trials", "tuning_trials_per_arm"),
+            _stated(plan, "search_space", "search_space", _points, " points"),
+        ]
+    budget = tuning["budget"]
+    amount = f"{budget['amount']:g} {budget['axis'].replace('_', ' ')} in every arm"
+    keys = [f"{stage}.{key}" for stage, of_stage in tuning["space"].items() for key in of_stage]
+    space = f"one for every arm that has the stage: {', '.join(keys)}"
+    return [check_of("tuning_trials", True, amount), check_of("search_space", True, space)]
 
 
 def _stated(plan: Plan, name: str, key: str, of: Callable[[Any], int] = int, unit: str = "") -> ParityCheck:

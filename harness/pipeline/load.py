@@ -22,6 +22,8 @@ from harness.pipeline.questions_spec import LookSpec
 from harness.pipeline.spec import ArmSpec, ComparisonSpec, StageSpec
 from harness.pipeline.sweep import points
 from harness.pipeline.training_spec import TrainConfig
+from harness.pipeline.tuning_checked import check_tuning
+from harness.pipeline.tuning_draws import with_settings
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
 
@@ -79,6 +81,12 @@ def load_comparison(
             where=where(("halvings",)),
             remedy="take it out; training.micro_batch_size sets the size",
         )
+    if "development" in data:
+        raise UserError(
+            "development is written by the trials of a search",
+            where=where(("development",)),
+            remedy="take it out; `tuning` says what is searched",
+        )
     spec = validate(ComparisonSpec, data, where=where)
     check_no_secrets(spec, where)
     check_names(spec, where)
@@ -95,10 +103,14 @@ def load_comparison(
     check_lineage(spec, partial(stage_config, spec), where)
     for name in spec.score:
         benchmark_config(spec, name, where=where)
+    check_tuning(spec, where, stage_config)
     if spec.if_too_large is not None and not too_large:
         load_comparison(path, overrides, too_large=True)
     for point in points(spec.sweep):
         load_comparison(path, replace(overrides, point=point))
+    if overrides.tuned is not None:
+        arms = [with_settings(arm, overrides.tuned.get(arm.name, {})) for arm in spec.arms]
+        spec = spec.model_copy(update={"arms": arms})
     return spec if overrides.look is None else _at_look(spec, overrides.look)
 
 

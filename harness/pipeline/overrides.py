@@ -12,6 +12,7 @@ from harness.errors import UserError
 from harness.pipeline.questions_spec import LookSpec
 from harness.pipeline.spec import MOST_SEEDS
 from harness.pipeline.sweep import Point
+from harness.pipeline.tuning_draws import Drawn
 from harness.pipeline.yaml_file import KeyPath
 
 DATA_KEPT = (
@@ -25,7 +26,8 @@ DATA_KEPT = (
 class Overrides:
     """What the command line says over the file; None leaves the file's word.
 
-    `look` takes the seeds of one of the file's looks alone, and `point` one point of its sweep.
+    `look` takes the seeds of one of the file's looks alone, and `point` one point of its sweep; `tuned` are
+    settings that a search chose, by arm, stage and key, which win over all others.
     """
 
     model: str | None = None
@@ -36,6 +38,7 @@ class Overrides:
     sets: Sequence[str] = field(default_factory=tuple)
     look: LookSpec | None = None
     point: Point | None = None
+    tuned: Mapping[str, Drawn] | None = None
 
 
 def apply_overrides(data: dict[str, Any], overrides: Overrides) -> dict[KeyPath, str]:

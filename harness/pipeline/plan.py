@@ -26,7 +26,7 @@ from harness.pipeline.resolved import Resolved
 from harness.pipeline.spec import ArmSpec, ComparisonSpec
 from harness.pipeline.stage_plans import StagePlans
 from harness.pipeline.sweep import points
-from harness.records import Plan, PlannedCell
+from harness.records import EndRule, Plan, PlannedCell
 
 
 def plan_comparison(spec: ComparisonSpec, resolved: Resolved) -> Plan:
@@ -50,7 +50,7 @@ def plan_comparison(spec: ComparisonSpec, resolved: Resolved) -> Plan:
         for seed in spec.seeds:
             arms_now = _block_order(spec, seed, repeat)
             blocks.append([f"{arm.name}@{seed}" for arm in arms_now])
-            cells += [_cell(plans, arm, seed, prepare, repeat, scoring) for arm in arms_now]
+            cells += [cell_of(plans, arm, seed, prepare, scoring, repeat=repeat) for arm in arms_now]
     trained = dict.fromkeys(digest for cell in cells for digest in cell.stages)
     base = plans.evaluate("base", 0, prepare, None, rehearsal=scoring) if spec.score else None
     arms = [arm.name for arm in spec.arms]
@@ -114,15 +114,23 @@ def _rehearsals(plans: StagePlans, prepare: str) -> list[str]:
     return list(dict.fromkeys(planned.values()))
 
 
-def _cell(
-    plans: StagePlans, arm: ArmSpec, seed: int, prepare: str, repeat: int, scoring: str | None
+def cell_of(
+    plans: StagePlans,
+    arm: ArmSpec,
+    seed: int,
+    prepare: str,
+    scoring: str | None,
+    *,
+    repeat: int = 0,
+    ends: EndRule | None = None,
 ) -> PlannedCell:
     """The training stages of an arm at a seed, each from the one that it names or the one before it, and the
-    evaluation of the last."""
+    evaluation of the last, which `ends` may end."""
     made: dict[str, str] = {}
     for stage in arm.stages:
         needs = {"prepared": prepare, **models_of(arm, stage, stage_config(plans.spec, stage), made)}
-        made[stage.stage_name] = plans.train(arm, stage.stage_name, seed, repeat, needs)
+        rule = ends if stage is arm.stages[-1] else None
+        made[stage.stage_name] = plans.train(arm, stage.stage_name, seed, repeat, needs, ends=rule)
     digests = list(made.values())
     evaluate = None
     if plans.spec.score and not repeat:

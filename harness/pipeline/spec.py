@@ -24,6 +24,7 @@ from harness.pipeline.questions_spec import AggregateSpec, LookSpec, QuestionSpe
 from harness.pipeline.roles import with_roles
 from harness.pipeline.spec_model import Name, NonNegative, Seed, Source, SpecModel
 from harness.pipeline.sweep import SweepSpec
+from harness.pipeline.tuning_spec import TuningSpec
 
 MOST_SEEDS = 1_000
 
@@ -104,7 +105,8 @@ class ComparisonSpec(SpecModel):
     `questions` are the run's primary quantities with their margins: what is not among them is
     exploratory. The report is about the arms of the first. Win rates are against `baseline`, costs are
     shares of `cost_reference`; `roles.py` says what a file that leaves them out means. `looks` says how
-    many of the seeds each look of `--until-decided` uses; `look` records which one a run is. `tracking` names
+    many of the seeds each look of `--until-decided` uses; `look` records which one a run is. `tuning`
+    searches settings first, in trials on `development` pairs; arms then have the best. `tracking` names
     where the run can be watched, and `checkpoint_minutes` how often a training stage writes a checkpoint to
     go on from after an interruption, `stage_timeout_minutes` when a stage that makes no progress is ended (0:
     never for both), `stage_retries` how often one that failed is tried again at once, `stage_start` whether
@@ -143,6 +145,8 @@ class ComparisonSpec(SpecModel):
     sweep: Annotated[SweepSpec, Field(exclude=True)] = Field(default_factory=dict)
     tuning_trials_per_arm: dict[str, int] = Field(default_factory=dict)
     search_space: dict[str, Any] = Field(default_factory=dict)
+    tuning: TuningSpec | None = None
+    development: bool = False
     checkpoint_minutes: Annotated[float, Field(ge=0, exclude=True)] = 15.0
     stage_timeout_minutes: Annotated[float, Field(ge=0, exclude=True)] = 0.0
     stage_retries: Annotated[int, Field(ge=0, le=100, exclude=True)] = 0

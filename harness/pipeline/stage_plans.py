@@ -11,7 +11,7 @@ from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
 from harness.pipeline.model_form import ModelForm
 from harness.pipeline.resolved import Resolved
 from harness.pipeline.spec import ArmSpec, ComparisonSpec
-from harness.records import Covers, Implementation, PlannedCell, PlannedStage
+from harness.records import Covers, EndRule, Implementation, PlannedCell, PlannedStage
 
 STOCK = "training.stock"
 """Where the adapters of stock trainers stand; a stage loads its method's by name."""
@@ -49,7 +49,7 @@ class StagePlans:
         sft_by_arm = {arm.name: sft_data_of(arm) for arm in spec.arms}
         validation = any(_stops_early(self.job(arm, s.stage_name)) for arm in spec.arms for s in arm.stages)
         data = spec.data.model_dump(mode="json")
-        if not validation:
+        if not validation and not spec.development:
             del data["validation_fraction"]
         config = {
             "model": spec.model,
@@ -58,6 +58,7 @@ class StagePlans:
             "data": data,
             "sft_data": {n: d.model_dump(mode="json") for n, d in sft_by_arm.items() if d is not None},
             "validation": validation,
+            **({"development": True} if spec.development else {}),
         }
         # Random weights are drawn in the dtype of the device that they are for.
         on_device = spec.model.startswith(RANDOM_WEIGHTS)
@@ -119,12 +120,24 @@ class StagePlans:
         stage = self.stages.get(rehearsal or "")
         return stage is not None and stage.config["generation"].get("engine") == "auto"
 
-    def train(self, arm: ArmSpec, stage: str, seed: int, repeat: int, needs: dict[str, str]) -> str:
-        """One training stage of a cell; a repeat is a stage of its own, for its cost."""
+    def train(
+        self,
+        arm: ArmSpec,
+        stage: str,
+        seed: int,
+        repeat: int,
+        needs: dict[str, str],
+        *,
+        ends: EndRule | None = None,
+    ) -> str:
+        """One training stage of a cell; a repeat is a stage of its own, for its cost, and so is one that a
+        rule may end."""
         config = job = self.job(arm, stage)
         name = f"{arm.name}/{stage}@{seed}"
         if repeat:
             name, config = f"{name}#{repeat}", {**job, "repeat": repeat}
+        if ends is not None:
+            config = {**config, "end_early": ends.model_dump(mode="json")}
         own_seed = seed + arm.seed_offset
         covers = self._training("train", own_seed, config, job, needs, f"{arm.name}/{stage}")
         return self._add(covers, name, needs, arm.name)

@@ -45,6 +45,7 @@ def test_an_installed_package_uses_its_share(installed: Path) -> None:
         "ladder",
         "phase",
         "rlhf",
+        "tuned",
         "ultrafeedback",
     ]
     assert find.known_files("suite") == ["chat", "open_llm"]
@@ -69,7 +70,7 @@ def test_an_unknown_name_lists_both_places(installed: Path) -> None:
     with pytest.raises(UserError) as raised:
         find_comparison("mien", model=None)
     assert (
-        'did you mean "mine"? known: a_a, embedded, field, ladder, mine, phase, rlhf, ultrafeedback'
+        'did you mean "mine"? known: a_a, embedded, field, ladder, mine, phase, rlhf, tuned, ultrafeedback'
         in str(raised.value)
     )
     assert f"(in pipelines and {installed / 'share' / 'pipelines'})" in str(raised.value)
