@@ -25,7 +25,7 @@ from harness.pipeline.plan import plan_comparison
 from harness.pipeline.questions_spec import LookSpec
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
-from harness.records import ComparisonRecord, Plan
+from harness.records import ComparisonRecord, Plan, TuningRecord
 from harness.running.again import Again, to_run_again
 from harness.running.execute import Execution
 from harness.running.forecast import forecast
@@ -34,6 +34,8 @@ from harness.running.ready import Watch, audit_now, check_parity, make_ready
 from harness.running.resolve import resolve
 from harness.running.showing import Showing
 from harness.running.tracking import Tracking
+from harness.running.trials_shown import settings_in_words
+from harness.running.tuning import settings_of, tune
 from harness.running.watch import Watcher
 from harness.stages.starting import ForkServer, Starter
 from harness.store.run_dir import RunRoot
@@ -108,13 +110,35 @@ def run_comparison(
             return [*showing.watch(plan), tracking]
 
         print_neighbours(console)
+        tuning = None
+        if spec.tuning is not None:
+            untuned = make_ready(path, overrides, root, console, watch=watch, starter=starter)
+            tuning = _tuned(untuned, root, console, showing, starter)
+            overrides = replace(overrides, tuned=settings_of(tuning))
         execution = _run_all(path, overrides, root, console, chosen, watch, starter, showing.report_seconds())
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
-        asked = {"file": str(path.resolve()), "file_digest": file_digest(path)}
+        asked = {"file": str(path.resolve()), "file_digest": file_digest(path), "tuning": tuning}
         record = record.model_copy(update=asked | ({"command": command} if command else {}))
         with showing.report():
             root.write_record(record)
             tracking.completes(record, report_command.write(record, root))
+    return record
+
+
+def _tuned(
+    untuned: Execution, root: RunRoot, console: Console, showing: Showing, starter: Starter
+) -> TuningRecord:
+    """The search, once what stops a comparison has had its chance to: no trial is made in vain."""
+    forecast(untuned, console, report=showing.report_seconds())
+    check_parity(audit_now(untuned))
+    record = tune(untuned, root, console, showing=showing, starter=starter)
+    for arm, settings in settings_of(record).items():
+        console.print(
+            f"Tuned {arm}: {settings_in_words(settings)} (trial {record.chosen[arm]})",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     return record
 
 

@@ -14,6 +14,7 @@ from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.sweep import in_words, points
+from harness.pipeline.tuning_spec import TuningSpec
 from harness.records import Plan
 from harness.running.execute import Execution
 from harness.running.fitting import print_table
@@ -49,6 +50,8 @@ def run(
         return 0
     console = PlainConsole()
     print_table(_table(plan, listing, spec), console)
+    if spec.tuning is not None:
+        console.print(_tuning_in_words(spec.tuning, len(spec.arms)), highlight=False, soft_wrap=True)
     if why:
         _print_reasons(listing, console)
     _print_predictions(Execution(plan, root, (), offline=True), console)
@@ -94,6 +97,13 @@ def _table(plan: Plan, listing: Listing, spec: ComparisonSpec) -> Table:
             STATES[stage.state],
         )
     return table
+
+
+def _tuning_in_words(tuning: TuningSpec, arms: int) -> str:
+    """What runs before the stages that are listed, which stand there with the settings of the file."""
+    amount = int(tuning.budget.amount)
+    counted = f" ({arms * amount} trials in all)" if tuning.budget.axis == "trials" else ""
+    return f"Before them, settings are searched for: {tuning.in_words()}{counted}."
 
 
 def _print_reasons(listing: Listing, console: Console) -> None:

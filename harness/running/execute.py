@@ -53,7 +53,7 @@ class Execution:
     tried once a command. `failed` are stages that ended without a result, by digest, and `missing` the cells
     that `leave_out_failed` took out of the plan, which it makes again of what was `asked`. `starter` makes
     the stages' processes, where the comparison does not ask for fresh ones. Stages that run `anew` take over
-    nothing that another one measured.
+    nothing that another one measured. Without `halves` a training whose memory runs out fails like any other.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Execution:
         asked: Asked | None = None,
         starter: Starter | None = None,
         anew: Collection[str] = (),
+        halves: bool = True,
     ) -> None:
         self.plan = plan
         self.root = root
@@ -80,6 +81,13 @@ class Execution:
         self._environment: Mapping[str, str] = OFFLINE if offline else {}
         self._tried = set() if tried is None else tried
         self._anew = anew
+        self._halves = halves
+
+    @property
+    def asked(self) -> Asked:
+        """What the plan was made of, with settings that fit this machine."""
+        assert self._asked is not None, "only what is looked at, and not run, was made of a plan alone"
+        return self._asked
 
     def run(self, digests: Sequence[str], *, go_on: bool = False) -> None:
         """Run or reuse the stages in this order; what goes on from one that did not fit is left out.
@@ -127,6 +135,8 @@ class Execution:
     def _calls_for_halving(self, stage: PlannedStage, error: StageFailed) -> bool:
         """Whether all arms are to train with smaller micro-batches, which is no matter of this cell alone."""
         if stage.kind != "train" or not isinstance(error, OutOfMemory) or self._asked is None:
+            return False
+        if not self._halves:
             return False
         return bool(stage.config["config"]["micro_batch_size"] > 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -77,18 +77,26 @@ class Showing:
         self._course: Course | None = None
         self._file: StatusFile | None = None
 
-    def watch(self, plan: Plan) -> Sequence[Watcher]:
-        """The watchers of `plan`, which knows the stages that are finished."""
+    def watch(self, plan: Plan, course: Callable[..., Course] = Course) -> Sequence[Watcher]:
+        """The watchers of `plan`, which knows the stages that are finished; `course` makes the first."""
         found = {digest: reusable(self._root, plan, digest) for digest in plan.order}
         done = {d: r for d, r in found.items() if r is not None and not ran_out_of_memory(r)}
         same = self._course if self._course is not None and self._course.plan.id == plan.id else None
-        self._course = course = Course(plan, done, report=self.report_seconds(), before=same)
-        watchers: list[Watcher] = [course, Terminal(self._console, course)]
+        self._course = made = course(plan, done, report=self.report_seconds(), before=same)
+        watchers: list[Watcher] = [made, Terminal(self._console, made)]
         if self._writes:
             self._forget(plan)
-            self._file = StatusFile(self._root.run_folder(plan.id), course, self._console)
+            self._file = StatusFile(self._root.run_folder(plan.id), made, self._console)
             watchers.append(self._file)
         return watchers
+
+    def ends_search(self) -> None:
+        """The trials are over; their status stays beside that of the comparison that follows, since it may go
+        on to theirs."""
+        assert self._course is not None
+        self._course.does("finished")
+        self._write("finished")
+        self._file = None
 
     @contextlib.contextmanager
     def report(self) -> Iterator[None]:

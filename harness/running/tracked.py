@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.records import Plan, PlannedCell, PrepareFacts, Score, StageResult
+from harness.records import Plan, PlannedCell, PrepareFacts, Score, StageResult, TuningTrial
 from harness.tracking import COMPARISON, DataSet, Ended, Point, Setting, TrackedRun
 
 COSTS = ("wall_seconds", "peak_memory_bytes", "flops", "energy_joules")
@@ -78,6 +78,26 @@ def base_run(plan: Plan, began_ms: int, data: DataSet | None, stamp: str | None 
     """The model that all arms start from, as it was scored."""
     tags = {"arm": BASE}
     return TrackedRun(plan.id, BASE, BASE, "cell", COMPARISON, began_ms, {"arm": BASE}, tags, data, stamp)
+
+
+def trial_run(comparison: str, trial: TuningTrial, metric: str, at_ms: int) -> Whole:
+    """A trial of the search with the settings that were drawn, its score and its costs."""
+    settings: dict[str, Setting] = {"arm": trial.arm, "trial": trial.number}
+    settings |= {
+        f"{stage}.{key}": value for stage, keys in trial.settings.items() for key, value in keys.items()
+    }
+    name, tags = f"{trial.arm} trial {trial.number}", {"arm": trial.arm}
+    known = {
+        f"tuning/{metric}": trial.score,
+        "tuning/pruned_at": trial.pruned_at,
+        "cost/wall_seconds": trial.seconds,
+        "cost/flops": trial.flops,
+    }
+    values = {quantity: value for quantity, value in known.items() if value is not None}
+    stamp = hashlib.sha256(trial.model_dump_json().encode()).hexdigest()[:16]
+    run = TrackedRun(comparison, name, name, "trial", COMPARISON, at_ms, settings, tags, stamp=stamp)
+    ended = Ended("failed" if trial.score is None else "finished", at_ms, trial.reason, stamp=stamp)
+    return Whole(run, [Point(0, at_ms, values)], ended)
 
 
 def cell_key(cell: PlannedCell) -> str:

@@ -24,6 +24,7 @@ from harness.running.tracked import (
     stage_points,
     stage_run,
     stamp_of,
+    trial_run,
 )
 from harness.store.run_dir import scores_by_cell
 from harness.tracking import DataSet, Ended, Point, TrackedRun
@@ -65,7 +66,14 @@ class _Tree:
                 self.scores.get(BASE, {}),
             )
             whole.append(run)
-        return whole
+        return [*whole, *self._trials()]
+
+    def _trials(self) -> list[Whole]:
+        """The trials of the search, which were over before the comparison was."""
+        tuning, at = self.record.tuning, milliseconds(self.record.created_at)
+        if tuning is None:
+            return []
+        return [trial_run(self.record.plan.id, trial, tuning.metric, at) for trial in tuning.trials]
 
     def _over(
         self,

@@ -82,8 +82,10 @@ def _records(root: RunRoot) -> list[ComparisonRecord]:
 
 
 def _folders(root: RunRoot, record: ComparisonRecord) -> set[Path]:
-    """Where its results lie, and where what failed goes on."""
-    planned = {root.stage_folder(digest) for digest in record.plan.stages}
+    """Where its results lie, those of its trials too, and where what failed goes on."""
+    trials = record.tuning.trials if record.tuning is not None else []
+    tried = [digest for trial in trials for digest in (*trial.stages, trial.evaluate) if digest]
+    planned = {root.stage_folder(digest) for digest in [*record.plan.stages, *tried]}
     return planned | {root.folder_of(result) for result in record.results.values()}
 
 

@@ -1,6 +1,7 @@
 """Trackers: where a comparison is watched while it runs and read afterwards, one file a tracker.
 
-A tracker is told of a tree of runs, which are the comparison, its cells and their training stages. It is
+A tracker is told of a tree of runs, which are the comparison, its cells and their training stages, and the
+trials of its search. It is
 called in the parent alone, on a thread of its own, so it may be slow; it raises what it likes, since a
 tracker that fails costs a warning and never the training.
 """
@@ -19,7 +20,7 @@ from harness.records import ComparisonRecord
 from harness.store.run_dir import RunRoot
 
 Setting = str | int | float | bool
-RunKind = Literal["comparison", "cell", "stage"]
+RunKind = Literal["comparison", "cell", "stage", "trial"]
 Status = Literal["finished", "failed", "killed"]
 COMPARISON = ""
 """The key of the comparison's own run."""

@@ -11,7 +11,14 @@ from unit.store.test_damage import WEIGHTS, finished
 
 from harness.commands import clean, verify
 from harness.errors import UserError
-from harness.records import ComparisonRecord, Plan, PlannedStage, StageRequest
+from harness.records import (
+    ComparisonRecord,
+    Plan,
+    PlannedStage,
+    StageRequest,
+    TuningRecord,
+    TuningTrial,
+)
 from harness.running.reusable import reusable, why_again
 from harness.running.status import FILE as STATUS
 from harness.store.cleaned import FILE
@@ -137,6 +144,23 @@ def test_what_no_run_needs_goes_and_what_may_go_on_stays(tmp_path: Path) -> None
     assert {path.name for path in (tmp_path / "stages").iterdir()} == {
         *("d", "goes-on", "failed", "notes of mine")
     }
+
+
+def test_trials_of_a_comparison_are_needed_by_it(tmp_path: Path) -> None:
+    root, record = store(tmp_path)
+    half(root, "tried", owner="its-trials")
+    assert "stages that no run needs" in kinds(root)
+    trial = TuningTrial(arm="orpo", number=1, settings={}, score=0.5, stages=["tried"])
+    search = {
+        "metric": "preference.accuracy",
+        "higher_is_better": True,
+        "sampler": "random",
+        "pruner": "none",
+    }
+    spent = {"axis": "trials", "amount": 1, "seed": 7, "space": {}, "trials": [trial], "chosen": {"orpo": 1}}
+    tuning = TuningRecord.model_validate({**search, **spent})
+    root.write_record(record.model_copy(update={"tuning": tuning}))
+    assert "stages that no run needs" not in kinds(root)
 
 
 def test_log_probs_that_stages_scored_once_go_unless_their_comparison_may_go_on(tmp_path: Path) -> None:
