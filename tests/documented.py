@@ -70,6 +70,7 @@ RUN: Mapping[str, Given] = {
     "make plan COMPARISON=field": Given("sft_kto/kto@2"),
     "make plan COMPARISON=ladder": Given("sft_orpo_without_nll/orpo@0"),
     "make plan COMPARISON=phase": Given("data.limit 128, data.label_noise 0.0"),
+    "make plan COMPARISON=tuned": Given("48 trials in all"),
     "make plan MODEL=./my-model DATA=./pairs.jsonl": Given("orpo/orpo@0"),
     'make plan COMPARISON=mine.yaml ARMS="sft_dpo alphapo"': Given("alphapo/alphapo@0"),
     "make compare MODEL=config:./my-config DATA=./pairs": Given(
@@ -133,6 +134,7 @@ ELSEWHERE: Mapping[str, str] = {
     "harness compare --again orpo": "tests/e2e/test_compare.py::test_stages_run_again_and_nothing_is_lost",
     "make compare AGAIN=orpo": "tests/e2e/test_compare.py::test_stages_run_again_and_nothing_is_lost",
     "make compare COMPARISON=phase": "tests/e2e/test_sweep.py",
+    "make compare COMPARISON=tuned": "tests/e2e/test_tuning.py",
     "make compare COMPARISON=mine.yaml UNTIL_DECIDED=1": (
         "tests/e2e/test_compare.py::test_looks_add_seeds_and_train_nothing_twice"
     ),
