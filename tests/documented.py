@@ -133,8 +133,12 @@ NOT_RUN: Mapping[str, str] = {
 ELSEWHERE: Mapping[str, str] = {
     "harness compare --again orpo": "tests/e2e/test_compare.py::test_stages_run_again_and_nothing_is_lost",
     "make compare AGAIN=orpo": "tests/e2e/test_compare.py::test_stages_run_again_and_nothing_is_lost",
-    "make compare COMPARISON=phase": "tests/e2e/test_sweep.py",
-    "make compare COMPARISON=tuned": "tests/e2e/test_tuning.py",
+    "make compare COMPARISON=phase": (
+        "tests/e2e/test_sweep.py::test_a_sweep_runs_reports_and_runs_again_for_nothing"
+    ),
+    "make compare COMPARISON=tuned": (
+        "tests/e2e/test_tuning.py::test_it_goes_on_after_a_kill_and_trains_the_winners"
+    ),
     "make compare COMPARISON=mine.yaml UNTIL_DECIDED=1": (
         "tests/e2e/test_compare.py::test_looks_add_seeds_and_train_nothing_twice"
     ),

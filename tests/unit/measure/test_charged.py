@@ -13,6 +13,7 @@ from harness.measure.window import (
     HEADLINE_PHASES,
     REFERENCE,
     REFERENCE_READ,
+    ROLLOUT_PHASES,
     Charged,
     Window,
 )
@@ -75,6 +76,10 @@ def stage(machine: Machine, window: Window, *, observed: bool) -> None:
         machine.work(7, 60)
         observe(AUDIT, 400)
         machine.work(7, 20)
+        for number, rollout in enumerate(ROLLOUT_PHASES):
+            with window.phase(rollout):
+                machine.work(11 + number, 25)
+                observe(AUDIT, 500)
     with window.phase("save"):
         machine.work(3, 5)
 
@@ -96,8 +101,9 @@ def test_each_phase_holds_all_and_only_its_own_work() -> None:
         "model_load": 3,
         "reference": 5,
         "train": 21,
+        **{rollout: 11 + number for number, rollout in enumerate(ROLLOUT_PHASES)},
         "save": 3,
-        AUDIT: 100 + 200 + 400,
+        AUDIT: 100 + 200 + 400 + 3 * 500,
         EVALUATION: 300,
     }
     assert memory["host_growth_bytes"].value == 60 * MIB

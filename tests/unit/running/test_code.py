@@ -176,8 +176,10 @@ def test_names_that_are_put_together_at_run_time_stand_where_roots_are_given() -
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "import_module":
                 assert not isinstance(node.args[0], ast.Constant)
                 found.add(path.relative_to(HARNESS).as_posix())
-    # The fork server imports what stages import anyway, and is no part of their results.
-    assert found == {"registry.py", "stages/child.py", "training/build.py", "stages/fork_server.py"}
+    # The fork server imports what stages import anyway, and is no part of their results; stages/train.py
+    # imports early what training/build.py imports later.
+    known = {"registry.py", "stages/child.py", "training/build.py", "stages/fork_server.py"}
+    assert found == known | {"stages/train.py"}
 
 
 @pytest.mark.parametrize("room", ["running", "commands", "store", "stages", "pipeline"])
