@@ -8,7 +8,7 @@ from harness.evidence.answers import Answer
 from harness.evidence.cells import difference_format
 from harness.evidence.findings import Findings
 from harness.evidence.registered import questions_in_words
-from harness.evidence.short import asked
+from harness.evidence.short import asked, quantity_title
 from harness.tables import Figure, ForestRow, Panel
 
 SCALES = {"points": "points", "number": "difference"}
@@ -42,17 +42,19 @@ def _scores(findings: Findings, answers: Sequence[Answer], kind: str) -> Panel |
     if not answers:
         return None
     times, digits = (100.0, 2) if kind == "points" else (1.0, 3)
-    rows = tuple(_row(findings, one, times) for one in answers)
-    return Panel("Scores", SCALES[kind], "", (), kind="forest", rows=rows, digits=digits)
+    title, labels = _labels(findings, "Scores", answers)
+    rows = tuple(_row(one, label, times) for one, label in zip(answers, labels, strict=True))
+    return Panel(title, SCALES[kind], "", (), kind="forest", rows=rows, digits=digits)
 
 
 def _costs(findings: Findings, answers: Sequence[Answer]) -> Panel | None:
     """Ratios on a logarithmic axis, in percent of what the other arm takes."""
     if not answers:
         return None
-    rows = tuple(_row(findings, one, 100.0) for one in answers)
+    title, labels = _labels(findings, "Costs", answers)
+    rows = tuple(_row(one, label, 100.0) for one, label in zip(answers, labels, strict=True))
     return Panel(
-        "Costs",
+        title,
         "percent, lower is better",
         "",
         (),
@@ -64,7 +66,7 @@ def _costs(findings: Findings, answers: Sequence[Answer]) -> Panel | None:
     )
 
 
-def _row(findings: Findings, one: Answer, times: float) -> ForestRow:
+def _row(one: Answer, label: str, times: float) -> ForestRow:
     ends = (one.estimate.value, one.estimate.low, one.estimate.high)
     value, low, high = (None if end is None else times * end for end in ends)
     assert value is not None
@@ -72,7 +74,17 @@ def _row(findings: Findings, one: Answer, times: float) -> ForestRow:
     if one.margin is not None:
         below, above = (1 / (1 + one.margin), 1 + one.margin) if one.is_cost else (-one.margin, one.margin)
         margins = (times * below, times * above)
-    return ForestRow(_label(findings, one), value, low, high, kind="answer", margins=margins)
+    return ForestRow(label, value, low, high, kind="answer", margins=margins)
+
+
+def _labels(findings: Findings, title: str, answers: Sequence[Answer]) -> tuple[str, list[str]]:
+    """The panel's title, and a label a row: where one quantity was asked of several pairs of arms it stands
+    in the title, and rows name their arms, since a label has little room."""
+    quantities = {one.quantity for one in answers}
+    if len(quantities) > 1 or len({(one.a, one.b) for one in answers}) == 1:
+        return title, [_label(findings, one) for one in answers]
+    name = quantity_title(findings.view, findings.titles, quantities.pop())
+    return f"{title}: {name}", [f"{one.a} against {one.b}" for one in answers]
 
 
 def _label(findings: Findings, one: Answer) -> str:

@@ -102,6 +102,16 @@ def test_the_forest_has_the_same_numbers_and_the_margins() -> None:
     assert costs.neutral == 100.0
 
 
+def test_one_quantity_of_several_pairs_stands_in_the_title_and_rows_name_arms() -> None:
+    """A label has room for about forty letters: `Accuracy (preference), SFT then DPO (sft_dpo_ref...`."""
+    pairs = (("orpo", "sft_dpo"), ("sft_dpo", "sft"), ("orpo", "sft"))
+    questions = [{"quantity": ACCURACY, "a": a, "b": b} for a, b in pairs]
+    report = build_report(make_view(seeds=(0, 1, 2), questions=questions))
+    panel = next(figure for figure in report.figures() if figure.name == "registered").panels[0]
+    assert panel.title == "Scores: Accuracy (preference)"
+    assert [row.label for row in panel.rows] == [f"{a} against {b}" for a, b in pairs]
+
+
 def test_without_questions_it_says_exploratory_and_draws_no_forest() -> None:
     report = seen(CLEAR)
     assert first_of(report).answers[0].startswith("Accuracy (preference): better; +")
