@@ -27,6 +27,16 @@ from harness.pipeline.tuning_draws import with_settings
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import Document, KeyPath, read
 
+WRITTEN_BY_RUNS = {
+    "look": ("--until-decided", "take it out; `looks` says how many seeds each look uses"),
+    "halvings": (
+        "a run whose memory ran out",
+        "take it out; training.micro_batch_size sets the size",
+    ),
+    "development": ("the trials of a search", "take it out; `tuning` says what is searched"),
+}
+"""Keys that only a run may set: who does, and what a user does in their place."""
+
 
 def nowhere(key: KeyPath) -> None:
     """No place is known."""
@@ -69,24 +79,7 @@ def load_comparison(
     entries = _entries(data.get("arms"), where(("arms",)))
     read_arms = [load_arm(entry, index, where) for index, entry in enumerate(entries)]
     data["arms"] = [arm.data for arm in read_arms]
-    if "look" in data:
-        raise UserError(
-            "look is written by --until-decided",
-            where=where(("look",)),
-            remedy="take it out; `looks` says how many seeds each look uses",
-        )
-    if "halvings" in data:
-        raise UserError(
-            "halvings is written by a run whose memory ran out",
-            where=where(("halvings",)),
-            remedy="take it out; training.micro_batch_size sets the size",
-        )
-    if "development" in data:
-        raise UserError(
-            "development is written by the trials of a search",
-            where=where(("development",)),
-            remedy="take it out; `tuning` says what is searched",
-        )
+    _refuse_what_runs_write(data, where)
     spec = validate(ComparisonSpec, data, where=where)
     check_no_secrets(spec, where)
     check_names(spec, where)
@@ -112,6 +105,13 @@ def load_comparison(
         arms = [with_settings(arm, overrides.tuned.get(arm.name, {})) for arm in spec.arms]
         spec = spec.model_copy(update={"arms": arms})
     return spec if overrides.look is None else _at_look(spec, overrides.look)
+
+
+def _refuse_what_runs_write(data: Mapping[str, Any], where: Place) -> None:
+    """Raise UserError for a key that only a run may set."""
+    for key, (writer, remedy) in WRITTEN_BY_RUNS.items():
+        if key in data:
+            raise UserError(f"{key} is written by {writer}", where=where((key,)), remedy=remedy)
 
 
 def _flag_of(key: KeyPath, sources: Mapping[KeyPath, str], document: Document) -> str | None:
