@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -35,6 +33,7 @@ from harness.records import (
     StageResult,
     StageUse,
 )
+from harness.running.execute import typed_command
 from harness.running.queues import write as write_tracker
 from harness.sealed import write_sealed
 from harness.store.run_dir import RunRoot
@@ -111,7 +110,7 @@ def _recorded(
         plan=plan,
         results=results,
         uses={digest: StageUse(digest=digest) for digest in results},
-        command=shlex.join(["harness", *sys.argv[1:]]),
+        command=typed_command(),
     )
 
 

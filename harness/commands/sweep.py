@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +17,7 @@ from harness.pipeline.overrides import Overrides
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.sweep import in_words, points
 from harness.records import ComparisonRecord, SweepPoint, SweepRecord
+from harness.running.execute import typed_command
 from harness.store.run_dir import RunRoot
 from harness.units import seconds
 
@@ -66,6 +65,6 @@ def _record(path: Path, spec: ComparisonSpec, records: Sequence[ComparisonRecord
             SweepPoint(settings=dict(point), run=one.id)
             for point, one in zip(points(spec.sweep), records, strict=True)
         ],
-        command=shlex.join(["harness", *sys.argv[1:]]),
+        command=typed_command(),
         file=str(path.resolve()),
     )

@@ -12,6 +12,7 @@ from scipy import stats
 from harness.evidence.answers import Answer, answers
 from harness.evidence.contrasts import directions
 from harness.evidence.costs import arm_cost
+from harness.evidence.registered import is_counted
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.family import Statements, adjusted
 from harness.evidence.statistics.intervals import LEVEL
@@ -82,12 +83,6 @@ def contests(points: Sequence[At]) -> list[Contest]:
         ups = tuple(_up(at.view, first.quantity) for at in points)
         found.append(Contest(first.quantity, first.a, first.b, tuple(column), p, ups))
     return found
-
-
-def is_counted(quantity: str) -> bool:
-    """Whether a quantity is a cost that repeats exactly, which no test is about."""
-    cost = cost_of(quantity)
-    return cost is not None and not cost.timed
 
 
 def _up(view: ComparisonView, quantity: str) -> Outcome:

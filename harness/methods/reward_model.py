@@ -6,21 +6,13 @@ r is read at a sequence's last token.
 
 from __future__ import annotations
 
+from harness.methods import sft
 from harness.pipeline.training_spec import FullTrlConfig
 from harness.records import Method
-from harness.records.citation import arxiv
 
 ABOUT = Method(
     title="reward model",
-    cites=(
-        arxiv(
-            "ouyang2022",
-            author="Ouyang, Long and others",
-            title="Training language models to follow instructions with human feedback",
-            year="2022",
-            number="2203.02155",
-        ),
-    ),
+    cites=sft.ABOUT.cites,
     data="pairs",
     trains="reward",
     only="trl",

@@ -38,6 +38,11 @@ from harness.store.run_dir import RunRoot
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
+def typed_command() -> str:
+    """The command line, as a record tells it."""
+    return shlex.join(["harness", *sys.argv[1:]])
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a plan was made of."""
@@ -264,5 +269,5 @@ class Execution:
             parity=self.audit(),
             failed=list(self.failed.values()),
             missing=self.missing,
-            command=shlex.join(["harness", *sys.argv[1:]]),
+            command=typed_command(),
         )

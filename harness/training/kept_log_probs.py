@@ -26,13 +26,12 @@ from harness.sealed import read_sealed, write_sealed
 from harness.training.collate import Rows
 from harness.training.depends import digest_of_all, model_in_numbers, own_code
 from harness.training.job import ReferenceCache, StageTrainer
+from harness.training.kept_counts import NOT_OF_A_STEP
 from harness.whole_file import written_whole
 
 NOT_OF_A_LOG_PROB = (
-    *("learning_rate", "schedule", "warmup_ratio", "warmup_steps", "min_lr_rate"),
-    *("weight_decay", "max_grad_norm"),
-    *("optimizer", "adam_beta1", "adam_beta2", "epochs", "max_steps", "batch_size"),
-    *("early_stopping", "keep_checkpoints", "checkpoint_every_steps", "reference", "reference_cache"),
+    *NOT_OF_A_STEP,
+    *("optimizer", "adam_beta1", "adam_beta2", "checkpoint_every_steps", "reference", "reference_cache"),
 )
 """Settings that act on no weight before the first step and on no forward pass."""
 LogProbs = dict[int, list[torch.Tensor]]

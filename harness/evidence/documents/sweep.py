@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.evidence.arms import arm_titles
 from harness.evidence.cells import cost_cell, difference_cell, estimate_cell, score_cell, score_format
@@ -29,13 +30,7 @@ TESTED = (
 def sweep_report(name: str, fields: Sequence[str], points: Sequence[At]) -> Report:
     """`points` in the order of the sweep, the last of `fields` varying fastest."""
     asked = contests(points)
-    sections = [
-        Section(
-            "Who wins where",
-            (),
-            *_diagrams(asked, fields, points),
-        )
-    ]
+    sections = [Section("Who wins where", (), *_diagrams(asked, fields, points))]
     growing = [field for field in fields if len(_values(field, points)) > 1]
     curves = tuple(curve for field in growing if (curve := _curves(field, fields, points, asked)) is not None)
     costs = tuple(table for field in growing if (table := _exponents(field, fields, points)) is not None)
@@ -98,7 +93,7 @@ def _diagram(number: int, one: Contest, fields: Sequence[str], points: Sequence[
 def _cell(one: Contest, place: int) -> Cell:
     answer = one.found[place]
     cell = difference_cell(one.quantity, answer.estimate, answer.sources)
-    return Cell(**{**vars(cell), "bold": one.winner(place) is not None})
+    return replace(cell, bold=one.winner(place) is not None)
 
 
 def _map(one: Contest, fields: Sequence[str], points: Sequence[At]) -> Panel:

@@ -1,4 +1,5 @@
-"""What the adapters of TRL's trainers with a reference share: whose weights it has, and its forward."""
+"""What the adapters of TRL's trainers of pairs with a reference share: batches, head, whose weights the
+reference has, and its forward."""
 
 from __future__ import annotations
 
@@ -8,20 +9,43 @@ from transformers import PreTrainedModel
 
 from harness.measure.flops import Bucket
 from harness.measure.window import AUDIT
-from harness.records import ReferenceFacts, ReferenceHolder, ReferenceMode
+from harness.records import HeadFacts, HeadKind, ReferenceFacts, ReferenceHolder, ReferenceMode
 from harness.training.fingerprint import fingerprint_weights
 from harness.training.job import TrainJob
 from harness.training.load import FRESH, Policy, load_base, lora_config
 from harness.training.reference import fingerprint_beside
-from harness.training.stock.observed import StockTrainer
+from harness.training.shape import Shape, Side
+from harness.training.stock.observed import StockTrainer, fused_head_cost
 
 
 class Compared(StockTrainer):
     """Put before one of TRL's trainers whose reference scores each micro-batch: a second model, the frozen
     adapter or none."""
 
+    nll_scope = None
     ref_model: PreTrainedModel | None
     _weights: str | None = None
+
+    def __init__(self, job: TrainJob, **settings: Any) -> None:
+        super().__init__(job, **settings)
+        if self.ref_model is not None:
+            self.watch(self.ref_model)
+        self.head_cost = fused_head_cost()
+
+    def shape_of(self, batch: Any) -> Shape:
+        """Chosen sequences, then rejected ones, as TRL lays them out."""
+        size, length = batch["input_ids"].shape
+        scored = batch["completion_mask"][:, 1:]
+        bucket = Bucket(size, length, int(scored.sum()))
+        tokens = int(batch["attention_mask"].sum())
+        return Shape(bucket, size // 2, tokens, int(scored[: size // 2].sum()))
+
+    def sides(self, batch: Any) -> list[Side]:
+        parts = (batch["input_ids"], batch["attention_mask"] == 1, batch["completion_mask"] == 1)
+        return [Side(*(part.chunk(2)[side] for part in parts)) for side in (0, 1)]
+
+    def head_facts(self) -> HeadFacts:
+        return HeadFacts(kind=HeadKind.FUSED)
 
     def prepare_reference(self) -> None:
         """Take the reference's fingerprint while the policy is what it starts from."""

@@ -10,40 +10,23 @@ import trl
 from harness.errors import UserError
 from harness.measure.flops import Bucket
 from harness.methods.dpo import Config
-from harness.records import HeadFacts, HeadKind
 from harness.training.arguments import arguments
 from harness.training.collate import Rows
 from harness.training.job import TrainJob
 from harness.training.load import Policy
-from harness.training.shape import Shape, Side
 from harness.training.stock.compared import Compared, models_of
-from harness.training.stock.observed import fused_head_cost, random_sequences
+from harness.training.stock.observed import random_sequences
 from harness.training.stock.texts import preference_texts
 
 
 class StockDPO(Compared, trl.DPOTrainer):
     """TRL's losses of pairs, averaged over micro-batches."""
 
-    nll_scope = None
     names: ClassVar = {"rewards/margins": "reward_margin", "rewards/accuracies": "reward_accuracy"}
-
-    def shape_of(self, batch: Any) -> Shape:
-        size, length = batch["input_ids"].shape
-        scored = batch["completion_mask"][:, 1:]
-        bucket = Bucket(size, length, int(scored.sum()))
-        tokens = int(batch["attention_mask"].sum())
-        return Shape(bucket, size // 2, tokens, int(scored[: size // 2].sum()))
-
-    def sides(self, batch: Any) -> list[Side]:
-        parts = (batch["input_ids"], batch["attention_mask"] == 1, batch["completion_mask"] == 1)
-        return [Side(*(part.chunk(2)[side] for part in parts)) for side in (0, 1)]
 
     def synthetic_batch(self, bucket: Bucket) -> dict[str, torch.Tensor]:
         prepared: dict[str, torch.Tensor] = self._prepare_inputs(random_sequences(bucket, self.vocabulary))
         return prepared
-
-    def head_facts(self) -> HeadFacts:
-        return HeadFacts(kind=HeadKind.FUSED)
 
 
 def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StockDPO:
@@ -57,7 +40,7 @@ def build_with(job: TrainJob, policy: Policy, tokenizer: Any, **loss: Any) -> St
     assert isinstance(config, Config)
     if config.early_stopping is not None:
         raise UserError("early_stopping is for implementation: matched", remedy="leave one of them out")
-    trainer = StockDPO(
+    return StockDPO(
         job,
         **models_of(job, policy),
         args=arguments(
@@ -71,7 +54,3 @@ def build_with(job: TrainJob, policy: Policy, tokenizer: Any, **loss: Any) -> St
         train_dataset=preference_texts(job),
         processing_class=tokenizer,
     )
-    if trainer.ref_model is not None:
-        trainer.watch(trainer.ref_model)
-    trainer.head_cost = fused_head_cost()
-    return trainer

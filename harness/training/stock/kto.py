@@ -16,14 +16,12 @@ import trl
 
 from harness.measure.flops import Bucket
 from harness.methods.kto import Config
-from harness.records import HeadFacts, HeadKind
 from harness.training.arguments import arguments
 from harness.training.collate import Rows
 from harness.training.job import TrainJob
 from harness.training.load import Policy
-from harness.training.shape import Shape, Side
 from harness.training.stock.compared import Compared, models_of
-from harness.training.stock.observed import fused_head_cost, random_sequences
+from harness.training.stock.observed import random_sequences
 from harness.training.stock.texts import judged_texts
 
 Example = dict[str, Any]
@@ -60,7 +58,6 @@ class PairBatches:
 class StockKTO(Compared, trl.KTOTrainer):
     """TRL's loss, a mean over examples, averaged over micro-batches."""
 
-    nll_scope = None
     train_dataset: Any
     data_collator: Any
     names: ClassVar = {"rewards/margins": "reward_margin", "kl": "kl"}
@@ -73,26 +70,12 @@ class StockKTO(Compared, trl.KTOTrainer):
         self.train_dataset = list(zip(examples[::2], examples[1::2], strict=True))
         self.data_collator = PairBatches(collate, self.processing_class.pad_token_id)
 
-    def shape_of(self, batch: Any) -> Shape:
-        size, length = batch["input_ids"].shape
-        scored = batch["completion_mask"][:, 1:]
-        bucket = Bucket(size, length, int(scored.sum()))
-        tokens = int(batch["attention_mask"].sum())
-        return Shape(bucket, size // 2, tokens, int(scored[: size // 2].sum()))
-
-    def sides(self, batch: Any) -> list[Side]:
-        parts = (batch["input_ids"], batch["attention_mask"] == 1, batch["completion_mask"] == 1)
-        return [Side(*(part.chunk(2)[side] for part in parts)) for side in (0, 1)]
-
     def synthetic_batch(self, bucket: Bucket) -> dict[str, torch.Tensor]:
         batch = random_sequences(bucket, self.vocabulary)
         batch |= {f"KL_{name}": batch[name] for name in SEQUENCES}
         batch["label"] = torch.arange(bucket.batch) < bucket.batch // 2
         prepared: dict[str, torch.Tensor] = self._prepare_inputs(batch)
         return prepared
-
-    def head_facts(self) -> HeadFacts:
-        return HeadFacts(kind=HeadKind.FUSED)
 
 
 def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation: Rows | None) -> StockKTO:
@@ -109,14 +92,10 @@ def build(job: TrainJob, policy: Policy, tokenizer: Any, data: Rows, validation:
         disable_dropout=False,  # Dropout acts in every method or in none.
     )
     settings.remove_unused_columns = False
-    trainer = StockKTO(
+    return StockKTO(
         job,
         **models_of(job, policy),
         args=settings,
         train_dataset=judged_texts(job),
         processing_class=tokenizer,
     )
-    if trainer.ref_model is not None:
-        trainer.watch(trainer.ref_model)
-    trainer.head_cost = fused_head_cost()
-    return trainer
