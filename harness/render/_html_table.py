@@ -14,8 +14,11 @@ FILTERED = 10
 NUMBER = ' class="number"'
 
 
-def html_table(table: Table) -> str:
-    """A table with a header a row and a column, and one tab stop: arrow keys go from figure to figure."""
+def html_table(table: Table, level: int) -> str:
+    """A table with a header a row and a column, and one tab stop: arrow keys go from figure to figure.
+
+    The title of one that is folded is a heading of this `level`.
+    """
     table = for_readers(table)
     right = [
         all(r[i].kind != "text" or r[i].value is None for r in table.rows) for i in range(len(table.columns))
@@ -39,7 +42,7 @@ def html_table(table: Table) -> str:
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<p class="notes">{notes}</p>'
     )
-    return folded(table.title, content, heading="h4") if table.folded else content
+    return folded(table.title, content, heading=f"h{level}") if table.folded else content
 
 
 def _row(row: Sequence[Cell], columns: Sequence[str], right: Sequence[bool]) -> str:

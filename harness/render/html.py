@@ -111,18 +111,20 @@ def _in_full(report: Report) -> str:
 def _part(part: str, sections: Sequence[Section]) -> str:
     """Sections, folded under the name of their part where they have one."""
     if not part:
-        return "".join(_section(section, "h2") for section in sections)
+        return "".join(_section(section, 2) for section in sections)
     teaser = "; ".join(section.teaser for section in sections if section.teaser)
-    return folded(part, "".join(_section(section, "h3") for section in sections), teaser)
+    return folded(part, "".join(_section(section, 3) for section in sections), teaser)
 
 
-def _section(section: Section, heading: str) -> str:
+def _section(section: Section, level: int) -> str:
+    """What a section holds, with a heading of a level; the one that its part is named after has none."""
     title = escaped(section.title)
-    place = "" if section.title == section.part else f' id="{anchor(section.title)}"'
-    head = f"<{heading}>{title}</{heading}>" if section.title != section.part else ""
+    untitled = section.title == section.part
+    place = "" if untitled else f' id="{anchor(section.title)}"'
+    head = "" if untitled else f"<h{level}>{title}</h{level}>"
     parts = [f"<section{place}>{head}"]
     parts += [f"<p>{escaped(paragraph)}</p>" for paragraph in section.paragraphs]
-    parts += [html_table(table) for table in section.tables]
+    parts += [html_table(table, level if untitled else level + 1) for table in section.tables]
     parts += [_figure(figure) for figure in section.figures]
     return "".join([*parts, "</section>\n"])
 

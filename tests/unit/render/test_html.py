@@ -98,6 +98,13 @@ def test_every_cell_stands_in_the_page(page: Path) -> None:
     assert text.count("<tr>") == sum(len(t.rows) + 1 for t in report().tables())
 
 
+def test_no_heading_skips_a_level(page: Path) -> None:
+    """A reader by ear goes from heading to heading."""
+    levels = [int(level) for level in re.findall(r"<h([1-6])>", page.read_text(encoding="utf-8"))]
+    assert levels[0] == 1
+    assert [(a, b) for a, b in zip(levels, levels[1:], strict=False) if b > a + 1] == []
+
+
 def test_a_radar_has_a_point_a_spoke_and_names() -> None:
     text = svg(Figure("radar", "Radar", (RADAR,)))
     assert text.count('class="point"') == 3
