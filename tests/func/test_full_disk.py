@@ -72,6 +72,7 @@ def test_a_stage_that_fills_the_disk_is_one_message_and_runs_after_room_was_made
     assert run(stage).facts.train_pairs == 20
 
 
+@pytest.mark.slow
 def test_a_device_that_is_full_needs_no_mount(tmp_path: Path) -> None:
     """Writing to /dev/full fails as on a full disk."""
     (tmp_path / "train.parquet").symlink_to("/dev/full")

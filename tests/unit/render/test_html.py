@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import itertools
 import json
 import os
 import re
@@ -102,7 +103,7 @@ def test_no_heading_skips_a_level(page: Path) -> None:
     """A reader by ear goes from heading to heading."""
     levels = [int(level) for level in re.findall(r"<h([1-6])>", page.read_text(encoding="utf-8"))]
     assert levels[0] == 1
-    assert [(a, b) for a, b in zip(levels, levels[1:], strict=False) if b > a + 1] == []
+    assert [(a, b) for a, b in itertools.pairwise(levels) if b > a + 1] == []
 
 
 def test_a_radar_has_a_point_a_spoke_and_names() -> None:
@@ -348,8 +349,15 @@ def test_dark_and_light_have_contrast(browser: Any, page: Path) -> None:
     assert colours["light"]["ground"] != colours["dark"]["ground"]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("light", 360),
+        ("dark", 1280),
+        pytest.param("dark", 360, marks=pytest.mark.slow),
+        pytest.param("light", 1280, marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_no_violation(browser: Any, page: Path, theme: str, width: int) -> None:
     """Deque's rules of accessibility, from the file that AXE names."""
     rules = os.environ.get("AXE")

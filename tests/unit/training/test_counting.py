@@ -62,7 +62,7 @@ def trainer_of(job: TrainJob) -> StageTrainer:
     return trainer
 
 
-@pytest.mark.parametrize("model", ["tiny", "embedded"])
+@pytest.mark.parametrize("model", ["tiny", pytest.param("embedded", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
 def test_shapes_alone_count_what_real_steps_do(
     make_job: MakeJob, case: str, model: str, no_step_is_small: None

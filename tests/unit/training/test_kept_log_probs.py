@@ -112,9 +112,9 @@ def score(job: TrainJob, cache: ReferenceCache | None) -> tuple[TrainJob, StageT
     ("settings", "after_sft"),
     [
         ({}, False),
-        ({"packing": "off"}, False),
-        ({"precision": "mixed"}, False),
-        ({"lora": LORA}, False),
+        pytest.param({"packing": "off"}, False, marks=pytest.mark.slow),
+        pytest.param({"precision": "mixed"}, False, marks=pytest.mark.slow),
+        pytest.param({"lora": LORA}, False, marks=pytest.mark.slow),
         ({"lora": LORA}, True),
         ({"early_stopping": {"patience": 9, "eval_every_steps": 2}, "epochs": 2}, False),
     ],

@@ -88,7 +88,7 @@ def test_mismatched_answers_are_of_other_prompts_and_as_wide() -> None:
     assert matched.shape == mismatched.shape
 
 
-@pytest.mark.parametrize("lora", [None, {"r": 4, "alpha": 8}])
+@pytest.mark.parametrize("lora", [None, pytest.param({"r": 4, "alpha": 8}, marks=pytest.mark.slow)])
 def test_its_pairs_are_those_of_dpo_and_its_passes_all_count(make_job: MakeJob, lora: Any) -> None:
     outcomes = [
         train(make_job(method, name=method, beta=0.5, lora=lora, epochs=2)) for method in ("kto", "dpo")

@@ -151,7 +151,7 @@ def embedded(tmp_path_factory: Any) -> tuple[Path, Any]:
     return folder, prepare(config, folder, lambda done, total, metrics: None)
 
 
-@pytest.mark.parametrize("micro", [1, pytest.param(2, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize("micro", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 4])
 @pytest.mark.parametrize("case", CASES)
 def test_on_the_embedded_model(make_job: MakeJob, embedded: tuple[Path, Any], case: str, micro: int) -> None:
     method, shared, own = CASES[case]
