@@ -3,15 +3,17 @@
     PYTHONPATH=. python perf/growth.py [--repeats 2] [--only seeds arms items pairs]
 
 `harness compare` runs whole on small embedded comparisons of which one number alone grows tenfold. The cost
-is processor time of the command and all its processes, which neighbours on the machine disturb least, and
-`fixed + each * n^exponent` is fitted to it. The interval of the exponent holds all that the repeats do not
-rule out at 95% (profile likelihood). Exits 1 where all of one lies above the goal (`perf/goals.py`).
+is processor time of the command and all its processes, which neighbours on the machine disturb least. Each
+has one thread, since threads that wait for each other count as work. `fixed + each * n^exponent` is fitted to
+the cost. The interval of the exponent holds all that the repeats do not rule out at 95% (profile likelihood).
+Exits 1 where all of one lies above the goal (`perf/goals.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -110,7 +112,9 @@ GROWING: dict[str, Callable[[int, Path], list[str]]] = {
 def cost(command: Sequence[str], folder: Path) -> float:
     """Processor seconds of the command with all that it started; ends the program where it fails."""
     before = _used()
-    done = subprocess.run([*command, "--out", str(folder / "runs")], capture_output=True, text=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*command, "--out", str(folder / "runs")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return _used() - before
