@@ -28,8 +28,10 @@ from harness.records import Plan, StageResult, TuningRecord, TuningTrial
 from harness.running.execute import Asked, Execution
 from harness.running.ready import predictions
 from harness.running.resolve import is_local, resolve
+from harness.running.reusable import reusable
 from harness.running.showing import Showing
 from harness.running.trial import Metric, curve_of, metric_of, trial_of
+from harness.running.trial_room import TrialRoom
 from harness.running.trials_shown import TrialCourse, print_trial
 from harness.stages.starting import Starter
 from harness.store.run_dir import RunRoot
@@ -72,6 +74,8 @@ class Search:
         self._id = f"{self.spec.name}-{digest_of(self.spec.model_dump(mode='json', by_alias=True))[:10]}"
         self._root, self._console, self._showing, self._starter = root, console, showing, starter
         self._foretold = _foretold(ready)
+        self._room: TrialRoom = TrialRoom(ready, self.tuning, root)
+        self._has_room = False
         self._results: dict[str, StageResult] = {}
         self.trials: dict[str, list[TuningTrial]] = {arm.name: [] for arm in self.spec.arms}
         self._curves: dict[str, dict[int, Curve]] = {arm.name: {} for arm in self.spec.arms}
@@ -88,6 +92,7 @@ class Search:
         self._execute([])
         while draws := [self._draw(arm) for arm in self.spec.arms if self._goes_on(arm.name)]:
             self._execute(draws)
+        self._room.close()
         self._showing.ends_search()
 
     def record(self) -> TuningRecord:
@@ -146,6 +151,7 @@ class Search:
         """Run, or find, the stages of one round."""
         began = time.monotonic()
         plan = plan_trials(self.spec, self._resolved, draws, run_id=self._id)
+        self._check_room(plan)
         course = partial(TrialCourse, seconds_left=self._seconds_left)
         execution = Execution(
             plan,
@@ -165,10 +171,19 @@ class Search:
         if any(one.finished_at > self._began_at for one in execution.results.values()):
             self._made += len(draws)
             self._seconds += (time.monotonic() - began) if draws else 0.0
-        for trial in [self._noted(draw, plan, execution) for draw in draws]:
+        noted = [self._noted(draw, plan, execution) for draw in draws]
+        self._room.after(plan, execution.results)
+        for trial in noted:
             best, left = self._best(trial.arm), self._left(trial.arm)
             seconds = self._seconds_left()
             print_trial(self._console, trial, self.metric, best, left=left, seconds_left=seconds)
+
+    def _check_room(self, plan: Plan) -> None:
+        """Once, when the first trial is about to be made: what earlier commands made lies on the disk."""
+        new = any(reusable(self._root, plan, d) is None for cell in plan.cells for d in cell.stages)
+        if new and not self._has_room:
+            self._room.check({arm: self._left(arm) for arm in self.trials})
+            self._has_room = True
 
     def _noted(self, draw: Draw, plan: Plan, execution: Execution) -> TuningTrial:
         cell = next(one for one in plan.cells if one.arm == draw.arm)

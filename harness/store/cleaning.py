@@ -50,7 +50,7 @@ def can_go(root: RunRoot, chosen: Collection[str] | None = None) -> list[Freed]:
     needed = {folder for folders in used.values() for folder in folders}
     other_runs = set() if chosen is None else used.keys() - set(chosen)
     others = {folder for run in other_runs for folder in used[run]}
-    found = [one for folder in sorted(needed - others) for one in _weights(folder)]
+    found = [one for folder in sorted(needed - others) for one in weights_of(folder)]
     if chosen is None:
         found += _unneeded(root, needed)
         found += _begun(root)
@@ -89,7 +89,8 @@ def _folders(root: RunRoot, record: ComparisonRecord) -> set[Path]:
     return planned | {root.folder_of(result) for result in record.results.values()}
 
 
-def _weights(folder: Path) -> Iterator[Freed]:
+def weights_of(folder: Path) -> Iterator[Freed]:
+    """What running a stage again would make again; nothing of one that is not finished."""
     result = read_result(folder)
     for name in WEIGHTS.get(result.kind, ()) if result is not None else ():
         if (folder / name).is_dir():

@@ -32,8 +32,9 @@ from harness.records import (
     TuningRecord,
     TuningTrial,
 )
-from harness.running import execute, tuning
+from harness.running import execute, room, tuning
 from harness.running.execute import Asked, Execution
+from harness.running.room import bytes_of
 from harness.running.showing import Showing
 from harness.running.status import all_statuses
 from harness.running.tracked import trial_run
@@ -58,11 +59,13 @@ class Machine:
     ) -> None:
         self.root, self.fails, self.error, self.most = root, fails, error, most
         self.ran: list[str] = []
+        self.held = 0
 
     def run_stage(self, folder: Path, *, name: str, **_: Any) -> StageResult:
         if len(self.ran) >= self.most:
             raise Killed
         self.ran.append(name)
+        self.held = max(self.held, len(self.weights()))
         asked = self.root.request(folder.name)
         assert asked is not None
         if self.fails and self.fails in name:
@@ -70,6 +73,9 @@ class Machine:
         result = self._result(asked, folder)
         (folder / "result.json").write_text(result.model_dump_json())
         return result
+
+    def weights(self) -> list[Path]:
+        return list(self.root.path.glob("stages/*/model"))
 
     def _result(self, asked: StageRequest, folder: Path) -> StageResult:
         facts: Any = PREPARED
@@ -103,7 +109,7 @@ class Machine:
             facts=facts,
             ledger=ledger,
             scores=scores,
-            outputs={"steps": "steps.jsonl"} if asked.kind == "train" else {},
+            outputs={"model": "model", "steps": "steps.jsonl"} if asked.kind == "train" else {},
         )
 
     def _train(self, asked: StageRequest, folder: Path) -> EndedEarly | None:
@@ -112,6 +118,7 @@ class Machine:
         good = 0.9 - 0.2 * abs(math.log10(rate / BEST[method]))
         quality = min(good, self._quality(asked.inputs["model"])) if "model" in asked.inputs else good
         (folder / "quality").write_text(str(quality))
+        (folder / "model").mkdir(exist_ok=True)
         rows = [{"step": step, "metrics": {METRIC: quality - 0.1 + step / 100}} for step in (0, 5, 10)]
         least = dict(map(tuple, asked.config.get("end_early", {}).get("least", []))).get(0.5)
         value = rows[1]["metrics"][METRIC]  # type: ignore[index]
@@ -250,6 +257,42 @@ def test_an_arm_whose_trials_all_fail_ends_the_command(
 def test_a_budget_below_one_trial_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"one trial of sft_dpo should take 4e\+12; give more of it"):
         run(tmp_path, monkeypatch, "tuning.budget={axis: flops, amount: 1.0e+12}")
+
+
+def test_weights_go_when_no_trial_can_start_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 8 rounds the 8 SFT models stay to the end, of DPO and ORPO those of one round."""
+    found, machine = search(tmp_path, monkeypatch, "tuning.budget.amount=8")
+    found.run()
+    assert len([name for name in machine.ran if "of trial" in name and "evaluate" not in name]) == 24
+    assert machine.held == 8 + 2
+    assert machine.weights() == []
+    again, rest = search(tmp_path, monkeypatch, "tuning.budget.amount=8")
+    again.run()
+    assert rest.ran == []
+    assert again.record() == found.record()
+
+
+@pytest.mark.parametrize(
+    ("sets", "held"),
+    [
+        ([], 3 + 8),
+        (["tuning.space.sft={}", "arms=[sft_dpo, orpo]", "baseline=orpo", "questions=[]"], 2 + 1),
+    ],
+)
+def test_a_search_that_does_not_fit_the_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sets: list[str], held: int
+) -> None:
+    """The last stages of one round, and what DPO starts from: as often as SFT is tried, or once."""
+    found, machine = search(tmp_path, monkeypatch, "tuning.budget.amount=8", *sets)
+    free = held * bytes_of(foretold()) - 1
+    monkeypatch.setattr(room, "free_bytes", lambda _: free)
+    with pytest.raises(UserError, match="the weights that a search holds at once need"):
+        found.run()
+    assert not [name for name in machine.ran if "trial" in name]
+    monkeypatch.setattr(room, "free_bytes", lambda _: free + 2)
+    found.run()
 
 
 def test_an_unknown_metric_is_told_before_anything_is_trained(
