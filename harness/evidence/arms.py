@@ -104,7 +104,8 @@ def layout_in_words(facts: TrainFacts) -> str | None:
     if not layout.flat:
         return "padded to their longest sequence"
     once = ", a pair's prompt computed once" if layout.shared_prompt else ""
-    return f"laid out in one row without padding outside attention{once}"
+    again = ", one activation of three of gated layers made again" if layout.gates_recomputed else ""
+    return f"laid out in one row without padding outside attention{once}{again}"
 
 
 def ran_on_trl(stage: StageResult) -> bool:

@@ -69,7 +69,9 @@ def _layout(facts: TrainFacts, _: Environment) -> Any:
     layout = facts.layout
     if layout is None:
         return None
-    return ("flat, prompts shared" if layout.shared_prompt else "flat") if layout.flat else "padded"
+    words = ["flat" if layout.flat else "padded"]
+    words += ["prompts shared"] * layout.shared_prompt + ["gates recomputed"] * layout.gates_recomputed
+    return ", ".join(words)
 
 
 def _device(_: TrainFacts, environment: Environment) -> Any:
@@ -129,7 +131,7 @@ CHECKS: dict[str, Check] = {
     "doubled_bos": Check("use a chat template that does not write the BOS token itself", ALL),
     "padding": Check("pad on one side", COSTS, _padding, of_trainer=True),
     "layout": Check(
-        "leave training.packing and training.shared_prompt to all arms alike; beside a stock trainer, which "
+        "leave packing, shared_prompt and recompute_gates to all arms alike; beside a stock trainer, which "
         "pads, set training.packing: off",
         COSTS,
         _layout,

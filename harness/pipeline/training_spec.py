@@ -49,9 +49,11 @@ class TrainConfig(SpecModel):
     would compare defaults instead of methods. `router_aux_loss` is the coefficient of a mixture of experts'
     load-balancing loss, which no objective holds: 0 leaves it out. `packing` puts all tokens of a micro-batch
     into one row, so that nothing but attention computes padding, and `shared_prompt` a pair's prompt into it
-    once; `auto` does so where the model can. `schedule` is transformers' of that name, with a warm-up of
-    `warmup_steps` or of the share `warmup_ratio` of all steps (0.1 where neither is given); `constant` has
-    none. `cosine_with_min_lr` ends at `min_lr_rate` of the learning rate.
+    once; `auto` does so where the model can. Where micro-batches are rows, `recompute_gates` makes one
+    activation of three of each gated layer again in the backward, unless `gradient_checkpointing` makes all.
+    `schedule` is transformers' of that name, with a warm-up of `warmup_steps` or of the share `warmup_ratio`
+    of all steps (0.1 where neither is given); `constant` has none. `cosine_with_min_lr` ends at `min_lr_rate`
+    of the learning rate.
     """
 
     learning_rate: Positive
@@ -76,6 +78,7 @@ class TrainConfig(SpecModel):
     router_aux_loss: NonNegative = 0.0
     packing: Switch = "auto"
     shared_prompt: Switch = "auto"
+    recompute_gates: bool = True
     quantization: Quantization = "none"
     lora: LoraSpec | None = None
     early_stopping: EarlyStopping | None = None
@@ -138,6 +141,10 @@ class TrainConfig(SpecModel):
     def reads(self) -> dict[str, str]:
         """Further stages of the arm whose models the stage reads: what for -> the stage's name."""
         return {}
+
+    def recomputes_gates(self) -> bool:
+        """Whether gated layers keep less, where micro-batches are rows."""
+        return self.recompute_gates and not self.gradient_checkpointing
 
     def why_padded(self) -> str | None:
         """Why micro-batches are padded by these settings alone; None where the model decides."""

@@ -92,10 +92,12 @@ class LayoutFacts(Record):
 
     `difference` is the largest absolute difference of a log-prob between the two layouts on a sample, and
     `tolerance` what was accepted. `reason` says why nothing is flat, or why prompts are not shared.
+    `gates_recomputed`: gated layers make one activation of three again in the backward.
     """
 
     flat: bool
     shared_prompt: bool
+    gates_recomputed: bool = False
     difference: float | None = None
     tolerance: float | None = None
     reason: str | None = None

@@ -15,6 +15,7 @@ from harness.generate.head import Head, causal_lm, log_probs_at
 from harness.pipeline.training_spec import TrainConfig
 from harness.records import LayoutFacts
 from harness.training.collate import PADDED, Collator, Row
+from harness.training.gates import recompute_gates
 from harness.training.inputs import model_inputs
 
 CHECKED_TOKENS = 32
@@ -40,7 +41,8 @@ def decide_layout(
         return _padded(config, f"its log-probs differ by {difference:.3g} from those of padded sequences")
     use_flat_attention(inner)
     reason = None if shared else "shared_prompt: off"
-    return wanted.model_copy(update={"difference": difference, "reason": reason})
+    gates = config.recomputes_gates() and recompute_gates(inner) > 0
+    return wanted.model_copy(update={"difference": difference, "reason": reason, "gates_recomputed": gates})
 
 
 def _padded(config: TrainConfig, reason: str) -> LayoutFacts:
