@@ -9,18 +9,17 @@ every figure that it touches.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.pipeline._parity_checks import CHECKS, Check
 from harness.pipeline._parity_packages import probed_pairs
-from harness.pipeline._parity_special import special_checks
+from harness.pipeline._parity_special import special_checks, stated_tuning
 from harness.pipeline._parity_weights import lacks
 from harness.records import Environment, ParityCheck, Plan, RehearseFacts, StageResult, TrainFacts
 
-__all__ = ["CHECKS", "Sighting", "audit", "audit_before", "violations"]
-
+__all__ = ["CHECKS", "Sighting", "audit", "audit_before", "audit_planned", "violations"]
 
 FORCED = " (TRL has the only trainer of some of these methods, so that they cannot be equal)"
 
@@ -34,6 +33,11 @@ class Sighting:
     on_pairs: bool
     facts: TrainFacts
     environment: Environment
+
+
+def audit_planned(plan: Plan) -> list[ParityCheck]:
+    """What the plan alone answers, before anything is run."""
+    return _judged(plan, {check.check: check for check in stated_tuning(plan)}, ())
 
 
 def audit_before(plan: Plan, results: Mapping[str, StageResult]) -> list[ParityCheck]:
@@ -85,7 +89,12 @@ def _audit(
     checks |= special_checks(plan, results, seen, trained=trained)
     if trained:
         checks["probed_pairs"] = probed_pairs(plan, results, probed or {})
-    allowed = set(plan.spec.get("allow_unequal") or [])
+    return _judged(plan, checks, forced)
+
+
+def _judged(plan: Plan, checks: Mapping[str, ParityCheck], forced: Collection[str]) -> list[ParityCheck]:
+    """What was found, with what it touches, whether it stops the run, and what the comparison allows."""
+    allowed = {*(plan.spec.get("allow_unequal") or []), *forced}
     return [
         checks[name].model_copy(
             update={
@@ -93,7 +102,7 @@ def _audit(
                 "remedy": check.remedy if checks[name].equal is False else None,
                 "touches": list(check.touches),
                 "stops": check.stops,
-                "allowed": name in allowed | forced and checks[name].equal is False,
+                "allowed": name in allowed and checks[name].equal is False,
             }
         )
         for name, check in CHECKS.items()

@@ -17,7 +17,7 @@ from harness.pipeline.budget import matched, needs_matching
 from harness.pipeline.halving import halved
 from harness.pipeline.load import load_comparison
 from harness.pipeline.overrides import Overrides
-from harness.pipeline.parity import audit_before, violations
+from harness.pipeline.parity import audit_before, audit_planned, violations
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.spec import ComparisonSpec
 from harness.records import ParityCheck, Plan, Prediction, RehearseEvaluateFacts, RehearseFacts
@@ -161,6 +161,7 @@ def _rehearsed(
     resolved = resolve(spec)
     plan = plan_comparison(spec, resolved)
     console.print(_title(plan, spec, root), highlight=False)
+    check_parity(audit_planned(plan))
     if again is not None:
         again.set_aside(plan)
     asked = Asked(spec, resolved)

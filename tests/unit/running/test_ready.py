@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +13,11 @@ from synthetic import foretold
 from harness.errors import UserError
 from harness.pipeline.load import find_comparison
 from harness.pipeline.overrides import Overrides
+from harness.pipeline.resolved import Resolved
 from harness.records import ParityCheck, RehearseFacts
-from harness.running import ready
+from harness.running import execute, ready
 from harness.running.forecast import check_memory
+from harness.store.run_dir import RunRoot
 
 GPU = 24 << 30
 SMALL = {
@@ -100,3 +103,17 @@ def test_unequal_terms_stop_with_the_remedy_unless_allowed() -> None:
     ready.check_parity(
         [check.model_copy(update={"allowed": True}), check.model_copy(update={"stops": False})]
     )
+
+
+def test_what_the_plan_alone_shows_to_be_unequal_stops_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "run_stage", lambda *_, **__: pytest.fail("a stage was run"))
+    monkeypatch.setattr(ready, "resolve", lambda spec: Resolved())
+    sets = ("tuning_trials_per_arm={sft: 8, sft_dpo: 8, orpo: 16}",)
+    root = RunRoot(tmp_path)
+    root.open_for_writing()
+    path = find_comparison("embedded", model=None)
+    with pytest.raises(UserError, match=r"unequal terms \(tuning_trials: sft 8, sft_dpo 8, orpo 16\)"):
+        ready.make_ready(path, Overrides(sets=sets), root, Console(quiet=True))
+    assert list((tmp_path / "stages").iterdir()) == []
