@@ -37,6 +37,11 @@ Device = Annotated[
         "--device", help="The GPU to use: its index among the visible ones, or its UUID (HARNESS_DEVICE)."
     ),
 ]
+PeakTflops = Annotated[
+    float | None,
+    typer.Option("--peak-tflops", min=1e-6, max=1e9, help="Peak rate of another device, in TFLOP/s."),
+]
+Mfu = Annotated[float | None, typer.Option("--mfu", min=0.001, max=1.0, help="Share of that peak, 0 to 1.")]
 RUNS = Path("runs")
 
 

@@ -14,8 +14,10 @@ from harness.cli.options import (
     Comparison,
     Data,
     Device,
+    Mfu,
     Model,
     Out,
+    PeakTflops,
     PrintFormat,
     Score,
     Seeds,
@@ -95,6 +97,16 @@ def plan(
     like: Annotated[
         str, typer.Option("--like", help="The run whose spread --power goes by: id, folder or latest.")
     ] = "latest",
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            "--devices",
+            help="When all would be done on so many devices: 8, or 1,8,64, or 4+4@2 (four twice as fast). "
+            "COMPARISON may then be a finished run, which is played through again.",
+        ),
+    ] = None,
+    peak_tflops: PeakTflops = None,
+    mfu: Mfu = None,
 ) -> int:
     """Show the stages of a comparison, their order, digests and what would be reused; run nothing."""
     from harness.commands import plan as command
@@ -108,6 +120,26 @@ def plan(
         from harness.commands import power as power_command
 
         return power_command.run(comparison, overrides, out=out, like=like)
+    if devices is not None:
+        from harness.commands import plan_devices
+
+        with using(device):
+            return plan_devices.run(
+                comparison,
+                overrides,
+                devices=devices,
+                out=out,
+                format_name=format_.value,
+                again=all_words(again),
+                peak_tflops=peak_tflops,
+                mfu=mfu,
+            )
+    if peak_tflops is not None or mfu is not None:
+        raise UserError(
+            "given without --devices",
+            where="--peak-tflops and --mfu",
+            remedy="say how many devices there are",
+        )
     with using(device):
         return command.run(
             comparison, overrides, out=out, format_name=format_.value, why=why, again=all_words(again)
@@ -123,13 +155,8 @@ def cost(
     set_: Set = None,
     out: Out = RUNS,
     device: Device = None,
-    peak_tflops: Annotated[
-        float | None,
-        typer.Option("--peak-tflops", min=1e-6, max=1e9, help="Peak rate of another device, in TFLOP/s."),
-    ] = None,
-    mfu: Annotated[
-        float | None, typer.Option("--mfu", min=0.001, max=1.0, help="Share of that peak, 0 to 1.")
-    ] = None,
+    peak_tflops: PeakTflops = None,
+    mfu: Mfu = None,
 ) -> int:
     """Predict what every arm costs from a few steps of every stage; trains nothing else."""
     from harness.commands import cost as command

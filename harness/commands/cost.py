@@ -34,9 +34,7 @@ def run(
     comparison: str | None, overrides: Overrides, *, out: Path, peak_tflops: float | None, mfu: float | None
 ) -> int:
     """Prepare, rehearse, and print the cost table; `cost.json` stands in the run's folder."""
-    if (peak_tflops is None) != (mfu is None):
-        given, other = ("--mfu", "--peak-tflops") if peak_tflops is None else ("--peak-tflops", "--mfu")
-        raise UserError(f"given without {other}", where=given, remedy="give both, or neither")
+    rate = rate_of(peak_tflops, mfu)
     console = PlainConsole()
     path = find_comparison(comparison, model=overrides.model)
     # Mistakes in the settings are told at once, also while another comparison holds the device.
@@ -56,12 +54,22 @@ def run(
     print_table(prediction_table(execution, _runs(plan), title="One run of every stage"), console)
     print_rehearsal_cost(execution, console)
     arms = arm_costs(plan, predictions(execution), reference=str(plan.spec["cost_reference"]))
-    print_table(_arm_table(arms, peak_tflops=peak_tflops, mfu=mfu), console)
+    print_table(_arm_table(arms, rate), console)
     unequal = [c for c in audit_now(execution) if c.equal is False]
     for check in unequal:
         console.print(f"Not equal: {check.check}: {check.detail}", style="yellow", highlight=False)
     print(_write(execution, arms))
     return 0
+
+
+def rate_of(peak_tflops: float | None, mfu: float | None) -> float | None:
+    """FLOP/s that a device reaches of its peak; None where neither is given, UserError for one alone."""
+    if peak_tflops is not None and mfu is not None:
+        return peak_tflops * 1e12 * mfu
+    if peak_tflops is None and mfu is None:
+        return None
+    given, other = ("--mfu", "--peak-tflops") if peak_tflops is None else ("--peak-tflops", "--mfu")
+    raise UserError(f"given without {other}", where=given, remedy="give both, or neither")
 
 
 def arm_costs(plan: Plan, found: Mapping[str, Prediction], *, reference: str) -> dict[str, dict[str, Any]]:
@@ -92,21 +100,18 @@ def arm_costs(plan: Plan, found: Mapping[str, Prediction], *, reference: str) ->
     return arms
 
 
-def _arm_table(
-    arms: Mapping[str, Mapping[str, Any]], *, peak_tflops: float | None, mfu: float | None
-) -> Table:
+def _arm_table(arms: Mapping[str, Mapping[str, Any]], rate: float | None) -> Table:
     table = Table(title="Predicted cost of an arm, one seed", title_justify="left", box=None)
     headings = ["arm", "seconds [95%]", "FLOPs", "peak memory", "relative cost"]
-    rates = peak_tflops is not None and mfu is not None
-    for heading in [*headings, *(["seconds at the given rates"] if rates else [])]:
+    for heading in [*headings, *([] if rate is None else ["seconds at the given rates"])]:
         table.add_column(heading, justify="left" if heading == "arm" else "right")
     for arm, total in arms.items():
         interval = f"{total['seconds']:,.4g} [{total['seconds_low']:,.4g}, {total['seconds_high']:,.4g}]"
         relative = "not measured" if total["relative"] is None else f"{total['relative']:.1%}"
         memory = memory_text(*(total["memory"].get(key) for key in MEMORY))
         row = [arm, interval, f"{total['flops'] / 1e12:,.4g} TFLOP", memory, relative]
-        if rates:
-            row.append(f"{total['flops'] / (float(peak_tflops or 1) * 1e12 * float(mfu or 1)):,.4g}")
+        if rate is not None:
+            row.append(f"{total['flops'] / rate:,.4g}")
         table.add_row(*row)
     return table
 

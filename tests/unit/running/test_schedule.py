@@ -41,7 +41,9 @@ def never_two_on_one(found: Schedule) -> bool:
     for one in found.placed:
         by_device.setdefault(one.device, []).append((one.begins, one.ends))
     return all(
-        left[1] <= right[0] for spans in by_device.values() for left, right in itertools.pairwise(sorted(spans))
+        left[1] <= right[0]
+        for spans in by_device.values()
+        for left, right in itertools.pairwise(sorted(spans))
     )
 
 
