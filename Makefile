@@ -129,7 +129,7 @@ wheel: $(READY)
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .
 
 # One after the other, since two at once would spoil each other's times; all run, also after one that misses its goal.
-BENCHES := start overhead tracking batching engines report memory sharing growth training whole
+BENCHES := start overhead schedule tracking batching engines report memory sharing growth training whole
 bench: $(READY_DEV)
 	@missed=; for one in $(BENCHES); do echo "== perf/$$one.py"; \
 	  PYTHONPATH=. $(BIN)/python perf/$$one.py || missed="$$missed $$one"; done; \

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.pipeline.blocks import Unit, units_of
+from harness.pipeline.blocks import PHASES, Unit, units_of
 from harness.records import ComparisonRecord, Plan, RehearseFacts, StageResult
 from harness.running.outlook import look_ahead, rehearsal_of
 from harness.running.parts import parts_of
@@ -54,7 +54,7 @@ def foretold(
     outlook = look_ahead(plan, results)
     silent = bool(outlook.own_ways)
     units = []
-    for unit in units_of(plan):
+    for unit in _in_phases(plan):
         stages = list[tuple[str, float | None, Source]]()
         for digest in unit.stages:
             expected = outlook.stages.get(digest)
@@ -77,11 +77,16 @@ def taken(record: ComparisonRecord) -> list[UnitSeconds]:
     """The units of a finished run with the seconds that their stages took, wherever they ran."""
     results = record.results
     units = []
-    for unit in units_of(record.plan):
+    for unit in _in_phases(record.plan):
         done = [results[digest] for digest in unit.stages if digest in results]
         if done:
             units.append(UnitSeconds(unit, tuple(_as_it_took(result) for result in done)))
     return units
+
+
+def _in_phases(plan: Plan) -> list[Unit]:
+    """What scored a run again later stands behind its judges, and has its place before them here."""
+    return sorted(units_of(plan), key=lambda unit: PHASES.index(unit.phase))
 
 
 def _as_it_took(result: StageResult) -> tuple[str, float, Source]:
