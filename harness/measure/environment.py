@@ -70,6 +70,19 @@ def cpu_name() -> str:
     return platform.machine()
 
 
+def cores() -> str | None:
+    """The processors that this process may use, as `0-3,8`; None where the system does not tell."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    spans: list[list[int]] = []
+    for core in sorted(os.sched_getaffinity(0)):
+        if spans and core == spans[-1][1] + 1:
+            spans[-1][1] = core
+        else:
+            spans.append([core, core])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
 def device_identity() -> str:
     """What a cost belongs to: the GPU's UUID, or the CPU's name and count. Imports no torch.
 
@@ -151,6 +164,8 @@ def collect(kind: DeviceKind, packages: Iterable[str] = ()) -> Environment:
         gpu_uuid=gpu.get("uuid") or (device.uuid() if on_gpu else None),
         other_gpus=gpus.hidden_gpus() if on_gpu else None,
         driver=gpu.get("driver"),
+        node=platform.node() or None,
+        cores=cores(),
         cpu_count=os.cpu_count() or 1,
         host_memory_bytes=host_memory_bytes(),
         python=platform.python_version(),

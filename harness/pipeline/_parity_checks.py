@@ -74,11 +74,6 @@ def _layout(facts: TrainFacts, _: Environment) -> Any:
     return ", ".join(words)
 
 
-def _device(_: TrainFacts, environment: Environment) -> Any:
-    """Two GPUs of one name are not one device, so a GPU without a UUID is unknown."""
-    return environment.gpu_uuid or (environment.device_name if environment.device == "cpu" else None)
-
-
 def _git_commit(_: TrainFacts, environment: Environment) -> Any:
     return environment.git_commit
 
@@ -185,7 +180,7 @@ CHECKS: dict[str, Check] = {
     "search_space": Check("search every arm's settings over spaces of one size", ("scores",)),
     "learning_rate_source": Check("set learning_rate for every stage", ALL),
     "seeds": Check("train every stage of a cell with the cell's seed", ALL),
-    "device": Check("run every stage on one device", COSTS, _device),
+    "device": Check("run all arms of a seed on one device (--again train)", COSTS, stops=False),
     "git_commit": Check("run every stage from one commit", (), _git_commit, stops=False),
     "clean_git_tree": Check("commit your changes", (), stops=False),
     "installed_packages": Check("run every stage with one version of each package (--again train)", ALL),

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.pipeline._parity_checks import CHECKS, Check
+from harness.pipeline._parity_devices import NAME as DEVICE
+from harness.pipeline._parity_devices import device
 from harness.pipeline._parity_packages import probed_pairs
 from harness.pipeline._parity_special import special_checks, stated_tuning
 from harness.pipeline._parity_weights import lacks
@@ -87,6 +89,7 @@ def _audit(
     checks = {name: _compare(name, check, seen) for name, check in CHECKS.items() if check.read is not None}
     forced = {name for name, found in checks.items() if found.equal is False and _is_forced(name, seen)}
     checks |= special_checks(plan, results, seen, trained=trained)
+    checks[DEVICE] = device(plan, results, seen, trained=trained)
     if trained:
         checks["probed_pairs"] = probed_pairs(plan, results, probed or {})
     return _judged(plan, checks, forced)

@@ -67,13 +67,18 @@ class Score(Record):
 
 
 class Environment(Record):
-    """Where a stage ran. Absent facts are None. `other_gpus` were visible to the run and not to the stage."""
+    """Where a stage ran. Absent facts are None. `other_gpus` were visible to the run and not to the stage.
+
+    `node` is the machine's name on its network, `cores` the processors that the stage could use (`0-3`).
+    """
 
     device: DeviceKind
     device_name: str
     gpu_uuid: str | None = None
     other_gpus: int | None = None
     driver: str | None = None
+    node: str | None = None
+    cores: str | None = None
     cpu_count: int
     host_memory_bytes: int
     python: str
@@ -82,3 +87,26 @@ class Environment(Record):
     git_dirty: bool | None = None
     lock_digest: str | None = None
     details: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def kind_of_device(self) -> str:
+        """What devices of equal speed share: a GPU's name, or a processor's with how many cores it gave."""
+        if self.device != "cpu":
+            return self.device_name
+        count = self.cpu_count if self.cores is None else count_of_cores(self.cores)
+        return f"{self.device_name}, {count} core{'' if count == 1 else 's'}"
+
+    @property
+    def place(self) -> str | None:
+        """One device and no other: a GPU by its UUID, a processor by its cores and node. None for a GPU that
+        nobody names: two of one name are not one device."""
+        if self.device != "cpu":
+            return self.gpu_uuid and f"{self.device_name} {self.gpu_uuid}"
+        cores = "" if self.cores is None else f", cores {self.cores}"
+        return f"{self.device_name}{cores}" + ("" if self.node is None else f" of {self.node}")
+
+
+def count_of_cores(cores: str) -> int:
+    """How many processors `0-3,8` names."""
+    spans = [span.partition("-") for span in cores.split(",")]
+    return sum(int(last or first) - int(first) + 1 for first, _, last in spans)

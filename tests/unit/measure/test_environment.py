@@ -87,3 +87,9 @@ def test_what_a_process_was_made_of_is_read_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(environment, "git_state", lambda: ("later", True))
     monkeypatch.setattr(environment, "lock_digest", lambda: "later")
     assert collect("cpu") == before
+
+
+def test_the_cores_of_a_process_are_told_in_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 8, 11, 10})
+    assert environment.cores() == "0-2,8,10-11"
+    assert environment.collect("cpu").kind_of_device.endswith(", 6 cores")

@@ -397,7 +397,6 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
         True,
     ),
     ("more padding in one arm", batch("orpo", tokens_padded=90_000), {"tokens_padded"}, True),
-    ("another GPU", environment(gpu_uuid="GPU-2"), {"device"}, True),
     ("other packages", environment(versions={"torch": "2.14.0"}), {"installed_packages"}, True),
     ("more epochs", put("orpo", epochs=5.0), {"budget"}, True),
     ("tuned more often", spec(tuning_trials_per_arm={"orpo": 9, "sft_dpo": 8}), {"tuning_trials"}, True),
@@ -483,6 +482,75 @@ def test_an_arm_that_rounding_froze_is_unequal_and_labelled_and_stops_nothing() 
     found = next(check for check in checks if check.check == "weights_moved")
     assert found.detail.startswith("0.03% of the weights changed in sft_dpo/dpo@")
     assert "scores" in found.touches
+
+
+def on_devices(state: State, kind: str, of: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Let every stage of a kind run where `of` says."""
+    for digest, stage in state["plan"]["stages"].items():
+        if stage["kind"] == kind:
+            state["environment"][digest] = of(stage)
+
+
+def check_named(checks: list[ParityCheck], name: str) -> ParityCheck:
+    return next(check for check in checks if check.check == name)
+
+
+def test_blocks_on_devices_of_their_own_are_equal() -> None:
+    """Whatever the devices: ratios are formed within blocks."""
+    state = good()
+    on_devices(state, "train", lambda stage: {"device": "cuda", "gpu_uuid": f"GPU-{stage['seed']}"})
+    found = check_named(run(state, before=False), "device")
+    assert found.equal is True
+    assert found.detail == "each block on one device: 1 on a CPU GPU-0; 1 on a CPU GPU-1"
+
+
+def test_a_block_that_left_its_device_is_unequal_and_labelled_and_stops_nothing() -> None:
+    state = good()
+    on_devices(state, "train", lambda stage: {"device": "cuda", "gpu_uuid": "GPU-1"})
+    moved = next(d for d in stages_of(state, "orpo") if state["plan"]["stages"][d]["name"] == "orpo/orpo@1")
+    state["environment"][moved] = {"device": "cuda", "gpu_uuid": "GPU-2"}
+    checks = run(state, before=False)
+    found = check_named(checks, "device")
+    assert unequal(checks) == {"device"}
+    assert violations(checks) == []
+    assert found.detail == (
+        "1 of 2 blocks ran on several devices (seed 1: a CPU GPU-1, a CPU GPU-2); their ratios are left out"
+    )
+    assert "wall_seconds" in found.touches
+
+
+def test_a_device_that_nobody_names_is_unknown() -> None:
+    state = good()
+    on_devices(state, "train", lambda stage: {"device": "cuda", "gpu_uuid": None})
+    assert check_named(run(state, before=False), "device").equal is None
+
+
+def test_nodes_and_cores_tell_processors_apart() -> None:
+    here = ENVIRONMENT.model_copy(update={"node": "n1", "cores": "0-3,8"})
+    assert here.place == "a CPU, cores 0-3,8 of n1"
+    assert here.kind_of_device == "a CPU, 5 cores"
+    assert ENVIRONMENT.place == "a CPU"
+    assert ENVIRONMENT.kind_of_device == "a CPU, 2 cores"
+
+
+@pytest.mark.parametrize(
+    ("names", "equal"), [(("A", "A"), True), (("A", "B"), None)], ids=["one kind", "two kinds"]
+)
+def test_rehearsals_may_be_spread_over_devices(names: tuple[str, str], equal: bool | None) -> None:
+    """Of two kinds nobody knows which one a block will run on, and that stops nothing."""
+    state = good()
+    on_devices(
+        state,
+        "rehearse",
+        lambda stage: {
+            "device": "cuda",
+            "device_name": names[stage["config"]["stage"] == "orpo"],
+            "gpu_uuid": f"GPU-{stage['config']['stage']}",
+        },
+    )
+    checks = run(state, before=True)
+    assert check_named(checks, "device").equal is equal
+    assert violations(checks) == []
 
 
 def test_a_dirty_tree_and_another_reference_mode_are_said_and_stop_nothing() -> None:
