@@ -15,7 +15,7 @@ from harness.evidence.amounts import EQUAL_COST, amount, detectable_effect, unit
 from harness.evidence.contrasts import directions
 from harness.evidence.primary import Primary, primary
 from harness.evidence.run_effects import RunEffect, model_of, models_and_data, primary_pairs, run_effect
-from harness.evidence.statistics.estimate import Estimate
+from harness.evidence.statistics.estimate import Estimate, exponential
 from harness.evidence.statistics.family import Statements, adjusted
 from harness.evidence.statistics.intervals import LEVEL
 from harness.evidence.statistics.margins import ONE_SIDED, MarginTests, against_margin
@@ -88,7 +88,7 @@ def _combined(views: Sequence[ComparisonView], quantity: str, pair: Primary) -> 
     estimate = combined.estimate if combined else Estimate.absent(TOO_FEW, n=len(effects))
     predicted = combined.predicted if combined else None
     if is_cost:
-        estimate = _exponential(estimate)
+        estimate = exponential(estimate)
         predicted = (math.exp(predicted[0]), math.exp(predicted[1])) if predicted else None
     asked = [_margins(view, quantity, pair) for view in included]
     margins = {margin for of_run in asked for margin in of_run}
@@ -120,16 +120,6 @@ def _population(views: Sequence[ComparisonView]) -> str:
     if data == 1:
         return f"models like these {models}, on {views[0].source}"
     return f"models and data sets like these ({models} models, {data} data sets)"
-
-
-def _exponential(logs: Estimate) -> Estimate:
-    """A ratio from its logarithm; error and degrees of freedom stay those of the logarithm."""
-
-    def back(value: float | None) -> float | None:
-        return None if value is None else math.exp(value)
-
-    value, low, high, detectable = map(back, (logs.value, logs.low, logs.high, logs.detectable))
-    return replace(logs, value=value, low=low, high=high, detectable=detectable)
 
 
 def _judged(effects: Sequence[CombinedEffect]) -> list[CombinedEffect]:

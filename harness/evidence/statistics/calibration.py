@@ -15,6 +15,7 @@ from harness.evidence.statistics.calibration_aggregates import aggregate_cases
 from harness.evidence.statistics.calibration_cases import SIMULATIONS, Case, Cell, simulated
 from harness.evidence.statistics.calibration_family import family_cases
 from harness.evidence.statistics.calibration_items import item_cases
+from harness.evidence.statistics.calibration_kinds import kind_cases
 from harness.evidence.statistics.calibration_length import length_cases
 from harness.evidence.statistics.calibration_looks import looks_cases
 from harness.evidence.statistics.calibration_meta import meta_cases
@@ -44,6 +45,7 @@ def cells(simulations: int) -> list[Cell]:
         *length_cases(simulations // JUDGED),
         *ranking_cases(simulations // JUDGED),
         *meta_cases(simulations),
+        *kind_cases(simulations),
         *aggregate_cases(simulations // AGGREGATES),
         *tuning_cases(simulations // SEARCHES),
         *looks_cases(simulations // FAMILIES),

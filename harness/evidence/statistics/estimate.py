@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.evidence.statistics.intervals import LEVEL
 
@@ -120,21 +120,14 @@ def log_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
     if any(v <= 0 for v in (*a, *b)):
         return Estimate.absent("a measured figure is zero", n=len(a), target=RUNS_TARGET)
     logs = [math.log(x / y) for x, y in zip(a, b, strict=True)]
-    inner = mean_interval(logs, RUNS_TARGET)
+    return exponential(mean_interval(logs, RUNS_TARGET))
+
+
+def exponential(logs: Estimate) -> Estimate:
+    """A ratio from its logarithm; error and degrees of freedom stay those of the logarithm."""
 
     def back(value: float | None) -> float | None:
         return None if value is None else math.exp(value)
 
-    return Estimate(
-        back(inner.value),
-        back(inner.low),
-        back(inner.high),
-        inner.n,
-        inner.p,
-        RUNS_TARGET,
-        back(inner.detectable),
-        inner.identical,
-        inner.reason,
-        inner.error,
-        inner.freedom,
-    )
+    value, low, high, detectable = map(back, (logs.value, logs.low, logs.high, logs.detectable))
+    return replace(logs, value=value, low=low, high=high, detectable=detectable)
