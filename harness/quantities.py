@@ -38,6 +38,11 @@ class Quantity:
     timed: bool = False
 
     @property
+    def same_everywhere(self) -> bool:
+        """Whether it is counted from what is computed, and no matter of the device."""
+        return self.unit == "FLOP"
+
+    @property
     def cost_name(self) -> str:
         """The name among costs and scores."""
         return COST + self.name

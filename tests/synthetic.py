@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness.evidence.view import ComparisonView
@@ -379,3 +380,54 @@ def foretold(**changes: Any) -> Prediction:
     nothing = {name: 0 for name, field in Prediction.model_fields.items() if field.is_required()}
     timed: dict[str, list[float]] = {"micro_batch_seconds": [], "micro_batch_flops": [], "around_seconds": []}
     return Prediction.model_validate({**nothing, "seconds_of_parts": {}, "timed": timed, **changes})
+
+
+@dataclass(frozen=True)
+class On:
+    """A device: its kind, which one, and what it makes of a stage's seconds."""
+
+    kind: str
+    uuid: str
+    factor: float = 1.0
+
+    def ran(self, stage: StageResult, noise: float = 1.0) -> StageResult:
+        """The stage as it is on this device, with energy of 100 W."""
+        environment = stage.environment.model_copy(
+            update={
+                "device": "cuda",
+                "device_name": self.kind,
+                "gpu_uuid": self.uuid,
+                "node": f"node of {self.uuid}",
+                "driver": "570.1",
+                "details": {"sm_clock_limit_mhz": 1980, "power_limit_watts": 700.0},
+            }
+        )
+        ledger = [self._slower(one, noise) for one in stage.ledger if one.quantity != "energy_joules"]
+        wall = next((one.value for one in ledger if one.quantity == "wall_seconds"), None)
+        joules = [] if wall is None else [measured("energy_joules", 100 * wall, "J")]
+        return stage.model_copy(update={"environment": environment, "ledger": [*ledger, *joules]})
+
+    def _slower(self, one: Measurement, noise: float) -> Measurement:
+        if one.unit != "s" or one.value is None:
+            return one
+        return one.model_copy(update={"value": one.value * self.factor * noise})
+
+
+def on_fleet(
+    view: ComparisonView,
+    of_seeds: Mapping[int, On],
+    moved: Mapping[str, On] | None = None,
+    spread: float = 0.0,
+) -> ComparisonView:
+    """The view with every seed's training on its device, those of `moved` (by digest) on another; `spread` is
+    the standard deviation of the logarithm of a stage's seconds."""
+    chance = random.Random(0)
+    results = {
+        digest: (
+            {**(moved or {})}.get(digest, of_seeds[result.seed]).ran(result, chance.lognormvariate(0, spread))
+            if result.kind == "train"
+            else result
+        )
+        for digest, result in view.record.results.items()
+    }
+    return replace(view, record=view.record.model_copy(update={"results": results}))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from harness.evidence.costs import arm_cost
+from harness.evidence.costs import BY_KIND, arm_cost
 from harness.evidence.missing import asked_items, missing_of
 from harness.evidence.scores import arm_score
 from harness.evidence.statistics.estimate import Estimate
@@ -56,6 +56,8 @@ def cost_cell(view: ComparisonView, arm: str, quantity: Quantity) -> Cell:
     """What an arm is charged, mean over seeds (of bytes the maximum)."""
     cost = arm_cost(view, arm, quantity)
     about = About(quantity.name, arm)
+    if cost.reason == BY_KIND:
+        return Cell("by kind", sources=cost.sources, about=about)
     return Cell(cost.value, quantity.kind, reason=cost.reason, sources=cost.sources, about=about)
 
 

@@ -5,14 +5,19 @@ A stage that two arms share costs each of them what it would have cost alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.evidence.statistics.estimate import Estimate, log_ratio
+from harness.evidence.statistics.kinds import OverKinds, over_kinds
 from harness.evidence.view import ComparisonView
+from harness.pipeline.block_devices import Key
 from harness.quantities import HOST_GROWTH, HOST_PEAK, Quantity
-from harness.records import HAS_VRAM, StageResult
+from harness.records import HAS_VRAM, PlannedCell, StageResult
+
+BY_KIND = "it is of several kinds of device, and stands by kind"
 
 
 class MemoryKind(StrEnum):
@@ -24,8 +29,8 @@ class MemoryKind(StrEnum):
 
 @dataclass(frozen=True)
 class Cost:
-    """One quantity of one arm. `per_block` has every measured cell, `per_seed` their means by seed
-    (of bytes the maximum); `value` is the mean over seeds, of bytes the maximum.
+    """One quantity of one arm. `by_block` has every measured cell by seed and repeat, `per_seed` their means
+    by seed (of bytes the maximum); `value` is the mean over seeds, of bytes the maximum.
 
     `sources` are the digests of the stages behind it.
     """
@@ -35,7 +40,7 @@ class Cost:
     per_seed: tuple[float, ...]
     reason: str | None
     sources: tuple[str, ...]
-    per_block: tuple[float, ...] = ()
+    by_block: Mapping[Key, float] = field(default_factory=dict)
 
 
 def measured_value(stage: StageResult, quantity: Quantity) -> float | None:
@@ -58,35 +63,75 @@ def cell_cost(stages: Sequence[StageResult], quantity: Quantity) -> tuple[float 
     return (max(values) if quantity.over_stages == "max" else sum(values)), None
 
 
-def arm_cost(view: ComparisonView, arm: str, quantity: Quantity) -> Cost:
-    """The arm's figure over its seeds and repeats."""
-    by_seed: dict[int, list[float]] = {}
-    reason = None
-    cells = view.blocks_of(arm)
+def arm_cost(view: ComparisonView, arm: str, quantity: Quantity, kind: str | None = None) -> Cost:
+    """The arm's figure over its seeds and repeats, or over those whose blocks ran on one `kind` of device.
+
+    Seconds, joules and bytes of a block that left its device are no part of it. Seconds and joules of several
+    kinds of device have no mean: without `kind` the value is then None, and `by_block` has them all.
+    """
+    cells = [cell for cell in view.blocks_of(arm) if counts(view, cell, quantity, kind)]
+    sources = tuple(dict.fromkeys(digest for cell in cells for digest in cell.stages))
+    by_block, reason = dict[Key, float](), None if cells else _why_no_cell(view, arm)
     for cell in cells:
         value, why = cell_cost(view.stages_of(cell), quantity)
         if value is None:
             reason = why
         else:
-            by_seed.setdefault(cell.seed, []).append(value)
-    sources = tuple(dict.fromkeys(digest for cell in cells for digest in cell.stages))
-    if reason is not None or not by_seed:
-        return Cost(quantity, None, (), reason or "no cell", sources)
+            by_block[cell.seed, cell.repeat] = value
+    if reason is not None:
+        return Cost(quantity, None, (), reason, sources)
+    if quantity.timed and kind is None and view.mixed_fleet:
+        return Cost(quantity, None, (), BY_KIND, sources, by_block)
+    by_seed: dict[int, list[float]] = {}
+    for (seed, _), value in by_block.items():
+        by_seed.setdefault(seed, []).append(value)
     per_seed = tuple(_summary(values, quantity) for values in by_seed.values())
-    blocks = tuple(value for values in by_seed.values() for value in values)
-    return Cost(quantity, _summary(per_seed, quantity), per_seed, None, sources, blocks)
+    return Cost(quantity, _summary(per_seed, quantity), per_seed, None, sources, by_block)
+
+
+def counts(view: ComparisonView, cell: PlannedCell, quantity: Quantity, kind: str | None = None) -> bool:
+    """Whether a cell's figure may stand beside those of other arms, or be of `kind`: its block stayed on one
+    device, or the quantity is the same on all."""
+    block = view.blocks[cell.seed, cell.repeat]
+    return (block.whole or quantity.same_everywhere) and kind in (None, block.kind)
+
+
+def _why_no_cell(view: ComparisonView, arm: str) -> str:
+    return "every block ran on several devices" if view.blocks_of(arm) else "no cell"
 
 
 def cost_ratio(view: ComparisonView, a: str, b: str, quantity: Quantity) -> Estimate:
     """Arm a's figure over arm b's: of seconds and joules the geometric mean over blocks with its 95%
-    interval, of FLOPs and bytes a value."""
+    interval, over several kinds of device their random-effects mean; of FLOPs and bytes a value."""
     left, right = arm_cost(view, a, quantity), arm_cost(view, b, quantity)
-    if left.value is None or not right.value:
-        return Estimate.absent(left.reason or right.reason or "a measured figure is zero")
+    if not left.by_block or not right.by_block:
+        return Estimate.absent(left.reason or right.reason or "no cell")
     if quantity.timed:
-        return log_ratio(left.per_block, right.per_block)
-    ratio, n = left.value / right.value, len(left.per_block)
+        over = kind_ratios(view, left, right)
+        pairs = _paired(left, right).values()
+        return over.estimate if over is not None else log_ratio([a for a, _ in pairs], [b for _, b in pairs])
+    if not right.value or left.value is None:
+        return Estimate.absent("a measured figure is zero")
+    ratio, n = left.value / right.value, len(left.by_block)
     return Estimate(ratio, None, None, n, None, "this run", reason="a counted value")
+
+
+def kind_ratios(view: ComparisonView, left: Cost, right: Cost) -> OverKinds | None:
+    """Ratios of a timed cost by kind of device, and over kinds; None where there is one kind, or a figure is
+    zero and has no ratio."""
+    if not view.mixed_fleet or any(value <= 0 for one in (left, right) for value in one.by_block.values()):
+        return None
+    logs: dict[str, list[float]] = {}
+    for key, (above, below) in _paired(left, right).items():
+        kind = view.blocks[key].kind
+        assert kind is not None, "split blocks are no part of a timed cost"
+        logs.setdefault(kind, []).append(math.log(above / below))
+    return over_kinds({kind: logs[kind] for kind in view.kinds_of_device if kind in logs})
+
+
+def _paired(left: Cost, right: Cost) -> dict[Key, tuple[float, float]]:
+    """Both arms' figures in each block that has both."""
+    return {k: (value, right.by_block[k]) for k, value in left.by_block.items() if k in right.by_block}
 
 
 def _summary(values: Sequence[float], quantity: Quantity) -> float:

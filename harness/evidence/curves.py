@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.evidence.costs import measured_value
+from harness.evidence.costs import counts, measured_value
 from harness.evidence.statistics.curve import Curve
 from harness.evidence.view import ComparisonView
 from harness.quantities import ENERGY, FLOPS, PREFERENCE_ACCURACY, WALL_SECONDS, Quantity
@@ -43,8 +43,11 @@ def probed_pairs(view: ComparisonView) -> list[int]:
 
 
 def curves(view: ComparisonView, arm: str, axis: Axis) -> list[Curve]:
-    """One curve a seed; empty where cost or held-out preference accuracy was not measured."""
-    of_seeds = [_curve(view, cell, axis) for cell in view.cells_of(arm)]
+    """One curve a seed; empty where cost or held-out preference accuracy was not measured, and where seconds
+    or joules are of several kinds of device."""
+    if axis.total.timed and view.mixed_fleet:
+        return []
+    of_seeds = [_curve(view, cell, axis) for cell in view.cells_of(arm) if counts(view, cell, axis.total)]
     return [curve for curve in of_seeds if curve is not None]
 
 

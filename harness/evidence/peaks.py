@@ -21,6 +21,13 @@ def device_peaks(view: ComparisonView) -> Peaks:
     return peaks or _of_rehearsals(view)
 
 
+def measured_on(view: ComparisonView) -> str | None:
+    """The kind of device that the check stage found a peak of; None in older records."""
+    check = view.record.results.get(view.record.plan.check or "")
+    found = check is not None and check.facts_as(CheckFacts).peaks
+    return check.environment.kind_of_device if check is not None and found else None
+
+
 def disturbances(view: ComparisonView) -> list[str]:
     """What slowed products down while the check stage measured a peak by them: shares are then too high."""
     check = view.record.results.get(view.record.plan.check or "")
@@ -65,8 +72,11 @@ def _highest(peaks: list[DevicePeak]) -> DevicePeak:
     return best.model_copy(update={"source": f"{best.source}, {OF_REHEARSALS}", "measured": spread})
 
 
-def peak_of(peaks: Peaks, stage: StageResult) -> DevicePeak:
-    """The peak for a training stage, or the reason that there is none."""
+def peak_of(peaks: Peaks, stage: StageResult, measured_on: str | None = None) -> DevicePeak:
+    """The peak for a training stage, or why there is none: what is known may be of another kind of device."""
+    if measured_on not in (None, stage.environment.kind_of_device):
+        reason = f"the peak that is known is of {measured_on}"
+        return DevicePeak(flops_per_second=None, source=None, reason=reason)
     dtype = dtype_of(stage)
     missing = f"no peak of this device{f' in {dtype}' if dtype else ''} is known"
     return peaks.get(dtype) or DevicePeak(flops_per_second=None, source=None, reason=missing)

@@ -35,7 +35,7 @@ def saved(view: ComparisonView) -> Saved:
     seeds = int(view.record.plan.spec["looks"][-1]) - len(view.seeds) - len(lost)
     measured = [stage.measured("wall_seconds") for stage in view.trained_stages]
     seconds = [one.value for one in measured if one is not None and one.value is not None]
-    if len(seconds) < len(measured):
+    if len(seconds) < len(measured) or view.mixed_fleet:
         return Saved(seeds, None)
     return Saved(seeds, seeds * sum(seconds) / len(view.seeds))
 

@@ -202,7 +202,7 @@ def _cost_ratio(view: ComparisonView, claim: Claim, name: str) -> Estimate:
     if claim.b is not None:
         return cost_ratio(view, claim.a, claim.b, quantity)
     cost = arm_cost(view, claim.a, quantity)
-    return Estimate(cost.value, None, None, len(cost.per_block), None, RUNS_TARGET, reason=cost.reason)
+    return Estimate(cost.value, None, None, len(cost.by_block), None, RUNS_TARGET, reason=cost.reason)
 
 
 def _counted(view: ComparisonView, claim: Claim, quantity: str) -> Estimate:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from harness.pipeline.block_devices import BlockDevices, Key, devices_of_blocks
 from harness.pipeline.questions_spec import AggregateSpec, LookSpec, QuestionSpec
 from harness.quantities import AGGREGATE, is_win_rate
 from harness.records import ComparisonRecord, PlannedCell, PrepareFacts, ReplayFacts, Score, StageResult
@@ -103,6 +104,21 @@ class ComparisonView:
     def stages_of(self, cell: PlannedCell) -> list[StageResult]:
         """The training stages of a cell, in order."""
         return [self.record.results[digest] for digest in cell.stages]
+
+    @cached_property
+    def blocks(self) -> dict[Key, BlockDevices]:
+        """Where each block of training ran, by its seed and repeat."""
+        return {one.key: one for one in devices_of_blocks(self.record.plan, self.record.results)}
+
+    @cached_property
+    def kinds_of_device(self) -> list[str]:
+        """The kinds of device of blocks that stayed on one; several make a mixed fleet."""
+        return list(dict.fromkeys(one.kind for one in self.blocks.values() if one.kind is not None))
+
+    @property
+    def mixed_fleet(self) -> bool:
+        """Whether seconds are those of several kinds of device, so that a mean of them says nothing."""
+        return len(self.kinds_of_device) > 1
 
     @cached_property
     def trained_stages(self) -> list[StageResult]:

@@ -78,6 +78,9 @@ def _cost(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str, 
         cost[quantity.name] = of_arm.value
         cost["per_seed"][quantity.name] = list(of_arm.per_seed)
         cost["unequal"][quantity.name] = [check.check for check in unequal(view, quantity.name)]
+        if quantity.timed and view.mixed_fleet:
+            kinds = {kind: arm_cost(view, arm, quantity, kind).value for kind in view.kinds_of_device}
+            cost.setdefault("by_kind", {})[quantity.name] = kinds
         if of_arm.value is None:
             missing[quantity.name] = of_arm.reason or "unknown"
     cost |= {"relative": None, "relative_low": None, "relative_high": None}
@@ -215,6 +218,8 @@ def _provenance(findings: Findings) -> dict[str, Any]:
                 "seed": result.seed,
                 "finished_at": result.finished_at,
                 "device": result.environment.device_name,
+                "place": result.environment.place,
+                "node": result.environment.node,
                 "git_commit": result.environment.git_commit,
                 "lock_digest": result.environment.lock_digest,
                 "judges": judges.get(digest, []),

@@ -23,6 +23,7 @@ from harness.evidence.documents import bibliography
 from harness.evidence.engine import answers_in_words
 from harness.evidence.failures import lost_seeds
 from harness.evidence.findings import Findings
+from harness.evidence.sections.devices import in_methods as of_several_devices
 from harness.evidence.sections.tuning_words import how
 from harness.evidence.sequence import looks_in_words
 from harness.evidence.view import ComparisonView
@@ -172,7 +173,7 @@ def _costs(view: ComparisonView) -> Passage:
     return Passage(
         f"Every stage ran in a process of its own on {listed(devices)} ({versions}). Training time "
         "runs from model load to the final checkpoint, any reference pass included; FLOPs are counted on "
-        f"real steps and checked against their formula; {memory}.",
+        f"real steps and checked against their formula; {memory}.{of_several_devices(view)}",
         (*cites, bibliography.KAPLAN_2020),
     )
 

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.evidence.arms import method_name, method_title, training_stages, trains_on_pairs
-from harness.evidence.costs import MemoryKind, cell_cost, cost_title, measured_value, memory_kind
+from harness.evidence.costs import (
+    BY_KIND,
+    MemoryKind,
+    cell_cost,
+    cost_title,
+    counts,
+    measured_value,
+    memory_kind,
+)
 from harness.evidence.primary import Primary
 from harness.evidence.view import ComparisonView
 from harness.quantities import (
@@ -70,7 +78,7 @@ def attribution_table(view: ComparisonView, pair: Primary | None) -> Table | Non
         (
             Cell(cost_title(view, quantity)),
             *(
-                Cell(value, quantity.kind, reason="some stage did not measure it")
+                Cell(value, quantity.kind, reason=_why_not(view, quantity))
                 for value in _parts(view, split, quantity)
             ),
         )
@@ -88,6 +96,10 @@ def attribution_table(view: ComparisonView, pair: Primary | None) -> Table | Non
     )
     note = _note(view, split)
     return Table("attribution", "Where the difference comes from", columns, rows, (note,))
+
+
+def _why_not(view: ComparisonView, quantity: Quantity) -> str:
+    return BY_KIND if quantity.timed and view.mixed_fleet else "some stage did not measure it"
 
 
 def _note(view: ComparisonView, split: Split) -> str:
@@ -113,20 +125,28 @@ def _note(view: ComparisonView, split: Split) -> str:
 
 
 def _parts(view: ComparisonView, split: Split, quantity: Quantity) -> list[float | None]:
-    """Both arms, their difference, and its three parts, which add up to it."""
+    """Both arms, their difference, and its three parts, which add up to it; none over kinds of device."""
+    if quantity.timed and view.mixed_fleet:
+        return [None] * 6
     longer, single = (
-        _mean(view, arm, lambda cell: cell_cost(view.stages_of(cell), quantity)[0])
+        _mean(view, arm, quantity, lambda cell: cell_cost(view.stages_of(cell), quantity)[0])
         for arm in (split.longer, split.single)
     )
-    in_loop = _mean(view, split.longer, lambda cell: measured_value(view.stages_of(cell)[-1], quantity))
-    bare = _mean(view, split.control, lambda cell: _without_pass(view.stages_of(cell)[-1], quantity))
+    in_loop = _mean(
+        view, split.longer, quantity, lambda cell: measured_value(view.stages_of(cell)[-1], quantity)
+    )
+    bare = _mean(
+        view, split.control, quantity, lambda cell: _without_pass(view.stages_of(cell)[-1], quantity)
+    )
     if longer is None or single is None or in_loop is None or bare is None:
         return [longer, single, *[None] * 4]
     return [longer, single, longer - single, longer - in_loop, in_loop - bare, bare - single]
 
 
-def _mean(view: ComparisonView, arm: str, figure: Callable[[PlannedCell], float | None]) -> float | None:
-    figures = [figure(cell) for cell in view.cells_of(arm)]
+def _mean(
+    view: ComparisonView, arm: str, quantity: Quantity, figure: Callable[[PlannedCell], float | None]
+) -> float | None:
+    figures = [figure(cell) for cell in view.cells_of(arm) if counts(view, cell, quantity)]
     known = [value for value in figures if value is not None]
     return sum(known) / len(known) if known and len(known) == len(figures) else None
 

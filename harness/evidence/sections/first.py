@@ -55,6 +55,8 @@ def _warnings(findings: Findings) -> Iterator[str]:
     if missing(view, pair):
         yield "More items of one arm than of the other could not be read."
     yield from unreliable([view])
+    if view.mixed_fleet:
+        yield f"Seeds ran on {len(view.kinds_of_device)} kinds of device: times stand by kind."
     yield from interrupted([view])
     yield from _exploratory(findings)
     if len(view.seeds) == 1:

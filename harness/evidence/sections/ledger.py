@@ -41,7 +41,8 @@ def section(findings: Findings) -> Section:
 def ledger_table(view: ComparisonView) -> Table:
     """One row a training stage, in the order they ran; on CPU also the growth above imports.
 
-    Where some stage read its reference's log-probs, what each took stands beside what it is charged.
+    Where some stage read its reference's log-probs, what each took stands beside what it is charged. On
+    several devices the last column says which.
     """
     stages = view.trained_stages
     saved = [CHECKPOINT_SECONDS] if any(s.measured(CHECKPOINT_SECONDS.name) for s in stages) else []
@@ -58,12 +59,14 @@ def ledger_table(view: ComparisonView) -> Table:
         ENERGY,
     )
     titles = (cost_title(view, quantity) if quantity == PEAK_MEMORY else quantity.title for quantity in shown)
+    several = len({stage.environment.place for stage in stages}) > 1
     rows = tuple(
         (
             Cell(stage.name, sources=(stage.digest,)),
             *(_cell(stage, quantity) for quantity in shown),
             *(_spent_cell(stage, quantity) for quantity in spent),
             Cell(_origin(view, stage)),
+            *([Cell(stage.environment.place or stage.environment.kind_of_device)] if several else []),
         )
         for stage in stages
     )
@@ -71,7 +74,8 @@ def ledger_table(view: ComparisonView) -> Table:
     own = "".join(f" + {quantity.title}" for quantity in answered)
     headline = f"Training time = load + reference + train{own} + save."
     note = f"{headline} Start-up (imports){beside} are not part of it."
-    columns = ("stage", *titles, *(quantity.title for quantity in spent), "origin")
+    where = ["ran on"] if several else []
+    columns = ("stage", *titles, *(quantity.title for quantity in spent), "origin", *where)
     return Table("ledger", "What each stage cost", columns, rows, (note, *([READ] if spent else [])))
 
 

@@ -9,6 +9,7 @@ from harness.evidence.findings import Findings
 from harness.evidence.interruptions import interrupted
 from harness.evidence.missing import lopsided, missing_items, missing_of
 from harness.evidence.primary import Primary
+from harness.evidence.sections.devices import sentences as of_devices
 from harness.evidence.sections.throughput import spoilt
 from harness.evidence.sections.updates import rounding
 from harness.evidence.statistics.intervals import LEVEL
@@ -34,6 +35,7 @@ def limits(view: ComparisonView) -> tuple[str, ...]:
         rounding(view),
         _memory(view),
         _disturbances(view),
+        *of_devices(view),
         *interrupted([view]),
         *_other_seeds(view),
         _embedded(view),

@@ -41,15 +41,18 @@ def predictions_table(view: ComparisonView) -> Table:
         if rehearsal is None or prediction is None or not trained:
             continue
         same_seed = [stage for stage in trained if stage.seed == rehearsal.seed]
+        kind = rehearsal.environment.kind_of_device
+        alike = [stage for stage in trained if stage.environment.kind_of_device == kind]
         config = view.record.plan.stages[digest].config
         name = f"{config['stage']} of {', '.join(config['arms'])}"
         for expected in _expected(prediction):
-            stages = trained if expected.quantity == WALL_SECONDS else same_seed
+            stages = alike if expected.quantity == WALL_SECONDS else same_seed
             rows.append(_row(name, digest, expected, stages))
     note = (
-        "Predicted before any training, from a few steps of each stage. FLOPs and memory are compared "
-        "at the seed that was rehearsed, since padding differs between seeds; time with the mean over "
-        "seeds. Brackets: 95% interval from the spread of the timed steps."
+        "Predicted before any training, from a few steps of each stage. FLOPs and memory are compared at "
+        "the seed that was rehearsed, since padding differs between seeds; time with the mean over seeds "
+        "that ran on the rehearsal's kind of device. Brackets: 95% interval from the spread of the timed "
+        "steps."
     )
     columns = ("stage", "quantity", "predicted", "measured", "measured / predicted", "wanted", "result")
     return Table("predictions", "Predicted and measured", columns, tuple(rows), (note,))

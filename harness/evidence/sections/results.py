@@ -45,14 +45,24 @@ def main_table(view: ComparisonView) -> Table:
         for arm in view.arms
     ]
     won = f" Win rate: against {_rival(view, win_rate)}, 50% = equal, ties count half." if win_rate else ""
-    seeds = "1 seed" if len(view.seeds) == 1 else f"{len(view.seeds)} seeds"
+    used = len({block.seed for block in view.blocks.values() if block.whole})
+    mean = "" if view.mixed_fleet else f"; mean of {used} seed{'' if used == 1 else 's'}"
     notes = (
-        "Training time: from model load to the final checkpoint, summed over stages; mean of "
-        f"{seeds}. Relative cost: training time over that of {view.cost_reference}, "
-        f"geometric mean over seeds and repeats with its 95% interval.{won}",
+        f"Training time: from model load to the final checkpoint, summed over stages{mean}. Relative cost: "
+        f"training time over that of {view.cost_reference}, geometric mean over seeds and repeats "
+        f"with its 95% interval.{_by_kind(view)}{won}",
         *label_notes(view, *(quantity.name for quantity in COSTS), win_rate or SCORES),
     )
     return Table("main", "What each arm costs and reaches", columns, tuple(rows), notes)
+
+
+def _by_kind(view: ComparisonView) -> str:
+    if not view.mixed_fleet:
+        return ""
+    return (
+        " By kind: seconds of several kinds of device have no mean and stand in the table of kinds; relative "
+        "cost is formed within seeds and combined over kinds."
+    )
 
 
 def main_win_rate(view: ComparisonView) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.evidence.arms import method_title, training_stages
 from harness.evidence.cells import cost_cell
-from harness.evidence.costs import arm_cost, measured_value
+from harness.evidence.costs import BY_KIND, arm_cost, counts, measured_value
 from harness.evidence.primary import Primary
 from harness.evidence.view import ComparisonView
 from harness.measure.factors import Factors, co2_grams, money
@@ -69,7 +69,8 @@ def _users(view: ComparisonView, digest: str) -> list[str]:
 
 def _first_stage(view: ComparisonView, arm: str, quantity: Quantity) -> float | None:
     """The first stage's figure, mean over seeds and repeats; None where some cell lacks it."""
-    figures = [measured_value(view.stages_of(cell)[0], quantity) for cell in view.blocks_of(arm)]
+    cells = [cell for cell in view.blocks_of(arm) if counts(view, cell, quantity)]
+    figures = [measured_value(view.stages_of(cell)[0], quantity) for cell in cells]
     known = [figure for figure in figures if figure is not None]
     return sum(known) / len(known) if known and len(known) == len(figures) else None
 
@@ -90,6 +91,8 @@ def prices_table(view: ComparisonView) -> Table | None:
 def _prices(view: ComparisonView, arm: str, factors: Factors) -> tuple[Cell, ...]:
     seconds, joules = (arm_cost(view, arm, quantity) for quantity in (WALL_SECONDS, ENERGY))
     price, no_price = money(seconds.value, joules.value, joules.reason, factors)
+    if seconds.reason == BY_KIND:
+        return Cell(arm), *(Cell(None, reason=BY_KIND) for _ in range(2))
     grams, no_grams = co2_grams(joules.value, joules.reason, factors)
     return (
         Cell(arm),

@@ -14,7 +14,6 @@ from harness.evidence.primary import headline_score
 from harness.evidence.registered import family_in_words, family_size
 from harness.evidence.sections.limits import missing
 from harness.evidence.sections.updates import changed_in_bfloat16
-from harness.evidence.statistics.estimate import RUNS_TARGET
 from harness.evidence.view import ComparisonView
 from harness.evidence.wording import percent, sentence
 from harness.quantities import FLOPS, PEAK_MEMORY, WALL_SECONDS
@@ -124,7 +123,7 @@ def _shares(view: ComparisonView, arm: str) -> str:
         between = " (no interval)" if quantity.timed else ""
         if ratio.low is not None and ratio.high is not None and ratio.low != ratio.high:
             between = (
-                f" (95% interval about {RUNS_TARGET}: {percent(ratio.low, 0)} to {percent(ratio.high, 0)})"
+                f" (95% interval about {ratio.target}: {percent(ratio.low, 0)} to {percent(ratio.high, 0)})"
             )
         parts.append(f"{percent(ratio.value, 0)} of its {name}{between}")
     return f"{parts[0]}, {parts[1]} and {parts[2]}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.evidence.cells import stage_cell
 from harness.evidence.costs import measured_value
-from harness.evidence.peaks import device_peaks, disturbances, dtype_of, in_words, peak_of
+from harness.evidence.peaks import device_peaks, disturbances, dtype_of, in_words, measured_on, peak_of
 from harness.evidence.view import ComparisonView
 from harness.measure.steps import StepTimes, step_times
 from harness.measure.utilisation import Peak, utilisation
@@ -35,13 +35,13 @@ SPOILING = (
 
 def throughput_table(view: ComparisonView) -> Table:
     """One row a training stage: steps without their warm-up, MFU and HFU, and what else the machine did."""
-    peaks = device_peaks(view)
+    peaks, kind = device_peaks(view), measured_on(view)
     rows = tuple(
         (
             Cell(stage.name, sources=(stage.digest,)),
             *(stage_cell(stage, quantity) for quantity in AMOUNTS),
             *_speed(stage, step_times(step_seconds(view.series.get(stage.digest, [])))),
-            *_used(stage, peak_of(peaks, stage)),
+            *_used(stage, peak_of(peaks, stage, kind)),
             *(stage_cell(stage, quantity) for quantity in CONDITIONS),
             Cell("; ".join(stage.notes) or "nothing"),
         )
