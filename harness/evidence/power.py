@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.evidence.aggregates import aggregate_contrast
 from harness.evidence.contrasts import score_contrast
-from harness.evidence.costs import cost_ratio
+from harness.evidence.costs import arm_cost, cost_ratio, kind_ratios
 from harness.evidence.statistics.estimate import POWER, Estimate, detectable
 from harness.evidence.statistics.intervals import LEVEL
 from harness.evidence.statistics.paired import paired_items
@@ -151,9 +151,15 @@ def _by_items(question: QuestionSpec, like: ComparisonView) -> tuple[int | None,
 def _spread(
     question: QuestionSpec, like: ComparisonView, aggregates: Mapping[str, AggregateSpec]
 ) -> Spread | None:
-    """Spread of seed-level differences (of logs for costs) in an earlier run; None where there is none."""
+    """Spread of seed-level differences (of logs for costs) in an earlier run; None where there is none. Of a
+    mixed fleet it is that within a kind of device."""
     if not {question.a, question.b} <= {*like.arms, BASE}:
         return None
+    cost = cost_of(question.quantity)
+    if cost is not None and like.mixed_fleet and BASE not in (question.a, question.b):
+        found = kind_ratios(like, *(arm_cost(like, arm, cost) for arm in (question.a, question.b)))
+        variance, freedom = found.within if found is not None else (0.0, 0.0)
+        return Spread(math.sqrt(variance), freedom) if variance else None
     estimate = _earlier(question, like, aggregates)
     if estimate is None or not estimate.error or estimate.n < 2:
         return None

@@ -24,11 +24,13 @@ TOO_FEW = "no kind of device has two blocks, so nothing tells how far a ratio va
 @dataclass(frozen=True)
 class OverKinds:
     """Ratios by kind of device, about repeated runs on it; over kinds the `combined` logarithm, None where it
-    cannot be formed, and its ratio as `estimate`, about kinds like these."""
+    cannot be formed, and its ratio as `estimate`, about kinds like these. `within` is the pooled variance of
+    a block's logarithm within its kind, with its degrees of freedom."""
 
     by_kind: Mapping[str, Estimate]
     combined: Combined | None
     estimate: Estimate
+    within: tuple[float, float]
 
     @property
     def predicted(self) -> tuple[float, float] | None:
@@ -45,16 +47,16 @@ def over_kinds(logs: Mapping[str, Sequence[float]]) -> OverKinds:
     """
     by_kind = {kind: mean_interval(values, RUNS_TARGET) for kind, values in logs.items()}
     target = f"kinds of device like these {len(logs)}"
-    effects = _effects(logs)
+    within = pooled_variance(list(logs.values()))
+    effects = _effects(logs, *within)
     combined = combine(effects, target) if effects else None
     whole = combined.estimate if combined else Estimate.absent(TOO_FEW, n=len(logs), target=target)
     ratios = {kind: exponential(one) for kind, one in by_kind.items()}
-    return OverKinds(ratios, combined, exponential(whole))
+    return OverKinds(ratios, combined, exponential(whole), within)
 
 
-def _effects(logs: Mapping[str, Sequence[float]]) -> list[Effect]:
+def _effects(logs: Mapping[str, Sequence[float]], pooled: float, freedom: float) -> list[Effect]:
     """Mean, standard error and its degrees of freedom by kind; none where no kind has two blocks."""
-    pooled, freedom = pooled_variance(list(logs.values()))
     if not freedom:
         return []
     effects = []

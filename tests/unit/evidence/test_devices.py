@@ -11,10 +11,12 @@ from synthetic import On, make_view, on_fleet
 from harness.evidence.contrasts import cost_contrast
 from harness.evidence.costs import BY_KIND, arm_cost, cost_ratio, kind_ratios
 from harness.evidence.documents.comparison import build_report
+from harness.evidence.power import plan_power
 from harness.evidence.statistics.calibration_cases import simulated, with_noise
 from harness.evidence.statistics.calibration_kinds import kind_cases
 from harness.evidence.statistics.kinds import over_kinds, pooled_variance
 from harness.evidence.view import ComparisonView
+from harness.pipeline.questions_spec import QuestionSpec
 from harness.quantities import ENERGY, FLOPS, PEAK_MEMORY, WALL_SECONDS
 from harness.tables import Report
 
@@ -152,6 +154,15 @@ def test_intervals_over_kinds_cover_at_every_fleet_of_the_grid() -> None:
     assert len(cases) == 36
     assert all(case.covered is not None and case.covered >= 0.93 for case in cases)
     assert all(case.rejected is None or case.rejected <= with_noise(0.05, 2_000) for case in cases)
+
+
+def test_seeds_are_planned_by_the_spread_within_a_kind() -> None:
+    """Kinds that differ by a factor of two in speed add nothing to the spread of a ratio."""
+    question = QuestionSpec(quantity="cost.wall_seconds", a="orpo", b="sft_dpo", margin=0.1)
+    spread = plan_power([question], 5, fleet())[0].spread
+    assert spread is not None
+    assert spread.freedom == 4
+    assert 0.005 < spread.sd < 0.06
 
 
 def report_of(view: ComparisonView) -> Report:
