@@ -29,6 +29,7 @@ VALUES = (
 )
 FLAGS = {
     "compare": ("MODEL", "DATA", "ARMS", "SEEDS", "SCORE", "AGAIN", "DEVICE", "OUT"),
+    "plan": ("DEVICES", "PEAK_TFLOPS", "MFU"),
     "cost": ("PEAK_TFLOPS", "MFU"),
     "score": ("BENCHMARK", "JUDGE", "AS", "DEVICE", "OUT"),
     "report": ("FORMAT", "OUT"),
@@ -36,7 +37,7 @@ FLAGS = {
     "ui": ("PORT",),
     "doctor": ("DEVICE",),
 }
-NAMED = {"compare": "COMPARISON", "report": "RUN", "score": "RUN", "replay": "FOLDER"}
+NAMED = {"compare": "COMPARISON", "plan": "COMPARISON", "report": "RUN", "score": "RUN", "replay": "FOLDER"}
 
 
 @pytest.mark.parametrize("value", VALUES)
