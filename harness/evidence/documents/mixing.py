@@ -66,13 +66,14 @@ def _trained_on(view: ComparisonView) -> tuple[str, str, str | None]:
 
 
 def same_device(views: Sequence[ComparisonView]) -> bool:
-    """Whether times may stand side by side: one device and one installation."""
+    """Whether times may stand side by side: one installation, and one device, or within one run one kind."""
     surroundings = set()
     for view in views:
         for cell in view.record.plan.cells:
             for stage in view.stages_of(cell):
                 environment = stage.environment
-                surroundings.add((environment.device_name, environment.gpu_uuid, environment.lock_digest))
+                device = environment.kind_of_device, None if len(views) == 1 else environment.gpu_uuid
+                surroundings.add((device, environment.lock_digest))
     return len(surroundings) <= 1
 
 

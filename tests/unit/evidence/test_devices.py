@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
+import random
 import statistics
+from pathlib import Path
 
 import pytest
 from synthetic import On, make_view, on_fleet
 
+from harness.commands.report import render
 from harness.evidence.contrasts import cost_contrast
 from harness.evidence.costs import BY_KIND, arm_cost, cost_ratio, kind_ratios
 from harness.evidence.documents.comparison import build_report
+from harness.evidence.documents.mixing import same_device
 from harness.evidence.power import plan_power
 from harness.evidence.statistics.calibration_cases import simulated, with_noise
 from harness.evidence.statistics.calibration_kinds import kind_cases
@@ -109,8 +114,6 @@ def test_where_every_block_was_split_there_is_no_ratio() -> None:
 
 def test_repeated_fleets_cover_the_ratio_where_a_mean_of_seconds_misses_it() -> None:
     """400 fleets with 4 blocks on a slow kind and 2 on one twice as fast, ORPO once moved to the fast one."""
-    import random
-
     chance, truth = random.Random(1), math.log(RATIO)
     covered = off = 0
     for _ in range(400):
@@ -197,6 +200,24 @@ def test_a_split_block_is_named_among_the_limits() -> None:
     report = report_of(unfair())
     limits = next(one for one in report.sections if one.title == "What can and cannot be concluded")
     assert any(one.startswith("Not every block stayed on one device (seed 1)") for one in limits.paragraphs)
+
+
+def test_times_of_one_run_stand_side_by_side_on_one_kind_and_of_two_runs_on_one_device() -> None:
+    one_kind = on_fleet(make_view(), {0: SLOW, 1: OTHER})
+    assert same_device([one_kind])
+    assert not same_device([one_kind, one_kind])
+    assert not same_device([on_fleet(make_view(), {0: SLOW, 1: FAST})])
+    same = on_fleet(make_view(), {0: SLOW, 1: SLOW})
+    assert same_device([same, same])
+
+
+def test_every_format_takes_a_mixed_fleet(tmp_path: Path) -> None:
+    folder = render(report_of(fleet()), tmp_path / "report")
+    assert "by kind" in (folder / "report.html").read_text(encoding="utf-8")
+    told = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))["arms"]["orpo"]["cost"]
+    assert told["wall_seconds"] is None
+    assert set(told["by_kind"]["wall_seconds"]) == {"A100", "H100"}
+    assert "H100" in (folder / "tables" / "kinds.tex").read_text(encoding="utf-8")
 
 
 def test_one_device_has_no_section_of_devices() -> None:
