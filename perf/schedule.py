@@ -14,7 +14,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from harness.pipeline.load import find_comparison, load_comparison
@@ -23,7 +23,7 @@ from harness.pipeline.plan import plan_comparison
 from harness.records import ComparisonRecord
 from harness.running.resolve import resolve
 from harness.running.schedule import Fleet, Schedule, schedule
-from harness.running.unit_seconds import UnitSeconds, foretold, taken
+from harness.running.unit_seconds import Work, foretold, taken
 from tests.synthetic import make_record
 
 LIMIT = 5.0
@@ -45,9 +45,10 @@ def trace(cells: int) -> ComparisonRecord:
     return record.model_copy(update={"results": results})
 
 
-def planned(units: Sequence[UnitSeconds], devices: int) -> Schedule:
+def planned(work: Work, devices: int) -> Schedule:
     """The schedule of what is known."""
-    return schedule([unit.task for unit in units], Fleet((1.0,) * devices))
+    fleet = Fleet((1.0,) * devices)
+    return schedule(work.tasks(fleet), fleet)
 
 
 def timed(name: str, what: Callable[[], Schedule]) -> tuple[float, Schedule]:

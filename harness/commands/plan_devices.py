@@ -4,7 +4,8 @@ have."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from harness.running.resolve import resolve
 from harness.running.schedule import Schedule, critical_path, schedule
 from harness.running.schedule_shown import (
     Watts,
+    around_in_words,
     joules_of,
     path_in_words,
     phases_table,
@@ -31,7 +33,7 @@ from harness.running.schedule_shown import (
     sources_in_words,
     units_table,
 )
-from harness.running.unit_seconds import UnitSeconds, foretold, taken, watts
+from harness.running.unit_seconds import Work, foretold, taken, watts
 from harness.store.run_dir import RunRoot, read_record
 from harness.terminal import PlainConsole
 
@@ -64,16 +66,16 @@ def run(
                 remedy="leave out what changes settings, or name the comparison's file",
             )
         record = read_record(finished)
-        plan, units, power = record.plan, taken(record), watts(record.results)
+        plan, work, power = record.plan, taken(record), watts(record.results)
         title = f"{plan.id}, a finished run played through again"
     else:
-        plan, units, power = _foretold(name, overrides, out, again, flops_per_second)
-        title = f"{plan.id}: {len(units)} unit(s) to run"
-    found = [schedule([unit.task for unit in units], fleet) for fleet in fleets]
+        plan, work, power = _foretold(name, overrides, out, again, flops_per_second)
+        title = f"{plan.id}: {len(work.units)} unit(s) to run"
+    found = [schedule(work.tasks(fleet), fleet) for fleet in fleets]
     if format_name == "json":
-        print(json.dumps(_as_json(plan, units, found, power), indent=1))
+        print(json.dumps(_as_json(plan, work, found, power), indent=1))
         return 0
-    _print(title, plan, units, found, power)
+    _print(title, plan, work, found, power)
     return 0
 
 
@@ -91,7 +93,7 @@ def _foretold(
     out: Path,
     again: tuple[str, ...],
     flops_per_second: float | None,
-) -> tuple[Plan, list[UnitSeconds], Watts]:
+) -> tuple[Plan, Work, Watts]:
     spec = load_comparison(find_comparison(name, model=overrides.model), overrides)
     plan = plan_comparison(spec, resolve(spec))
     results = known_results(Execution(plan, RunRoot(out), (), offline=True))
@@ -101,10 +103,8 @@ def _foretold(
     return plan, foretold(plan, results, flops_per_second=flops_per_second), power
 
 
-def _print(
-    title: str, plan: Plan, units: Sequence[UnitSeconds], found: Sequence[Schedule], power: Watts
-) -> None:
-    console = PlainConsole()
+def _print(title: str, plan: Plan, work: Work, found: Sequence[Schedule], power: Watts) -> None:
+    console, units = PlainConsole(), work.units
     console.print(title, highlight=False)
     if not units:
         console.print("All of it is finished.", highlight=False)
@@ -115,7 +115,11 @@ def _print(
         return
     factors = Factors(**{k: v for k, v in (plan.spec.get("factors") or {}).items() if v is not None})
     print_table(schedules_table(found, factors, power), console)
-    lines = [path_in_words(units), sources_in_words(units)]
+    lines = [
+        path_in_words(work.tasks(found[-1].fleet)),
+        sources_in_words(units),
+        around_in_words(work.around),
+    ]
     if plan.spec.get("tuning"):
         lines.append("The search for settings comes before, and is not part of it.")
     if power[0] is not None:
@@ -128,9 +132,7 @@ def _print(
             print_table(listed, console)
 
 
-def _as_json(
-    plan: Plan, units: Sequence[UnitSeconds], found: Iterable[Schedule], power: Watts
-) -> dict[str, Any]:
+def _as_json(plan: Plan, work: Work, found: Sequence[Schedule], power: Watts) -> dict[str, Any]:
     """All of it: seconds and source of every stage, and every unit's place in every fleet."""
     return {
         "id": plan.id,
@@ -144,9 +146,10 @@ def _as_json(
                     for stage, seconds, source in unit.stages
                 ],
             }
-            for unit in units
+            for unit in work.units
         ],
-        "longest_chain": [task.name for task in critical_path([unit.task for unit in units])],
+        "around": asdict(work.around),
+        "longest_chain": [task.name for task in critical_path(work.tasks(found[-1].fleet))],
         "watts": power[0],
         "schedules": [
             {

@@ -12,7 +12,8 @@ from harness.measure.factors import Factors, co2_grams, money
 from harness.quantities import ENERGY
 from harness.running.fleets import in_words
 from harness.running.lines import duration
-from harness.running.schedule import Placed, Schedule, critical_path
+from harness.running.overheads import Overheads
+from harness.running.schedule import Placed, Schedule, Task, critical_path
 from harness.running.unit_seconds import UnitSeconds
 from harness.tables import Cell
 from harness.units import plain, significant
@@ -65,9 +66,9 @@ def _share(one: Schedule) -> str:
     return f"{one.busy / one.held:.0%}" if one.held else "0%"
 
 
-def path_in_words(units: Iterable[UnitSeconds]) -> str:
+def path_in_words(tasks: Iterable[Task]) -> str:
     """The longest chain: what no number of devices makes shorter."""
-    path = critical_path([unit.task for unit in units])
+    path = critical_path(tasks)
     links = [f"{task.name} {'unknown' if task.seconds is None else duration(task.seconds)}" for task in path]
     whole = sum(task.seconds or 0.0 for task in path)
     return f"Longest chain: {', '.join(links)}; {duration(whole)} on any number of such devices."
@@ -87,6 +88,12 @@ def sources_in_words(units: Sequence[UnitSeconds]) -> str:
         f"{told} Nothing foretells {', '.join(unknown)}: all of that comes on top of every figure here, "
         "money and energy among them."
     )
+
+
+def around_in_words(around: Overheads) -> str:
+    """What comes on top of stages, where a part of it is known."""
+    told = f"A worker takes {around.worker:.1f} s to start" if around.worker else "Workers start in no time"
+    return f"{told}; between two stages are {around.between:.2f} s."
 
 
 def _without_seed(name: str) -> str:

@@ -10,8 +10,9 @@ from typing import Literal
 from harness.pipeline.blocks import PHASES, Unit, units_of
 from harness.records import ComparisonRecord, Plan, RehearseFacts, StageResult
 from harness.running.outlook import look_ahead, rehearsal_of
+from harness.running.overheads import Overheads, at_equal_starts, overheads
 from harness.running.parts import parts_of
-from harness.running.schedule import Task
+from harness.running.schedule import Fleet, Task, longest_first
 
 ON_DRIVER = ("judge",)
 """Phases that run where the command runs."""
@@ -36,21 +37,37 @@ class UnitSeconds:
         known = [seconds for _, seconds, _ in self.stages if seconds is not None]
         return math.fsum(known) if len(known) == len(self.stages) else None
 
-    @property
-    def task(self) -> Task:
-        """The unit as the schedule takes it."""
-        unit = self.unit
-        return Task(unit.name, unit.phase, self.seconds, unit.needs, unit.phase in ON_DRIVER)
+
+@dataclass(frozen=True)
+class Work:
+    """Units that run, in the order of their phases, and what running them takes around their stages."""
+
+    units: tuple[UnitSeconds, ...]
+    around: Overheads
+
+    def tasks(self, fleet: Fleet) -> list[Task]:
+        """As the schedule takes them. On several devices each unit has a worker of its own to start."""
+        several = len(fleet.speeds) > 1
+        return [self._task(one, starts=several or not number) for number, one in enumerate(self.units)]
+
+    def _task(self, one: UnitSeconds, *, starts: bool) -> Task:
+        unit, seconds, on_driver = one.unit, one.seconds, one.unit.phase in ON_DRIVER
+        if seconds is not None:
+            seconds += len(one.stages) * self.around.between
+            seconds += self.around.worker if starts and not on_driver else 0.0
+        return Task(unit.name, unit.phase, seconds, unit.needs, on_driver)
 
 
 def foretold(
     plan: Plan, results: Mapping[str, StageResult], *, flops_per_second: float | None = None
-) -> list[UnitSeconds]:
+) -> Work:
     """The units of `plan` that have stages without a result.
 
     With `flops_per_second`, of a device that rehearsed nothing, training takes its counted FLOPs at that
     rate, and nothing foretells what else would run there.
     """
+    around = overheads(results.values())
+    results = at_equal_starts(results, around.fork)
     outlook = look_ahead(plan, results)
     silent = bool(outlook.own_ways)
     units = []
@@ -70,18 +87,29 @@ def foretold(
                 stages.append((name, expected.parts.total, source))
         if stages:
             units.append(UnitSeconds(unit, tuple(stages)))
-    return units
+    return Work(tuple(units), around)
 
 
-def taken(record: ComparisonRecord) -> list[UnitSeconds]:
+def taken(record: ComparisonRecord) -> Work:
     """The units of a finished run with the seconds that their stages took, wherever they ran."""
-    results = record.results
-    units = []
+    around = overheads(record.results.values())
+    results, units = at_equal_starts(record.results, around.fork), list[UnitSeconds]()
     for unit in _in_phases(record.plan):
         done = [results[digest] for digest in unit.stages if digest in results]
         if done:
             units.append(UnitSeconds(unit, tuple(_as_it_took(result) for result in done)))
-    return units
+    return Work(tuple(units), around)
+
+
+def longest_units_first(units: Sequence[Unit], plan: Plan, results: Mapping[str, StageResult]) -> list[Unit]:
+    """Units of one phase in the order in which executors should start them (`schedule.longest_first`).
+
+    `units` are given in an order in which each comes after what it needs, as `units_of` has them.
+    """
+    seconds = {one.unit.name: one.seconds for one in foretold(plan, results).units}
+    tasks = [Task(unit.name, unit.phase, seconds.get(unit.name, 0.0), unit.needs) for unit in units]
+    by_name = {unit.name: unit for unit in units}
+    return [by_name[task.name] for task in longest_first(tasks)]
 
 
 def _in_phases(plan: Plan) -> list[Unit]:

@@ -6,12 +6,13 @@ import pytest
 from synthetic import FLOPS, make_record, measured
 
 from harness.errors import UserError
-from harness.pipeline.blocks import Unit
+from harness.pipeline.blocks import Unit, units_of
 from harness.records import StageResult
 from harness.running.fleets import fleets_of, in_words
-from harness.running.schedule import Fleet, schedule
+from harness.running.overheads import Overheads, overheads
+from harness.running.schedule import Fleet, Task, schedule
 from harness.running.schedule_shown import joules_of
-from harness.running.unit_seconds import UnitSeconds, foretold, taken, watts
+from harness.running.unit_seconds import UnitSeconds, Work, foretold, longest_units_first, taken, watts
 
 RECORD = make_record(full=True)
 BEFORE = {"prep", "re-sft", "re-dpo", "re-orpo", "re-pre"}
@@ -21,8 +22,12 @@ def known(*digests: str) -> dict[str, StageResult]:
     return {d: r for d, r in RECORD.results.items() if d in {*BEFORE, *digests}}
 
 
-def by_name(units: list[UnitSeconds]) -> dict[str, UnitSeconds]:
-    return {unit.unit.name: unit for unit in units}
+def by_name(work: Work) -> dict[str, UnitSeconds]:
+    return {unit.unit.name: unit for unit in work.units}
+
+
+def trained(fleet: Fleet) -> list[Task]:
+    return [task for task in taken(RECORD).tasks(fleet) if task.phase == "train"]
 
 
 def test_a_finished_run_is_played_through_with_the_seconds_that_it_took() -> None:
@@ -37,8 +42,8 @@ def test_a_finished_run_is_played_through_with_the_seconds_that_it_took() -> Non
     ]
     assert (block.seconds, block.unknown) == (240.0, ())
     assert {source for unit in units.values() for _, _, source in unit.stages} == {"as it took"}
-    tasks = [unit.task for unit in taken(RECORD) if unit.unit.phase == "train"]
-    assert [schedule(tasks, Fleet((1.0,) * n)).makespan for n in (1, 2, 64)] == [480, 240, 240]
+    fleets = [Fleet((1.0,) * n) for n in (1, 2, 64)]
+    assert [schedule(trained(fleet), fleet).makespan for fleet in fleets] == [480, 240, 240]
 
 
 def test_what_is_finished_is_left_out_and_the_rest_is_foretold() -> None:
@@ -57,7 +62,8 @@ def test_what_nothing_foretells_is_unknown_and_named() -> None:
     scored = by_name(foretold(RECORD.plan, known()))["evaluate seed 1"]
     assert scored.seconds is None
     assert "sft/evaluate@1" in scored.unknown
-    assert scored.task.seconds is None
+    tasks = foretold(RECORD.plan, known()).tasks(Fleet((1.0,)))
+    assert {task.seconds for task in tasks if task.phase == "evaluate"} == {None}
     half = UnitSeconds(Unit("u", "train", ("a", "b")), (("a", 5.0, "rehearsed"), ("b", None, "unknown")))
     assert (half.seconds, half.unknown) == (None, ("b",))
 
@@ -75,9 +81,42 @@ def test_energy_is_the_measured_power_of_the_same_device_alone() -> None:
     one = RECORD.results["orpo0"].model_copy(update={"ledger": ledger})
     power = watts({**RECORD.results, "orpo0": one})
     assert power == (200.0, "1 finished training stage(s)")
-    tasks = [unit.task for unit in taken(RECORD) if unit.unit.phase == "train"]
-    assert joules_of(schedule(tasks, Fleet((1.0, 1.0))), power) == 480 * 200
-    assert joules_of(schedule(tasks, Fleet((1.0, 2.0))), power) is None
+    fleet, mixed = Fleet((1.0, 1.0)), Fleet((1.0, 2.0))
+    assert joules_of(schedule(trained(fleet), fleet), power) == 480 * 200
+    assert joules_of(schedule(trained(mixed), mixed), power) is None
+
+
+def started(name: str, began: str, ended: str, start_up: float) -> StageResult:
+    ledger = [measured("start_up_seconds", start_up, "s")]
+    times = {"started_at": f"2026-01-01T{began}", "finished_at": f"2026-01-01T{ended}"}
+    return RECORD.results[name].model_copy(update={**times, "ledger": ledger})
+
+
+def test_imports_are_paid_once_on_one_device_and_by_every_unit_on_several() -> None:
+    """Prepare waited 9 s for imports; between two stages were 0.4 s."""
+    ran = {
+        "prep": started("prep", "00:00:09.2", "00:00:12", 9.2),
+        "sft0": started("sft0", "00:00:12.6", "00:01:12.6", 0.2),
+        "orpo0": started("orpo0", "00:01:13.2", "00:02:13.2", 0.2),
+        "sft1": started("sft1", "01:00:00", "01:01:00", 0.2),
+    }
+    found = overheads(ran.values())
+    assert found == Overheads(fork=0.2, worker=pytest.approx(9.0), between=pytest.approx(0.4))
+    work = taken(RECORD.model_copy(update={"results": ran}))
+    alone, several = ({task.name: task.seconds for task in work.tasks(Fleet((1.0,) * n))} for n in (1, 2))
+    assert alone["prepare"] == several["prepare"] == pytest.approx(2.8 + 0.2 + 0.4 + 9)
+    assert alone["train seed 0"] == pytest.approx(2 * (60 + 0.2 + 0.4))
+    assert several["train seed 0"] == pytest.approx(2 * (60 + 0.2 + 0.4) + 9)
+    assert overheads([]) == Overheads()
+
+
+def test_executors_start_the_longest_unit_first() -> None:
+    results = known("sft0", "dpo0", "orpo0", "pre0")
+    units = [unit for unit in units_of(RECORD.plan) if unit.phase == "train"]
+    assert [unit.name for unit in longest_units_first(units, RECORD.plan, results)] == [
+        "train seed 1",
+        "train seed 0",
+    ], "nothing of seed 0 is left to run"
 
 
 def test_fleets_are_read_and_told() -> None:
