@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from harness.records import (
     Plan,
@@ -53,8 +55,9 @@ def look_ahead(plan: Plan, results: Results, failed: Collection[str] = ()) -> Ou
     ran = {plan.stages[digest].kind for digest in results if digest in plan.stages}
     gone = _gone(plan, failed)
     kinds = {d: plan.stages[d].kind for d in plan.order if d not in results and d not in gone}
+    known = _Known(plan, results)
     stages = {
-        digest: Expected(kind, _one(plan, digest, results), rehearsed=kind not in ran)
+        digest: Expected(kind, known.parts(digest), rehearsed=kind not in ran)
         for digest, kind in kinds.items()
     }
     before = [plan.prepare, *plan.rehearsals, *([plan.rehearse_evaluate] if plan.rehearse_evaluate else [])]
@@ -88,29 +91,74 @@ def rehearsal_of(plan: Plan, stage: PlannedStage) -> str | None:
     return None
 
 
-def _one(plan: Plan, digest: str, results: Results) -> Parts | None:
-    stage = plan.stages[digest]
-    if stage.kind == "train":
-        return _training(plan, stage, results)
-    if stage.kind == "evaluate":
-        return _scoring(plan, stage, results)
-    alike = [results[d] for d, s in plan.stages.items() if d in results and s.kind == stage.kind]
-    return mean_parts([parts_of(result) for result in alike])
+class _Known:
+    """What finished stages tell of the others. Stages that differ in their seed alone are foretold alike, so
+    that each forecast is made once, however many seeds there are."""
+
+    def __init__(self, plan: Plan, results: Results) -> None:
+        self._plan, self._results = plan, results
+        self._made: dict[object, Parts | None] = {}
+        self._by_kind: dict[StageKind, list[str]] = {}
+        for digest in (digest for digest in plan.stages if digest in results):
+            self._by_kind.setdefault(plan.stages[digest].kind, []).append(digest)
+
+    def parts(self, digest: str) -> Parts | None:
+        """What a stage without a result should take."""
+        stage = self._plan.stages[digest]
+        if stage.kind == "train":
+            return self._once(("train", self._rehearsal(digest)), lambda: self._training(digest))
+        if stage.kind == "evaluate":
+            alike = ("evaluate", stage.arm, digest == self._plan.base_evaluate, _benchmarks(stage))
+            return self._once(alike, lambda: self._scoring(stage))
+        return self._once(stage.kind, lambda: mean_parts(self._took(self._by_kind.get(stage.kind, ()))))
+
+    def _once(self, alike: object, make: Callable[[], Parts | None]) -> Parts | None:
+        if alike not in self._made:
+            self._made[alike] = make()
+        return self._made[alike]
+
+    def _took(self, digests: Iterable[str]) -> list[Parts]:
+        return [parts_of(self._results[digest]) for digest in digests]
+
+    def _rehearsal(self, digest: str) -> str | None:
+        return self._rehearsals.get(digest)
+
+    @cached_property
+    def _rehearsals(self) -> dict[str, str | None]:
+        """Of every training stage the rehearsal that does its job."""
+        stages = self._plan.stages
+        return {d: rehearsal_of(self._plan, stage) for d, stage in stages.items() if stage.kind == "train"}
+
+    def _training(self, digest: str) -> Parts | None:
+        """As the same stage took at other seeds; else as rehearsed, at the rate of other stages."""
+        rehearsal, trained = self._rehearsal(digest), self._by_kind.get("train", [])
+        if rehearsal is None or rehearsal not in self._results:
+            return None
+        if alike := [d for d in trained if self._rehearsal(d) == rehearsal]:
+            return mean_parts(self._took(alike))
+        found = [(self._results[d], _foretold_parts(self._rehearsal(d), self._results)) for d in trained]
+        rates = _rates([(parts_of(took), foretold) for took, foretold in found if foretold is not None])
+        mine = _foretold_parts(rehearsal, self._results)
+        return None if mine is None else Parts(mine.before, mine.steps * rates[0], mine.after * rates[1])
+
+    def _scoring(self, stage: PlannedStage) -> Parts | None:
+        """As other cells took, of the same arm first; else what the rehearsal of scoring foretells."""
+        plan, wanted = self._plan, _benchmarks(stage)
+        scored = [d for d in self._by_kind.get("evaluate", ()) if _benchmarks(plan.stages[d]) == wanted]
+        groups = (
+            [d for d in scored if plan.stages[d].arm == stage.arm],
+            [d for d in scored if d != plan.base_evaluate],
+            scored,
+        )
+        for group in groups:
+            if group:
+                return mean_parts(self._took(group))
+        rehearsal = self._results.get(plan.rehearse_evaluate or "")
+        return None if rehearsal is None else foretold_scoring(rehearsal, self._results.get(plan.prepare))
 
 
-def _training(plan: Plan, stage: PlannedStage, results: Results) -> Parts | None:
-    """As the same stage took at other seeds; else as its rehearsal foretold, at the rate of other stages."""
-    rehearsal = rehearsal_of(plan, stage)
-    if rehearsal is None or rehearsal not in results:
-        return None
-    trained = {d: r for d, r in results.items() if d in plan.stages and r.kind == "train"}
-    alike = [r for d, r in trained.items() if rehearsal_of(plan, plan.stages[d]) == rehearsal]
-    if alike:
-        return mean_parts([parts_of(result) for result in alike])
-    found = [(r, _foretold_parts(plan, d, results)) for d, r in trained.items()]
-    rates = _rates([(parts_of(result), foretold) for result, foretold in found if foretold is not None])
-    mine = _foretold_parts(plan, stage.digest, results)
-    return None if mine is None else Parts(mine.before, mine.steps * rates[0], mine.after * rates[1])
+def _benchmarks(stage: PlannedStage) -> str:
+    return json.dumps(stage.config.get("benchmarks"), sort_keys=True)
 
 
 def _rates(pairs: Sequence[tuple[Parts, Parts]]) -> tuple[float, float]:
@@ -131,9 +179,8 @@ def shared_rate(rates: Sequence[float]) -> float:
     return math.prod(known) ** (1 / (len(known) + 1))
 
 
-def _foretold_parts(plan: Plan, digest: str, results: Results) -> Parts | None:
-    """What the rehearsal foretells of a training stage: start-up, probes and counting are as it took them."""
-    rehearsal = rehearsal_of(plan, plan.stages[digest])
+def _foretold_parts(rehearsal: str | None, results: Results) -> Parts | None:
+    """What a rehearsal foretells of its training stage: start-up, probes and counting are as it took them."""
     result = results.get(rehearsal or "")
     prediction = None if result is None else result.facts_as(RehearseFacts).prediction
     if result is None or prediction is None:
@@ -148,29 +195,6 @@ def _foretold_parts(plan: Plan, digest: str, results: Results) -> Parts | None:
     save = parts.get("save", 0.0)
     training = prediction.seconds - parts.get("model_load", 0.0) - parts.get("reference", 0.0) - save
     return Parts(before, training * (1 + PROBES_SHARE), took.after)
-
-
-def _scoring(plan: Plan, stage: PlannedStage, results: Results) -> Parts | None:
-    """As other cells took, of the same arm first; else what the rehearsal of scoring foretells."""
-    scored = {
-        d: results[d]
-        for d, s in plan.stages.items()
-        if s.kind == "evaluate"
-        and d in results
-        and s.config.get("benchmarks") == stage.config.get("benchmarks")
-    }
-    groups = (
-        [r for d, r in scored.items() if plan.stages[d].arm == stage.arm],
-        [r for d, r in scored.items() if plan.stages[d].digest != plan.base_evaluate],
-        list(scored.values()),
-    )
-    for group in groups:
-        if group:
-            return mean_parts([parts_of(result) for result in group])
-    rehearsal = results.get(plan.rehearse_evaluate or "")
-    if rehearsal is None:
-        return None
-    return foretold_scoring(rehearsal, results.get(plan.prepare))
 
 
 def foretold_scoring(rehearsal: StageResult, prepared: StageResult | None) -> Parts | None:
