@@ -7,6 +7,7 @@ shared parts of their room and no plug-ins.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
@@ -65,9 +66,11 @@ def check(group: str, name: str, *, where: str | None = None) -> None:
     module_of(group, name, where=where)
 
 
-def _shipped(group: str) -> set[str]:
+@functools.cache
+def _shipped(group: str) -> frozenset[str]:
+    """What this package has of a group: its folder is read once, and asked for every stage of a plan."""
     room = Path(__file__).parent / GROUPS[group].removeprefix("harness.")
-    return {m.name for m in pkgutil.iter_modules([str(room)]) if not m.name.startswith("_")}
+    return frozenset(m.name for m in pkgutil.iter_modules([str(room)]) if not m.name.startswith("_"))
 
 
 def _outside(group: str) -> dict[str, str]:
