@@ -97,7 +97,7 @@ def _foretold(
     spec = load_comparison(find_comparison(name, model=overrides.model), overrides)
     plan = plan_comparison(spec, resolve(spec))
     results = known_results(Execution(plan, RunRoot(out), (), offline=True))
-    power = watts(results)
+    power = watts(results) if flops_per_second is None else (None, "another device than rehearsed")
     for digest in to_run_again(plan, again):
         results.pop(digest, None)
     return plan, foretold(plan, results, flops_per_second=flops_per_second), power

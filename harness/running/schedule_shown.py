@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from rich.table import Table
@@ -21,33 +21,61 @@ from harness.units import plain, significant
 MOST_LISTED = 24
 """Units of which each has a line; more are told phase by phase."""
 Watts = tuple[float | None, str]
+Column = tuple[str, Callable[[Schedule], str]]
+"""A heading, and what it says of a schedule."""
 
 
 def schedules_table(found: Sequence[Schedule], factors: Factors, watts: Watts) -> Table:
     """A row a fleet: when all is done, what no schedule can beat, and what it takes."""
     table = Table(title="Schedules", title_justify="left", box=None)
-    priced = factors.price_per_device_hour is not None or factors.price_per_kwh is not None
-    currency = factors.currency or "currency not given"
-    headings = ["devices", "takes", "no schedule beats", "device-hours in use", "held", "in use"]
-    headings += [f"money in use ({currency})", "held"] if priced else []
-    headings += ["energy"] if watts[0] is not None else []
-    headings += ["CO2 (g)"] if watts[0] is not None and factors.grams_co2_per_kwh is not None else []
-    for heading in headings:
+    columns = [*_times(), *_prices(factors, watts)]
+    for heading, _ in columns:
         table.add_column(heading, justify="left" if heading == "devices" else "right")
     for one in found:
-        joules = joules_of(one, watts)
-        over = "over " if one.unknown else ""
-        row = [in_words(one.fleet), over + duration(one.makespan), over + duration(one.least)]
-        row += [f"{one.busy / 3600:,.4g}", f"{one.held / 3600:,.4g}", _share(one)]
-        if priced:
-            row += [_money(seconds, joules, watts, factors) for seconds in (one.busy, one.held)]
-        if watts[0] is not None:
-            row.append(plain(Cell(joules, ENERGY.kind)) if joules is not None else "not foretold")
-        if "CO2 (g)" in headings:
-            grams = co2_grams(joules, None, factors)[0]
-            row.append("not foretold" if grams is None else significant(grams, 4))
-        table.add_row(*row)
+        table.add_row(*(cell(one) for _, cell in columns))
     return table
+
+
+def _times() -> list[Column]:
+    return [
+        ("devices", lambda one: in_words(one.fleet)),
+        ("takes", lambda one: _known(one, one.makespan)),
+        ("no schedule beats", lambda one: _known(one, one.least)),
+        ("device-hours in use", lambda one: f"{one.busy / 3600:,.4g}"),
+        ("held", lambda one: f"{one.held / 3600:,.4g}"),
+        ("in use", lambda one: f"{one.busy / one.held:.0%}" if one.held else "0%"),
+    ]
+
+
+def _known(one: Schedule, seconds: float) -> str:
+    """What is unknown comes on top."""
+    return ("over " if one.unknown else "") + duration(seconds)
+
+
+def _prices(factors: Factors, watts: Watts) -> list[Column]:
+    """Money, energy and CO2, where something tells of them."""
+
+    def money_for(seconds: float, one: Schedule) -> str:
+        return _figure(*money(seconds, joules_of(one, watts), watts[1], factors))
+
+    columns: list[Column] = []
+    if factors.price_per_device_hour is not None or factors.price_per_kwh is not None:
+        currency = factors.currency or "currency not given"
+        columns.append((f"money in use ({currency})", lambda one: money_for(one.busy, one)))
+        columns.append(("held", lambda one: money_for(one.held, one)))
+    if watts[0] is not None:
+        columns.append(("energy", lambda one: _energy(joules_of(one, watts))))
+    if factors.grams_co2_per_kwh is not None:
+        columns.append(("CO2 (g)", lambda one: _figure(*co2_grams(joules_of(one, watts), watts[1], factors))))
+    return columns
+
+
+def _figure(value: float | None, why: str | None) -> str:
+    return f"not foretold ({why})" if value is None else significant(value, 4)
+
+
+def _energy(joules: float | None) -> str:
+    return "not foretold" if joules is None else plain(Cell(joules, ENERGY.kind))
 
 
 def joules_of(one: Schedule, watts: Watts) -> float | None:
@@ -55,15 +83,6 @@ def joules_of(one: Schedule, watts: Watts) -> float | None:
     power = watts[0]
     alike = all(speed == 1 for speed in one.fleet.speeds)
     return None if power is None or not alike else power * one.busy
-
-
-def _money(seconds: float, joules: float | None, watts: Watts, factors: Factors) -> str:
-    value, why = money(seconds, joules, watts[1], factors)
-    return f"not foretold ({why})" if value is None else significant(value, 4)
-
-
-def _share(one: Schedule) -> str:
-    return f"{one.busy / one.held:.0%}" if one.held else "0%"
 
 
 def path_in_words(tasks: Iterable[Task]) -> str:

@@ -47,6 +47,7 @@ def test_tables_say_when_and_where_and_what_it_costs(out: Path, capsys: Any) -> 
     told = capsys.readouterr().out
     assert "a finished run played through again" in told
     assert "money in use (EUR)" in told
+    assert "energy" not in told, "no stage measured any"
     assert "Longest chain: prepare" in told
     assert "train seed 5" in told
     assert "as it took" in told
