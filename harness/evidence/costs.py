@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from harness.evidence.statistics.estimate import Estimate, log_ratio
+from harness.evidence.statistics.estimate import KIND_TARGET, Estimate, log_ratio
 from harness.evidence.statistics.kinds import OverKinds, over_kinds
 from harness.evidence.view import ComparisonView
 from harness.pipeline.block_devices import Key
@@ -108,12 +108,18 @@ def cost_ratio(view: ComparisonView, a: str, b: str, quantity: Quantity) -> Esti
         return Estimate.absent(left.reason or right.reason or "no cell")
     if quantity.timed:
         over = kind_ratios(view, left, right)
-        pairs = _paired(left, right).values()
-        return over.estimate if over is not None else log_ratio([a for a, _ in pairs], [b for _, b in pairs])
+        return over.estimate if over is not None else _over_blocks(view, left, right)
     if not right.value or left.value is None:
         return Estimate.absent("a measured figure is zero")
     ratio, n = left.value / right.value, len(left.by_block)
     return Estimate(ratio, None, None, n, None, "this run", reason="a counted value")
+
+
+def _over_blocks(view: ComparisonView, left: Cost, right: Cost) -> Estimate:
+    """Over all blocks of devices of one kind."""
+    pairs = _paired(left, right).values()
+    ratio = log_ratio([a for a, _ in pairs], [b for _, b in pairs])
+    return replace(ratio, target=KIND_TARGET) if len(view.places) > 1 else ratio
 
 
 def kind_ratios(view: ComparisonView, left: Cost, right: Cost) -> OverKinds | None:

@@ -115,6 +115,11 @@ class ComparisonView:
         """The kinds of device of blocks that stayed on one; several make a mixed fleet."""
         return list(dict.fromkeys(one.kind for one in self.blocks.values() if one.kind is not None))
 
+    @cached_property
+    def places(self) -> list[str]:
+        """Every device that a block was trained on."""
+        return list(dict.fromkeys(place for block in self.blocks.values() for place in block.places))
+
     @property
     def mixed_fleet(self) -> bool:
         """Whether seconds are those of several kinds of device, so that a mean of them says nothing."""

@@ -22,7 +22,7 @@ TIMED = tuple(quantity for quantity in COSTS if quantity.timed)
 def section(findings: Findings) -> Section | None:
     """None where every block ran on one and the same device."""
     view = findings.view
-    if len({place for block in view.blocks.values() for place in block.places}) < 2:
+    if len(view.places) < 2:
         return None
     tables = [blocks_table(view)]
     if view.mixed_fleet:

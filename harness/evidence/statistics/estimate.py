@@ -13,6 +13,7 @@ ITEMS_TARGET = "this benchmark's items, over training seeds"
 BOTH_TARGET = "the population of items, over training seeds"
 POPULATION_TARGET = "the population of items, at this one seed"
 RUNS_TARGET = "repeated runs on this device"
+KIND_TARGET = "repeated runs on devices of this kind"
 POWER = 0.8
 NO_SPREAD = "no spread to judge it by"
 TINY = 1e-12

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.evidence.statistics.estimate import (
-    RUNS_TARGET,
+    KIND_TARGET,
     Estimate,
     exponential,
     mean_interval,
@@ -45,7 +45,7 @@ def over_kinds(logs: Mapping[str, Sequence[float]]) -> OverKinds:
 
     A kind with one block has no spread of its own, and the pooled one of the others stands in for it.
     """
-    by_kind = {kind: mean_interval(values, RUNS_TARGET) for kind, values in logs.items()}
+    by_kind = {kind: mean_interval(values, KIND_TARGET) for kind, values in logs.items()}
     target = f"kinds of device like these {len(logs)}"
     within = pooled_variance(list(logs.values()))
     effects = _effects(logs, *within)

@@ -58,8 +58,10 @@ def test_one_kind_is_as_it_was() -> None:
     one = on_fleet(make_view(seeds=SEEDS), {s: SLOW if s % 2 else OTHER for s in SEEDS}, spread=0.02)
     assert not one.mixed_fleet
     ratio = cost_ratio(one, "orpo", "sft_dpo", WALL_SECONDS)
-    assert (ratio.n, ratio.target) == (6, "repeated runs on this device")
+    assert (ratio.n, ratio.target) == (6, "repeated runs on devices of this kind")
     assert arm_cost(one, "orpo", WALL_SECONDS).value is not None
+    alone = on_fleet(make_view(seeds=SEEDS), dict.fromkeys(SEEDS, SLOW), spread=0.02)
+    assert cost_ratio(alone, "orpo", "sft_dpo", WALL_SECONDS).target == "repeated runs on this device"
 
 
 def test_seconds_of_several_kinds_have_no_mean() -> None:
