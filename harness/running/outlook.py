@@ -17,6 +17,7 @@ from harness.records import (
     StageKind,
     StageResult,
 )
+from harness.running.overheads import at_equal_starts, overheads
 from harness.running.parts import Parts, mean_parts, parts_of
 
 PROBES_SHARE = 0.05
@@ -51,11 +52,14 @@ class Outlook:
 
 
 def look_ahead(plan: Plan, results: Results, failed: Collection[str] = ()) -> Outlook:
-    """What is left of `plan` where `results` are finished or reused; what needs one that `failed` is not."""
+    """What is left of `plan` where `results` are finished or reused; what needs one that `failed` is not.
+
+    A stage that waited for its process to import what stages need tells nothing of others by that.
+    """
     ran = {plan.stages[digest].kind for digest in results if digest in plan.stages}
     gone = _gone(plan, failed)
     kinds = {d: plan.stages[d].kind for d in plan.order if d not in results and d not in gone}
-    known = _Known(plan, results)
+    known = _Known(plan, at_equal_starts(results, overheads(results.values()).fork))
     stages = {
         digest: Expected(kind, known.parts(digest), rehearsed=kind not in ran)
         for digest, kind in kinds.items()

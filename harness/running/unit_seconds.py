@@ -67,7 +67,6 @@ def foretold(
     rate, and nothing foretells what else would run there.
     """
     around = overheads(results.values())
-    results = at_equal_starts(results, around.fork)
     outlook = look_ahead(plan, results)
     silent = bool(outlook.own_ways)
     units = []

@@ -210,3 +210,17 @@ def test_a_first_stage_that_is_slow_tells_of_those_to_come() -> None:
     assert later - sooner == pytest.approx(2 * trained, rel=0.05)
     results["sft1"] = record().results["sft1"]
     assert look_ahead(plan, results).stages["sft0"].rehearsed is False
+
+
+def test_imports_that_one_stage_waited_for_are_not_foretold_of_others() -> None:
+    """On several devices each rehearsal is the first stage of a worker; in a block only one stage is."""
+    plan, results = planned(BEFORE)
+    quick = {
+        d: r.model_copy(update={"ledger": [measured("start_up_seconds", 0.2, "s")]})
+        for d, r in results.items()
+    }
+    slow = quick | {
+        d: quick[d].model_copy(update={"ledger": [measured("start_up_seconds", 9.0, "s")]})
+        for d in BEFORE - {"prep"}
+    }
+    assert look_ahead(plan, slow).stages["orpo1"].parts == look_ahead(plan, quick).stages["orpo1"].parts
