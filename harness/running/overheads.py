@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,14 +13,14 @@ from harness.records import StageResult
 START_UP = "start_up_seconds"
 IMPORTS = 1.0
 """A start that takes so many seconds longer than the shortest one imported what stages need."""
-LONGEST_BETWEEN = 2.0
-"""After a longer pause the command did something else, or another one went on."""
+LONGEST_PAUSE = 5.0
+"""After a longer one the device waited for others, the command did something else, or another one went on."""
 
 
 @dataclass(frozen=True)
 class Overheads:
-    """Seconds until a stage's process begins (`fork`), until a process has imported what its stages need
-    (`worker`, beside that), and from a stage's end to the start of the next (`between`).
+    """Seconds until a stage's process begins (`fork`), from a stage's end to the start of the next one by the
+    same process (`between`), and what a process takes to begin and to import what its stages need (`worker`).
 
     On one device one process imports; on several a worker does for each unit.
     """
@@ -37,11 +37,15 @@ def overheads(results: Iterable[StageResult]) -> Overheads:
     if not starts:
         return Overheads()
     fork = min(starts)
-    imported = [start - fork for start in starts if start - fork > IMPORTS]
-    pauses = _pauses(found)
-    return Overheads(
-        fork, statistics.mean(imported) if imported else 0.0, statistics.median(pauses) if pauses else 0.0
-    )
+    imports = [start - fork for start in starts if start - fork > IMPORTS]
+    pauses = _pauses(found, fork + IMPORTS)
+    begins = _median([pause for pause, first in pauses if first]) if imports else 0.0
+    worker = begins + (statistics.mean(imports) if imports else 0.0)
+    return Overheads(fork, worker, _median([pause for pause, first in pauses if not first]))
+
+
+def _median(values: Sequence[float]) -> float:
+    return statistics.median(values) if values else 0.0
 
 
 def at_equal_starts(results: Mapping[str, StageResult], fork: float) -> dict[str, StageResult]:
@@ -54,11 +58,20 @@ def _started_in(result: StageResult, fork: float) -> StageResult:
     return result.model_copy(update={"ledger": ledger})
 
 
-def _pauses(results: Iterable[StageResult]) -> list[float]:
-    """Seconds from an end to the next start, of stages that ran one after the other."""
-    spans = sorted(span for one in results if (span := _span(one)) is not None)
-    gaps = [(later[0] - before[1]).total_seconds() for before, later in itertools.pairwise(spans)]
-    return [gap for gap in gaps if 0 <= gap <= LONGEST_BETWEEN]
+def _pauses(results: Iterable[StageResult], imports: float) -> list[tuple[float, bool]]:
+    """Seconds from an end to the next start on the same device, and whether that stage is the first of its
+    process: one that took longer to start than `imports`."""
+    by_place: dict[str | None, list[StageResult]] = {}
+    for one in results:
+        by_place.setdefault(one.environment.place, []).append(one)
+    pauses = []
+    for ran in by_place.values():
+        spans = sorted((*span, (_start_up(one) or 0.0) > imports) for one in ran if (span := _span(one)))
+        for before, later in itertools.pairwise(spans):
+            seconds = (later[0] - before[1]).total_seconds()
+            if 0 <= seconds <= LONGEST_PAUSE:
+                pauses.append((seconds, later[2]))
+    return pauses
 
 
 def _span(result: StageResult) -> tuple[datetime, datetime] | None:
