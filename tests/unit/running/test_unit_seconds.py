@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from synthetic import FLOPS, make_record, measured
+from synthetic import ENVIRONMENT, FLOPS, make_record, measured
 
 from harness.errors import UserError
 from harness.pipeline.blocks import Unit, units_of
@@ -108,6 +108,22 @@ def test_imports_are_paid_once_on_one_device_and_by_every_unit_on_several() -> N
     assert alone["train seed 0"] == pytest.approx(2 * (60 + 0.2 + 0.4))
     assert several["train seed 0"] == pytest.approx(2 * (60 + 0.2 + 0.4) + 9)
     assert overheads([]) == Overheads()
+
+
+def test_what_a_worker_takes_to_begin_is_told_by_pauses_on_its_device() -> None:
+    """On each of two devices a second worker begins 1.5 s after the first has ended, and imports for 8 s."""
+    ran = []
+    for core in ("0", "1"):
+        place = ENVIRONMENT.model_copy(update={"cores": core})
+        ran += [
+            one.model_copy(update={"environment": place})
+            for one in (
+                started("sft0", "00:00:08.2", "00:01:00", 8.2),
+                started("orpo0", "00:01:00.6", "00:02:00", 0.2),
+                started("sft1", "00:02:09.7", "00:03:00", 8.2),
+            )
+        ]
+    assert overheads(ran) == Overheads(0.2, pytest.approx(9.5), pytest.approx(0.4))
 
 
 def test_executors_start_the_longest_unit_first() -> None:
