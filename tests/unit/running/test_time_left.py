@@ -14,7 +14,7 @@ from harness.records import (
     RehearseEvaluateFacts,
     StageResult,
 )
-from harness.running.outlook import look_ahead, rehearsal_of, shared_rate
+from harness.running.outlook import COUNTED_AGAIN, look_ahead, rehearsal_of, shared_rate
 from harness.running.parts import Parts, mean_parts, parts_of
 from harness.running.time_left import At, left_of_stage, time_left
 
@@ -224,3 +224,14 @@ def test_imports_that_one_stage_waited_for_are_not_foretold_of_others() -> None:
         for d in BEFORE - {"prep"}
     }
     assert look_ahead(plan, slow).stages["orpo1"].parts == look_ahead(plan, quick).stages["orpo1"].parts
+
+
+def test_counts_that_are_kept_are_not_foretold_again() -> None:
+    """The rehearsal counted for 40 of its 60 seconds."""
+    plan, results = planned(BEFORE)
+    before = look_ahead(plan, results).stages["orpo1"].parts
+    counting = results["re-orpo"].model_copy(update={"ledger": [measured("counting_seconds", 40.0, "s")]})
+    after = look_ahead(plan, {**results, "re-orpo": counting}).stages["orpo1"].parts
+    assert before is not None
+    assert after is not None
+    assert before.after - after.after == pytest.approx((1 - COUNTED_AGAIN) * 40)
