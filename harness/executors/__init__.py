@@ -1,0 +1,81 @@
+"""Where the units of a comparison run: one small interface, and what implements it.
+
+An executor starts a command on a device and says what became of it, nothing else. What the command does
+(`harness.running.worker`), what it tells while it does (`events.jsonl` in the job's folder) and what follows
+from a job that was lost is the same for all of them and stands in `harness.running`. The only thing that
+driver and workers share is the file system with the run root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+JobState = Literal["waiting", "running", "finished", "failed", "lost"]
+"""`waiting` for a device or for what it needs; `failed` where the command ended with a code above 0; `lost`
+where it was ended from outside (a signal, a node that is gone, a preemption), so that it may start again."""
+OVER: tuple[JobState, ...] = ("finished", "failed", "lost")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One device on which a job may run.
+
+    `kind` is what all devices of a sort share and a stage's digest holds: `cuda:NVIDIA H200`, or
+    `cpu:<name>:<threads>`. `device` tells it from others of its kind: a GPU's UUID, or the cores.
+    """
+
+    node: str
+    kind: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command that runs on one place.
+
+    `folder` lies in the shared run root; the command's own output goes to `log.txt` there. `environment` is
+    added to that of the process on the node. `needs` names jobs that must have finished before this one
+    starts; the executor that knows no dependencies waits for them itself. `devices` is how many devices of
+    one node it needs.
+    """
+
+    name: str
+    folder: Path
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    devices: int = 1
+
+
+class Handle(Protocol):
+    """A job that was handed over."""
+
+    def state(self) -> JobState:
+        """Where it is now. Never waits: it is asked several times a second."""
+
+    def place(self) -> Place | None:
+        """Where it runs or ran last; None as long as nobody knows."""
+
+    def stop(self) -> None:
+        """Ask the command to end (SIGINT first, so that its stage ends cleanly) and see that it does.
+
+        May take a grace period. Does nothing to a job that is over.
+        """
+
+
+class Executor(Protocol):
+    """Starts jobs. `close` stops whatever still runs; the driver calls it however the comparison ends."""
+
+    name: str
+
+    def places(self) -> Sequence[Place]:
+        """The devices that there are, all of one kind; raises UserError where there is none."""
+
+    def start(self, job: Job) -> Handle:
+        """Hand a job over; it waits for a place, at most one job on each."""
+
+    def close(self) -> None:
+        """Stop what runs and leave."""
