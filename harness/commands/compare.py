@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,14 @@ from harness.errors import OutOfMemory, UserError
 from harness.evidence.answers import Answer, answers
 from harness.evidence.sequence import Saved, open_questions, saved
 from harness.evidence.statistics.looks import weights
-from harness.measure.environment import device_identity
-from harness.measure.gpu_lock import GpuLock
+from harness.executors.opening import opened, spreads
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.questions_spec import LookSpec
 from harness.pipeline.registration import file_digest
 from harness.pipeline.rescore import with_earlier_scores
+from harness.pipeline.spec import ComparisonSpec
 from harness.records import ComparisonRecord, Plan, TuningRecord
 from harness.running.again import Again, to_run_again
 from harness.running.execute import Execution
@@ -90,6 +90,7 @@ def run_comparison(
     path = find_comparison(comparison, model=overrides.model)
     # Mistakes in the settings are told at once, also while another comparison holds the device.
     spec = load_comparison(path, overrides)
+    _check_executor(spec)
     to_run_again(plan_comparison(spec, resolve(spec)), again)
     trackers = [name for name in spec.tracking if mlflow or name != "mlflow"]
     check_installed(trackers)
@@ -98,7 +99,7 @@ def run_comparison(
     what = f"comparison {spec.name} in {root.path.resolve()}"
     with (
         root.lock(what),
-        GpuLock(device_identity(), what=what),
+        opened(spec.executor, what) as executor,
         Again(root, again, console) as chosen,
         Showing(root, console) as showing,
         Tracking(trackers, root, spec.name, console) as tracking,
@@ -115,7 +116,18 @@ def run_comparison(
             untuned = make_ready(path, overrides, root, console, watch=watch, starter=starter)
             tuning = _tuned(untuned, root, console, showing, starter)
             overrides = replace(overrides, tuned=settings_of(tuning))
-        execution = _run_all(path, overrides, root, console, chosen, watch, starter, showing.report_seconds())
+        ready = partial(
+            make_ready,
+            path,
+            overrides,
+            root,
+            console,
+            again=chosen,
+            watch=watch,
+            starter=starter,
+            executor=executor,
+        )
+        execution = _run_all(ready, console, watch, showing.report_seconds())
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
         asked = {"file": str(path.resolve()), "file_digest": file_digest(path), "tuning": tuning}
         record = record.model_copy(update=asked | ({"command": command} if command else {}))
@@ -123,6 +135,16 @@ def run_comparison(
             root.write_record(record)
             tracking.completes(record, report_command.write(record, root))
     return record
+
+
+def _check_executor(spec: ComparisonSpec) -> None:
+    """Raise UserError for a search on several devices: each trial hangs on what the one before found."""
+    if spec.tuning is not None and spreads(spec.executor):
+        raise UserError(
+            "a search runs its trials one after the other, on one device",
+            where="executor",
+            remedy="leave `executor` out, or run the settings that a search found without `tuning`",
+        )
 
 
 def _tuned(
@@ -222,21 +244,12 @@ def _saved_in_words(one: Saved, most: int) -> str:
 
 
 def _run_all(
-    path: Path,
-    overrides: Overrides,
-    root: RunRoot,
-    console: Console,
-    again: Again,
-    watch: Watch,
-    starter: Starter,
-    report_seconds: float,
+    ready: Callable[..., Execution], console: Console, watch: Watch, report_seconds: float
 ) -> Execution:
     """Make ready, train and score; where memory runs out in training, with smaller micro-batches for all."""
     halvings = 0
     while True:
-        execution = make_ready(
-            path, overrides, root, console, again=again, watch=watch, halvings=halvings, starter=starter
-        )
+        execution = ready(halvings=halvings)
         forecast(execution, console, report=report_seconds)
         check_parity(audit_now(execution))
         try:

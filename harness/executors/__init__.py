@@ -19,17 +19,36 @@ where it was ended from outside (a signal, a node that is gone, a preemption), s
 OVER: tuple[JobState, ...] = ("finished", "failed", "lost")
 
 
+LIFELINE = "HARNESS_LIFELINE"
+"""Tells a job's command the descriptor of which nobody holds the other end once whoever started it is gone;
+not set where nobody has to outlive it."""
+CORES = "HARNESS_CORES"
+"""Tells it which cores it and its stages may use."""
+PLACE = "HARNESS_PLACE"
+"""Tells it the place's name, for whoever watches."""
+LOCK = "HARNESS_LOCKS_DEVICE"
+"""Is set where the command has to lock its device itself."""
+LOG = "log.txt"
+"""The command's own output, in the job's folder."""
+THREADS = "OMP_NUM_THREADS"
+
+
 @dataclass(frozen=True)
 class Place:
     """One device on which a job may run.
 
     `kind` is what all devices of a sort share and a stage's digest holds: `cuda:NVIDIA H200`, or
     `cpu:<name>:<threads>`. `device` tells it from others of its kind: a GPU's UUID, or the cores.
+    `variables` are what a process computes there with, such as its number of threads.
     """
 
     node: str
     kind: str
     device: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.node}, {self.device}"
 
 
 @dataclass(frozen=True)
@@ -68,8 +87,6 @@ class Handle(Protocol):
 
 class Executor(Protocol):
     """Starts jobs. `close` stops whatever still runs; the driver calls it however the comparison ends."""
-
-    name: str
 
     def places(self) -> Sequence[Place]:
         """The devices that there are, all of one kind; raises UserError where there is none."""

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from harness.errors import UserError
 from harness.measure import device, gpus
 from harness.measure.nvml import open_nvml
 from harness.records import DeviceKind, Environment
@@ -92,6 +93,22 @@ def device_identity() -> str:
     if gpu is None:
         return f"cpu:{cpu_name()}:{os.cpu_count()}"
     return UNKNOWN_DEVICE if gpu.uuid is None else f"{gpu.kind}:{gpu.uuid}"
+
+
+def gpu_kind(gpu: gpus.Gpu) -> str:
+    """What all GPUs of a sort share; raises UserError where nobody names it."""
+    if gpu.name is None:
+        raise UserError(
+            "the GPU does not say what it is, so blocks on several could not be told to be alike",
+            where=gpu.entry,
+            remedy="run on one device (leave `executor` out)",
+        )
+    return f"{gpu.kind}:{gpu.name}"
+
+
+def cpu_kind(threads: int) -> str:
+    """What all groups of so many cores of such a processor share."""
+    return f"cpu:{cpu_name()}:{threads}"
 
 
 def driver_version() -> str | None:

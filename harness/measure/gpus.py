@@ -73,19 +73,29 @@ def visible_gpus() -> tuple[Gpu, ...]:
 
 def chosen() -> Choice:
     """The GPU that `HARNESS_DEVICE` names, by default the first; raises UserError where there is none."""
-    gpus, wanted = visible_gpus(), os.environ.get(DEVICE, "").strip()
+    named = selected()
+    return Choice(named[0], len(visible_gpus()) - 1) if named else Choice(None)
+
+
+def selected() -> tuple[Gpu, ...]:
+    """The GPUs that `HARNESS_DEVICE` names, separated by commas, by default all; raises UserError."""
+    found, wanted = visible_gpus(), os.environ.get(DEVICE, "").strip()
     if not wanted:
-        return Choice(gpus[0], len(gpus) - 1) if gpus else Choice(None)
+        return found
+    return tuple(dict.fromkeys(_named(found, one.strip()) for one in wanted.split(",")))
+
+
+def _named(found: tuple[Gpu, ...], wanted: str) -> Gpu:
     if wanted.isdigit():
-        named = gpus[int(wanted) : int(wanted) + 1]
+        named = found[int(wanted) : int(wanted) + 1]
     else:
-        named = tuple(gpu for gpu in gpus if gpu.uuid is not None and gpu.uuid.startswith(wanted))
+        named = tuple(gpu for gpu in found if gpu.uuid is not None and gpu.uuid.startswith(wanted))
     if len(named) == 1:
-        return Choice(named[0], len(gpus) - 1)
+        return named[0]
     raise UserError(
         f"no GPU {wanted}" if not named else f"{wanted} begins the UUID of several GPUs",
         where=f"--device ({DEVICE})",
-        remedy=_remedy(gpus),
+        remedy=_remedy(found),
     )
 
 

@@ -44,8 +44,9 @@ class Resolved:
 
     `reach` is by root: `stages.train`, `methods.orpo`, `judges.openai`. `files` is by who names them:
     `prepare`, `<arm>/<stage>`, `benchmarks.<name>`, `judges of <benchmark>`. `device` is the GPU's UUID or
-    the CPU's name. `optional` are installed packages that only some settings use. `judged` are the
-    benchmarks that compare cells, `scored` those that score a cell by itself.
+    the CPU's name; where units run on several devices, the kind that all of these are of. `optional` are
+    installed packages that only some settings use. `judged` are the benchmarks that compare cells, `scored`
+    those that score a cell by itself.
     """
 
     reach: Mapping[str, Reach] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from harness.pipeline.data_spec import DataSpec
+from harness.pipeline.executor_spec import Executor, LocalSpec
 from harness.pipeline.generation_spec import GenerationSpec
 from harness.pipeline.questions_spec import AggregateSpec, LookSpec, QuestionSpec
 from harness.pipeline.roles import with_roles
@@ -110,8 +111,9 @@ class ComparisonSpec(SpecModel):
     where the run can be watched, and `checkpoint_minutes` how often a training stage writes a checkpoint to
     go on from after an interruption, `stage_timeout_minutes` when a stage that makes no progress is ended (0:
     never for both), `stage_retries` how often one that failed is tried again at once, `stage_start` whether
-    stages are forked from a process that has imported, or import for themselves. These are no part of the
-    plan, since they change no result. `sweep` makes a comparison at every point of a grid of fields.
+    stages are forked from a process that has imported, or import for themselves, `executor` on which devices
+    and machines they run. These are no part of the plan, since they change no result. `sweep` makes a
+    comparison at every point of a grid of fields.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -151,6 +153,7 @@ class ComparisonSpec(SpecModel):
     stage_timeout_minutes: Annotated[float, Field(ge=0, exclude=True)] = 0.0
     stage_retries: Annotated[int, Field(ge=0, le=100, exclude=True)] = 0
     stage_start: Annotated[Literal["fork", "fresh"], Field(exclude=True)] = "fork"
+    executor: Annotated[Executor, Field(exclude=True)] = Field(default_factory=LocalSpec)
     tracking: Annotated[list[str], Field(exclude=True)] = Field(default_factory=lambda: ["mlflow"])
 
     @field_validator("seeds")

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.errors import UserError
+from harness.executors import Executor
 from harness.pipeline.budget import matched, needs_matching
 from harness.pipeline.halving import halved
 from harness.pipeline.load import load_comparison
@@ -24,6 +25,7 @@ from harness.records import ParityCheck, Plan, Prediction, RehearseEvaluateFacts
 from harness.running.again import Again
 from harness.running.execute import Asked, Execution
 from harness.running.resolve import is_local, resolve
+from harness.running.spread import Spread
 from harness.running.watch import Watcher
 from harness.stages.starting import Starter
 from harness.store.run_dir import RunRoot
@@ -49,13 +51,14 @@ def make_ready(
     watch: Watch = unwatched,
     halvings: int = 0,
     starter: Starter | None = None,
+    executor: Executor | None = None,
 ) -> Execution:
     """The comparison with data prepared and stages rehearsed, at the settings that will run.
 
     Falls back to `if_too_large` where a stage does not fit, and turns a budget into steps. `again` sets
     aside what each of these plans is to run again; `watch` makes the watchers of each. `halvings` is how
     often micro-batches were halved, since memory ran out later than a rehearsal can see. `starter` makes
-    the stages' processes.
+    the stages' processes, `executor` has the devices on which units run side by side.
     """
     rehearsed_at = partial(
         _rehearsed,
@@ -66,6 +69,7 @@ def make_ready(
         tried=set[str](),
         watch=watch,
         starter=starter,
+        executor=executor,
     )
     spec = _load(path, overrides, halvings)
     execution = rehearsed_at(spec)
@@ -157,6 +161,7 @@ def _rehearsed(
     tried: set[str],
     watch: Watch,
     starter: Starter | None,
+    executor: Executor | None,
 ) -> Execution:
     resolved = resolve(spec)
     plan = plan_comparison(spec, resolved)
@@ -165,7 +170,8 @@ def _rehearsed(
     if again is not None:
         again.set_aside(plan)
     asked = Asked(spec, resolved)
-    execution = Execution(
+    kind = Execution if executor is None else partial(Spread, executor=executor)
+    execution = kind(
         plan,
         root,
         watch(plan),

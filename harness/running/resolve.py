@@ -13,6 +13,7 @@ from harness.benchmarks import Benchmark, ComparesCells, ScoresAnswers, ScoresMo
 from harness.data import base_model
 from harness.data.sources import looks_local
 from harness.errors import UserError
+from harness.executors.opening import places_of, spreads
 from harness.generate.engines import cannot, check_installed
 from harness.judges import load_judge
 from harness.measure.environment import UNKNOWN_DEVICE, device_identity, driver_version
@@ -42,7 +43,9 @@ def resolve(spec: ComparisonSpec) -> Resolved:
     benchmarks = {name: load_benchmark(name) for name in spec.score}
     packages = Packages()
     installed = {name: packages.version(name) for name in OPTIONAL}
-    variables, device = child_environment(), _device()
+    place = places_of(spec.executor)[0] if spreads(spec.executor) else None
+    variables = {**child_environment(), **(place.variables if place else {})}
+    device = place.kind if place else _device()
     files = {**_files_of_benchmarks(spec, benchmarks), **_files_of_stages(spec), **_files_of_data(spec)}
     return Resolved(
         reach=_reach(spec, packages),

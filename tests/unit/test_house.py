@@ -38,6 +38,7 @@ FLOORS = {
     "training": 3,
     "benchmarks": 3,
     "store": 4,
+    "executors": 4,
     "tracking": 5,
     "stages": 5,
     "evidence": 6,

@@ -1,0 +1,64 @@
+"""From `executor:` in a comparison to its places, and to the executor while a comparison runs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator, Sequence
+
+from harness.executors import Executor, Place
+from harness.executors.local import Local, places_here
+from harness.measure import gpus
+from harness.measure.environment import device_identity
+from harness.measure.gpu_lock import GpuLock
+from harness.pipeline.executor_spec import LocalSpec, RaySpec
+
+
+def spreads(spec: LocalSpec | RaySpec) -> bool:
+    """Whether units run on devices of a kind, and not all on the one device of this machine."""
+    if isinstance(spec, LocalSpec):
+        return spec.devices != 1 or "," in os.environ.get(gpus.DEVICE, "")
+    return True
+
+
+@functools.cache
+def places_of(spec: LocalSpec | RaySpec) -> Sequence[Place]:
+    """The devices that `spec` means, all of one kind; asked once a command. Raises UserError."""
+    if isinstance(spec, LocalSpec):
+        return tuple(places_here(spec))
+    from harness.executors import ray
+
+    return tuple(ray.places_of(spec))
+
+
+@contextlib.contextmanager
+def opened(spec: LocalSpec | RaySpec, what: str) -> Iterator[Executor | None]:
+    """The executor of `spec`, None for one device of this machine, which is held for `what` meanwhile.
+
+    Raises UserError where another comparison holds a device of this machine.
+    """
+    with contextlib.ExitStack() as held:
+        if not spreads(spec):
+            held.enter_context(GpuLock(device_identity(), what=what))
+            yield None
+            return
+        executor = _executor(spec, what, held)
+        held.callback(executor.close)
+        yield executor
+
+
+def _executor(spec: LocalSpec | RaySpec, what: str, held: contextlib.ExitStack) -> Executor:
+    if isinstance(spec, LocalSpec):
+        places = places_of(spec)
+        # Groups of cores make up the processor, which has one lock.
+        for device in dict.fromkeys(_locked_as(place) for place in places):
+            held.enter_context(GpuLock(device, what=what))
+        return Local(places)
+    from harness.executors import ray
+
+    return ray.opened(spec)
+
+
+def _locked_as(place: Place) -> str:
+    return device_identity() if place.kind.startswith("cpu:") else place.device
