@@ -56,15 +56,16 @@ class Job:
     """A command that runs on one place.
 
     `folder` lies in the shared run root; the command's own output goes to `log.txt` there. `environment` is
-    added to that of the process on the node. `needs` names jobs that must have finished before this one
-    starts; the executor that knows no dependencies waits for them itself. `devices` is how many devices of
-    one node it needs.
+    added to that of the process on the node, `directory` is where relative paths begin. `needs` names jobs
+    that must have finished before this one starts; an executor that knows no dependencies waits for them
+    itself. `devices` is how many devices of one node it needs.
     """
 
     name: str
     folder: Path
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    directory: Path = field(default_factory=Path.cwd)
     needs: tuple[str, ...] = ()
     devices: int = 1
 

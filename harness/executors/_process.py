@@ -22,6 +22,7 @@ def start_process(job: Job, variables: Mapping[str, str]) -> subprocess.Popen[by
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            cwd=job.directory if job.directory.is_dir() else None,
             env={**os.environ, **job.environment, **variables, LIFELINE: "0"},
         )
 

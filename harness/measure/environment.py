@@ -106,9 +106,9 @@ def gpu_kind(gpu: gpus.Gpu) -> str:
     return f"{gpu.kind}:{gpu.name}"
 
 
-def cpu_kind(threads: int) -> str:
-    """What all groups of so many cores of such a processor share."""
-    return f"cpu:{cpu_name()}:{threads}"
+def cpu_kind(threads: int, name: str | None = None) -> str:
+    """What all groups of so many cores of the processor `name`, by default this one's, share."""
+    return f"cpu:{name or cpu_name()}:{threads}"
 
 
 def driver_version() -> str | None:

@@ -49,7 +49,7 @@ class UnitRun:
         write_order(folder, order, plan)
         command = (sys.executable, "-m", "harness.running.worker", str(folder))
         self._log = folder / LOG
-        self._job = Job(unit.name, folder, command, dict(variables), needs)
+        self._job = Job(unit.name, folder, command, dict(variables), needs=needs)
         self._interrupted = False
         self._tail, self._running = Tail(folder), dict[str, PlannedStage]()
         self._retries, self._ended_at = RETRIES, 0.0
