@@ -101,7 +101,7 @@ def run_comparison(
         root.lock(what),
         opened(spec.executor, what) as executor,
         Again(root, again, console) as chosen,
-        Showing(root, console) as showing,
+        Showing(root, console, devices=len(executor.places()) if executor else 1) as showing,
         Tracking(trackers, root, spec.name, console) as tracking,
         ForkServer() as starter,
     ):

@@ -12,7 +12,7 @@ from rich.text import Text
 from harness.errors import UserError
 from harness.running.health import Seen, Sign, signs
 from harness.running.lines import clock, duration, place, rates, stage_facts, whole_facts
-from harness.running.status import Status, all_statuses, is_alive, read_status
+from harness.running.status import Status, all_statuses, is_alive, read_status, running_stages
 from harness.store.run_dir import RunRoot
 from harness.terminal import PlainConsole
 
@@ -58,11 +58,12 @@ def _facts(status: Status, seen: Seen) -> list[tuple[str, str]]:
     state = status.state if running or status.state != "running" else "killed"
     facts = [("run", status.id), ("state", f"{state}, began {clock(status.began_at, seen.now)}")]
     facts += [("stages", f"{status.done} of {status.stages} finished")]
-    if status.stage is not None:
-        told = stage_facts(status.stage) if running else stage_facts(status.stage)[:1]
-        facts += [("now" if running else "was at", f"{place(status)}: {', '.join(told)}")]
-        facts += [("rates", ", ".join(rates(status.stage)))] if rates(status.stage) else []
-    elif running:
+    for stage in running_stages(status):
+        told = stage_facts(stage) if running else stage_facts(stage)[:1]
+        facts += [("now" if running else "was at", f"{place(status, stage)}: {', '.join(told)}")]
+        facts += [("on", stage.place)] if stage.place is not None else []
+        facts += [("rates", ", ".join(rates(stage)))] if rates(stage) else []
+    if running and status.stage is None:
         facts += [("now", status.does)]
     if running and whole_facts(status):
         facts += [("time left", ", ".join(whole_facts(status)))]

@@ -12,7 +12,8 @@ from harness.errors import StageFailed
 from harness.records import Plan, PlannedStage, RehearseFacts, StageResult
 from harness.running.outlook import look_ahead, rehearsal_of
 from harness.running.status import RunningStage, State, Status, this_process
-from harness.running.time_left import REPORT_SECONDS, At, time_left
+from harness.running.time_left import REPORT_SECONDS, At
+from harness.running.time_left_on import time_left_on
 
 STARTS, FINISHES, REPORTS = "starting", "finishing", "writing the report"
 DOES: Mapping[str, str] = {
@@ -42,8 +43,9 @@ AFTER_STEPS = ("save", "counting", "scoring")
 class Course:
     """A watcher that remembers; `status()` says it all. `results` are the plan's finished stages.
 
-    `report` is how many seconds the report should take; `ended` is the last stage that did, as it was then.
-    `before` is the course of the same comparison until its plan became smaller, since stages failed.
+    `devices` is how many run units side by side, `report` how many seconds the report should take; `ended` is
+    the last stage that did, as it was then. `before` is the course of the same comparison until its plan
+    became smaller, since stages failed.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Course:
         *,
         report: float = REPORT_SECONDS,
         before: Course | None = None,
+        devices: int = 1,
     ) -> None:
         self.plan = plan
         self.message: str | None = before.message if before else None
@@ -65,7 +68,7 @@ class Course:
         self._diverged: dict[str, None] = before._diverged if before else {}
         self._failed: dict[str, str] = before._failed if before else {}
         self._idle, self._idle_since = STARTS, time.monotonic()
-        self._stage: _Stage | None = None
+        self._running, self._devices = dict[str, _Stage](), devices
 
     def says(self, stage: PlannedStage, text: str) -> None:
         """Reused or left out."""
@@ -77,13 +80,14 @@ class Course:
         self._failed.pop(stage.digest, None)
         self._diverged.pop(stage.name, None)
         self._outlook = look_ahead(self.plan, self._results, self._failed)
-        self._stage = _Stage(stage, self._tokens_per_step(stage))
+        self._running[stage.digest] = _Stage(stage, self._tokens_per_step(stage))
 
     def hears(self, stage: PlannedStage, message: dict[str, Any]) -> None:
         """A step, a phase, or something said."""
-        if self._stage is not None:
-            self._stage.hear(message)
-            if self._stage.diverged:
+        running = self._running.get(stage.digest)
+        if running is not None:
+            running.hear(message)
+            if running.diverged:
                 self._diverged[stage.name] = None
         if "say" in message:
             self.message = f"{stage.name}: {message['say']}"
@@ -95,8 +99,8 @@ class Course:
         elif isinstance(outcome, StageFailed):
             self._failed[stage.digest] = f"{stage.name} {outcome.cause}"
         self._outlook = look_ahead(self.plan, self._results, self._failed)
-        self.ended = None if self._stage is None else self._stage.record(self.plan, None)
-        self._stage = None
+        ended = self._running.pop(stage.digest, None)
+        self.ended = None if ended is None else ended.record(self.plan, None)
 
     def does(self, text: str) -> None:
         """What is done between stages and after them, from now on."""
@@ -104,11 +108,10 @@ class Course:
 
     def status(self, state: State = "running") -> Status:
         """All of it at this moment."""
-        stage = self._stage
         spent = time.monotonic() - self._idle_since if self._idle == REPORTS else 0.0
         report = max(0.0, self._report - spent)
-        left = time_left(self._outlook, stage.at() if stage else None, report=report)
-        running = None if stage is None else stage.record(self.plan, left.stage)
+        left = time_left_on(self.plan, self._devices, self._outlook, self._at(), report=report)
+        running = [stage.record(self.plan, left.stages[d]) for d, stage in self._running.items()]
         ended = state != "running"
         return Status(
             id=self.plan.id,
@@ -120,8 +123,9 @@ class Course:
             updated_uptime=time.monotonic(),
             done=sum(digest in self._results for digest in self.plan.order),
             stages=len(self.plan.order),
-            does=running.does if running else self._idle,
-            stage=running,
+            does=running[0].does if running else self._idle,
+            stage=running[0] if running else None,
+            beside=tuple(running[1:]),
             seconds_left=None if ended else left.whole or None,
             on_top=() if ended else left.on_top,
             message=self.message,
@@ -129,6 +133,9 @@ class Course:
             failed=tuple(self._failed.values()),
             report_seconds=self.report_seconds,
         )
+
+    def _at(self) -> list[At]:
+        return [stage.at() for stage in self._running.values()]
 
     def _tokens_per_step(self, stage: PlannedStage) -> float | None:
         """The mean of a training stage's steps, as its rehearsal walked them."""
@@ -151,6 +158,7 @@ class _Stage:
         self._steps_over: float | None = None
         self._loss: float | None = None
         self._memory: int | None = None
+        self._place: str | None = None
         self.diverged = False
 
     def hear(self, message: Mapping[str, Any]) -> None:
@@ -164,6 +172,7 @@ class _Stage:
         if "step" in message:
             self._take_step(message["step"], message["total"], message["metrics"].get("loss"))
         self._memory = message.get("memory") or self._memory
+        self._place = message.get("place") or self._place
 
     def _words(self, phase: str | None) -> str:
         if phase is None:
@@ -207,6 +216,7 @@ class _Stage:
             loss=self._loss,
             tokens_per_second=self._tokens_per_second(),
             memory_bytes=self._memory,
+            place=self._place,
         )
 
     def _tokens_per_second(self) -> float | None:

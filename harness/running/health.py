@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from harness.running.lines import duration
-from harness.running.status import Status
+from harness.running.status import Status, running_stages
 from harness.units import scaled
 
 SILENT_SECONDS = 1800.0
@@ -70,7 +70,7 @@ def _messages(status: Status, seen: Seen) -> Sign:
     quiet = seen.since(status.updated_at, status.updated_uptime)
     if status.stage is None:
         return Sign("last message", f"{duration(quiet)} ago")
-    silent = seen.since(status.stage.heard_at, status.stage.heard_uptime)
+    silent = max(seen.since(stage.heard_at, stage.heard_uptime) for stage in running_stages(status))
     well = silent < SILENT_SECONDS and quiet < STALE_SECONDS
     return Sign("last message", f"{duration(silent)} ago", well=well)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from harness.running.status import RunningStage, Status
+from harness.running.status import RunningStage, Status, running_stages
 from harness.units import scaled, significant
 
 BYTES = ((2**30, "GiB"), (2**20, "MiB"))
@@ -30,10 +30,9 @@ def clock(at: datetime, now: datetime | None = None) -> str:
     return f"{local:%H:%M}" if same_day else f"{local:%a %H:%M}"
 
 
-def place(status: Status) -> str:
-    """`[12/18] sft_dpo/dpo@0` of the running stage, else what is done between stages."""
-    stage = status.stage
-    return status.does if stage is None else f"[{stage.number}/{status.stages}] {stage.name}"
+def place(status: Status, stage: RunningStage) -> str:
+    """`[12/18] sft_dpo/dpo@0` of a running stage."""
+    return f"[{stage.number}/{status.stages}] {stage.name}"
 
 
 def stage_facts(stage: RunningStage) -> list[str]:
@@ -68,25 +67,32 @@ def speed(stage: RunningStage) -> list[str]:
 
 
 def live_lines(status: Status, width: int) -> list[str]:
-    """The running stage and the whole comparison, a bar each; what does not fit is left out."""
-    stage = status.stage
-    if stage is None:
+    """Each running stage and the whole comparison, a bar each; what does not fit is left out."""
+    running = running_stages(status)
+    if not running:
         return [_with_bar("whole comparison", None, [status.does], width)]
-    loss = [f"loss {significant(stage.loss)}"] if stage.loss is not None else []
+    whole = [*whole_facts(status), *(speed(running[0]) if len(running) == 1 else [])]
     return [
-        _with_bar(place(status), _share_of_stage(stage), [*stage_facts(stage), *loss], width),
-        _with_bar("whole comparison", share_of_whole(status), [*whole_facts(status), *speed(stage)], width),
+        *(_live_line(status, stage, width) for stage in running),
+        _with_bar("whole comparison", share_of_whole(status), whole, width),
     ]
+
+
+def _live_line(status: Status, stage: RunningStage, width: int) -> str:
+    loss = [f"loss {significant(stage.loss)}"] if stage.loss is not None else []
+    at = [f"on {stage.place}"] if stage.place is not None else []
+    return _with_bar(place(status, stage), _share_of_stage(stage), [*stage_facts(stage), *loss, *at], width)
 
 
 def plain_line(status: Status) -> str:
     """All of it in one line, for logs."""
-    stage = status.stage
-    if stage is None:
-        return place(status)
-    parts = [f"{place(status)}: {', '.join(stage_facts(stage))}"]
+    running = running_stages(status)
+    if not running:
+        return status.does
+    parts = [f"{place(status, stage)}: {', '.join(stage_facts(stage))}" for stage in running]
     parts += [f"whole comparison: {', '.join(whole_facts(status))}"]
-    return "; ".join([*parts, *([", ".join(rates(stage))] if rates(stage) else [])])
+    alone = rates(running[0]) if len(running) == 1 else []
+    return "; ".join([*parts, *([", ".join(alone)] if alone else [])])
 
 
 def share_of_whole(status: Status) -> float:

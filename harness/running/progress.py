@@ -23,7 +23,7 @@ ECHO = 8
 
 
 class Terminal:
-    """Two bars on a terminal, one of the stage and one of the whole; else a line a minute and a stage.
+    """Bars on a terminal, one of each stage that runs and one of the whole; else a line a minute and a stage.
 
     Stands after `course` among the watchers. Nothing is drawn by a thread: the parent sleeps between
     messages, so that it takes no time from the stage.
@@ -31,7 +31,8 @@ class Terminal:
 
     def __init__(self, console: Console, course: Course) -> None:
         self._console, self._course = console, course
-        self._began = self._said = self._shown = 0.0
+        self._said = self._shown = 0.0
+        self._began = dict[str, float]()
         self._live: Live | None = None
 
     def says(self, stage: PlannedStage, text: str) -> None:
@@ -40,10 +41,11 @@ class Terminal:
 
     def begins(self, stage: PlannedStage) -> None:
         """The bars, where there is a terminal."""
-        self._began = self._said = time.monotonic()
-        if self._console.is_terminal:
+        self._began[stage.digest] = self._said = time.monotonic()
+        if self._console.is_terminal and self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
+        if self._live is not None:
             self._show()
 
     def hears(self, stage: PlannedStage, message: dict[str, Any]) -> None:
@@ -59,8 +61,9 @@ class Terminal:
 
     def ends(self, stage: PlannedStage, outcome: StageResult | BaseException) -> None:
         """What the stage took."""
-        took = time.monotonic() - self._began
-        if self._live is not None:
+        began = self._began.pop(stage.digest)
+        took = time.monotonic() - began
+        if self._live is not None and not self._began:
             self._live.stop()
             self._live = None
         if isinstance(outcome, BaseException):

@@ -69,11 +69,12 @@ class Showing:
     """Makes the watchers of each plan of one command; the status tells of its end, however it comes.
 
     A comparison may pass through several plans (settings that fit, a matched budget): the status is that of
-    the last. Without a `file` nothing is written.
+    the last. Without a `file` nothing is written. `devices` is how many run units side by side.
     """
 
-    def __init__(self, root: RunRoot, console: Console, *, file: bool = True) -> None:
+    def __init__(self, root: RunRoot, console: Console, *, file: bool = True, devices: int = 1) -> None:
         self._root, self._console, self._writes = root, console, file
+        self._devices = devices
         self._course: Course | None = None
         self._file: StatusFile | None = None
 
@@ -82,7 +83,9 @@ class Showing:
         found = {digest: reusable(self._root, plan, digest) for digest in plan.order}
         done = {d: r for d, r in found.items() if r is not None and not ran_out_of_memory(r)}
         same = self._course if self._course is not None and self._course.plan.id == plan.id else None
-        self._course = made = course(plan, done, report=self.report_seconds(), before=same)
+        self._course = made = course(
+            plan, done, report=self.report_seconds(), before=same, devices=self._devices
+        )
         watchers: list[Watcher] = [made, Terminal(self._console, made)]
         if self._writes:
             self._forget(plan)

@@ -30,7 +30,7 @@ class RunningStage(Record):
     """The stage that runs. Times are in UTC, `heard_uptime` by the machine's steady clock.
 
     `does` is what it does in words; `seconds_left` is None where nothing foretells it. `loss` is None before
-    the first step and where it is not finite.
+    the first step and where it is not finite. `place` is the node and device where several are used.
     """
 
     number: int
@@ -46,10 +46,12 @@ class RunningStage(Record):
     loss: float | None = None
     tokens_per_second: float | None = None
     memory_bytes: int | None = None
+    place: str | None = None
 
 
 class Status(Record):
-    """A comparison at `updated_at`: `done` of `stages` stages are finished, one may run.
+    """A comparison at `updated_at`: `done` of `stages` stages are finished, `stage` may run, and `beside` it
+    others on other devices.
 
     `updated_uptime` is the same moment by the machine's steady clock, which nobody sets. `seconds_left` is
     that of the whole, its report included, beside what `on_top` names. `message` is what was said last, or
@@ -69,12 +71,18 @@ class Status(Record):
     stages: int
     does: str
     stage: RunningStage | None = None
+    beside: tuple[RunningStage, ...] = ()
     seconds_left: float | None = None
     on_top: tuple[str, ...] = ()
     message: str | None = None
     diverged: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     report_seconds: float | None = None
+
+
+def running_stages(status: Status) -> list[RunningStage]:
+    """All stages that run, the one that began first before the others."""
+    return [] if status.stage is None else [status.stage, *status.beside]
 
 
 def write_status(folder: Path, status: Status) -> None:

@@ -57,8 +57,8 @@ class Tracking:
         self._data: DataSet | None = None
         self._open: dict[str, None] = {}
         self._has_trained = False
-        self._streamed = Streamed(COMPARISON)
-        self._told_at = -APART_SECONDS
+        self._streamed: dict[str, Streamed] = {}
+        self._told_at: dict[str, float] = {}
 
     def __enter__(self) -> Tracking:
         return self
@@ -101,26 +101,29 @@ class Tracking:
             if cell_key(cell) not in self._open:
                 self._start(cell_run(plan, cell, _now_ms(), self._data))
             self._start(stage_run(plan, cell, stage.digest, _now_ms(), self._data))
-            self._streamed = Streamed(stage_key(plan, cell, stage.digest))
+            self._streamed[stage.digest] = Streamed(stage_key(plan, cell, stage.digest))
         for box in self._outboxes if stage.kind in TIMED else ():
             box.settle(SETTLE_SECONDS)
 
     def hears(self, stage: PlannedStage, message: dict[str, Any]) -> None:
         """One step's values; steps that come too fast to be told one by one wait for the stage's end."""
         metrics, now = message.get("metrics"), time.monotonic()
-        if metrics and stage.kind == "train" and now - self._told_at >= APART_SECONDS:
-            self._told_at = now
+        told_at = self._told_at.get(stage.digest, -APART_SECONDS)
+        if metrics and stage.kind == "train" and now - told_at >= APART_SECONDS:
+            self._told_at[stage.digest] = now
+            streamed = self._streamed[stage.digest]
             point = Point(message["step"], _now_ms(), step_values(metrics))
-            self._streamed.add(point)
-            self._log(self._streamed.key, point)
+            streamed.add(point)
+            self._log(streamed.key, point)
 
     def ends(self, stage: PlannedStage, outcome: StageResult | BaseException) -> None:
         """What the messages did not carry, and how the stage ended; a scored cell gets its scores."""
+        streamed = self._streamed.pop(stage.digest, None)
         if isinstance(outcome, BaseException):
-            if stage.kind == "train":
-                self._end(self._streamed.key, _broken(outcome))
-        elif stage.kind == "train":
-            self._trained(self._streamed.key, outcome)
+            if streamed is not None:
+                self._end(streamed.key, _broken(outcome))
+        elif streamed is not None:
+            self._trained(streamed, outcome)
         elif stage.kind == "evaluate":
             self._scored(outcome)
 
@@ -138,11 +141,11 @@ class Tracking:
             box.close(CLOSE_SECONDS)
             account(box, self._root, self._console)
 
-    def _trained(self, key: str, result: StageResult) -> None:
+    def _trained(self, streamed: Streamed, result: StageResult) -> None:
         folder = self._root.stage_folder(result.digest)
         for point in stage_points(result, read_jsonl(folder / result.outputs["steps"])):
-            self._log(key, self._streamed.rest(point))
-        self._end(key, stage_ended(result, folder, None))
+            self._log(streamed.key, streamed.rest(point))
+        self._end(streamed.key, stage_ended(result, folder, None))
 
     def _scored(self, result: StageResult) -> None:
         cells = self._plan.cells if self._plan else []
