@@ -42,7 +42,7 @@ _REMEDIES: dict[str, str] = {
     "date_type": "give a day such as 2026-01-31",
     "switch": "give a value",
 }
-_BRANCH = re.compile(r"str|int|float|bool|\[key\]|[\w-]+\[.*\]")
+_BRANCH = re.compile(r"str|int|constrained-int|float|bool|\[key\]|[\w-]+\[.*\]")
 """What pydantic adds to a key's path for the part of a union that it tried, and for a mapping's key."""
 
 
