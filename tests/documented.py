@@ -136,7 +136,13 @@ NOT_RUN: Mapping[str, str] = {
     f"make compare MODEL=Qwen/Qwen2.5-1.5B {FOUR_BITS}": HUB,
     "make plan MODEL=Qwen/Qwen2.5-0.5B": HUB,
     f"make plan MODEL=Qwen/Qwen2.5-1.5B {FOUR_BITS}": HUB,
+    "harness compare --device 0,2": "several GPUs",
+    "harness compare --out /shared/runs --set executor=ray": "a Ray cluster that runs",
+    """harness compare --out /shared/runs --set "executor={name: ray, address: 'ray://HOST:10001'}\"""": (
+        "a Ray cluster of other machines"
+    ),
 }
+ON_TWO = "tests/e2e/test_executors.py::test_blocks_run_side_by_side_on_cores_of_their_own"
 ELSEWHERE: Mapping[str, str] = {
     "harness compare --again orpo": "tests/e2e/test_compare.py::test_stages_run_again_and_nothing_is_lost",
     "make compare AGAIN=orpo": "tests/e2e/test_compare.py::test_stages_run_again_and_nothing_is_lost",
@@ -145,6 +151,11 @@ ELSEWHERE: Mapping[str, str] = {
     ),
     "make compare COMPARISON=tuned": (
         "tests/e2e/test_tuning.py::test_it_goes_on_after_a_kill_and_trains_the_winners"
+    ),
+    "harness compare --set executor.devices=2": ON_TWO,
+    "harness compare --set executor.devices=all": ON_TWO,
+    'harness compare --set "executor={name: ray, address: local, cpus: 1}"': (
+        "tests/e2e/test_executors.py::test_ray_scores_the_same_bit_for_bit"
     ),
     "make compare COMPARISON=mine.yaml UNTIL_DECIDED=1": (
         "tests/e2e/test_compare.py::test_looks_add_seeds_and_train_nothing_twice"

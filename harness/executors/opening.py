@@ -27,9 +27,9 @@ def places_of(spec: LocalSpec | RaySpec) -> Sequence[Place]:
     """The devices that `spec` means, all of one kind; asked once a command. Raises UserError."""
     if isinstance(spec, LocalSpec):
         return tuple(places_here(spec))
-    from harness.executors import ray
+    import harness.executors.ray as on_ray
 
-    return tuple(ray.places_of(spec))
+    return tuple(on_ray.places_of(spec))
 
 
 @contextlib.contextmanager
@@ -55,9 +55,9 @@ def _executor(spec: LocalSpec | RaySpec, what: str, held: contextlib.ExitStack) 
         for device in dict.fromkeys(_locked_as(place) for place in places):
             held.enter_context(GpuLock(device, what=what))
         return Local(places)
-    from harness.executors import ray
+    import harness.executors.ray as on_ray
 
-    return ray.opened(spec)
+    return on_ray.opened(spec)
 
 
 def _locked_as(place: Place) -> str:
