@@ -36,6 +36,7 @@ from harness.running.showing import Showing
 from harness.running.tracking import Tracking
 from harness.running.trials_shown import settings_in_words
 from harness.running.tuning import settings_of, tune
+from harness.running.unit_files import forget_units
 from harness.running.watch import Watcher
 from harness.stages.starting import ForkServer, Starter
 from harness.store.run_dir import RunRoot
@@ -105,6 +106,8 @@ def run_comparison(
         Tracking(trackers, root, spec.name, console) as tracking,
         ForkServer() as starter,
     ):
+        if executor is not None:
+            forget_units(root.path)
 
         def watch(plan: Plan) -> Sequence[Watcher]:
             tracking.plans(plan)

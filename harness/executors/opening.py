@@ -57,7 +57,7 @@ def _executor(spec: LocalSpec | RaySpec, what: str, held: contextlib.ExitStack) 
         return Local(places)
     import harness.executors.ray as on_ray
 
-    return on_ray.opened(spec)
+    return on_ray.opened(spec, places_of(spec))
 
 
 def _locked_as(place: Place) -> str:

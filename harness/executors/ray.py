@@ -61,9 +61,10 @@ def places_of(spec: RaySpec) -> Sequence[Place]:
     return places
 
 
-def opened(spec: RaySpec) -> RayExecutor:
-    """The executor on the cluster of `spec`."""
-    return RayExecutor(spec, places_of(spec))
+def opened(spec: RaySpec, places: Sequence[Place]) -> RayExecutor:
+    """The executor on the cluster of `spec`, which one command may open several times."""
+    _connect(spec)
+    return RayExecutor(spec, places)
 
 
 def _connect(spec: RaySpec) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ class UnitOrder(Record):
     tried: list[str] = Field(default_factory=list)
     anew: list[str] = Field(default_factory=list)
     failed: list[FailedStage] = Field(default_factory=list)
+
+
+def forget_units(root: Path) -> None:
+    """Remove what commands left in a root that were killed; whoever asks holds the root."""
+    shutil.rmtree(root / UNITS, ignore_errors=True)
 
 
 def write_order(folder: Path, order: UnitOrder, plan: Plan) -> None:

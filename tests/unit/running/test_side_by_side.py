@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 from synthetic import make_record
 
 from harness.commands.status import _facts
+from harness.errors import Interrupted
+from harness.running import tracking as module
 from harness.running.course import Course
 from harness.running.health import SILENT_SECONDS, Seen, signs
 from harness.running.lines import live_lines, plain_line
@@ -17,6 +21,9 @@ from harness.running.outlook import look_ahead
 from harness.running.progress import Terminal
 from harness.running.time_left import At, left_of_stage, time_left
 from harness.running.time_left_on import time_left_on
+from harness.running.told import Ends, Logged
+from harness.running.tracking import Tracking
+from harness.store.run_dir import RunRoot
 
 BEFORE = ("prepare", "rehearse")
 
@@ -118,3 +125,39 @@ def test_what_runs_is_left_of_it_alone() -> None:
     assert found.stages == {"dpo0": left_of_stage(ahead.stages["dpo0"].parts, at)}
     unknown = look_ahead(record.plan, {})
     assert time_left_on(record.plan, 2, unknown, [at]).whole is None
+
+
+class Box:
+    """A tracker's queue that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.name, self.refused, self.waiting, self.failures = "box", None, 0, 0
+
+    def tell(self, item: Any) -> None:
+        self.items.append(item)
+
+    def settle(self, seconds: float) -> None:
+        """At once."""
+
+    def close(self, seconds: float) -> None:
+        """At once."""
+
+
+def test_steps_of_two_stages_go_to_their_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box, plan = Box(), make_record(full=True).plan
+    monkeypatch.setattr(module, "outbox", lambda *_: box)
+    with Tracking(["box"], RunRoot(tmp_path), "made", Console(file=io.StringIO())) as tracking:
+        tracking.plans(plan)
+        both = [plan.stages[digest] for digest in ("dpo0", "dpo1")]
+        for stage in both:
+            tracking.begins(stage)
+        for loss, stage in enumerate(both):
+            tracking.hears(stage, {"step": 1, "total": 9, "metrics": {"loss": float(loss)}})
+        tracking.ends(both[1], Interrupted("its node was lost"))
+        tracking.hears(both[0], {"step": 2, "total": 9, "metrics": {"loss": 0.5}})
+    logged = [(item.key, item.point.step) for item in box.items if isinstance(item, Logged)]
+    assert logged[:2] == [("sft_dpo/dpo@0", 1), ("sft_dpo/dpo@1", 1)]
+    ended = [(item.key, item.ended.status) for item in box.items if isinstance(item, Ends)]
+    assert ("sft_dpo/dpo@1", "killed") in ended
+    assert "sft_dpo/dpo@0" not in [key for key, _ in ended]

@@ -18,7 +18,7 @@ from harness.records import Plan, PlannedCell, PlannedStage, RehearseFacts, Stag
 from harness.running import execute, spread
 from harness.running.execute import Asked
 from harness.running.spread import Spread
-from harness.running.unit_files import Events, Tail, as_json, error_of, read_order
+from harness.running.unit_files import Events, Tail, as_json, error_of, forget_units, read_order
 from harness.running.worker import execution_of
 from harness.stages.starting import FreshProcess
 from harness.store.run_dir import RunRoot
@@ -288,6 +288,14 @@ def test_a_worker_that_others_interrupt_is_a_lost_one(machine: Machine) -> None:
     assert [job.name for job in executor.started].count("train seed 1") == 2
     assert machine.ran.count("first1") == 1
     assert set(execution.results) == set(execution.plan.order)
+
+
+def test_what_a_killed_command_left_goes(tmp_path: Path) -> None:
+    (tmp_path / "units" / "run.0" / "0-prepare").mkdir(parents=True)
+    (tmp_path / "stages").mkdir()
+    forget_units(tmp_path)
+    forget_units(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["stages"]
 
 
 def test_half_a_line_waits_and_a_cut_one_is_left_out(tmp_path: Path) -> None:
