@@ -21,6 +21,7 @@ from harness.running.execute import Execution
 from harness.running.reusable import ran_out_of_memory, reusable
 from harness.running.unit_files import PLAN, UNITS, UnitOrder
 from harness.running.unit_run import UnitRun
+from harness.running.unit_seconds import longest_units_first
 
 POLL_SECONDS, BEAT_SECONDS = 0.25, 1.0
 BESIDE_THE_PLAN = ("checkpoint_minutes", "stage_timeout_minutes", "stage_retries", "stage_start")
@@ -42,7 +43,7 @@ class Spread(Execution):
         for phase in PHASES:
             units = [unit for unit in units_in(units_of(self.plan), phase) if wanted & set(unit.stages)]
             spread = [unit for unit in units if phase != "judge" and self._has_to_run(unit, wanted)]
-            self._run_side_by_side(spread, wanted, go_on)
+            self._run_side_by_side(longest_units_first(spread, self.plan, self.results), wanted, go_on)
             here = [d for unit in units if unit not in spread for d in unit.stages if d in wanted]
             super().run(here, go_on=go_on)
         self.results = {d: self.results[d] for d in [*self.plan.order, *self.results] if d in self.results}

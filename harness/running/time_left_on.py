@@ -51,10 +51,10 @@ def _left(outlook: Outlook, at: At) -> float | None:
 def _makespan(
     units: Sequence[Unit], seconds: Mapping[str, float], running: Mapping[str, object], devices: int
 ) -> float:
-    """Until the last unit is over, where those that run go on and the others follow in their order."""
+    """Until the last unit is over, where those that run go on and the others follow, the longest first."""
     left = {unit.name: sum(seconds.get(digest, 0.0) for digest in unit.stages) for unit in units}
-    begun = [unit for unit in units if running.keys() & set(unit.stages)]
+    begun = {unit.name for unit in units if running.keys() & set(unit.stages)}
     free_at = [0.0] * devices
-    for unit in [*begun, *(unit for unit in units if unit not in begun)]:
+    for unit in sorted(units, key=lambda unit: (unit.name not in begun, -left[unit.name])):
         heapq.heappush(free_at, heapq.heappop(free_at) + left[unit.name])
     return max(free_at)

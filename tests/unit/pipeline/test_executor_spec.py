@@ -38,7 +38,7 @@ def test_a_name_settings_or_both(written: str, meant: Any) -> None:
     ("written", "message"),
     [
         ("executor=rya", "executor: no executor rya; give one of local, ray"),
-        ("executor.devices=0", "executor.devices is 0; give a number of at least 1"),
+        ("executor.devices=0", "executor.devices is 0; give one of 'all', or give a number of at least 1"),
         ("executor={name: ray, devices: 2}", "unknown key executor.devices"),
         ("executor={name: ray, adress: auto}", "unknown key executor.adress"),
     ],
