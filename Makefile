@@ -10,7 +10,7 @@ JOBS ?= 2
 # What is given reaches the shell as variables of its environment, word for word: neither make nor the shell
 # reads it as code. SET holds settings without blanks in them; others are given to `harness` itself.
 GIVEN := COMPARISON MODEL DATA ARMS SEEDS SCORE SET OUT AGAIN DEVICE DEVICES PEAK_TFLOPS MFU RUN FORMAT BENCHMARK JUDGE \
-         AS FOLDER BASELINE PORT JOBS ITEMS UNTIL_DECIDED WHY POWER PYTHON PACKAGE VENV BIN
+         AS FOLDER BASELINE PORT TO OFFLINE JOBS ITEMS UNTIL_DECIDED WHY POWER PYTHON PACKAGE VENV BIN
 $(foreach name,$(GIVEN),$(eval export MAKE_$(name) := $$(value $(name))))
 unexport $(GIVEN)
 
@@ -33,11 +33,12 @@ SELECTION = $(call named,COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,d
             $(call flag,SEEDS,seeds) $(call flag,DEVICE,device) --out="$$MAKE_OUT"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
-.PHONY: help setup compare plan cost report score replay calibrate ui doctor list test test-long test-all test-stochastic \
+.PHONY: help setup compare plan fetch cost report score replay calibrate ui doctor list test test-long test-all test-stochastic \
         fuzz golden lint wheel bench bench-gpu example clean
 help:
-	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN= DEVICE= UNTIL_DECIDED=1]   run a comparison"
+	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN= DEVICE= OFFLINE= UNTIL_DECIDED=1]   run a comparison"
 	@echo "make plan [the same, WHY=1 POWER=1 DEVICES=1,8]   what would run, why, and when on how many devices; runs nothing"
+	@echo "make fetch TO= [COMPARISON= MODEL= DATA= ARMS= SCORE= SET=]   all that a comparison needs, for compare OFFLINE="
 	@echo "make cost [the same, PEAK_TFLOPS= MFU=]   what every arm costs, from a few steps of each stage"
 	@echo "make report [RUN=latest]  render a finished run again"
 	@echo "make score [RUN=latest BENCHMARK= JUDGE= AS= SET=]   more scores for a finished run"
@@ -69,11 +70,15 @@ $(READY_DEV): $(READY)
 	@touch $@
 
 compare: $(READY)
-	$(HARNESS) compare $(ARGUMENTS) $(call flag,AGAIN,again) $(if $(MAKE_UNTIL_DECIDED),--until-decided) $(SETS)
+	$(HARNESS) compare $(ARGUMENTS) $(call flag,AGAIN,again) $(call flag,OFFLINE,offline) $(if $(MAKE_UNTIL_DECIDED),--until-decided) $(SETS)
 
 plan: $(READY)
-	$(HARNESS) plan $(ARGUMENTS) $(call flag,AGAIN,again) $(if $(MAKE_WHY),--why) $(if $(MAKE_POWER),--power) \
+	$(HARNESS) plan $(ARGUMENTS) $(call flag,AGAIN,again) $(call flag,OFFLINE,offline) $(if $(MAKE_WHY),--why) $(if $(MAKE_POWER),--power) \
 	  $(call flag,DEVICES,devices) $(call flag,PEAK_TFLOPS,peak-tflops) $(call flag,MFU,mfu) $(SETS)
+
+fetch: $(READY)
+	$(HARNESS) fetch $(call named,COMPARISON) $(call flag,TO,to) $(call flag,MODEL,model) $(call flag,DATA,data) \
+	  $(call flag,ARMS,arms) $(call flag,SCORE,score) $(SETS)
 
 cost: $(READY)
 	$(HARNESS) cost $(SELECTION) $(call flag,PEAK_TFLOPS,peak-tflops) $(call flag,MFU,mfu) $(SETS)

@@ -17,6 +17,8 @@ from harness.pipeline.named import HubRepo, Named
 TEST = "test"
 REPOSITORY = "tatsu-lab/alpaca_eval"
 OFFICIAL = {"alpaca_eval_1": "alpaca_eval.json", "alpaca_eval_2": "alpaca_eval_gpt4_baseline.json"}
+DIFFICULTIES = "df_gamed.csv"
+"""What alpaca_eval's length-controlled win rate knows of each instruction."""
 WHERE = "benchmarks.alpaca_eval.prompt_set"
 
 
@@ -80,15 +82,25 @@ def _rows(name: str) -> list[dict[str, Any]]:
     return rows
 
 
+def fetch_set(name: str) -> None:
+    """Have a set's files in the hub's cache, with the file that its length-controlled rate reads."""
+    for file in (OFFICIAL[name], DIFFICULTIES):
+        _from_hub(file)
+
+
 def _fetched(name: str) -> Path:
     """The set's file in the hub's cache, fetched where it is not there."""
+    return _from_hub(OFFICIAL[name])
+
+
+def _from_hub(file: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(REPOSITORY, OFFICIAL[name], repo_type="dataset"))
+        return Path(hf_hub_download(REPOSITORY, file, repo_type="dataset"))
     except Exception as error:
         raise UserError(
-            f"{OFFICIAL[name]} of the data set {REPOSITORY} is not cached and could not be fetched "
+            f"{file} of the data set {REPOSITORY} is not cached and could not be fetched "
             f"({type(error).__name__})",
             where=WHERE,
             remedy="check the network and HF_TOKEN, or give the path of a copy",

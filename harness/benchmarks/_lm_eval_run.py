@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,22 @@ def check_task(task: str, manager: Any) -> None:
         ) from error
 
 
+def fetch_task(task: str, manager: Any) -> None:
+    """Have all that a task reads in the caches; nltk's data where NLTK_DATA says, whatever lies elsewhere."""
+    if task in NLTK_DATA:
+        _fetch_nltk(task, NLTK_DATA[task])
+    check_task(task, manager)
+
+
+def _fetch_nltk(task: str, package: str) -> None:
+    import nltk
+
+    folder = Path(os.environ["NLTK_DATA"])
+    folder.mkdir(parents=True, exist_ok=True)
+    if not nltk.download(package, download_dir=str(folder), quiet=True):
+        raise _no_nltk(task, package)
+
+
 def _data_set(task: str, manager: Any) -> str:
     """Which data set a task reads, where its file says so."""
     import re
@@ -126,7 +143,11 @@ def _check_nltk(task: str, package: str) -> None:
         except LookupError:
             if not last:
                 nltk.download(package, quiet=True)
-    raise UserError(
+    raise _no_nltk(task, package)
+
+
+def _no_nltk(task: str, package: str) -> UserError:
+    return UserError(
         f'lm-eval task "{task}" needs nltk\'s {package}, which is not here and could not be fetched',
         where="benchmarks.lm_eval.tasks",
         remedy=f"run `python -m nltk.downloader {package}` where there is a network, or leave the task out",

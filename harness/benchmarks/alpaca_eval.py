@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 
 from harness.benchmarks import CheckContext, scores_of_items
 from harness.benchmarks._alpaca_files import arms_in, read_items
-from harness.benchmarks._alpaca_prompts import TEST, load_prompts, set_files, set_needs_hub
+from harness.benchmarks._alpaca_prompts import TEST, fetch_set, load_prompts, set_files, set_needs_hub
 from harness.benchmarks._duels import OWN_ANSWERS, both_orders, duel, official_win_rate, pairs_of
 from harness.benchmarks._official_lc import replayed_lc
 from harness.errors import UserError, unknown_name
@@ -53,6 +53,16 @@ def needs_hub(config: Config) -> bool:
 def files(config: Config) -> list[Named]:
     """The prompts, where they do not come from the test split."""
     return set_files(config.prompt_set)
+
+
+def wants(config: Config) -> list[str]:
+    """AlpacaEval's own prompts, where they are asked."""
+    return [config.prompt_set] if set_needs_hub(config.prompt_set) else []
+
+
+def fetch(config: Config, want: str) -> None:
+    """The prompts with their answers, and what the length-controlled win rate needs."""
+    fetch_set(want)
 
 
 def check(config: Config, context: CheckContext) -> None:

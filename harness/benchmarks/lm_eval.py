@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt, model_validator
 from harness.benchmarks import CheckContext, read_prepared_test, scores_of_items
 from harness.benchmarks._lm_eval_files import arms_in, read_samples
 from harness.benchmarks._lm_eval_items import TaskItems, figures_of, items_of
-from harness.benchmarks._lm_eval_run import check_backend, check_task, language_model, run_tasks
+from harness.benchmarks._lm_eval_run import check_backend, check_task, fetch_task, language_model, run_tasks
 from harness.benchmarks._suites import Task, load_suite
 from harness.errors import UserError, unknown_name
 from harness.generate import LoadedModel
@@ -73,7 +73,7 @@ def files(config: Config) -> list[Named]:
 def check(config: Config, context: CheckContext) -> None:
     """Raise UserError for unknown tasks, and for tasks whose data cannot be had."""
     check_backend(config.backend)
-    task_names = [asked.task for asked in config.asked() if asked.task != EMBEDDED_TASK]
+    task_names = wants(config)
     if not task_names:
         return
     manager = _manager(config)
@@ -82,6 +82,19 @@ def check(config: Config, context: CheckContext) -> None:
             raise unknown_task(task, manager.all_tasks)
     for task in task_names:
         check_task(task, manager)
+
+
+def wants(config: Config) -> list[str]:
+    """The tasks, but for our own, whose data are prepared."""
+    return list(dict.fromkeys(asked.task for asked in config.asked() if asked.task != EMBEDDED_TASK))
+
+
+def fetch(config: Config, want: str) -> None:
+    """A task's data sets and metrics, and the data of nltk that its scorer needs."""
+    manager = _manager(config)
+    if want not in manager.all_tasks:
+        raise unknown_task(want, manager.all_tasks)
+    fetch_task(want, manager)
 
 
 def unknown_task(task: str, known: list[str]) -> UserError:

@@ -69,6 +69,16 @@ def needs_hub(config: Config) -> bool:
     return config.questions != "auto" and not Path(config.questions).exists()
 
 
+def wants(config: Config) -> list[str]:
+    """The data set of questions, where they are no file."""
+    return [config.questions] if needs_hub(config) else []
+
+
+def fetch(config: Config, want: str) -> None:
+    """The questions."""
+    load_questions(want, config.references)
+
+
 def files(config: Config) -> list[Named]:
     """Questions, reference answers and judge prompts, given or found beside the questions."""
     return question_files(config.questions, config.references, config.judge_prompts)

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from harness import __version__
-from harness.cli.around import calibrate, clean, data, doctor, list_, sync, ui
+from harness.cli.around import calibrate, clean, data, doctor, fetch, list_, sync, ui
 from harness.cli.home import make_do_without_home
 from harness.cli.reading import check, diff, paper, report, status, trace, verify
 from harness.cli.running import compare, cost, plan, replay, score
@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 RUNNING = (compare, status, plan, cost, score, replay)
 READING = (report, paper, check, trace, diff, verify)
-AROUND = (data, doctor, ui, sync, clean, list_, calibrate)
+AROUND = (data, fetch, doctor, ui, sync, clean, list_, calibrate)
 """In the order of `harness --help`."""
 for command in (*RUNNING, *READING, *AROUND):
     app.command(command.__name__.strip("_"))(command)

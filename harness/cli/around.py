@@ -1,12 +1,26 @@
-"""Commands around the runs: data, doctor, ui, sync, calibrate, clean, list."""
+"""Commands around the runs: data, fetch, doctor, ui, sync, calibrate, clean, list."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli.options import RUNS, Device, Out, PrintFormat, Set
+from harness.cli.options import (
+    RUNS,
+    Arms,
+    Comparison,
+    Data,
+    Device,
+    Model,
+    Out,
+    PrintFormat,
+    Score,
+    Set,
+    words,
+)
+from harness.errors import UserError
 
 
 def data(
@@ -19,6 +33,29 @@ def data(
     from harness.commands import data as command
 
     return command.run(source, model=model, sets=tuple(set_ or ()), format_name=format_.value)
+
+
+def fetch(
+    comparison: Comparison = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder for all of it; what is there already stays.")
+    ] = None,
+    model: Model = None,
+    data: Data = None,
+    arms: Arms = None,
+    score: Score = None,
+    set_: Set = None,
+) -> int:
+    """Bring all that a comparison needs into one folder, for machines without internet."""
+    from harness.commands import fetch as command
+    from harness.pipeline.overrides import Overrides
+
+    if to is None:
+        raise UserError("no folder to fetch into", where="--to", remedy="name one, such as --to bundle")
+    overrides = Overrides(
+        model, data, words(arms, "--arms"), None, words(score, "--score"), tuple(set_ or ())
+    )
+    return command.run(comparison, overrides, to=to)
 
 
 def doctor(device: Device = None) -> int:

@@ -42,6 +42,12 @@ PeakTflops = Annotated[
     typer.Option("--peak-tflops", min=1e-6, max=1e9, help="Peak rate of another device, in TFLOP/s."),
 ]
 Mfu = Annotated[float | None, typer.Option("--mfu", min=0.001, max=1.0, help="Share of that peak, 0 to 1.")]
+Offline = Annotated[
+    Path | None,
+    typer.Option(
+        "--offline", help="Take everything from this folder, which harness fetch made; ask no network."
+    ),
+]
 RUNS = Path("runs")
 
 

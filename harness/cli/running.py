@@ -16,6 +16,7 @@ from harness.cli.options import (
     Device,
     Mfu,
     Model,
+    Offline,
     Out,
     PeakTflops,
     PrintFormat,
@@ -39,6 +40,7 @@ def compare(
     out: Out = RUNS,
     again: Again = None,
     device: Device = None,
+    offline: Offline = None,
     until_decided: Annotated[
         bool,
         typer.Option(
@@ -58,12 +60,13 @@ def compare(
     from harness.commands import compare as command
     from harness.measure.gpus import using
     from harness.pipeline.overrides import Overrides
+    from harness.running.offline import only_from
 
     limit = () if stage_timeout is None else (f"stage_timeout_minutes={stage_timeout}",)
     overrides = Overrides(
         model, data, words(arms, "--arms"), seeds, words(score, "--score"), (*(set_ or ()), *limit)
     )
-    with using(device):
+    with using(device), only_from(offline):
         return command.run(
             comparison,
             overrides,
@@ -71,6 +74,7 @@ def compare(
             mlflow=mlflow,
             again=all_words(again),
             until_decided=until_decided,
+            offline=offline,
         )
 
 
@@ -85,6 +89,7 @@ def plan(
     out: Out = RUNS,
     again: Again = None,
     device: Device = None,
+    offline: Offline = None,
     why: Annotated[
         bool, typer.Option("--why", help="Say what changed for every stage that would run.")
     ] = False,
@@ -112,6 +117,7 @@ def plan(
     from harness.commands import plan as command
     from harness.measure.gpus import using
     from harness.pipeline.overrides import Overrides
+    from harness.running.offline import only_from
 
     overrides = Overrides(
         model, data, words(arms, "--arms"), seeds, words(score, "--score"), tuple(set_ or ())
@@ -119,11 +125,12 @@ def plan(
     if power:
         from harness.commands import power as power_command
 
-        return power_command.run(comparison, overrides, out=out, like=like)
+        with only_from(offline):
+            return power_command.run(comparison, overrides, out=out, like=like)
     if devices is not None:
         from harness.commands import plan_devices
 
-        with using(device):
+        with using(device), only_from(offline):
             return plan_devices.run(
                 comparison,
                 overrides,
@@ -140,9 +147,15 @@ def plan(
             where="--peak-tflops and --mfu",
             remedy="say how many devices there are",
         )
-    with using(device):
+    with using(device), only_from(offline):
         return command.run(
-            comparison, overrides, out=out, format_name=format_.value, why=why, again=all_words(again)
+            comparison,
+            overrides,
+            out=out,
+            format_name=format_.value,
+            why=why,
+            again=all_words(again),
+            offline=offline,
         )
 
 

@@ -29,7 +29,9 @@ from harness.records import ComparisonRecord, Plan, TuningRecord
 from harness.running.again import Again, to_run_again
 from harness.running.execute import Execution
 from harness.running.forecast import forecast
+from harness.running.needs import every_spec
 from harness.running.neighbours import print_neighbours
+from harness.running.offline import check_needs
 from harness.running.ready import Watch, audit_now, check_parity, make_ready
 from harness.running.resolve import resolve
 from harness.running.showing import Showing
@@ -53,11 +55,17 @@ def run(
     mlflow: bool = True,
     again: Sequence[str] = (),
     until_decided: bool = False,
+    offline: Path | None = None,
 ) -> int:
-    """Run a comparison and print its last lines; returns 0, or 1 where some stage failed."""
+    """Run a comparison and print its last lines; returns 0, or 1 where some stage failed.
+
+    `offline` is the folder that all of it has to come from, where there is one.
+    """
     console = PlainConsole()
     path = find_comparison(comparison, model=overrides.model)
     spec = load_comparison(path, overrides)
+    if offline is not None:
+        check_needs(every_spec(path, overrides), offline)
     if spec.sweep:
         if again or until_decided:
             flag = "--again" if again else "--until-decided"

@@ -20,6 +20,8 @@ from harness.running.execute import Execution
 from harness.running.fitting import print_table
 from harness.running.forecast import check_memory, prediction_table
 from harness.running.listing import Listing, grouped_reasons, list_stages
+from harness.running.needs import every_spec
+from harness.running.offline import check_needs
 from harness.running.resolve import resolve
 from harness.running.reusable import ran_out_of_memory
 from harness.store.run_dir import RunRoot
@@ -36,10 +38,13 @@ def run(
     format_name: Literal["table", "json"] = "table",
     why: bool = False,
     again: tuple[str, ...] = (),
+    offline: Path | None = None,
 ) -> int:
-    """Print the plan; as JSON with all that each stage's digest covers."""
+    """Print the plan; as JSON with all that each stage's digest covers. `offline` as in `harness compare`."""
     path, root = find_comparison(comparison, model=overrides.model), RunRoot(out)
     spec = load_comparison(path, overrides)
+    if offline is not None:
+        check_needs(every_spec(path, overrides), offline)
     if spec.sweep and format_name == "table":
         print_table(_points_table(path, spec, overrides, root), PlainConsole())
         return 0

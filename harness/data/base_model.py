@@ -95,23 +95,27 @@ def load_tokenizer(base: BaseModel) -> Any:
 
 def _from_hub(name: str, revision: str | None, own_code: bool) -> BaseModel:
     """Fetch the model's files, or find them in the cache, and pin their commit."""
+    _config(name, revision, own_code)
+    folder = snapshot(name, revision, own_code=own_code)
+    return BaseModel(name, folder.name, f"hub:{name}@{folder.name}", False, own_code)
+
+
+def wanted_files(*, own_code: bool = False) -> dict[str, list[str]]:
+    """Which files of a hub model are read, as `snapshot_download` takes them."""
+    described = ["*.json", "*.model", "*.txt", "*.jinja", *(["*.py"] if own_code else [])]
+    return {"allow_patterns": [*described, f"*{SAFE}"], "ignore_patterns": ["*/*", "consolidated*"]}
+
+
+def snapshot(name: str, revision: str | None, *, own_code: bool = False) -> Path:
+    """The folder of a hub model at one commit, whose name is the commit; raises UserError without weights."""
     from huggingface_hub import snapshot_download
 
-    _config(name, revision, own_code)
-    described = ["*.json", "*.model", "*.txt", "*.jinja", *(["*.py"] if own_code else [])]
     try:
-        folder = Path(
-            snapshot_download(
-                name,
-                revision=revision,
-                allow_patterns=[*described, f"*{SAFE}"],
-                ignore_patterns=["*/*", "consolidated*"],
-            )
-        )
+        folder = Path(snapshot_download(name, revision=revision, **wanted_files(own_code=own_code)))
     except Exception as error:
         raise UserError(f'model "{name}" cannot be loaded ({_short(error)})', remedy=_HUB_REMEDY) from error
     if any(file.suffix == SAFE for file in folder.iterdir()):
-        return BaseModel(name, folder.name, f"hub:{name}@{folder.name}", False, own_code)
+        return folder
     check_weights(_listed(name, folder), f'model "{name}"')
     raise UserError(
         f'model "{name}" has no weights (.safetensors) on the hub or in the cache', remedy=_HUB_REMEDY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from urllib.parse import urlsplit
 
 from pydantic import PositiveInt, field_validator, model_validator
 
@@ -13,6 +14,7 @@ from harness.pipeline.spec_model import NonNegative, SpecModel
 from harness.redact import names_a_key, redact
 
 REFUSED_KEY = (401, 403)
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class ApiConfig(SpecModel):
@@ -75,6 +77,14 @@ class ApiConfig(SpecModel):
         if self.price_per_million_input is None or self.price_per_million_output is None:
             return None
         return Prices(self.price_per_million_input, self.price_per_million_output)
+
+
+def server_asked(config: ApiConfig) -> str | None:
+    """Where questions go; None for a server of this machine, which needs no network."""
+    address = config.base_url or os.environ.get("OPENAI_BASE_URL")
+    if address is None:
+        return "OpenAI"
+    return None if urlsplit(address).hostname in LOOPBACK else address
 
 
 def check_key(config: ApiConfig) -> None:

@@ -19,7 +19,7 @@ from harness.judges import Duel, Progress, quiet
 from harness.judges._api import ChatClient, Request, connect
 from harness.judges._first_question import check_server
 from harness.judges._purse import Purse
-from harness.judges._server import ApiConfig
+from harness.judges._server import ApiConfig, server_asked
 from harness.judges.openai import usage_of_client
 from harness.pipeline.named import Named
 
@@ -120,6 +120,11 @@ def files(config: Config) -> list[Named]:
     """The annotator's settings, and its prompt, which may be another annotator's."""
     annotator, _ = _read(config.annotator)
     return [_configs() / config.annotator, _configs() / annotator["prompt_template"]]
+
+
+def server(config: Config) -> str | None:
+    """Where questions go, unless it is this machine."""
+    return server_asked(config)
 
 
 def check(config: Config) -> None:

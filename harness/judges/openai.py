@@ -11,7 +11,7 @@ from harness.judges import NO_ANSWERS, Duel, Progress, quiet
 from harness.judges._api import ChatClient, Request, connect
 from harness.judges._first_question import check_server
 from harness.judges._purse import Purse
-from harness.judges._server import ApiConfig
+from harness.judges._server import ApiConfig, server_asked
 from harness.judges._verdicts import HIGHEST, LOWEST, read_grade, read_preference
 
 QUESTION = """Two assistants answered the same user. Say whose answer is better: more helpful, \
@@ -119,6 +119,11 @@ def _grade(text: str) -> float | None:
 def make(config: Config, cache: Path | None = None) -> OpenAIJudge:
     """The judge; replies are kept in `cache`."""
     return OpenAIJudge(connect(config, cache))
+
+
+def server(config: Config) -> str | None:
+    """Where questions go, unless it is this machine."""
+    return server_asked(config)
 
 
 def check(config: Config) -> None:

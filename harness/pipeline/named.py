@@ -37,6 +37,25 @@ class NeedsHub(Protocol):
     def needs_hub(self, config: SpecModel) -> bool: ...
 
 
+@runtime_checkable
+class Fetches(Protocol):
+    """A benchmark that fetches by its own ways, and not whole repositories."""
+
+    def wants(self, config: SpecModel) -> list[str]:
+        """Names of what its settings may make it fetch."""
+
+    def fetch(self, config: SpecModel, want: str) -> None:
+        """Have what `wants` named in the caches that the environment points at; raises UserError."""
+
+
+@runtime_checkable
+class AsksServer(Protocol):
+    """A judge that is reached over a network, and so cannot be fetched."""
+
+    def server(self, config: SpecModel) -> str | None:
+        """The address that is asked, or None where it is this machine's own."""
+
+
 def path_or_repo(name: str, kind: RepoKind, revision: str | None = None) -> Named:
     """The folder or file `name` where there is one, else the repository of that name."""
     return Path(name) if Path(name).exists() else HubRepo(name, kind, revision)

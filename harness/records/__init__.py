@@ -14,6 +14,7 @@ from harness.records.citation import Citation
 from harness.records.comparison import ComparisonRecord, FailedStage, MissingCell, ParityCheck, StageUse
 from harness.records.covers import Covers
 from harness.records.device import DevicePeak, MatmulRate
+from harness.records.fetched import FetchedFile, FetchedNeed, FetchedThing, FetchManifest, LeftOut
 from harness.records.method import Method
 from harness.records.plan import Plan, PlannedCell, PlannedStage
 from harness.records.prepared import (
@@ -78,12 +79,17 @@ __all__ = [
     "EvaluateFacts",
     "Facts",
     "FailedStage",
+    "FetchManifest",
+    "FetchedFile",
+    "FetchedNeed",
+    "FetchedThing",
     "HeadFacts",
     "HeadKind",
     "Implementation",
     "JudgeFacts",
     "LayoutFacts",
     "LearningRateSource",
+    "LeftOut",
     "LoraFacts",
     "MatmulRate",
     "Measurement",

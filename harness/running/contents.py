@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from harness.errors import UserError
 from harness.pipeline.named import HubRepo, Named, RepoKind
 
 BLOCK = 1 << 22
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def digests_of(named: Iterable[Named]) -> dict[str, str]:
@@ -34,16 +36,17 @@ def digest_of_path(path: Path) -> str:
     Hidden files and folders (`.git`, `.cache`) are left out.
     """
     if path.is_file():
-        return _digest_of_file(path)[:16]
+        return sha256_of(path)[:16]
     total = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         name = file.relative_to(path)
         if not any(part.startswith(".") or part == "__pycache__" for part in name.parts):
-            total.update(f"{name.as_posix()}\0{_digest_of_file(file)}\n".encode())
+            total.update(f"{name.as_posix()}\0{sha256_of(file)}\n".encode())
     return total.hexdigest()[:16]
 
 
-def _digest_of_file(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """64 hex digits over a file's bytes."""
     state = path.stat()
     return _read(path, state.st_size, state.st_mtime_ns)
 
@@ -66,12 +69,17 @@ def commit_if_known(repo: HubRepo) -> str | None:
         return None
 
 
+def repo_folder(name: str, kind: RepoKind) -> str:
+    """What the hub's cache calls the folder of a repository."""
+    return f"{kind}s--{name.replace('/', '--')}"
+
+
 def hub_commit(name: str, revision: str | None, kind: RepoKind) -> str:
     """The commit that a hub name means now; offline, the one in the local cache."""
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    folder = Path(HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}"
+    folder = Path(HF_HUB_CACHE) / repo_folder(name, kind)
     cached = folder / "refs" / (revision or "main")
     if os.environ.get("HF_HUB_OFFLINE") != "1":
         try:
@@ -81,6 +89,8 @@ def hub_commit(name: str, revision: str | None, kind: RepoKind) -> str:
                 raise _unreachable(name, kind, error) from error
     if cached.is_file():
         return cached.read_text().strip()
+    if revision is not None and COMMIT.fullmatch(revision) and (folder / "snapshots" / revision).is_dir():
+        return revision
     raise _unreachable(name, kind, None)
 
 
