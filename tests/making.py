@@ -8,7 +8,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 HARNESS = '#!/bin/sh\nfor word in "$@"; do printf "%s\\0" "$word"; done > "$0.said"\n'
-TARGETS = ("compare", "plan", "cost", "report", "score", "replay", "calibrate", "ui", "doctor", "list")
+TARGETS = (
+    "compare",
+    "plan",
+    "fetch",
+    "cost",
+    "report",
+    "score",
+    "replay",
+    "calibrate",
+    "ui",
+    "doctor",
+    "list",
+)
 """Those that do nothing but call `harness`."""
 
 

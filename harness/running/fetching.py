@@ -8,7 +8,6 @@ command left is never taken for whole; the next one goes on from it.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -16,17 +15,14 @@ from harness import __version__
 from harness.errors import UserError
 from harness.full_disk import free_bytes, in_words, room, says_full
 from harness.pipeline.named import HubRepo
-from harness.records import FetchedFile, FetchedNeed, FetchedThing, FetchManifest, LeftOut
-from harness.running.contents import COMMIT, repo_folder, sha256_of
+from harness.records import FetchedNeed, FetchedThing, FetchManifest, LeftOut
+from harness.running.bundle import check_blobs, place_of, remove, states, things_in
+from harness.running.contents import COMMIT, repo_folder
 from harness.running.needs import Wanted
 from harness.running.offline import MANIFEST, PLACES, damaged, pointing_at, read_manifest
 from harness.whole_file import write_atomically
 
 Say = Callable[[str], None]
-PASSING = (".locks", "blobs", ".no_exist", "__pycache__", "CACHEDIR.TAG")
-"""What caches hold beside the files that are read: blobs are read through the snapshots' links."""
-HUB_KINDS = {"models": "model", "datasets": "data set", "spaces": "space"}
-ROOMS = {"datasets": "prepared data set", "evaluate": "metric", "modules": "code", "nltk_data": "nltk data"}
 
 
 def fetch(wanted: Sequence[Wanted], out: Sequence[LeftOut], folder: Path, say: Say) -> FetchManifest:
@@ -97,35 +93,23 @@ def _mend(manifest: FetchManifest, folder: Path, say: Say) -> tuple[list[Fetched
     for path, fact in wrong.items():
         say(f"{folder / path} {fact}; it is fetched again")
     for place in hit:
-        _remove(folder, place, [path for path in wrong if PurePosixPath(path).is_relative_to(place)])
+        remove(folder, place, [path for path in wrong if PurePosixPath(path).is_relative_to(place)])
     left = [need for need in manifest.needs if not hit & set(need.places)]
     if wrong and len(left) == len(manifest.needs):
         left = []
     return left, things_in(folder) if wrong else manifest.things
 
 
-def _remove(folder: Path, place: str, paths: Sequence[str]) -> None:
-    """Damaged files of a repository, with what their links lead to; of any other place all, since libraries
-    take a folder that is there for whole."""
-    if not place.startswith(PLACES["HF_HUB_CACHE"]):
-        shutil.rmtree(folder / place, ignore_errors=True)
-        return
-    for path in paths:
-        target = (folder / path).resolve()
-        if target.is_relative_to(folder.resolve()):
-            target.unlink(missing_ok=True)
-        (folder / path).unlink(missing_ok=True)
-
-
 def _bring(one: Wanted, folder: Path) -> list[str]:
     """Fetch a need; returns the places that it touched. Raises UserError for what stops it."""
-    before = _states(folder)
+    before = states(folder)
     try:
         if one.repo is not None:
             _check_room(one.repo, folder)
         one.bring()
         if one.repo is not None:
             _note_commit(one.repo, folder)
+        check_blobs(folder)
     except Exception as error:
         if says_full(error):
             raise UserError(
@@ -136,7 +120,7 @@ def _bring(one: Wanted, folder: Path) -> list[str]:
         raise
     own = [f"hub/{repo_folder(one.repo.name, one.repo.kind)}"] if one.repo is not None else []
     return sorted(
-        {*own, *(_place(path) for path, state in _states(folder).items() if before.get(path) != state)}
+        {*own, *(place_of(path) for path, state in states(folder).items() if before.get(path) != state)}
     )
 
 
@@ -182,55 +166,9 @@ def _note_commit(repo: HubRepo, folder: Path) -> None:
         ref.write_text(commits[0])
 
 
-def things_in(folder: Path) -> list[FetchedThing]:
-    """All that lies in the folder, by place, with every file's size and digest."""
-    paths: dict[str, list[str]] = {}
-    for path in _states(folder):
-        paths.setdefault(_place(path), []).append(path)
-    return [_thing(folder, place, files) for place, files in sorted(paths.items())]
-
-
-def _thing(folder: Path, place: str, paths: list[str]) -> FetchedThing:
-    top, _, name = place.partition("/")
-    commits: list[str] = []
-    if top == PLACES["HF_HUB_CACHE"]:
-        kind, _, name = name.partition("--")
-        what, name = HUB_KINDS.get(kind, kind), name.replace("--", "/")
-        commits = sorted(p.name for p in (folder / place / "snapshots").glob("*"))
-    else:
-        what, name = ROOMS[top], name.replace("___", "/") or top
-    files = [
-        FetchedFile(path=path, bytes=(folder / path).stat().st_size, sha256=sha256_of(folder / path))
-        for path in sorted(paths)
-    ]
-    return FetchedThing(what=what, name=name, place=place, commits=commits, files=files)
-
-
-def _place(path: str) -> str:
-    """The folder that a thing lies in: two levels deep, one for nltk's data and for code."""
-    top, *rest = PurePosixPath(path).parts
-    deep = top in (PLACES["HF_HUB_CACHE"], PLACES["HF_DATASETS_CACHE"]) and len(rest) > 1
-    return f"{top}/{rest[0]}" if deep else top
-
-
-def _states(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of change of each file that is read, by its path below the folder."""
-    states = {}
-    for top in PLACES.values():
-        for path in sorted((folder / top).rglob("*")):
-            name = path.relative_to(folder)
-            if path.is_file() and not _passes(name):
-                states[name.as_posix()] = (path.stat().st_size, path.stat().st_mtime_ns)
-    return states
-
-
-def _passes(name: Path) -> bool:
-    """Whether a file is no part of what was fetched: locks, half-written ones, what nobody reads."""
-    passing = any(part in PASSING or ".incomplete" in part for part in name.parts)
-    return passing or name.suffix == ".lock"
-
-
 def _amount(things: Sequence[FetchedThing]) -> str:
+    if not things:
+        return "all of it was here already"
     files = [file for thing in things for file in thing.files]
     commits = ", ".join(dict.fromkeys(f"commit {commit[:8]}" for thing in things for commit in thing.commits))
     return f"{len(files):,} files, {in_words(sum(f.bytes for f in files))}{f', {commits}' if commits else ''}"

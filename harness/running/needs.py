@@ -57,7 +57,10 @@ def wanted_by(*specs: ComparisonSpec) -> list[Wanted]:
 def left_out(spec: ComparisonSpec) -> list[LeftOut]:
     """Judges that are servers, and paths of the user's own."""
     judges = [
-        LeftOut(what=f"judge {judge} of benchmark {name}", why=f"it asks a server ({server}), so --offline needs another judge")
+        LeftOut(
+            what=f"judge {judge} of benchmark {name}",
+            why=f"it asks a server ({server}), so --offline needs another judge",
+        )
         for name, judge, server in servers(spec)
     ]
     return [*judges, *(LeftOut(what=str(path), why=TAKE_ALONG) for path in _paths(spec))]

@@ -28,8 +28,9 @@ VALUES = (
     "${HOME} $HOME ~ %",
 )
 FLAGS = {
-    "compare": ("MODEL", "DATA", "ARMS", "SEEDS", "SCORE", "AGAIN", "DEVICE", "OUT"),
-    "plan": ("DEVICES", "PEAK_TFLOPS", "MFU"),
+    "compare": ("MODEL", "DATA", "ARMS", "SEEDS", "SCORE", "AGAIN", "DEVICE", "OFFLINE", "OUT"),
+    "plan": ("OFFLINE", "DEVICES", "PEAK_TFLOPS", "MFU"),
+    "fetch": ("TO", "MODEL", "DATA", "ARMS", "SCORE"),
     "cost": ("PEAK_TFLOPS", "MFU"),
     "score": ("BENCHMARK", "JUDGE", "AS", "DEVICE", "OUT"),
     "report": ("FORMAT", "OUT"),
@@ -37,7 +38,14 @@ FLAGS = {
     "ui": ("PORT",),
     "doctor": ("DEVICE",),
 }
-NAMED = {"compare": "COMPARISON", "plan": "COMPARISON", "report": "RUN", "score": "RUN", "replay": "FOLDER"}
+NAMED = {
+    "compare": "COMPARISON",
+    "plan": "COMPARISON",
+    "fetch": "COMPARISON",
+    "report": "RUN",
+    "score": "RUN",
+    "replay": "FOLDER",
+}
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -68,7 +76,7 @@ def test_so_it_is_for_every_target(target: str, tmp_path: Path) -> None:
 def test_settings_are_divided_at_blanks_and_nothing_in_them_runs(tmp_path: Path) -> None:
     evil = tmp_path / "evil"
     given = f"data.limit=2000  training.lora.r=16 name=$(touch${{IFS}}{evil}) x=* y=`touch\t{evil}` z=a;b"
-    for target in ("compare", "plan", "cost", "score"):
+    for target in ("compare", "plan", "fetch", "cost", "score"):
         done, said = making.make([target, f"SET={given}"], tmp_path / target)
         assert said is not None, done.stderr
         assert [word for word in said if word.startswith("--set=")] == [f"--set={s}" for s in given.split()]

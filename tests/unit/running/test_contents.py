@@ -67,3 +67,9 @@ def test_offline_the_cache_knows_the_commit(tmp_path: Path, monkeypatch: pytest.
     ref.parent.mkdir(parents=True)
     ref.write_text("abc\n")
     assert contents.hub_commit("org/name", None, "model") == "abc"
+    assert contents.hub_commit("org/name", "main", "model") == "abc"
+    commit = "c" * 40
+    with pytest.raises(UserError, match="neither a local path nor cached"):
+        contents.hub_commit("org/name", commit, "model")
+    (tmp_path / "models--org--name" / "snapshots" / commit).mkdir(parents=True)
+    assert contents.hub_commit("org/name", commit, "model") == commit
