@@ -117,6 +117,10 @@ RUN: Mapping[str, Given] = {
     "harness clean": Given("Nothing was removed"),
     "harness clean --yes": Given("Removed", on_a_copy=True),
     "harness clean RUN RUN --yes": Given("Removed", on_a_copy=True),
+    "make fetch TO=bundle": Given("needs nothing from outside", ("bundle/manifest.json",)),
+    "harness fetch mine.yaml --to bundle": Given("bundle: 0 files", ("bundle/manifest.json",)),
+    "harness plan mine.yaml --offline bundle": Given("sft_dpo/dpo@2"),
+    "make compare OFFLINE=bundle": Given("Next: harness ", REPORT, SMALL),
     "make ui": Given("embedded: http://127.0.0.1:"),
 }
 HUB = "a model or data of a hub, that no test may ask, and hours on a GPU"
@@ -134,6 +138,8 @@ NOT_RUN: Mapping[str, str] = {
     'make compare MODEL=Qwen/Qwen2.5-0.5B SET="data.limit=2000 training.lora.r=16"': HUB,
     'make compare MODEL=Qwen/Qwen2.5-0.5B SET="training.lora.r=16 data.limit=2000"': HUB,
     f"make compare MODEL=Qwen/Qwen2.5-1.5B {FOUR_BITS}": HUB,
+    "make fetch TO=bundle MODEL=Qwen/Qwen2.5-0.5B": HUB,
+    "make compare MODEL=Qwen/Qwen2.5-0.5B OFFLINE=bundle": HUB,
     "make plan MODEL=Qwen/Qwen2.5-0.5B": HUB,
     f"make plan MODEL=Qwen/Qwen2.5-1.5B {FOUR_BITS}": HUB,
     "harness compare --device 0,2": "several GPUs",

@@ -27,8 +27,6 @@ Say = Callable[[str], None]
 
 def fetch(wanted: Sequence[Wanted], out: Sequence[LeftOut], folder: Path, say: Say) -> FetchManifest:
     """Bring what is not there yet or damaged; returns the manifest, which is written after each need."""
-    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
-        raise UserError("HF_HUB_OFFLINE is set, so nothing can be fetched", remedy="unset it")
     _open(folder)
     with pointing_at(folder, {"HF_HUB_DISABLE_TELEMETRY": "1"}):
         return _fetch(wanted, out, folder, say)
@@ -102,6 +100,8 @@ def _mend(manifest: FetchManifest, folder: Path, say: Say) -> tuple[list[Fetched
 
 def _bring(one: Wanted, folder: Path) -> list[str]:
     """Fetch a need; returns the places that it touched. Raises UserError for what stops it."""
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+        raise UserError("HF_HUB_OFFLINE is set, so nothing can be fetched", remedy="unset it")
     before = states(folder)
     try:
         if one.repo is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +29,7 @@ PLACES: Mapping[str, str] = {
     "NLTK_DATA": "nltk_data",
 }
 """Where libraries keep what they fetch, by the variable that tells them; below the folder."""
+LOCKED = ("HF_DATASETS_CACHE", "HF_EVALUATE_CACHE", "HF_MODULES_CACHE")
 NO_NETWORK = {**OFFLINE, "HF_EVALUATE_OFFLINE": "1"}
 READERS = 8
 AGAIN = "run `harness fetch` of the comparison with --to {} again, where there is a network"
@@ -40,8 +43,27 @@ def only_from(folder: Path | None) -> Iterator[None]:
         yield
         return
     check_files(folder, read_manifest(folder))
-    with pointing_at(folder, NO_NETWORK):
+    with _places_to_lock(folder) as elsewhere, pointing_at(folder, {**NO_NETWORK, **elsewhere}):
         yield
+
+
+@contextlib.contextmanager
+def _places_to_lock(folder: Path) -> Iterator[Mapping[str, str]]:
+    """Where libraries that lock what they read find it if the folder cannot be written to: links to it."""
+    if os.access(folder, os.W_OK):
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="harness-offline-") as links:
+        for place in (PLACES[name] for name in LOCKED):
+            (Path(links) / place).mkdir()
+            if (folder / place).is_dir():
+                shutil.copytree(
+                    folder.resolve() / place,
+                    Path(links) / place,
+                    copy_function=os.symlink,
+                    dirs_exist_ok=True,
+                )
+        yield {name: str(Path(links) / PLACES[name]) for name in LOCKED}
 
 
 @contextlib.contextmanager

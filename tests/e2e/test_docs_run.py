@@ -23,6 +23,7 @@ from documented import ELSEWHERE, NOT_RUN, RUN, Given
 from harness import cli
 from harness.data.base_model import EMBEDDED
 from harness.data.embedded.world import pairs
+from harness.records import FetchManifest
 
 ROOT = Path(__file__).parents[2]
 FIRST = "make compare"
@@ -88,6 +89,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
+NOTHING_FETCHED = FetchManifest(written_by="a test", source="", needs=[], things=[], left_out=[])
+"""All that the embedded comparison needs from outside."""
+
+
 def write_files(folder: Path) -> None:
     """The models, pairs, comparisons, arms and published results that the docs speak of."""
     shutil.copytree(EMBEDDED, folder / "my-model")
@@ -111,6 +116,8 @@ def write_files(folder: Path) -> None:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-alphapo\nVersion: 0\n")
     (about / "entry_points.txt").write_text("[harness.methods]\nalphapo = harness_alphapo.alphapo\n")
     (folder / "scratch").mkdir()
+    (folder / "bundle").mkdir()
+    (folder / "bundle" / "manifest.json").write_text(NOTHING_FETCHED.model_dump_json())
     (folder / "published").mkdir()
     for arm, share in (("sft_dpo", 5), ("orpo", 8)):
         judged = [annotation(n, arm, won=n % 10 < share) for n in range(40)]

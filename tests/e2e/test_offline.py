@@ -103,6 +103,31 @@ def test_a_file_less_is_one_message_that_names_it(bundle: Path, tmp_path: Path) 
     assert not (tmp_path / "runs").exists()
 
 
+READS = (
+    "from pathlib import Path; from harness.running.offline import only_from\n"
+    "with only_from(Path('{folder}')):\n"
+    "    from harness.data.load import DataSpec, load_pairs\n"
+    "    from harness.data import base_model\n"
+    "    base_model.load_tokenizer(base_model.locate('org/tiny', None, Path('none')))\n"
+    "    print('pairs', len(load_pairs(DataSpec(source='org/pairs')).train))\n"
+)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_folder_that_cannot_be_written_to_is_read(bundle: Path, tmp_path: Path) -> None:
+    """Libraries lock what they read."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    mounts = f"mount --bind {bundle} {folder} && mount -o remount,bind,ro {folder} && ! touch {folder}/x"
+    asked = [*("unshare", "-rmn", "sh", "-c"), f'{mounts} && "$@"', "sh", sys.executable, "-c"]
+    done = subprocess.run(
+        [*asked, READS.format(folder=folder)], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    if "mount" in done.stderr and "pairs" not in done.stdout and "Traceback" not in done.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert done.stdout == "pairs 40\n", done.stderr
+
+
 @pytest.mark.slow
 def test_a_second_fetch_asks_for_what_is_lost_alone(hub: StandIn, bundle: Path, tmp_path: Path) -> None:
     folder, lost = copied(bundle, tmp_path / "bundle")
