@@ -31,7 +31,7 @@ def harness(*arguments: str, cut: bool = False, **variables: str) -> subprocess.
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=600,
         env={**environment, "PYTHONPATH": str(ROOT), **variables},
     )
 
@@ -140,6 +140,7 @@ def test_a_second_fetch_asks_for_what_is_lost_alone(hub: StandIn, bundle: Path, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("given", [("embedded", "--score", "preference"), NAMED], ids=["embedded", "hub"])
 @pytest.mark.usefixtures("no_network")
 def test_a_comparison_runs_with_the_network_cut(given: tuple[str, ...], hub: StandIn, tmp_path: Path) -> None:
