@@ -228,20 +228,24 @@ class _RayJob:
 def run_job(job: Job, variables: Mapping[str, str], *needed: JobState) -> JobState:
     """The task: the job's command on this node, by its interpreter, until it ends or is asked to stop.
 
-    Ray starts it once it has all that was `needed`.
+    Ray starts it once it has all that was `needed`. A task outlives the daemon of its node: it ends by
+    itself then, so that nobody works in a stage's folder when the unit starts again elsewhere.
     """
-    place = _this_place()
+    place, daemon = _this_place(), os.getppid()
     here = replace(job, command=(sys.executable, *job.command[1:]))
     process = start_process(here, {**variables, PLACE: str(place)})
     try:
         said = {"node": place.node, "kind": place.kind, "device": place.device}
         write_atomically(job.folder / WHERE, json.dumps(said))
-        while process.poll() is None:
+        while process.poll() is None and os.getppid() == daemon:
             time.sleep(POLL_SECONDS)
+        if os.getppid() == daemon:
+            return state_of(process)
     except BaseException:
         stop_process(process)
         raise
-    return state_of(process)
+    stop_process(process)
+    return "lost"
 
 
 def _this_place() -> Place:

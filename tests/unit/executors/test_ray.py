@@ -97,6 +97,24 @@ def test_a_task_without_its_node_is_lost_and_one_that_broke_has_failed(
     assert "no module named harness" in (tmp_path / LOG).read_text()
 
 
+@pytest.mark.parametrize(
+    ("code", "parents", "state"),
+    [
+        ("pass", [7, 7], "finished"),
+        ("raise SystemExit(3)", [7, 7], "failed"),
+        ("import time; time.sleep(60)", [7, 7, 1], "lost"),
+    ],
+)
+def test_a_task_ends_with_the_daemon_of_its_node(
+    module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, parents: list[int], state: str
+) -> None:
+    monkeypatch.setattr(module, "_this_place", lambda: Place("n", "", "cores of node 0"))
+    monkeypatch.setattr(module.os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
+    job = Job("unit", tmp_path, ("another node's python", "-c", code))
+    assert module.run_job(job, {}) == state
+    assert module._RayJob(job, "task").place() == Place("n", "", "cores of node 0")
+
+
 def test_a_block_takes_one_gpu_of_the_type_or_its_cores(module: Any) -> None:
     gpu = module.RayExecutor(RaySpec(accelerator_type="H200"), [Place("n", "cuda:H", "GPU 0")])
     assert gpu._resources() == {"num_gpus": 1, "accelerator_type": "H200"}
