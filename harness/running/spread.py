@@ -6,6 +6,7 @@ of stages it reads in the run root.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import uuid
@@ -18,6 +19,7 @@ from harness.errors import Interrupted
 from harness.executors import Executor
 from harness.pipeline.blocks import PHASES, Unit, units_in, units_of
 from harness.running.execute import Execution
+from harness.running.offline import NO_NETWORK, PLACES
 from harness.running.reusable import ran_out_of_memory, reusable
 from harness.running.unit_files import PLAN, UNITS, UnitOrder
 from harness.running.unit_run import UnitRun
@@ -109,8 +111,10 @@ class Spread(Execution):
         )
 
     def _variables(self) -> Mapping[str, str]:
-        """What the stages' digests say that they compute with, whatever a node's own settings are."""
-        return self.asked.resolved.environment
+        """What the stages' digests say that they compute with, whatever a node's own settings are, and where
+        their libraries find what this command does."""
+        found = {name: os.environ[name] for name in (*PLACES, *NO_NETWORK) if name in os.environ}
+        return found | dict(self.asked.resolved.environment)
 
     def _wait_for(self, runs: Sequence[UnitRun]) -> None:
         """Until all are over; raises what stopped one."""

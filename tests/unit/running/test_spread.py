@@ -186,9 +186,21 @@ def test_each_block_is_a_job_and_the_driver_is_told_of_every_stage(machine: Mach
         ("ends", "second1", "StageResult"),
     ]
     job = executor.started[-1]
-    assert job.environment == {"OMP_NUM_THREADS": "1"}
+    assert job.environment["OMP_NUM_THREADS"] == "1"
     assert job.command[1:3] == ("-m", "harness.running.worker")
     assert not (machine.root.path / "units").exists()
+
+
+def test_a_job_looks_where_the_command_was_told_to_and_asks_no_network(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `--offline FOLDER` set here is not in the environment of a node's own processes."""
+    monkeypatch.setenv("HF_HUB_CACHE", "/shared/fetched/hub")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    executor = Here()
+    spread_over(machine, executor).run(["prepare"])
+    told = executor.started[0].environment
+    assert (told["HF_HUB_CACHE"], told["HF_HUB_OFFLINE"]) == ("/shared/fetched/hub", "1")
 
 
 def test_what_is_finished_starts_no_job(machine: Machine) -> None:
