@@ -218,11 +218,13 @@ class _RayJob:
         return None
 
     def stop(self) -> None:
-        """Ask its task to stop, and wait for that."""
+        """Ask its task to stop; one that does not is ended, and its worker with it."""
         if self.state() in OVER:
             return
         ray.cancel(self.task)
-        ray.wait([self.task], timeout=GRACE_SECONDS + 10)
+        ended, _ = ray.wait([self.task], timeout=GRACE_SECONDS + 10)
+        if not ended:
+            ray.cancel(self.task, force=True)
 
 
 def run_job(job: Job, variables: Mapping[str, str], *needed: JobState) -> JobState:
@@ -231,6 +233,8 @@ def run_job(job: Job, variables: Mapping[str, str], *needed: JobState) -> JobSta
     Ray starts it once it has all that was `needed`. A task outlives the daemon of its node: it ends by
     itself then, so that nobody works in a stage's folder when the unit starts again elsewhere.
     """
+    # Ray stops a task by the signal of Ctrl-C, which a cluster started in the background may ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     place, daemon = _this_place(), os.getppid()
     here = replace(job, command=(sys.executable, *job.command[1:]))
     process = start_process(here, {**variables, PLACE: str(place)})

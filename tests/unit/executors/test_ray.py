@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,23 @@ def test_a_task_ends_with_the_daemon_of_its_node(
     monkeypatch.setattr(module, "_this_place", lambda: Place("n", "", "cores of node 0"))
     monkeypatch.setattr(module.os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
     job = Job("unit", tmp_path, ("another node's python", "-c", code))
-    assert module.run_job(job, {}) == state
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert module.run_job(job, {}) == state
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert module._RayJob(job, "task").place() == Place("n", "", "cores of node 0")
+
+
+def test_a_task_that_does_not_stop_is_ended(
+    module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[dict[str, bool]] = []
+    monkeypatch.setattr(module.ray, "wait", lambda tasks, timeout: ([], tasks))
+    monkeypatch.setattr(module.ray, "cancel", lambda task, **how: asked.append(how))
+    module._RayJob(Job("unit", tmp_path, ("true",)), "task").stop()
+    assert asked == [{}, {"force": True}]
 
 
 def test_a_block_takes_one_gpu_of_the_type_or_its_cores(module: Any) -> None:
