@@ -33,6 +33,9 @@ def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
             "restore_callback_states_from_checkpoint": True,
         }
     settings = {"per_device_train_batch_size": config.micro_batch_size, **settings}
+    if not job.ranks.alone:
+        # Every trained weight has a gradient in every micro-batch, a void one too, and no buffer changes.
+        settings = {"ddp_find_unused_parameters": False, "ddp_broadcast_buffers": False, **settings}
     return kind(
         output_dir=str(job.out / CHECKPOINTS),
         seed=job.seed,
@@ -44,7 +47,7 @@ def arguments(kind: Any, job: TrainJob, **settings: Any) -> Any:
         lr_scheduler_kwargs=None if config.min_lr_rate is None else {"min_lr_rate": config.min_lr_rate},
         num_train_epochs=config.epochs,
         max_steps=config.max_steps or -1,
-        gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
+        gradient_accumulation_steps=config.batch_size // (config.micro_batch_size * job.ranks.size),
         optim=config.optimizer,
         weight_decay=config.weight_decay,
         adam_beta1=config.adam_beta1,

@@ -19,6 +19,7 @@ import transformers
 
 from harness.artifacts import sketches
 from harness.measure.flops import Bucket
+from harness.measure.ranks import ALONE, Ranks
 from harness.measure.window import CHECKPOINT, ROLLOUT_PHASES, Window
 from harness.records import CheckpointState
 from harness.training.shape import Shape
@@ -53,11 +54,12 @@ class Checkpoints(transformers.TrainerCallback):
         *,
         started_from: str = "",
         needed: float = 0.0,
+        ranks: Ranks = ALONE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trace, self._window, self._updates = trace, window, updates
         self._folder, self._every, self._needed, self._now = folder, every, needed, now
-        self._started_from = started_from
+        self._started_from, self._ranks = started_from, ranks
         self._since, self._pause, self._asked = now(), every or 0.0, False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -79,24 +81,33 @@ class Checkpoints(transformers.TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Write down the rest, and let go of the checkpoint before."""
         with self._window.phase(CHECKPOINT):
-            folder = self._folder / f"checkpoint-{state.global_step}"
-            found = CheckpointState(
-                step=state.global_step,
-                timed=self._asked,
-                started_from=self._started_from,
-                window=self._window.state(CARRIED),
-                files=sketches(folder),
-                **_of_trace(self._trace),
-                **self._updates.state(),
-            )
-            partial = folder / f".{STATE}"
-            partial.write_text(found.model_dump_json(), encoding="utf-8")
-            partial.replace(folder / STATE)
-            drop_timed(self._folder, but=folder)
+            # Every rank has written its part of the checkpoint when it tells of its sequences.
+            counts = self._ranks.told((self._trace.forwarded["train"], self._trace.with_gradient))
+            if self._ranks.first:
+                self._complete(state.global_step, counts)
         # Large weights on a slow disk would take more of the time than an interruption costs.
         took = self._now() - self._since if self._asked else 0.0
         self._pause = max(self._every or 0.0, took / MOST_SHARE)
         self._asked, self._since = False, self._now()
+
+    def _complete(self, step: int, counts: list[tuple[int, int]]) -> None:
+        """Write what transformers does not keep beside its files; `counts` are each rank's sequences."""
+        folder = self._folder / f"checkpoint-{step}"
+        found = CheckpointState(
+            step=step,
+            timed=self._asked,
+            started_from=self._started_from,
+            window=self._window.state(CARRIED),
+            files=sketches(folder),
+            **_of_trace(self._trace),
+            forwarded=sum(forwarded for forwarded, _ in counts),
+            with_gradient=sum(count for _, count in counts),
+            **self._updates.state(),
+        )
+        partial = folder / f".{STATE}"
+        partial.write_text(found.model_dump_json(), encoding="utf-8")
+        partial.replace(folder / STATE)
+        drop_timed(self._folder, but=folder)
 
     def _has_room(self) -> bool:
         """Whether the checkpoint and the final weights fit on the disk; says it where they do not."""
@@ -136,8 +147,9 @@ def restore(state: CheckpointState, trace: Trace, window: Window, updates: Updat
     trace.rows[:0] = [{**row, "metrics": read} for row, read in zip(state.rows, metrics, strict=True)]
     trace.shapes[:0] = [Shape(Bucket(*numbers[:4]), *numbers[4:]) for numbers in state.shapes]
     trace.micro_batches[:0] = state.micro_batches
-    trace.forwarded["train"] += state.forwarded
-    trace.with_gradient += state.with_gradient
+    if trace.ranks.first:
+        trace.forwarded["train"] += state.forwarded
+        trace.with_gradient += state.with_gradient
     window.carry(state.window)
     updates.restore(state)
 
@@ -161,8 +173,6 @@ def _of_trace(trace: Trace) -> dict[str, Any]:
         "rows": trace.rows,
         "shapes": shapes,
         "micro_batches": trace.micro_batches,
-        "forwarded": trace.forwarded["train"],
-        "with_gradient": trace.with_gradient,
     }
 
 

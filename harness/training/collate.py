@@ -111,15 +111,19 @@ class Collator:
     A batch holds `response` and `nll` (sequences, length - 1), `places` (flat, those of them that speak of a
     scored token), its `shape`, and the rows' `indices`. What a model reads is `input_ids`,
     `attention_mask` and `positions` (flat, those that predict a scored token); or, where `layout` is flat,
-    what `FlatRow` and `targets` say.
+    what `FlatRow` and `targets` say. No rows make a batch of `stand_in` that is `void`.
     """
 
     pad_token_id: int
     pairs: bool
     nll_scope: str | None
     layout: LayoutFacts = PADDED
+    stand_in: Row | None = None
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
+        if not rows:
+            assert self.stand_in is not None, "a batch without rows, and nothing to stand in for them"
+            return {**self([self.stand_in]), "void": True}
         sequences = [(row["prompt_ids"], row["chosen_ids"]) for row in rows]
         if self.pairs:
             sequences += [(row["prompt_ids"], _rejected_of(row)) for row in rows]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.measure.flops import Bucket
+from harness.measure.ranks import ALONE, Ranks
 from harness.pipeline.training_spec import TrainConfig
 from harness.records import (
     EndRule,
@@ -89,6 +90,7 @@ class TrainJob:
     references: ReferenceCache | None = None
     reward_model: str | None = None
     ends: EndRule | None = None
+    ranks: Ranks = ALONE
 
     @property
     def own_code(self) -> bool:

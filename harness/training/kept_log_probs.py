@@ -137,12 +137,13 @@ class KeptLogProbs:
 def kept_log_probs(trainer: StageTrainer, weights: str, pairs: Rows) -> KeptLogProbs | None:
     """Where log-probs of `pairs` by `weights`, a fingerprint, are kept.
 
-    None where they are not: without a cache, where it is off, and in a rehearsal, which scores a few rows.
+    None where they are not: without a cache, where it is off, in a rehearsal, which scores a few rows, and
+    where several ranks score them, whose pass one record cannot hold.
     """
     job, cache, config = trainer.job, trainer.job.references, trainer.job.config
     learned = about(load_method(job.method), config).data
     assert isinstance(config, ReferenceConfig)
-    if cache is None or job.rows is not None or config.reference_cache == "off":
+    if cache is None or job.rows is not None or config.reference_cache == "off" or not job.ranks.alone:
         return None
     head = trainer.head_facts()
     assert head is not None, "what has a reference has log-probs"

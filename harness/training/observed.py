@@ -46,7 +46,7 @@ class ObservedTrainer(transformers.Trainer):
     no_formula: str | None = None
 
     def __init__(self, job: TrainJob, **settings: Any) -> None:
-        self.job, self.trace, self.totals = job, Trace(), Totals()
+        self.job, self.trace, self.totals = job, Trace(ranks=job.ranks), Totals()
         self._in_whole_epochs = False
         super().__init__(**settings)
         self.watch(self.model)
@@ -154,7 +154,9 @@ class ObservedTrainer(transformers.Trainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """Note the shapes of the effective batch and what its losses are divided by."""
         batches, items = super().get_batch_samples(*args, **kwargs)
-        self.totals = self.trace.note([self.shape_of(batch) for batch in batches])
+        own = [self.shape_of(batch) for batch in batches if "void" not in batch]
+        void = [self.shape_of(batch) for batch in batches if "void" in batch]
+        self.totals = self.trace.note(own, void)
         return batches, items
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:

@@ -45,6 +45,42 @@ class FixedOrder(torch.utils.data.Sampler[int]):
         return iter(self._rows)
 
 
+class RanksBatches:
+    """Rows of the micro-batches of one rank: of each effective batch those that are its turn.
+
+    Micro-batch i of an effective batch of `per_step` goes to rank i % `ranks`; where the last effective batch
+    of an epoch leaves a rank without one, it gets one without rows. No row comes twice.
+    """
+
+    def __init__(
+        self, order: EpochOrder | FixedOrder, size: int, per_step: int, rank: int, ranks: int
+    ) -> None:
+        self._order, self._size, self._per_step, self._rank, self._ranks = order, size, per_step, rank, ranks
+
+    def __len__(self) -> int:
+        whole, rest = divmod(-(-len(self._order) // self._size), self._per_step)
+        return (whole * self._per_step + -(-rest // self._ranks) * self._ranks) // self._ranks
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch that the next iteration is of."""
+        if isinstance(self._order, EpochOrder):
+            self._order.set_epoch(epoch)
+
+    @property
+    def batch_sampler(self) -> RanksBatches:
+        """Where transformers looks for `set_epoch`: below what accelerate would have put around this."""
+        return self
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rows = list(self._order)
+        batches = [rows[i : i + self._size] for i in range(0, len(rows), self._size)]
+        for first in range(0, len(batches), self._per_step):
+            step = batches[first : first + self._per_step]
+            for turn in range(0, len(step), self._ranks):
+                place = turn + self._rank
+                yield step[place] if place < len(step) else []
+
+
 Weigh = Callable[[Sequence[int]], int]
 """Tokens that a micro-batch of these rows computes."""
 

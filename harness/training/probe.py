@@ -71,10 +71,12 @@ class Probe(TrainerCallback):
 
     def _measure(self, step: int) -> None:
         trainer, self._last = self.trainer, step
+        ranks = trainer.job.ranks
         with trainer.job.window.phase("evaluation"):
-            measured = self.measure()
+            # All ranks hold the same weights.
+            measured = self.measure() if ranks.first else {}
         metrics = {**measured, "elapsed_seconds": trainer.job.window.so_far()}
-        joules = trainer.job.window.joules_so_far()
-        if joules is not None:
-            metrics["elapsed_joules"] = joules
+        joules = ranks.told(trainer.job.window.joules_so_far())
+        if None not in joules:
+            metrics["elapsed_joules"] = sum(one for one in joules if one is not None)
         trainer.trace.rows.append({"step": step, "metrics": metrics})

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 
 from harness.artifacts import CHECKPOINTS
 from harness.measure.window import AUDIT, CHECKPOINT, COUNTING, EVALUATION
 from harness.records import CheckpointState, EndedEarly, ProbeFacts
+from harness.training.agree import Agree
 from harness.training.build import build
 from harness.training.checkpoints import (
     Checkpoints,
@@ -54,9 +56,9 @@ class Run:
 
 def train(job: TrainJob) -> TrainOutcome:
     """Run `job`; leaves `model/` and `steps.jsonl` in its folder."""
-    run = run_trainer(job, read_rows(job.train_file))
+    run = _trained(job)
     assert run.updates is not None
-    job.trained()
+    job.ranks.part()
     trainer = run.trainer
     with job.window.phase(COUNTING):
         before = trainer.reference_buckets(whole=False)
@@ -77,6 +79,20 @@ def train(job: TrainJob) -> TrainOutcome:
         ledger=[*flops.ledger(), *token_ledger(trainer)],
         kept_seconds=run.kept_seconds,
     )
+
+
+def take_part(job: TrainJob) -> None:
+    """What a rank other than 0 does of `job`: it trains with the others, and writes and records nothing."""
+    _trained(job)
+    job.ranks.part()
+
+
+def _trained(job: TrainJob) -> Run:
+    """Train, and tell rank 0 what it needs of the others."""
+    run = run_trainer(job, read_rows(job.train_file))
+    job.trained()
+    run.trainer.trace.gather()
+    return run
 
 
 def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), observed: bool = True) -> Run:
@@ -111,11 +127,15 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
     if job.config.early_stopping:
         trainer.add_callback(transformers.EarlyStoppingCallback(job.config.early_stopping.patience))
     saved = None if updates is None else _go_on(job, trainer, updates, started_from)
+    if not job.ranks.alone:
+        trainer.add_callback(Agree(job.ranks))
+        # Weights were made from one seed on all ranks; what is dropped of adapters differs.
+        torch.manual_seed(job.seed + job.ranks.rank)
     with window.phase("train"):
         trainer.train(resume_from_checkpoint=str(saved[0]) if saved else None)
     with window.phase("save"):
         _save(trainer, job.out / "model")
-    if not observed:
+    if not observed and job.ranks.first:
         _clear(job)
     carried = carried_seconds(saved[1]) if saved else 0.0
     ended = None if ending is None else ending.ended
@@ -131,6 +151,7 @@ def _go_on(
         *(trainer.trace, job.window, updates, folder, job.checkpoint_seconds),
         started_from=started_from,
         needed=room_for(trainer.model),
+        ranks=job.ranks,
     )
     trainer.add_callback(watch)
     if not any(folder.glob("checkpoint-*")):
@@ -152,6 +173,8 @@ def _clear(job: TrainJob) -> None:
 
 def _save(trainer: StageTrainer, folder: Path) -> None:
     """The final weights alone; of adapters the trained one, not the frozen reference."""
+    if not trainer.job.ranks.first:
+        return
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "peft_config"):
         # Whether embeddings were resized is not asked: peft would look for the base model on its hub.

@@ -24,7 +24,8 @@ say = logging.getLogger("harness")
 
 
 def score_once(trainer: StageTrainer, reference: Reference, rows: Rows, batches: Batches) -> list[Bucket]:
-    """Let `reference` know the log-probs of `batches`, which hold all of `rows`; returns their shapes."""
+    """Let `reference` know the log-probs of all of `rows`, of which `batches` hold those that are this rank's
+    to score; returns the shapes of all batches."""
     window = trainer.job.window
     with window.phase(AUDIT):
         place = kept_log_probs(trainer, reference.weights, rows)
@@ -32,13 +33,14 @@ def score_once(trainer: StageTrainer, reference: Reference, rows: Rows, batches:
     if place is not None and kept is not None and _read(trainer, reference, place, kept, batches):
         return kept.made.buckets
     buckets: list[Bucket] = []
+    ranks = trainer.job.ranks
     with window.phase(REFERENCE):
-        reference.precompute(_noted(batches(), buckets), TRAIN)
+        reference.precompute(_noted(batches(), buckets), TRAIN, ranks)
     if place is not None:
         with window.phase(AUDIT):
             made = Pass(buckets, trainer.trace.forwarded[REFERENCE], window.state((REFERENCE,)))
             place.keep(reference.known(TRAIN), made)
-    return buckets
+    return ranks.in_turn(buckets)
 
 
 def _read(

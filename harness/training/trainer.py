@@ -37,12 +37,13 @@ from harness.records import (
     ReferenceMode,
 )
 from harness.training.arguments import arguments
-from harness.training.collate import Collator, Rows, length_of
+from harness.training.collate import Collator, Row, Rows, length_of
 from harness.training.inputs import model_inputs, sides_of
 from harness.training.job import TrainJob
 from harness.training.layout import decide_layout
 from harness.training.load import Policy
 from harness.training.observed import ObservedTrainer
+from harness.training.order import FixedOrder, RanksBatches
 from harness.training.reference import TRAIN, VALIDATION, make_reference
 from harness.training.router import RouterLoss
 from harness.training.scored_once import score_once
@@ -77,7 +78,8 @@ class MatchedTrainer(ObservedTrainer):
         with job.window.phase(AUDIT):
             self.head = attach(policy.model, sample, most_scored)
             self.layout = decide_layout(policy.model, self.head, job.config, data[0], pad, longest)
-        self._collator = Collator(pad, said.data == "pairs", self.nll_scope, self.layout)
+        stand_in = None if job.ranks.alone else _shortest(data, job.rows)
+        self._collator = Collator(pad, said.data == "pairs", self.nll_scope, self.layout, stand_in)
         self.head_cost = _cost_of(self.head)
         coefficient = job.config.router_aux_loss
         self.router = RouterLoss(policy.model, coefficient) if coefficient else None
@@ -116,23 +118,68 @@ class MatchedTrainer(ObservedTrainer):
         if self.router is not None:
             terms["router"] = self.router.term(inputs["attention_mask"]) * (shape.pairs / totals.pairs)
         if training:
-            self._log(batch, objective, terms, totals)
+            self._log(batch, objective, terms, totals, void="void" in inputs)
         loss = torch.stack(list(terms.values())).sum()
+        if training and not self.job.ranks.alone:
+            # Engines average gradients over the ranks, of which each holds its own share of the sum.
+            loss = loss * (0 if "void" in inputs else self.job.ranks.size)
         return (loss, None) if return_outputs else loss
 
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """One micro-batch; the sequences of a void one are not counted."""
+        self.trace.in_void = "void" in inputs
+        try:
+            return super().training_step(model, inputs, *args, **kwargs)
+        finally:
+            self.trace.in_void = False
+
     def _log(
-        self, batch: PairLogProbs, objective: Objective, terms: dict[str, torch.Tensor], totals: Totals
+        self,
+        batch: PairLogProbs,
+        objective: Objective,
+        terms: dict[str, torch.Tensor],
+        totals: Totals,
+        *,
+        void: bool,
     ) -> None:
-        """Metrics that all methods share, and the method's own, one value a pair."""
+        """Metrics that all methods share, and the method's own, one value a pair; of a void micro-batch
+        their names alone."""
         pairs = len(batch.chosen.response)
+        kept = slice(0, 0 if void else None)
         with torch.no_grad():
             nll = batch.chosen.negative_log_likelihood().sum() / totals.nll_tokens
             # The mean over the effective batch's pairs of these is the sum of the micro-batches' shares.
             shares = {"nll": nll, **{f"loss_{name}": term for name, term in terms.items()}}
             for name, share in shares.items():
-                self.trace.add(name, (share.detach() * (totals.pairs / pairs)).expand(pairs))
+                self.trace.add(name, (share.detach() * (totals.pairs / pairs)).expand(pairs)[kept])
             for name, values in {**_shared_metrics(batch), **objective.metrics}.items():
-                self.trace.add(name, values)
+                self.trace.add(name, values[kept])
+
+    def get_train_dataloader(self) -> Any:
+        """Micro-batches in order; of several ranks, those that are this one's turn."""
+        ranks, size = self.job.ranks, self.job.config.micro_batch_size
+        if ranks.alone:
+            return super().get_train_dataloader()
+        order = self._get_train_sampler()
+        per_step = self.job.config.batch_size // size
+        batches = RanksBatches(order, size, per_step, ranks.rank, ranks.size)
+        if self._in_whole_epochs:
+            batches = RanksBatches(order, size, per_step, 0, 1)
+        return self._loader(self.train_dataset, batches)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Every rank evaluates all pairs, so that all of them stop early at one loss."""
+        if self.job.ranks.alone:
+            return super().get_eval_dataloader(eval_dataset)
+        order = FixedOrder(range(len(self.eval_dataset)))
+        return self._loader(self.eval_dataset, RanksBatches(order, self.job.config.micro_batch_size, 1, 0, 1))
+
+    def _loader(self, data: Any, batches: RanksBatches) -> Any:
+        """One that accelerate does not deal out again: it would repeat rows to even the ranks' shares."""
+        pinned = self.args.dataloader_pin_memory
+        return torch.utils.data.DataLoader(
+            data, batch_sampler=batches, collate_fn=self._collator, pin_memory=pinned
+        )
 
     def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The loss alone, which is all that early stopping asks for."""
@@ -180,17 +227,22 @@ class MatchedTrainer(ObservedTrainer):
             self.reference.remember_weights()
         if self.reference.mode is ReferenceMode.PRECOMPUTED:
             data, rows = self.train_dataset, self.job.rows
-            batches = functools.partial(self._in_order, data, rows)
+            batches = functools.partial(self._in_order, data, rows, own=True)
             self._reference_ran = score_once(self, self.reference, data, batches)
             if self.eval_dataset is not None:
                 with self.job.window.phase(EVALUATION):
-                    self.reference.precompute(self._in_order(self.eval_dataset), VALIDATION)
+                    held_out = self._in_order(self.eval_dataset, own=True)
+                    self.reference.precompute(held_out, VALIDATION, self.job.ranks)
 
-    def _in_order(self, data: Any, wanted: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
-        """All of `data` or the `wanted` rows, each once, in micro-batches, on the device."""
+    def _in_order(
+        self, data: Any, wanted: Sequence[int] | None = None, *, own: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """All of `data` or the `wanted` rows, each once, in micro-batches, on the device; its `own` are those
+        that are this rank's turn."""
         rows = list(range(len(data)) if wanted is None else dict.fromkeys(wanted))
-        size = self.job.config.micro_batch_size
-        for start in range(0, len(rows), size):
+        size, ranks = self.job.config.micro_batch_size, self.job.ranks
+        first, every = (ranks.rank, ranks.size) if own else (0, 1)
+        for start in range(first * size, len(rows), every * size):
             batch: dict[str, Any] = self._collator([data[i] for i in rows[start : start + size]])
             yield self._prepare_inputs(batch)
 
@@ -212,6 +264,11 @@ class MatchedTrainer(ObservedTrainer):
     def models(self) -> list[Any]:
         copy = getattr(self.reference and self.reference.scorer, "model", None)
         return [self.model] if copy is None else [self.model, copy]
+
+
+def _shortest(data: Rows, rows: Sequence[int] | None) -> Row:
+    """The pair that costs least, of the rows that the stage reads."""
+    return min((data[i] for i in (range(len(data)) if rows is None else rows)), key=length_of)
 
 
 def _cost_of(head: Head) -> HeadCost:

@@ -107,7 +107,7 @@ class StartWeights:
     def remember(self, model: Any) -> None:
         """Write down what cannot be read again."""
         whole = self.job.config.lora is None and base_of_adapters(self.job.model) is None
-        if whole and not trains_reward(self.job):
+        if (whole and not trains_reward(self.job)) or not self.job.ranks.first:
             return
         self._file = self.job.out / "start.safetensors"
         tensors = {name: weight.detach().contiguous() for name, weight in trained_weights(model).items()}
