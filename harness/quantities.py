@@ -132,6 +132,12 @@ CONDITIONS = (
     _seconds("sampler_cpu_seconds", "sampler's CPU"),
 )
 """What else the machine did while a stage ran."""
+DEVICE_SECONDS = Quantity(
+    "device_seconds", "device-seconds", "s", "seconds", "time", "lower", "sum", timed=True
+)
+"""Training time on several devices, times their number: what is charged in its place."""
+SUMMED_MEMORY = _bytes("summed_memory_bytes", "peak memory of all devices")
+WAITING_SECONDS = _seconds("waiting_seconds", "waiting for other ranks")
 INTERRUPTIONS = _count("interruptions", "interruptions", "1")
 LOST_SECONDS = _seconds("lost_seconds", "work lost to interruptions")
 
@@ -158,6 +164,9 @@ CATALOGUE = {
         *ROLLOUTS,
         ROLLOUT_FLOPS,
         ROLLOUT_REWARD_FLOPS,
+        DEVICE_SECONDS,
+        SUMMED_MEMORY,
+        WAITING_SECONDS,
         INTERRUPTIONS,
         LOST_SECONDS,
         HOST_GROWTH,

@@ -85,6 +85,19 @@ def selected() -> tuple[Gpu, ...]:
     return tuple(dict.fromkeys(_named(found, one.strip()) for one in wanted.split(",")))
 
 
+def chosen_for(devices: int) -> tuple[Gpu, ...]:
+    """The GPUs of a stage on several: those that `HARNESS_DEVICE` names, by default the first ones; none
+    where stages run on the CPU. Raises UserError where there are too few."""
+    named, wanted = selected(), os.environ.get(DEVICE, "").strip()
+    if visible_gpus() and len(named) < devices:
+        which = f"--device ({DEVICE}) names {len(named)}" if wanted else f"{len(named)} can be seen"
+        raise UserError(
+            f"training.devices is {devices} and {which}",
+            remedy="name as many, separated by commas" if wanted else f"set training.devices={len(named)}",
+        )
+    return named[:devices]
+
+
 def _named(found: tuple[Gpu, ...], wanted: str) -> Gpu:
     if wanted.isdigit():
         named = found[int(wanted) : int(wanted) + 1]
@@ -114,13 +127,30 @@ def using(device: str | None) -> Iterator[None]:
             os.environ[DEVICE] = before
 
 
-def hiding() -> dict[str, str]:
-    """Variables by which a stage sees the chosen GPU alone, and knows how many it does not see."""
-    choice = chosen()
-    if choice.gpu is None:
+def hiding(devices: int = 1) -> dict[str, str]:
+    """Variables by which a stage sees the chosen GPUs alone, and knows how many it does not see."""
+    if devices > 1:
+        named, others = chosen_for(devices), len(visible_gpus()) - devices
+    else:
+        choice = chosen()
+        named, others = () if choice.gpu is None else (choice.gpu,), choice.others
+    if not named:
         return {}
-    variables = dict.fromkeys(VARIABLES[choice.gpu.kind], choice.gpu.entry)
-    return {**variables, OTHERS: str(choice.others)}
+    entries = ",".join(gpu.entry for gpu in named)
+    return {**dict.fromkeys(VARIABLES[named[0].kind], entries), OTHERS: str(others)}
+
+
+def narrow_to(index: int) -> bool:
+    """Let this process see but one of its GPUs, by its place among them; False where it has none."""
+    gpus = visible_gpus()
+    if not gpus:
+        return False
+    if index >= len(gpus):
+        raise UserError(
+            f"there is no GPU {index} for rank {index}", remedy=f"start at most {len(gpus)} processes"
+        )
+    os.environ |= dict.fromkeys(VARIABLES[gpus[index].kind], gpus[index].entry)
+    return True
 
 
 def hidden_gpus() -> int | None:

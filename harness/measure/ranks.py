@@ -69,6 +69,11 @@ class Ranks:
             )
         self._together = True
 
+    @property
+    def together(self) -> bool:
+        """Whether the others are still there to be waited for."""
+        return self._together
+
     def part(self) -> None:
         """Nobody is waited for from here on."""
         self._together = False

@@ -24,7 +24,9 @@ def _halved_arm(spec: ComparisonSpec, arm: ArmSpec) -> ArmSpec:
         config = stage_config(spec, stage)
         size = config.micro_batch_size
         if size > 1:
-            smaller = next(n for n in range(size // 2, 0, -1) if config.batch_size % n == 0)
+            smaller = next(
+                n for n in range(size // 2, 0, -1) if config.batch_size % (n * config.devices) == 0
+            )
             stage = stage.model_copy(update={"config": {**stage.config, "micro_batch_size": smaller}})
         stages.append(stage)
     return arm.model_copy(update={"stages": stages})

@@ -11,6 +11,7 @@ from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
 from harness.pipeline.model_form import ModelForm
 from harness.pipeline.resolved import Resolved
 from harness.pipeline.spec import ArmSpec, ComparisonSpec
+from harness.pipeline.training_spec import OF_SEVERAL_DEVICES
 from harness.records import Covers, EndRule, Implementation, PlannedCell, PlannedStage
 
 STOCK = "training.stock"
@@ -79,7 +80,9 @@ class StagePlans:
     def job(self, arm: ArmSpec, stage_name: str) -> dict[str, Any]:
         """What a training stage does: its method with its settings, and whose SFT data it takes."""
         stage = next(s for s in arm.stages if s.stage_name == stage_name)
-        config = stage_config(self.spec, stage).model_dump(mode="json", by_alias=True)
+        settings = stage_config(self.spec, stage)
+        idle = OF_SEVERAL_DEVICES if settings.devices == 1 else ()
+        config = settings.model_dump(mode="json", by_alias=True, exclude=set(idle))
         owns_sft_data = stage.method == "sft" and arm.sft_data is not None
         return {
             "method": stage.method,

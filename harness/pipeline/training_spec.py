@@ -31,6 +31,7 @@ RENAMED = {
 Schedule = Literal[
     "cosine", "cosine_with_min_lr", "linear", "inverse_sqrt", "constant", "constant_with_warmup"
 ]
+Parallel = Literal["ddp", "fsdp2", "deepspeed_zero2", "deepspeed_zero3"]
 MIN_LR_SCHEDULE = "cosine_with_min_lr"
 STOCHASTIC_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_8bit")
 
@@ -53,7 +54,8 @@ class TrainConfig(SpecModel):
     activation of three of each gated layer again in the backward, unless `gradient_checkpointing` makes all.
     `schedule` is transformers' of that name, with a warm-up of `warmup_steps` or of the share `warmup_ratio`
     of all steps (0.1 where neither is given); `constant` has none. `cosine_with_min_lr` ends at `min_lr_rate`
-    of the learning rate.
+    of the learning rate. `devices` train one stage together, `parallel` says how: `ddp` keeps all weights on
+    each of them, `fsdp2` a share of weights, gradients and optimizer. It means nothing with one device.
     """
 
     learning_rate: Positive
@@ -84,6 +86,8 @@ class TrainConfig(SpecModel):
     early_stopping: EarlyStopping | None = None
     keep_checkpoints: bool = False
     checkpoint_every_steps: PositiveInt | None = None
+    devices: PositiveInt = 1
+    parallel: Parallel = "ddp"
 
     @model_validator(mode="before")
     @classmethod
@@ -117,6 +121,11 @@ class TrainConfig(SpecModel):
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
             )
+        if self.batch_size % (self.micro_batch_size * self.devices):
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size} "
+                f"times devices {self.devices}; each device takes the same number of micro-batches of a step"
+            )
         if self.quantization != "none" and self.lora is None:
             raise ValueError("quantization needs lora: quantised weights cannot be trained")
         if self.precision == "bfloat16_stochastic" and self.optimizer not in STOCHASTIC_OPTIMIZERS:
@@ -128,6 +137,22 @@ class TrainConfig(SpecModel):
             if getattr(self, name) == "on" and (why := self.why_padded()):
                 raise ValueError(f"{name}: on cannot be kept ({why}); leave {name} out")
         return self
+
+    @model_validator(mode="after")
+    def _what_several_devices_cannot_do(self) -> TrainConfig:
+        if self.devices > 1 and (why := self.why_one_device()):
+            raise ValueError(f"devices: {self.devices} cannot be had here ({why}); leave devices out")
+        return self
+
+    def why_one_device(self) -> str | None:
+        """What of these settings keeps a stage on one device; None where nothing does."""
+        if self.parallel.startswith("deepspeed"):
+            return f"parallel: {self.parallel} is not built; ddp and fsdp2 are"
+        if self.precision == "bfloat16_stochastic":
+            return "precision: bfloat16_stochastic rounds at random, on each device in another way"
+        if self.quantization != "none" and self.parallel != "ddp":
+            return f"quantised weights with parallel: {self.parallel} are not built"
+        return None
 
     def schedule_in_words(self) -> str:
         """The learning rate's course as it is recorded: stages of one course have equal words."""
@@ -155,10 +180,18 @@ class TrainConfig(SpecModel):
         return "router_aux_loss is of padded batches" if self.router_aux_loss else None
 
 
+_TRLS_LOOP = "implementation: trl is TRL's own loop, which deals out micro-batches in another way"
+OF_SEVERAL_DEVICES = ("devices", "parallel")
+"""Settings that mean nothing to a stage on one device, and are no part of what it is."""
+
+
 class StockConfig(TrainConfig):
     """A method that TRL has a trainer for: `implementation: trl` trains by it, as a control."""
 
     implementation: Literal["matched", "trl"] = "matched"
+
+    def why_one_device(self) -> str | None:
+        return _TRLS_LOOP if self.implementation == "trl" else super().why_one_device()
 
     def why_padded(self) -> str | None:
         return "implementation: trl" if self.implementation == "trl" else super().why_padded()
@@ -168,6 +201,9 @@ class OnlyTrlConfig(TrainConfig):
     """A method that TRL alone has a trainer for, whose loop is another than that of the others."""
 
     implementation: Literal["trl"] = "trl"
+
+    def why_one_device(self) -> str | None:
+        return _TRLS_LOOP
 
     @model_validator(mode="after")
     def _what_trl_cannot_do(self) -> OnlyTrlConfig:

@@ -179,11 +179,44 @@ class RewardFacts(Record):
     ordered_as_graded: float | None = None
 
 
+class RankFacts(Record):
+    """What one rank of a stage on several devices did and took.
+
+    `seconds` are those of the headline's phases and `waited_seconds` the part of them that it waited for
+    others at barriers and gathers; waiting within the reduction of gradients cannot be told from computing.
+    """
+
+    rank: int
+    device: str | None = None
+    micro_batches: int
+    pairs: int
+    tokens_real: int
+    tokens_padded: int
+    seconds: float | None = None
+    waited_seconds: float | None = None
+    peak_memory_bytes: float | None = None
+    joules: float | None = None
+
+
+class ParallelFacts(Record):
+    """How several devices shared a stage.
+
+    `void_micro_batches` without weight were run where an epoch's last step left a rank without one, and took
+    `void_flops`, which are part of no other figure.
+    """
+
+    devices: int
+    how: str
+    ranks: list[RankFacts]
+    void_micro_batches: int = 0
+    void_flops: int = 0
+
+
 class TrainFacts(Record):
     """Settings as the trainer has them, data as its loader yields it, weights as they are.
 
     `router_loss` is the coefficient of the experts' load-balancing loss, None for a dense model;
-    `ended_early` is None for a stage that no pruner ended.
+    `ended_early` is None for a stage that no pruner ended, `parallel` for one on a single device.
     """
 
     kind: Literal["train"] = "train"
@@ -229,6 +262,7 @@ class TrainFacts(Record):
     flops_unknown_ops: list[str] = Field(default_factory=list)
     flops_counted_by: str | None = None
     ended_early: EndedEarly | None = None
+    parallel: ParallelFacts | None = None
 
 
 class TimedSteps(Record):
@@ -244,7 +278,8 @@ class Prediction(Record):
 
     `seconds_low` and `seconds_high` bound the 95% interval of the timed steps' spread;
     `flops_before` are those of a reference pass before the first step. What comes from formulas is None
-    where the model has none, and `no_formula` says why.
+    where the model has none, and `no_formula` says why. Seconds are those of a run on all of its `devices`,
+    bytes those of the fullest of them.
     """
 
     steps: int
@@ -270,6 +305,7 @@ class Prediction(Record):
     peak_memory_bytes: int | None = None
     host_growth_bytes: int | None = None
     device_bytes: int | None = None
+    devices: int = 1
 
 
 class RehearseFacts(Record):

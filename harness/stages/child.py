@@ -1,13 +1,15 @@
 """One stage in a process of its own: `python -m harness.stages.child FOLDER [PROGRESS_FD [LIFELINE_FD]]`.
 
 Reads `request.json`; writes `result.json` when all is done, or `error.json`, never both. With a lifeline it
-ends when its parent does.
+ends when its parent does. A stage on several devices has a process a device: the first starts the others,
+unless torchrun or `accelerate launch` has started this module as often. The others write no result.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import importlib
 import logging
 import os
@@ -25,9 +27,10 @@ from harness import full_disk
 from harness.artifacts import written
 from harness.at_work import AT_WORK, working_in
 from harness.errors import Diverged, UserError
-from harness.measure.conditions import ConditionsMeter
+from harness.measure.conditions import ConditionsMeter, cpu_seconds_of
 from harness.measure.energy import EnergyMeter
 from harness.measure.nvml import open_nvml
+from harness.measure.ranks import ALONE, Ranks, SharedClock, ranks_here
 from harness.measure.window import Window
 from harness.records import Measurement, StageError, StageRequest, StageResult
 from harness.redact import RedactedStream, redact
@@ -36,6 +39,8 @@ from harness.stages import memory_limit
 from harness.stages.context import Context, Outcome, ProgressPipe, Reporter
 from harness.stages.ledger import charged_notes, clock_ledger, energy_ledger
 from harness.stages.lifeline import end_with_parent
+from harness.stages.others import Others, error_of, gather_ranks
+from harness.stages.shares import add_joules, device_ledger, highest
 from harness.stages.vigil import start_beating
 from harness.whole_file import write_atomically
 
@@ -43,7 +48,8 @@ from harness.whole_file import write_atomically
 def main(arguments: list[str]) -> int:
     """Run the stage of `arguments[0]`; the exit code is 0, 2 (user error), 1 or 130."""
     folder = Path(arguments[0])
-    pipe = ProgressPipe(int(arguments[1]) if len(arguments) > 1 else None)
+    by_command = len(arguments) > 1 and arguments[1] != ""
+    pipe, others = ProgressPipe(int(arguments[1]) if by_command else None), Others(folder, 1)
     signal.signal(signal.SIGTERM, _interrupt)
     start_beating(pipe)
     if len(arguments) > 2:
@@ -51,9 +57,16 @@ def main(arguments: list[str]) -> int:
     _pass_on_what_is_said(pipe)
     try:
         request = StageRequest.model_validate_json((folder / "request.json").read_text())
-        with working_in(folder):
-            result = run_stage(request, folder, pipe)
-            write_sealed(folder / "result.json", result)
+        others = gather_ranks(request, folder, by_command=by_command)
+        ranks = ranks_here()
+        with working_in(folder) if ranks.first else contextlib.nullcontext():
+            result = run_stage(request, folder, pipe, ranks)
+            if result is not None:
+                write_sealed(folder / "result.json", result)
+        if ranks.together:
+            # It ended early, while the others still wait for it.
+            others.end()
+        others.leave()
         return 0
     except UserError as error:
         _fail(
@@ -73,13 +86,21 @@ def main(arguments: list[str]) -> int:
         if full_disk.says_full(error):
             return full_disk.EXIT_CODE
         traceback.print_exc()
+        if (blamed := others.blame()) is not None:
+            _fail(folder, blamed)
+            return 1
         kind: Literal["out_of_memory", "failure"] = "out_of_memory" if _is_full(error) else "failure"
         _fail(folder, StageError(kind=kind, message=redact(f"{type(error).__name__}: {error}")))
         return 1
+    finally:
+        others.end()
 
 
-def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageResult:
-    """Import what the stage needs, start the meters, do the work, collect the figures."""
+def run_stage(
+    request: StageRequest, folder: Path, pipe: ProgressPipe, ranks: Ranks = ALONE
+) -> StageResult | None:
+    """Import what the stage needs, start the meters, do the work, collect the figures; a rank other than 0
+    has told its own and gives None."""
     from harness.measure.environment import collect
     from harness.measure.memory import MemoryMeter
 
@@ -87,19 +108,30 @@ def run_stage(request: StageRequest, folder: Path, pipe: ProgressPipe) -> StageR
     pipe.send({"phase": "start-up"})
     module = importlib.import_module(f"harness.stages.{request.kind}")
     device = module.warm_up(request)
+    ranks.join()
+    pids = ranks.told(os.getpid())
     memory, energy = MemoryMeter(device=device), EnergyMeter(device=device)
-    window = Window(energy=energy.read, peaks=memory, tell=lambda phase: pipe.send({"phase": phase}))
-    conditions = ConditionsMeter(gpu=open_nvml()[0] if device == "cuda" else None)
+    clock = None if ranks.alone else SharedClock(ranks)
+    window = Window(
+        clock=clock, energy=energy.read, peaks=memory, tell=lambda phase: pipe.send({"phase": phase})
+    )
+    ranks.phase = lambda: window.current
+    own_cpu = None if ranks.alone else functools.partial(cpu_seconds_of, pids)
+    conditions = ConditionsMeter(gpu=open_nvml()[0] if device == "cuda" else None, own_cpu=own_cpu)
     start_up = time.monotonic() - spawned
     started, began = datetime.now(UTC), time.monotonic()
     memory.start()
     with _metered(energy, conditions):
         report = Reporter(pipe, memory.lately, folder / AT_WORK)
-        context = Context(request, folder, window, memory, energy, conditions, report)
+        context = Context(request, folder, window, memory, energy, conditions, report, ranks)
         outcome: Outcome = module.run(context)
     noticed = conditions.stop()
+    if not ranks.first:
+        return None
     window.seconds["start_up"] = start_up
-    ledger = [*clock_ledger(window, request.kind), *outcome.ledger, *memory.measurements()]
+    add_joules(window, context.shares[1:])
+    ledger = [*clock_ledger(window, request.kind), *device_ledger(window, context.shares), *outcome.ledger]
+    ledger += highest(memory.measurements(), context.shares)
     ledger += [*noticed.measurements(), *_interruptions(request, outcome.kept_seconds)]
     return StageResult(
         digest=request.digest,
@@ -180,7 +212,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _fail(folder: Path, error: StageError) -> None:
-    write_atomically(folder / "error.json", error.model_dump_json(indent=1))
+    write_atomically(error_of(folder, ranks_here().rank), error.model_dump_json(indent=1))
 
 
 def run_and_exit(arguments: list[str]) -> NoReturn:

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.measure import device
+from harness.measure.ranks import ALONE, Ranks
 from harness.records import Facts, Measurement, PrepareFacts, Score, StageRequest, StageResult
 from harness.sealed import read_sealed
+from harness.stages.shares import Share
 
 if TYPE_CHECKING:
     from harness.measure.conditions import ConditionsMeter
@@ -26,7 +29,10 @@ Report = Callable[[int, int, dict[str, float]], None]
 
 @dataclass
 class Context:
-    """One stage's request, its folder, its meters and the line to the parent."""
+    """One stage's request, its folder, its meters, the line to the parent and the ranks that share it.
+
+    `shares` are what each rank took, once the meters have stopped.
+    """
 
     request: StageRequest
     folder: Path
@@ -35,6 +41,8 @@ class Context:
     energy: EnergyMeter
     conditions: ConditionsMeter
     report: Report
+    ranks: Ranks = ALONE
+    shares: list[Share] = field(default_factory=list)
 
     @property
     def prepared(self) -> Path:
@@ -46,6 +54,16 @@ class Context:
         self.memory.freeze()
         self.energy.stop()
         self.conditions.stop()
+        self.shares = self.ranks.told(self._share())
+
+    def _share(self) -> Share:
+        return Share(
+            seconds=dict(self.window.seconds),
+            waited=dict(self.ranks.waited),
+            joules=dict(self.window.joules),
+            memory=self.memory.measurements(),
+            device=device.uuid() if device.on_accelerator() else "cpu",
+        )
 
     def prepared_facts(self) -> PrepareFacts:
         """What the prepare stage found out."""

@@ -11,6 +11,7 @@ from harness.measure import device
 from harness.measure.out_of_memory import is_out_of_memory
 from harness.records import Measurement, RehearseFacts
 from harness.stages.context import Context, Outcome
+from harness.stages.shares import highest
 from harness.stages.train import make_job
 from harness.stages.train import warm_up as warm_up
 
@@ -24,11 +25,13 @@ def run(context: Context) -> Outcome:
     try:
         facts = rehearse(job, context.request.config["steps"])
     except RuntimeError as error:
-        if not is_out_of_memory(error):
+        if not is_out_of_memory(error) or not context.ranks.first:
             raise
         return Outcome(facts=RehearseFacts(out_of_memory=True, device_bytes=device.total_bytes()))
+    if not context.ranks.first:
+        return Outcome(facts=facts)
     assert facts.prediction is not None
-    memory = {m.quantity: m for m in context.memory.measurements()}
+    memory = {m.quantity: m for m in highest(context.memory.measurements(), context.shares)}
     prediction = facts.prediction.model_copy(
         update={
             "peak_memory_bytes": _value(memory, "peak_allocated_bytes"),

@@ -22,6 +22,7 @@ from harness.redact import redact_file
 from harness.stages import memory_limit
 from harness.stages.context import read_result
 from harness.stages.messages import Messages
+from harness.stages.others import devices_of
 from harness.stages.starting import SPAWNED_AT, Child, FreshProcess, Order, Starter
 from harness.stages.vigil import BEAT, Silence, Vigil, state_in_words, where_it_hangs
 
@@ -53,7 +54,11 @@ def run_stage(
     with log.open("wb") as sink:
         order = Order(
             folder=folder,
-            environment={**child_environment(), **(environment or {}), SPAWNED_AT: str(time.monotonic())},
+            environment={
+                **child_environment(_devices(folder)),
+                **(environment or {}),
+                SPAWNED_AT: str(time.monotonic()),
+            },
             log=sink.fileno(),
             pipe=write_end,
             lifeline=childs_lifeline,
@@ -82,8 +87,14 @@ def run_stage(
     return _outcome(folder, name, child.wait())
 
 
-def child_environment() -> dict[str, str]:
-    """The parent's environment, with one GPU and with what keeps libraries quiet and deterministic.
+def _devices(folder: Path) -> int:
+    request = StageRequest.model_validate_json((folder / "request.json").read_text(encoding="utf-8"))
+    return devices_of(request)
+
+
+def child_environment(devices: int = 1) -> dict[str, str]:
+    """The parent's environment, with as many GPUs as the stage has devices, and with what keeps libraries
+    quiet and deterministic.
 
     Large logits on a CPU are new memory at every chunk, and touching it page by page took more
     time than the products; huge pages halve the time. The user's own setting wins.
@@ -102,7 +113,7 @@ def child_environment() -> dict[str, str]:
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         # An index means a place among the parent's GPUs; the child has one.
         gpus.DEVICE: "",
-        **gpus.hiding(),
+        **gpus.hiding(devices),
     }
 
 

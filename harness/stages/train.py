@@ -11,6 +11,7 @@ from harness.measure import device
 from harness.methods import load_method
 from harness.records import EndRule, Implementation, StageRequest, StageResult
 from harness.stages.context import Context, Outcome, read_result
+from harness.stages.shares import with_shares
 
 COUNTS = Path("cache") / "flops"
 """Where counts of steps are kept, in the run root."""
@@ -39,12 +40,18 @@ def warm_up(request: StageRequest) -> str:
 
 def run(context: Context) -> Outcome:
     """Train, save `model/` and `steps.jsonl`, and return the ledger and facts."""
-    from harness.training.run import train
+    from harness.training.run import take_part, train
 
-    outcome = train(make_job(context, context.request.config, context.folder))
+    job = make_job(context, context.request.config, context.folder)
+    if not context.ranks.first:
+        return Outcome(facts=take_part(job))
+    outcome = train(job)
+    facts = outcome.facts
+    if facts.parallel is not None:
+        facts = facts.model_copy(update={"parallel": with_shares(facts.parallel, context.shares)})
     return Outcome(
         ledger=outcome.ledger,
-        facts=outcome.facts,
+        facts=facts,
         notes=outcome.notes,
         kept_seconds=outcome.kept_seconds,
         outputs={"model": "model", "steps": "steps.jsonl"},
@@ -129,4 +136,5 @@ def make_job(context: Context, config: dict[str, Any], out: Path) -> TrainJob:
         references=_references(context),
         reward_model=str(Path(reward) / "model") if reward is not None else None,
         ends=EndRule.model_validate(config["end_early"]) if "end_early" in config else None,
+        ranks=context.ranks,
     )

@@ -16,6 +16,8 @@ from harness.records import (
     LearningRateSource,
     LoraFacts,
     Measurement,
+    ParallelFacts,
+    RankFacts,
     SequenceFacts,
     TrainFacts,
     Unit,
@@ -26,7 +28,7 @@ from harness.training.fingerprint import digest_rows, fingerprint_weights
 from harness.training.job import StageTrainer, TrainJob
 from harness.training.load import adapters_dropout, precision_of
 from harness.training.order import epoch_order
-from harness.training.shape import Walk
+from harness.training.shape import Shape, Walk
 
 
 def stage_facts(
@@ -74,6 +76,35 @@ def stage_facts(
         weights_at_start=started_from,
         weights_at_end=fingerprint_weights(trainer.model),
         seed=arguments.seed,
+    )
+
+
+def dealt_out(trainer: StageTrainer, void_flops: int) -> ParallelFacts | None:
+    """How many devices shared the stage, and which part of its work each rank had; None for one device."""
+    ranks, config, trace = trainer.job.ranks, trainer.job.config, trainer.trace
+    if ranks.alone:
+        return None
+    own: list[list[Shape]] = [[] for _ in range(ranks.size)]
+    left = iter(trace.shapes)
+    for size in trace.micro_batches:
+        for place in range(size):
+            own[place % ranks.size].append(next(left))
+    dealt = [
+        RankFacts(
+            rank=rank,
+            micro_batches=len(shapes),
+            pairs=sum(shape.pairs for shape in shapes),
+            tokens_real=sum(shape.tokens_real for shape in shapes),
+            tokens_padded=sum(shape.bucket.tokens for shape in shapes),
+        )
+        for rank, shapes in enumerate(own)
+    ]
+    return ParallelFacts(
+        devices=ranks.size,
+        how=config.parallel,
+        ranks=dealt,
+        void_micro_batches=len(trace.void),
+        void_flops=void_flops,
     )
 
 

@@ -21,7 +21,7 @@ from harness.training.job import StageTrainer
 NOT_OF_A_STEP = (
     *("learning_rate", "schedule", "warmup_ratio", "warmup_steps", "min_lr_rate"),
     *("weight_decay", "max_grad_norm"),
-    *("epochs", "max_steps", "batch_size", "early_stopping", "keep_checkpoints"),
+    *("epochs", "max_steps", "batch_size", "early_stopping", "keep_checkpoints", "devices", "parallel"),
 )
 """Settings of the optimizer and of the loop around steps."""
 Counts = dict[Bucket, FlopCount]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Trial:
 def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
     """Facts for the audit before training, and `prediction` without bytes of memory.
 
-    Steps of two micro-batches each run on real rows, the longest first: a second one adds
+    Steps of two micro-batches a rank each run on real rows, the longest first: a second one adds
     to gradients that are there, so that memory peaks as in the run. A stage that answers prompts itself
     answers those of a step at once, so that its steps are whole ones. There are `most_steps` of them, or
     fewer where those would cost more than a small share of what they foretell. Adapters are kept in `model/`
@@ -50,9 +51,15 @@ def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
     began = time.perf_counter()
     data = read_rows(job.train_file)
     trial, timer = _trial(job, data, most_steps), StepTimer()
-    limit = CostLimit(timer, trial.tokens, whole=trial.whole, least=trial.least, began=began)
+    limit = CostLimit(
+        timer, turns(trial.tokens, job.ranks.size, sum), whole=trial.whole, least=trial.least, began=began
+    )
     run = run_trainer(trial.job, data, callbacks=[timer, limit], observed=False)
     job.trained()
+    run.trainer.trace.gather()
+    job.ranks.part()
+    if not job.ranks.first:
+        return RehearseFacts()
     with job.window.phase(COUNTING):
         course = run.trainer.course(job.config, job.facts.stop_token_ids)
         facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
@@ -64,10 +71,10 @@ def _trial(job: TrainJob, data: Rows, most_steps: int) -> Trial:
     """`most_steps`, or as many as are affordable by their tokens."""
     config, weigh = job.config, _weigh(job, data)
     size = config.micro_batch_size
-    per_step = config.batch_size // size
+    per_step, ranks = config.batch_size // size, job.ranks.size
     if about(load_method(job.method), config).data != "prompts":
-        per_step = min(MICRO_BATCHES, per_step)
-    least = LEAST_STEPS if per_step > 1 else LEAST_STEPS + 1
+        per_step = min(MICRO_BATCHES * ranks, per_step)
+    least = LEAST_STEPS if per_step > ranks else LEAST_STEPS + 1
     epoch = [weigh(rows) for rows in first_epoch(len(data), size, job.seed)]
     steps_of_run = planned_steps(config, -(-len(data) // config.batch_size))
     whole = steps_of_run * (config.batch_size // size) * sum(epoch) / len(epoch)
@@ -83,6 +90,18 @@ def _trial(job: TrainJob, data: Rows, most_steps: int) -> Trial:
     rows = tuple(row for batch in batches[: steps * per_step] for row in batch)
     shortened = replace(job, config=config.model_copy(update=changes), rows=rows)
     return Trial(shortened, tokens, whole, least)
+
+
+def turns(amounts: Sequence[int], ranks: int, together: Callable[[Sequence[int]], int]) -> list[int]:
+    """Amounts of micro-batches, `ranks` of which run at the same time, put together."""
+    return [together(amounts[i : i + ranks]) for i in range(0, len(amounts), ranks)]
+
+
+def turns_of_steps(flops: Sequence[int], steps: Sequence[int], ranks: int) -> list[int]:
+    """FLOPs of the largest of the micro-batches that run at the same time, which the others wait for; `steps`
+    are the micro-batches of each optimizer step."""
+    left = iter(flops)
+    return [turn for size in steps for turn in turns(list(itertools.islice(left, size)), ranks, max)]
 
 
 def _weigh(job: TrainJob, data: Rows) -> Weigh:
@@ -115,7 +134,10 @@ def _prediction(trial: TrainJob, run: Run, timer: StepTimer, course: Walk) -> Pr
         "save": seconds["save"],
     }
     fixed = sum(parts.values())
-    expected = forecast(timer, tried.by_micro_batch, whole.by_micro_batch, len(course.steps), fixed)
+    slowest = functools.partial(turns_of_steps, ranks=trial.ranks.size)
+    timed = slowest(tried.by_micro_batch, steps)
+    turns_of_run = slowest(whole.by_micro_batch, course.steps)
+    expected = forecast(timer, timed, turns_of_run, len(course.steps), fixed)
     size = _size(trial.out / "model")
     if trial.config.lora is None:
         shutil.rmtree(trial.out / "model")
@@ -138,12 +160,13 @@ def _prediction(trial: TrainJob, run: Run, timer: StepTimer, course: Walk) -> Pr
         timed_micro_batches=len(timer.micro),
         timed=TimedSteps(
             micro_batch_seconds=[m.seconds for m in timer.micro],
-            micro_batch_flops=tried.by_micro_batch,
+            micro_batch_flops=timed,
             around_seconds=timer.around,
         ),
         checkpoint_bytes=size,
         flops_unknown_ops=list(whole.unknown_ops),
         flops_counted_by=whole.how,
+        devices=trial.ranks.size,
     )
 
 

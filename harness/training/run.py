@@ -14,7 +14,7 @@ import transformers
 
 from harness.artifacts import CHECKPOINTS
 from harness.measure.window import AUDIT, CHECKPOINT, COUNTING, EVALUATION
-from harness.records import CheckpointState, EndedEarly, ProbeFacts
+from harness.records import CheckpointState, EndedEarly, ProbeFacts, TrainFacts
 from harness.training.agree import Agree
 from harness.training.build import build
 from harness.training.checkpoints import (
@@ -28,8 +28,8 @@ from harness.training.checkpoints import (
 from harness.training.collate import Rows, read_rows
 from harness.training.divergence import StopAtDivergence, check_weights
 from harness.training.end_early import EndEarly
-from harness.training.facts import stage_facts, token_ledger, with_run
-from harness.training.flops import StageFlops, count, cumulative
+from harness.training.facts import dealt_out, stage_facts, token_ledger, with_run
+from harness.training.flops import Counted, StageFlops, count, cumulative
 from harness.training.job import StageTrainer, TrainJob, TrainOutcome
 from harness.training.load import load_policy, load_tokenizer, trains_reward
 from harness.training.probe import Probe
@@ -62,7 +62,10 @@ def train(job: TrainJob) -> TrainOutcome:
     trainer = run.trainer
     with job.window.phase(COUNTING):
         before = trainer.reference_buckets(whole=False)
-        flops = count(trainer, trainer.trace.in_order(), before, steps=trainer.trace.micro_batches)
+        ran, void = trainer.trace.in_order(), [shape.bucket for shape in trainer.trace.void]
+        known = Counted.of(trainer, [*ran, *void], before)
+        void_flops = sum(map(known.steps.of, void))
+        flops = count(trainer, ran, before, known, trainer.trace.micro_batches)
         _write_steps(job.out / "steps.jsonl", trainer.trace, flops)
         course = trainer.course(job.config, job.facts.stop_token_ids)
     facts = stage_facts(trainer, job, run.data, run.started_from, course)
@@ -74,17 +77,23 @@ def train(job: TrainJob) -> TrainOutcome:
     _clear(job)
     return TrainOutcome(
         facts=facts.model_copy(
-            update={"probes": run.probes, "reward": reward, "ended_early": run.ended_early}
+            update={
+                "probes": run.probes,
+                "reward": reward,
+                "ended_early": run.ended_early,
+                "parallel": dealt_out(trainer, void_flops),
+            }
         ),
         ledger=[*flops.ledger(), *token_ledger(trainer)],
         kept_seconds=run.kept_seconds,
     )
 
 
-def take_part(job: TrainJob) -> None:
+def take_part(job: TrainJob) -> TrainFacts:
     """What a rank other than 0 does of `job`: it trains with the others, and writes and records nothing."""
     _trained(job)
     job.ranks.part()
+    return TrainFacts()
 
 
 def _trained(job: TrainJob) -> Run:
