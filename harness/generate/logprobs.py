@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ import torch
 
 from harness.generate.batch import Ids, pad, positions_of
 from harness.generate.head import Head, causal_lm, checked_head, log_probs_at
+
+Through = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""From token ids (batch, length) and flat positions to log-probs at them."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,13 @@ def pair_log_probs(
     batch_size: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
     head: Head | None = None,
+    through: Through | None = None,
 ) -> PairLogProbs:
     """Score `pairs` (with `prompt_ids`, `chosen_ids`, `rejected_ids`) under `model`.
 
-    `head` is the model's, where it has been checked already. The model's training mode is put back
-    afterwards.
+    `head` is the model's, where it has been checked already. Log-probs come `through` the model's own
+    forward, to which a head was attached, where no weight may be read outside of it. The model's training
+    mode is put back afterwards.
     """
     rows = list(pairs)
     sequences = [(r["prompt_ids"], r[side]) for side in ("chosen_ids", "rejected_ids") for r in rows]
@@ -60,7 +66,8 @@ def pair_log_probs(
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             assert head is not None
-            sums[batch] = _sums(model, head, [sequences[i] for i in batch], pad_token_id)
+            scorer = through or functools.partial(log_probs_at, causal_lm(model), head)
+            sums[batch] = _sums(model, scorer, [sequences[i] for i in batch], pad_token_id)
             progress(min(start + batch_size, len(order)), len(order))
     n = len(rows)
     return PairLogProbs(sums[:n], sums[n:], counts[:n], counts[n:])
@@ -83,13 +90,13 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 
 def _sums(
-    model: Any, head: Head, sequences: Sequence[tuple[Ids, Ids]], pad_token_id: int
+    model: Any, scorer: Through, sequences: Sequence[tuple[Ids, Ids]], pad_token_id: int
 ) -> np.ndarray[Any, Any]:
     """Log-probs of the responses: (sequences,)."""
     batch = pad(sequences, pad_token_id)
     device = next(model.parameters()).device
     positions = positions_of(batch.response)
-    values = log_probs_at(causal_lm(model), head, batch.ids.to(device), positions.to(device))
+    values = scorer(batch.ids.to(device), positions.to(device))
     sums = torch.zeros(len(sequences), dtype=torch.float64)
     sums.index_add_(0, positions // batch.ids.shape[1], values.double().cpu())
     result: np.ndarray[Any, Any] = sums.numpy()

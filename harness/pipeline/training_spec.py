@@ -150,6 +150,10 @@ class TrainConfig(SpecModel):
             return f"parallel: {self.parallel} is not built; ddp and fsdp2 are"
         if self.precision == "bfloat16_stochastic":
             return "precision: bfloat16_stochastic rounds at random, on each device in another way"
+        if self.router_aux_loss and self.parallel != "ddp":
+            return f"router_aux_loss with parallel: {self.parallel} is not built"
+        if self.early_stopping is not None and self.lora is not None and self.parallel != "ddp":
+            return f"early stopping of adapters with parallel: {self.parallel} is not built"
         if self.quantization != "none" and self.parallel != "ddp":
             return f"quantised weights with parallel: {self.parallel} are not built"
         return None

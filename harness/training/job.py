@@ -195,6 +195,16 @@ class StageTrainer(Protocol):
     def reference_through_adapters(self) -> bool:
         """Whether the reference's forward goes through adapters, which costs their products too."""
 
+    @property
+    def shards(self) -> bool:
+        """Whether each rank has a share of the weights while it trains."""
+
+    def gather_weights(self) -> dict[str, Any] | None:
+        """All trained weights on rank 0's host, where each rank has a share of them; else None."""
+
+    def be_whole_again(self, weights: dict[str, Any]) -> None:
+        """After training, on rank 0: a model that is not sharded, with the trained weights."""
+
     def step_once(self, bucket: Bucket) -> None:
         """Forward and backward of one made micro-batch, for counting."""
 

@@ -126,6 +126,19 @@ class ObservedTrainer(transformers.Trainer):
         """Every model whose weights a step reads."""
         return [self.model]
 
+    @property
+    def shards(self) -> bool:
+        """Whether each rank has a share of the weights while it trains: no, unless a subclass says else."""
+        return False
+
+    def gather_weights(self) -> dict[str, Any] | None:
+        """All trained weights on rank 0's host, where each rank has a share of them; else None."""
+        return None
+
+    def be_whole_again(self, weights: dict[str, Any]) -> None:
+        """After training, on rank 0: a model that is not sharded, with the trained weights."""
+        raise NotImplementedError
+
     def step_once(self, bucket: Bucket) -> None:
         """Forward and backward of one made micro-batch, for counting."""
         inputs = made_really(lambda: self.synthetic_batch(bucket))

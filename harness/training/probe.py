@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -58,6 +59,7 @@ class Probe(TrainerCallback):
             self.trainer.processing_class.pad_token_id,
             self.batch_size,
             head=self._head,
+            through=_forward(self.trainer.model) if self.trainer.shards else None,
         )
         chosen, rejected = (torch.tensor(m) for m in (log_probs.chosen_mean, log_probs.rejected_mean))
         return {
@@ -73,10 +75,20 @@ class Probe(TrainerCallback):
         trainer, self._last = self.trainer, step
         ranks = trainer.job.ranks
         with trainer.job.window.phase("evaluation"):
-            # All ranks hold the same weights.
-            measured = self.measure() if ranks.first else {}
+            # All ranks hold the same weights, or all have to help with a forward pass.
+            measured = self.measure() if ranks.first or trainer.shards else {}
         metrics = {**measured, "elapsed_seconds": trainer.job.window.so_far()}
         joules = ranks.told(trainer.job.window.joules_so_far())
         if None not in joules:
             metrics["elapsed_joules"] = sum(one for one in joules if one is not None)
         trainer.trace.rows.append({"step": step, "metrics": metrics})
+
+
+def _forward(model: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Log-probs by the whole model, which gathers the weights that the head reads."""
+
+    def log_probs(ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = model(input_ids=ids, positions=positions)
+        return found
+
+    return log_probs

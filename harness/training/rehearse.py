@@ -61,6 +61,8 @@ def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
     if not job.ranks.first:
         return RehearseFacts()
     with job.window.phase(COUNTING):
+        if run.weights is not None:
+            run.trainer.be_whole_again(run.weights)
         course = run.trainer.course(job.config, job.facts.stop_token_ids)
         facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
         prediction = _prediction(trial.job, run, timer, course)

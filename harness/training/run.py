@@ -43,7 +43,8 @@ from harness.training.updates import Updates
 class Run:
     """A trained stage before it is counted. `updates` and `probes` are None where nobody looked.
 
-    `kept_seconds` is the work of interrupted attempts that it went on from."""
+    `kept_seconds` is the work of interrupted attempts that it went on from. `weights` are the trained ones
+    where ranks have shares of them: on rank 0 all, elsewhere none."""
 
     trainer: StageTrainer
     data: Rows
@@ -52,13 +53,13 @@ class Run:
     probes: ProbeFacts | None = None
     kept_seconds: float = 0.0
     ended_early: EndedEarly | None = None
+    weights: dict[str, Any] | None = None
 
 
 def train(job: TrainJob) -> TrainOutcome:
     """Run `job`; leaves `model/` and `steps.jsonl` in its folder."""
     run = _trained(job)
     assert run.updates is not None
-    job.ranks.part()
     trainer = run.trainer
     with job.window.phase(COUNTING):
         before = trainer.reference_buckets(whole=False)
@@ -92,7 +93,6 @@ def train(job: TrainJob) -> TrainOutcome:
 def take_part(job: TrainJob) -> TrainFacts:
     """What a rank other than 0 does of `job`: it trains with the others, and writes and records nothing."""
     _trained(job)
-    job.ranks.part()
     return TrainFacts()
 
 
@@ -101,6 +101,10 @@ def _trained(job: TrainJob) -> Run:
     run = run_trainer(job, read_rows(job.train_file))
     job.trained()
     run.trainer.trace.gather()
+    job.ranks.part()
+    if run.weights is not None and job.ranks.first:
+        with job.window.phase(COUNTING):
+            run.trainer.be_whole_again(run.weights)
     return run
 
 
@@ -143,12 +147,13 @@ def run_trainer(job: TrainJob, data: Rows, *, callbacks: Sequence[Any] = (), obs
     with window.phase("train"):
         trainer.train(resume_from_checkpoint=str(saved[0]) if saved else None)
     with window.phase("save"):
-        _save(trainer, job.out / "model")
+        weights = trainer.gather_weights()
+        _save(trainer, job.out / "model", weights)
     if not observed and job.ranks.first:
         _clear(job)
     carried = carried_seconds(saved[1]) if saved else 0.0
     ended = None if ending is None else ending.ended
-    return Run(trainer, data, started_from, updates, planned, carried, ended)
+    return Run(trainer, data, started_from, updates, planned, carried, ended, weights)
 
 
 def _go_on(
@@ -180,16 +185,18 @@ def _clear(job: TrainJob) -> None:
         shutil.rmtree(job.out / CHECKPOINTS, ignore_errors=True)
 
 
-def _save(trainer: StageTrainer, folder: Path) -> None:
-    """The final weights alone; of adapters the trained one, not the frozen reference."""
+def _save(trainer: StageTrainer, folder: Path, weights: dict[str, Any] | None) -> None:
+    """The final weights alone, gathered where ranks had shares of them; of adapters the trained one, not the
+    frozen reference."""
     if not trainer.job.ranks.first:
         return
+    gathered = {} if weights is None else {"state_dict": weights}
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "peft_config"):
         # Whether embeddings were resized is not asked: peft would look for the base model on its hub.
-        model.save_pretrained(folder, selected_adapters=["default"], save_embedding_layers=False)
+        model.save_pretrained(folder, selected_adapters=["default"], save_embedding_layers=False, **gathered)
     else:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, **gathered)
 
 
 def _write_steps(path: Path, trace: Trace, flops: StageFlops) -> None:

@@ -7,13 +7,14 @@ give the same gradient.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 import transformers
 
-from harness.generate.head import Head, attach
+from harness.generate.flat_attention import use_flat_attention
+from harness.generate.head import Head, attach, causal_lm
 from harness.generate.logprobs import sample_of
 from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
@@ -41,17 +42,16 @@ from harness.training.collate import Collator, Row, Rows, length_of
 from harness.training.inputs import model_inputs, sides_of
 from harness.training.job import TrainJob
 from harness.training.layout import decide_layout
-from harness.training.load import Policy
-from harness.training.observed import ObservedTrainer
-from harness.training.order import FixedOrder, RanksBatches
-from harness.training.reference import TRAIN, VALIDATION, make_reference
+from harness.training.load import Policy, load_policy
+from harness.training.reference import TRAIN, VALIDATION, Reference, make_reference
 from harness.training.router import RouterLoss
 from harness.training.scored_once import score_once
 from harness.training.shape import Shape, Side
+from harness.training.shared import SharingTrainer
 from harness.training.trace import Totals
 
 
-class MatchedTrainer(ObservedTrainer):
+class MatchedTrainer(SharingTrainer):
     """transformers' loop over our batches, with our head and reference, and a method's objective."""
 
     implementation = Implementation.MATCHED
@@ -93,8 +93,25 @@ class MatchedTrainer(ObservedTrainer):
             data_collator=self._collator,
             compute_loss_func=_divided_here,
         )
-        flat = self.layout.flat
-        self.reference = make_reference(job, policy, sample, self.watch, flat) if said.reference else None
+        self._sample, self._most_scored = sample, most_scored
+        self.reference = self._make_reference(policy, self.watch) if said.reference else None
+
+    def _make_reference(self, policy: Policy, watch: Callable[[Any], None]) -> Reference:
+        return make_reference(self.job, policy, self._sample, watch, self.layout.flat)
+
+    def be_whole_again(self, weights: dict[str, torch.Tensor]) -> None:
+        """After training, on rank 0: a model that is not sharded, with the trained weights."""
+        self.model_wrapped = self.optimizer = None
+        delattr(self, "model")
+        self.accelerator.free_memory()
+        policy = load_policy(self.job)
+        attach(policy.model, self._sample, self._most_scored)
+        if self.layout.flat:
+            use_flat_attention(causal_lm(policy.model))
+        if self.reference is not None:
+            self.reference.scorer = self._make_reference(policy, lambda model: None).scorer
+        policy.model.load_state_dict(weights, strict=False)
+        self.model = policy.model
 
     def compute_loss(
         self,
@@ -154,32 +171,6 @@ class MatchedTrainer(ObservedTrainer):
                 self.trace.add(name, (share.detach() * (totals.pairs / pairs)).expand(pairs)[kept])
             for name, values in {**_shared_metrics(batch), **objective.metrics}.items():
                 self.trace.add(name, values[kept])
-
-    def get_train_dataloader(self) -> Any:
-        """Micro-batches in order; of several ranks, those that are this one's turn."""
-        ranks, size = self.job.ranks, self.job.config.micro_batch_size
-        if ranks.alone:
-            return super().get_train_dataloader()
-        order = self._get_train_sampler()
-        per_step = self.job.config.batch_size // size
-        batches = RanksBatches(order, size, per_step, ranks.rank, ranks.size)
-        if self._in_whole_epochs:
-            batches = RanksBatches(order, size, per_step, 0, 1)
-        return self._loader(self.train_dataset, batches)
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-        """Every rank evaluates all pairs, so that all of them stop early at one loss."""
-        if self.job.ranks.alone:
-            return super().get_eval_dataloader(eval_dataset)
-        order = FixedOrder(range(len(self.eval_dataset)))
-        return self._loader(self.eval_dataset, RanksBatches(order, self.job.config.micro_batch_size, 1, 0, 1))
-
-    def _loader(self, data: Any, batches: RanksBatches) -> Any:
-        """One that accelerate does not deal out again: it would repeat rows to even the ranks' shares."""
-        pinned = self.args.dataloader_pin_memory
-        return torch.utils.data.DataLoader(
-            data, batch_sampler=batches, collate_fn=self._collator, pin_memory=pinned
-        )
 
     def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The loss alone, which is all that early stopping asks for."""

@@ -22,6 +22,7 @@ from harness.measure.window import AUDIT, Window
 from harness.records import CheckpointState, UpdateFacts
 from harness.training.job import StageTrainer, TrainJob
 from harness.training.load import precision_of, trains_reward
+from harness.training.sharded import own_part
 
 CHUNK = 1 << 22
 SAMPLED_WEIGHTS = 1 << 18
@@ -34,8 +35,8 @@ class UpdateSample(TrainerCallback):  # type: ignore[misc]
     """Looks at some weights before and after some optimizer steps, on nobody's clock."""
 
     def __init__(self, model: Any, window: Window) -> None:
-        self._weights = trained_weights(model)
-        total = sum(weight.numel() for weight in self._weights.values())
+        self._model = model
+        total = sum(weight.numel() for weight in trained_weights(model).values())
         self._stride = max(1, total // SAMPLED_WEIGHTS)
         self._window = window
         self._before: torch.Tensor | None = None
@@ -75,8 +76,9 @@ class UpdateSample(TrainerCallback):  # type: ignore[misc]
         self._shares, self._sampled = [*state.lost_shares, *self._shares], state.sampled_weights
 
     def _sample(self) -> torch.Tensor:
-        """Every so many-th trained weight, copied: (weights,)."""
-        return torch.cat([w.detach().reshape(-1)[:: self._stride] for w in self._weights.values()])
+        """Every so many-th trained weight, of a sharded model of this rank's share, copied: (weights,)."""
+        weights = (own_part(w).detach().reshape(-1) for w in trained_weights(self._model).values())
+        return torch.cat([weight[:: self._stride] for weight in weights])
 
 
 def lost_to_bfloat16(before: torch.Tensor, after: torch.Tensor) -> float | None:
