@@ -73,7 +73,8 @@ def rate_of(peak_tflops: float | None, mfu: float | None) -> float | None:
 
 
 def arm_costs(plan: Plan, found: Mapping[str, Prediction], *, reference: str) -> dict[str, dict[str, Any]]:
-    """Each arm's predicted totals at one seed: sums over its stages, of memory the maximum.
+    """Each arm's predicted totals at one seed: sums over its stages, of memory the maximum. Seconds are those
+    of all devices of a stage.
 
     The stages' intervals are taken as independent, so their half-widths add in squares.
     """
@@ -81,10 +82,13 @@ def arm_costs(plan: Plan, found: Mapping[str, Prediction], *, reference: str) ->
     for digest, prediction in found.items():
         for arm in plan.stages[digest].config["arms"]:
             total = arms.setdefault(
-                arm, {"seconds": 0.0, "variance": 0.0, "flops": 0, "memory": {}, "stages": []}
+                arm,
+                {"seconds": 0.0, "variance": 0.0, "flops": 0, "memory": {}, "stages": [], "devices": 1},
             )
-            total["seconds"] += prediction.seconds
-            total["variance"] += (prediction.seconds_high - prediction.seconds) ** 2
+            total["seconds"] += prediction.devices * prediction.seconds
+            half = prediction.devices * (prediction.seconds_high - prediction.seconds)
+            total["variance"] += half**2
+            total["devices"] = max(prediction.devices, total["devices"])
             total["flops"] += prediction.flops
             total["stages"].append(digest)
             for key in MEMORY:
@@ -102,7 +106,9 @@ def arm_costs(plan: Plan, found: Mapping[str, Prediction], *, reference: str) ->
 
 def _arm_table(arms: Mapping[str, Mapping[str, Any]], rate: float | None) -> Table:
     table = Table(title="Predicted cost of an arm, one seed", title_justify="left", box=None)
-    headings = ["arm", "seconds [95%]", "FLOPs", "peak memory", "relative cost"]
+    several = any(total["devices"] > 1 for total in arms.values())
+    time = "device-seconds [95%]" if several else "seconds [95%]"
+    headings = ["arm", time, "FLOPs", "peak memory", "relative cost"]
     for heading in [*headings, *([] if rate is None else ["seconds at the given rates"])]:
         table.add_column(heading, justify="left" if heading == "arm" else "right")
     for arm, total in arms.items():

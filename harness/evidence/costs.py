@@ -1,4 +1,5 @@
-"""What an arm costs: the sum of its stages' seconds, FLOPs and joules, the maximum of their bytes.
+"""What an arm costs: the sum of its stages' seconds, FLOPs and joules, the maximum of their bytes. Seconds of
+a stage on several devices are charged for each of them.
 
 A stage that two arms share costs each of them what it would have cost alone.
 """
@@ -14,7 +15,7 @@ from harness.evidence.statistics.estimate import KIND_TARGET, Estimate, log_rati
 from harness.evidence.statistics.kinds import OverKinds, over_kinds
 from harness.evidence.view import ComparisonView
 from harness.pipeline.block_devices import Key
-from harness.quantities import HOST_GROWTH, HOST_PEAK, Quantity
+from harness.quantities import DEVICE_SECONDS, HOST_GROWTH, HOST_PEAK, WALL_SECONDS, Quantity
 from harness.records import HAS_VRAM, PlannedCell, StageResult
 
 BY_KIND = "it is of several kinds of device, and stands by kind"
@@ -49,17 +50,30 @@ def measured_value(stage: StageResult, quantity: Quantity) -> float | None:
     return None if measured is None or measured.value is None else float(measured.value)
 
 
+def devices_of(stage: StageResult) -> int:
+    """How many devices shared a stage."""
+    parallel = getattr(stage.facts, "parallel", None)
+    return 1 if parallel is None else int(parallel.devices)
+
+
+def charged_value(stage: StageResult, quantity: Quantity) -> float | None:
+    """A stage's figure as its arm is charged for it: device-seconds in the place of seconds."""
+    value = measured_value(stage, quantity)
+    return value * devices_of(stage) if value is not None and quantity.unit == "s" else value
+
+
 def cell_cost(stages: Sequence[StageResult], quantity: Quantity) -> tuple[float | None, str | None]:
     """A cell's figure, or None and the reason of the first stage that lacks it."""
     if not stages:
         return None, "nothing was trained here"
     values = []
     for stage in stages:
-        measured = stage.measured(quantity.name)
-        if measured is None or measured.value is None:
+        value = charged_value(stage, quantity)
+        if value is None:
+            measured = stage.measured(quantity.name)
             why = measured.reason if measured else "the stage did not record it"
             return None, f"{stage.name}: {why}"
-        values.append(float(measured.value))
+        values.append(value)
     return (max(values) if quantity.over_stages == "max" else sum(values)), None
 
 
@@ -163,8 +177,15 @@ def memory_kind(view: ComparisonView) -> MemoryKind:
     return MemoryKind.CUDA if on_gpu else MemoryKind.HOST
 
 
+def on_several_devices(view: ComparisonView) -> bool:
+    """Whether some stage of the run had more than one device."""
+    return any(devices_of(stage) > 1 for stage in view.trained_stages)
+
+
 def cost_title(view: ComparisonView, quantity: Quantity) -> str:
-    """The quantity's title; peak memory is VRAM only where it is."""
+    """The quantity's title; peak memory is VRAM only where it is, and time is that of all devices."""
+    if quantity == WALL_SECONDS and on_several_devices(view):
+        return DEVICE_SECONDS.title
     if quantity.over_stages != "max":
         return quantity.title
     return "peak VRAM" if memory_kind(view) == MemoryKind.CUDA else HOST_PEAK.title

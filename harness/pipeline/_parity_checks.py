@@ -74,6 +74,12 @@ def _layout(facts: TrainFacts, _: Environment) -> Any:
     return ", ".join(words)
 
 
+def _devices(facts: TrainFacts, _: Environment) -> Any:
+    """How many, and how they share a stage."""
+    parallel = facts.parallel
+    return "1" if parallel is None else f"{parallel.devices} ({parallel.how})"
+
+
 def _git_commit(_: TrainFacts, environment: Environment) -> Any:
     return environment.git_commit
 
@@ -181,6 +187,7 @@ CHECKS: dict[str, Check] = {
     "learning_rate_source": Check("set learning_rate for every stage", ALL),
     "seeds": Check("train every stage of a cell with the cell's seed", ALL),
     "device": Check("run all arms of a seed on one device (--again train)", COSTS, stops=False),
+    "devices": Check(f"{_ONE_SETTING} (training.devices and training.parallel)", COSTS, _devices),
     "git_commit": Check("run every stage from one commit", (), _git_commit, stops=False),
     "clean_git_tree": Check("commit your changes", (), stops=False),
     "installed_packages": Check("run every stage with one version of each package (--again train)", ALL),

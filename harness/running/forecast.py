@@ -10,7 +10,7 @@ from rich.table import Table
 
 from harness.errors import UserError
 from harness.measure.held import held_bytes
-from harness.records import Plan, ReferenceHolder, StageResult, TrainFacts
+from harness.records import Plan, Prediction, ReferenceHolder, StageResult, TrainFacts
 from harness.running.execute import Execution
 from harness.running.fitting import print_table
 from harness.running.lines import duration
@@ -103,7 +103,7 @@ def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) 
             str(runs[digest]),
             f"{prediction.steps:,}",
             f"{prediction.flops / 1e12:,.4g} TFLOP",
-            f"{prediction.seconds:,.4g} [{low:,.4g}, {high:,.4g}]",
+            f"{prediction.seconds:,.4g} [{low:,.4g}, {high:,.4g}]{on_devices(prediction)}",
             memory_text(prediction.peak_memory_bytes, prediction.host_growth_bytes)
             + _held_text(facts[digest].stage),
         )
@@ -115,6 +115,12 @@ def prediction_table(execution: Execution, runs: dict[str, int], *, title: str) 
     return table
 
 
+def on_devices(prediction: Prediction) -> str:
+    """How many devices a stage's seconds are of, and what that comes to; nothing of one device."""
+    devices = prediction.devices
+    return "" if devices == 1 else f" x {devices} = {devices * prediction.seconds:,.4g} device-seconds"
+
+
 def memory_text(peak: int | None, growth: int | None) -> str:
     """VRAM on a GPU; growth of the host's memory elsewhere."""
     if peak is not None:
@@ -123,9 +129,12 @@ def memory_text(peak: int | None, growth: int | None) -> str:
 
 
 def _held_text(stage: TrainFacts | None) -> str:
-    """GiB of weights, gradients, optimizer and reference by formula; the rest of a peak is activations."""
+    """GiB of weights, gradients, optimizer and reference that a device holds, by formula; the rest of a peak
+    is activations."""
     if stage is None or stage.precision is None or stage.trainable_parameters is None:
         return ""
+    parallel = stage.parallel
+    shares = parallel.devices if parallel is not None and parallel.how == "fsdp2" else 1
     held = held_bytes(
         trained=stage.trainable_parameters,
         frozen=(stage.parameters or 0) - stage.trainable_parameters,
@@ -134,7 +143,7 @@ def _held_text(stage: TrainFacts | None) -> str:
         quantization=stage.quantization or "none",
         reference_copy=stage.reference is not None and stage.reference.holder == ReferenceHolder.COPY,
     )
-    return f", {held.total / 2**30:.2f} held"
+    return f", {held.total / shares / 2**30:.2f} held"
 
 
 def _missing(execution: Execution) -> dict[str, int]:

@@ -14,7 +14,7 @@ from harness.measure.window import COUNTING, ROLLOUT_PHASES
 from harness.methods import about, load_method
 from harness.records import Prediction, RehearseFacts, TimedSteps
 from harness.training.collate import Rows, length_of, read_rows, tokens_of
-from harness.training.facts import stage_facts
+from harness.training.facts import dealt_out, stage_facts
 from harness.training.flops import Counted, count
 from harness.training.job import TrainJob
 from harness.training.order import Weigh, first_epoch, flat, padded, spread_of_batches
@@ -65,6 +65,7 @@ def rehearse(job: TrainJob, most_steps: int) -> RehearseFacts:
             run.trainer.be_whole_again(run.weights)
         course = run.trainer.course(job.config, job.facts.stop_token_ids)
         facts = stage_facts(run.trainer, job, run.data, run.started_from, course)
+        facts = facts.model_copy(update={"parallel": dealt_out(run.trainer, 0)})
         prediction = _prediction(trial.job, run, timer, course)
     return RehearseFacts(stage=facts, prediction=prediction, steps=len(timer.around))
 

@@ -21,6 +21,7 @@ from harness.evidence.sections import (
     frontier,
     ledger,
     limits,
+    parallel,
     predictions,
     provenance,
     quality,
@@ -42,7 +43,7 @@ from harness.tables import Report
 PARTS = {
     "": (results.section,),
     "Quality": (questions.section, quality.section, spread.section, claims.section),
-    "Cost": (ledger.section, devices.section, frontier.section, predictions.section),
+    "Cost": (ledger.section, parallel.section, devices.section, frontier.section, predictions.section),
     "Tuning": (tuning.section,),
     "Where the cost comes from": (causes.section,),
     "How training went": (dynamics.section, reward.section, updates.section),

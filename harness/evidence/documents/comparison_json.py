@@ -9,7 +9,7 @@ from typing import Any
 from harness.evidence.aggregates import members
 from harness.evidence.answers import Answer
 from harness.evidence.contrasts import Contrast
-from harness.evidence.costs import arm_cost, cost_ratio, memory_kind
+from harness.evidence.costs import arm_cost, cost_ratio, memory_kind, on_several_devices
 from harness.evidence.documents.tuning_json import tuning_data
 from harness.evidence.findings import Findings
 from harness.evidence.labels import unequal
@@ -20,7 +20,7 @@ from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.tuned import trials_by_stage
 from harness.evidence.view import BASE, ComparisonView
 from harness.evidence.wins import wins_of
-from harness.quantities import COSTS, WALL_SECONDS
+from harness.quantities import COSTS, DEVICE_SECONDS, WALL_SECONDS
 
 SCHEMA_VERSION = 1
 
@@ -73,6 +73,8 @@ def _arm(view: ComparisonView, arm: str) -> dict[str, Any]:
 def _cost(view: ComparisonView, arm: str, missing: dict[str, str]) -> dict[str, Any]:
     """Each cost with its seeds and the unequal terms that touch it; why one is absent goes to `missing`."""
     cost: dict[str, Any] = {"per_seed": {}, "unequal": {}, "memory_kind": memory_kind(view).value}
+    if on_several_devices(view):
+        cost["time_kind"] = DEVICE_SECONDS.name
     for quantity in COSTS:
         of_arm = arm_cost(view, arm, quantity)
         cost[quantity.name] = of_arm.value

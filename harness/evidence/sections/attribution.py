@@ -10,9 +10,9 @@ from harness.evidence.costs import (
     BY_KIND,
     MemoryKind,
     cell_cost,
+    charged_value,
     cost_title,
     counts,
-    measured_value,
     memory_kind,
 )
 from harness.evidence.primary import Primary
@@ -133,7 +133,7 @@ def _parts(view: ComparisonView, split: Split, quantity: Quantity) -> list[float
         for arm in (split.longer, split.single)
     )
     in_loop = _mean(
-        view, split.longer, quantity, lambda cell: measured_value(view.stages_of(cell)[-1], quantity)
+        view, split.longer, quantity, lambda cell: charged_value(view.stages_of(cell)[-1], quantity)
     )
     bare = _mean(
         view, split.control, quantity, lambda cell: _without_pass(view.stages_of(cell)[-1], quantity)
@@ -153,8 +153,8 @@ def _mean(
 
 def _without_pass(stage: StageResult, quantity: Quantity) -> float | None:
     """A stage's figure less its reference's pass before training; of bytes the figure itself."""
-    figure = measured_value(stage, quantity)
+    figure = charged_value(stage, quantity)
     if figure is None or quantity not in APART:
         return figure
-    before = measured_value(stage, APART[quantity])
+    before = charged_value(stage, APART[quantity])
     return None if before is None else figure - before

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.evidence.arms import method_title, training_stages
 from harness.evidence.cells import cost_cell
-from harness.evidence.costs import BY_KIND, arm_cost, counts, measured_value
+from harness.evidence.costs import BY_KIND, arm_cost, charged_value, cost_title, counts
 from harness.evidence.primary import Primary
 from harness.evidence.view import ComparisonView
 from harness.measure.factors import Factors, co2_grams, money
@@ -58,7 +58,7 @@ def _row(view: ComparisonView, arm: str, quantity: Quantity, single: Sequence[st
         reason = alone.reason or "not measured"
         cells.append(Cell(value, quantity.kind, reason=reason, sources=alone.sources))
     beside = (cost_cell(view, other, quantity) for other in single)
-    return (Cell(arm), Cell(quantity.title), *cells, Cell(", ".join(users)), *beside)
+    return (Cell(arm), Cell(cost_title(view, quantity)), *cells, Cell(", ".join(users)), *beside)
 
 
 def _users(view: ComparisonView, digest: str) -> list[str]:
@@ -70,7 +70,7 @@ def _users(view: ComparisonView, digest: str) -> list[str]:
 def _first_stage(view: ComparisonView, arm: str, quantity: Quantity) -> float | None:
     """The first stage's figure, mean over seeds and repeats; None where some cell lacks it."""
     cells = [cell for cell in view.blocks_of(arm) if counts(view, cell, quantity)]
-    figures = [measured_value(view.stages_of(cell)[0], quantity) for cell in cells]
+    figures = [charged_value(view.stages_of(cell)[0], quantity) for cell in cells]
     known = [figure for figure in figures if figure is not None]
     return sum(known) / len(known) if known and len(known) == len(figures) else None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.evidence.cells import stage_cell
-from harness.evidence.costs import measured_value
+from harness.evidence.costs import devices_of, measured_value
 from harness.evidence.peaks import device_peaks, disturbances, dtype_of, in_words, measured_on, peak_of
 from harness.evidence.view import ComparisonView
 from harness.measure.steps import StepTimes, step_times
@@ -22,7 +22,7 @@ from harness.quantities import (
     TRAIN_SECONDS,
     USEFUL_FLOPS,
 )
-from harness.records import DevicePeak, StageResult
+from harness.records import HAS_VRAM, DevicePeak, StageResult
 from harness.tables import Cell, Table
 
 AMOUNTS = (STEPS, PAIRS, TOKENS, TOKENS_PADDED)
@@ -123,7 +123,9 @@ def _used(stage: StageResult, peak: DevicePeak) -> tuple[Cell, Cell]:
         formula = stage.measured(USEFUL_FLOPS.name)
         reason = (formula.reason if formula else None) or peak.reason or "FLOPs were not counted"
         return Cell(None, "percent", reason=reason), Cell(None, "percent", reason=reason)
-    known = Peak(peak.flops_per_second, str(peak.source))
+    # Ranks on a CPU share the cores whose peak it is.
+    devices = devices_of(stage) if stage.environment.device in HAS_VRAM else 1
+    known = Peak(peak.flops_per_second * devices, str(peak.source))
     mfu, hfu = (
         Cell(share, "percent", digits=1, sources=(stage.digest,))
         for share in utilisation(useful, ran, seconds, known)
