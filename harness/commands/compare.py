@@ -18,7 +18,7 @@ from harness.evidence.answers import Answer, answers
 from harness.evidence.sequence import Saved, open_questions, saved
 from harness.evidence.statistics.looks import weights
 from harness.executors.opening import opened, spreads
-from harness.pipeline.load import find_comparison, load_comparison
+from harness.pipeline.load import find_comparison, load_comparison, most_devices
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.questions_spec import LookSpec
@@ -108,7 +108,7 @@ def run_comparison(
     what = f"comparison {spec.name} in {root.path.resolve()}"
     with (
         root.lock(what),
-        opened(spec.executor, what) as executor,
+        opened(spec.executor, what, most_devices(spec)) as executor,
         Again(root, again, console) as chosen,
         Showing(root, console, devices=len(executor.places()) if executor else 1) as showing,
         Tracking(trackers, root, spec.name, console) as tracking,

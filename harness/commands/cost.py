@@ -11,9 +11,9 @@ from typing import Any
 from rich.table import Table
 
 from harness.errors import UserError
-from harness.measure.environment import device_identity
-from harness.measure.gpu_lock import GpuLock
-from harness.pipeline.load import find_comparison, load_comparison
+from harness.measure.environment import device_identities
+from harness.measure.gpu_lock import locked
+from harness.pipeline.load import find_comparison, load_comparison, most_devices
 from harness.pipeline.overrides import Overrides
 from harness.records import Plan, Prediction, RehearseFacts
 from harness.running.execute import Execution
@@ -43,7 +43,7 @@ def run(
     root = RunRoot(out)
     root.open_for_writing()
     what = f"forecast of {spec.name} in {root.path.resolve()}"
-    with root.lock(what), GpuLock(device_identity(), what=what), ForkServer() as starter:
+    with root.lock(what), locked(device_identities(most_devices(spec)), what=what), ForkServer() as starter:
         print_neighbours(console)
         showing = Showing(root, console, file=False)
         execution = make_ready(

@@ -7,18 +7,20 @@ import functools
 import os
 from collections.abc import Iterator, Sequence
 
+from harness.errors import UserError
 from harness.executors import Executor, Place
 from harness.executors.local import Local, places_here
 from harness.measure import gpus
-from harness.measure.environment import device_identity
-from harness.measure.gpu_lock import GpuLock
+from harness.measure.environment import device_identities, device_identity
+from harness.measure.gpu_lock import GpuLock, locked
 from harness.pipeline.executor_spec import LocalSpec, RaySpec
 
 
-def spreads(spec: LocalSpec | RaySpec) -> bool:
-    """Whether units run on devices of a kind, and not all on the one device of this machine."""
+def spreads(spec: LocalSpec | RaySpec, devices: int = 1) -> bool:
+    """Whether units run on devices of a kind, and not all on the one device of this machine, or on the
+    `devices` that each stage has."""
     if isinstance(spec, LocalSpec):
-        return spec.devices != 1 or "," in os.environ.get(gpus.DEVICE, "")
+        return spec.devices != 1 or (devices == 1 and "," in os.environ.get(gpus.DEVICE, ""))
     return True
 
 
@@ -33,14 +35,22 @@ def places_of(spec: LocalSpec | RaySpec) -> Sequence[Place]:
 
 
 @contextlib.contextmanager
-def opened(spec: LocalSpec | RaySpec, what: str) -> Iterator[Executor | None]:
-    """The executor of `spec`, None for one device of this machine, which is held for `what` meanwhile.
+def opened(spec: LocalSpec | RaySpec, what: str, devices: int = 1) -> Iterator[Executor | None]:
+    """The executor of `spec`, None for one device of this machine, or for the `devices` of each stage, which
+    are held for `what` meanwhile.
 
-    Raises UserError where another comparison holds a device of this machine.
+    Raises UserError where another comparison holds a device of this machine, and for units on several devices
+    whose stages have several each.
     """
     with contextlib.ExitStack() as held:
-        if not spreads(spec):
-            held.enter_context(GpuLock(device_identity(), what=what))
+        if devices > 1 and spreads(spec, devices):
+            raise UserError(
+                f"training.devices is {devices} and executor puts units on several devices",
+                where="executor",
+                remedy="leave one of the two out; together they are not built",
+            )
+        if not spreads(spec, devices):
+            held.enter_context(locked(device_identities(devices), what=what))
             yield None
             return
         executor = _executor(spec, what, held)

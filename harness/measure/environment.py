@@ -89,7 +89,17 @@ def device_identity() -> str:
 
     `UNKNOWN_DEVICE` where there is a GPU that neither the driver's library nor torch names.
     """
-    gpu = gpus.chosen().gpu
+    return _identity(gpus.chosen().gpu)
+
+
+def device_identities(devices: int) -> tuple[str, ...]:
+    """Those of the GPUs that stages on `devices` take, or of the CPU; raises UserError where there are too
+    few."""
+    taken = gpus.chosen_for(devices)
+    return tuple(map(_identity, taken)) or (_identity(None),)
+
+
+def _identity(gpu: gpus.Gpu | None) -> str:
     if gpu is None:
         return f"cpu:{cpu_name()}:{os.cpu_count()}"
     return UNKNOWN_DEVICE if gpu.uuid is None else f"{gpu.kind}:{gpu.uuid}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -52,6 +53,15 @@ class GpuLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.release()
+
+
+@contextlib.contextmanager
+def locked(devices: Iterable[str], *, what: str) -> Iterator[None]:
+    """Hold the locks of several devices, in one order for everybody."""
+    with contextlib.ExitStack() as locks:
+        for device in sorted(set(devices)):
+            locks.enter_context(GpuLock(device, what=what))
+        yield
 
 
 def locks_folder(places: Iterable[Path] = PLACES) -> Path:

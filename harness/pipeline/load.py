@@ -42,6 +42,11 @@ def nowhere(key: KeyPath) -> None:
     """No place is known."""
 
 
+def most_devices(spec: ComparisonSpec) -> int:
+    """How many devices the training stage that has most of them asks for."""
+    return max((stage_config(spec, stage).devices for arm in spec.arms for stage in arm.stages), default=1)
+
+
 def find_comparison(name: str | None, *, model: str | None) -> Path:
     """The file of a comparison given by path or name.
 

@@ -9,6 +9,7 @@ from itertools import combinations
 from harness.evidence.amounts import detectable_effect
 from harness.evidence.cells import score_format, stages_behind
 from harness.evidence.contrasts import HOST_MEMORY, Contrast
+from harness.evidence.costs import cost_title
 from harness.evidence.curves import AXES, FEWEST_PROBED, Axis, curves, probed_pairs
 from harness.evidence.findings import Findings
 from harness.evidence.primary import Primary, own_score
@@ -18,7 +19,7 @@ from harness.evidence.statistics.curve import Curve, crossings
 from harness.evidence.statistics.estimate import ITEMS_TARGET, mean_interval
 from harness.evidence.statistics.verdict import OPPOSITE, Outcome, verdict
 from harness.evidence.view import ComparisonView
-from harness.quantities import COSTS, Quantity
+from harness.quantities import COSTS, WALL_SECONDS, Quantity
 from harness.tables import Cell, CellKind, Figure, Panel, Section, Series, Table
 
 QUALITY: CellKind = "percent"
@@ -155,7 +156,8 @@ def pareto_table(view: ComparisonView, contrasts: Sequence[Contrast], metric: st
         "separably better or equal in the other; on the front where every other arm is separably worse in "
         "one of them; else not separable. Differences as in the table of arm against arm, unadjusted."
     )
-    columns = ("arm", "score", *(quantity.title for quantity in COSTS))
+    time = cost_title(view, WALL_SECONDS)
+    columns = ("arm", "score", *(time if q == WALL_SECONDS else q.title for q in COSTS))
     return Table("pareto", "Pareto front", columns, tuple(rows), (note,))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.evidence.arms import arm_titles
 from harness.evidence.cells import cost_cell, estimate_cell, score_cell
-from harness.evidence.costs import arm_cost, cost_ratio, cost_title
+from harness.evidence.costs import arm_cost, cost_ratio, cost_title, on_several_devices
 from harness.evidence.findings import Findings
 from harness.evidence.labels import SCORES, marked
 from harness.evidence.labels import notes as label_notes
@@ -47,9 +47,11 @@ def main_table(view: ComparisonView) -> Table:
     won = f" Win rate: against {_rival(view, win_rate)}, 50% = equal, ties count half." if win_rate else ""
     used = len({block.seed for block in view.blocks.values() if block.whole})
     mean = "" if view.mixed_fleet else f"; mean of {used} seed{'' if used == 1 else 's'}"
+    time = cost_title(view, WALL_SECONDS)
+    each = ", times the devices of each" if on_several_devices(view) else ""
     notes = (
-        f"Training time: from model load to the final checkpoint, summed over stages{mean}. Relative cost: "
-        f"training time over that of {view.cost_reference}, geometric mean over seeds and repeats "
+        f"{time.capitalize()}: from model load to the final checkpoint, summed over stages{each}{mean}. "
+        f"Relative cost: {time} over that of {view.cost_reference}, geometric mean over seeds and repeats "
         f"with its 95% interval.{_by_kind(view)}{won}",
         *label_notes(view, *(quantity.name for quantity in COSTS), win_rate or SCORES),
     )

@@ -12,9 +12,10 @@ import pytest
 
 from harness.errors import UserError
 from harness.measure import gpus
-from harness.measure.environment import UNKNOWN_DEVICE, device_identity
+from harness.measure.environment import UNKNOWN_DEVICE, device_identities, device_identity
 from harness.measure.gpus import DEVICE, Choice, Gpu, chosen, hiding, using, visible_gpus
 from harness.measure.nvml import ListedGpu
+from harness.stages.others import take_own_device
 from harness.stages.runner import child_environment
 
 GIB = 1 << 30
@@ -238,3 +239,51 @@ def test_intels_node_is_a_gpu_only_to_a_torch_made_for_it(
     monkeypatch.setattr(gpus.metadata, "version", lambda name: version)
     gpu = chosen().gpu
     assert (gpu.kind if gpu else None) == kind
+
+
+def test_a_stage_on_two_devices_sees_the_first_two_or_those_that_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver(monkeypatch, (FIRST,), (SECOND,), (THIRD,))
+    assert hiding(2)["CUDA_VISIBLE_DEVICES"] == "GPU-aa,GPU-bb"
+    assert hiding(2)[gpus.OTHERS] == "1"
+    monkeypatch.setenv(DEVICE, "2,GPU-aa")
+    assert hiding(2)["CUDA_VISIBLE_DEVICES"] == "GPU-cc,GPU-aa"
+    assert chosen() == Choice(THIRD, 2)
+    assert device_identities(2) == ("cuda:GPU-cc", "cuda:GPU-aa")
+
+
+@pytest.mark.parametrize(
+    ("named", "said", "remedy"),
+    [
+        ("", "training.devices is 4 and 3 can be seen", "set training.devices=3"),
+        ("1", "--device (HARNESS_DEVICE) names 1", "name as many, separated by commas"),
+    ],
+)
+def test_too_few_gpus_are_said(monkeypatch: pytest.MonkeyPatch, named: str, said: str, remedy: str) -> None:
+    driver(monkeypatch, (FIRST,), (SECOND,), (THIRD,))
+    monkeypatch.setenv(DEVICE, named)
+    with pytest.raises(UserError) as refused:
+        hiding(4)
+    assert said in str(refused.value)
+    assert remedy in str(refused.value)
+
+
+def test_on_a_cpu_any_number_of_ranks_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver(monkeypatch)
+    assert hiding(4) == {}
+    assert len(device_identities(4)) == 1
+
+
+def test_a_rank_sees_its_own_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver(monkeypatch, (FIRST,), (SECOND,))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aa,GPU-bb")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    take_own_device()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-bb"
+    assert os.environ["LOCAL_RANK"] == "0"
+    assert visible_gpus() == (SECOND,)
+    with pytest.raises(UserError, match="there is no GPU 1 for rank 1"):
+        gpus.narrow_to(1)

@@ -33,6 +33,12 @@ def test_every_stage_has_the_largest_divisor_up_to_a_half(batch: int, micro: int
     assert (one.halvings, smaller.halvings) == (0, 1)
 
 
+def test_every_device_keeps_as_many_micro_batches_of_a_step() -> None:
+    smaller = halved(spec("training.batch_size=12", "training.micro_batch_size=3", "training.devices=4"))
+    assert smaller is not None
+    assert set(sizes(smaller).values()) == {(12, 1)}
+
+
 def test_a_stage_of_its_own_size_is_halved_too() -> None:
     smaller = halved(spec("stages.dpo.micro_batch_size=4"))
     assert smaller is not None

@@ -26,6 +26,7 @@ from harness.records import (
 
 RESOLVED = Resolved(reach={"stages.child": Reach(packages={"torch": "2.13.0"})})
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "records_v1" / "record.json"
+TWO_DEVICES = {"devices": 2, "how": "ddp", "ranks": []}
 State = dict[str, Any]
 
 
@@ -397,6 +398,16 @@ TABLE: list[tuple[str, Callable[[State], None], set[str], bool]] = [
         True,
     ),
     ("more padding in one arm", batch("orpo", tokens_padded=90_000), {"tokens_padded"}, True),
+    ("two devices in one arm", put("orpo", parallel=TWO_DEVICES), {"devices"}, True),
+    (
+        "shared in another way",
+        both(
+            *(put(m, parallel=TWO_DEVICES) for m in ("sft", "dpo")),
+            put("orpo", parallel={**TWO_DEVICES, "how": "fsdp2"}),
+        ),
+        {"devices"},
+        True,
+    ),
     ("other packages", environment(versions={"torch": "2.14.0"}), {"installed_packages"}, True),
     ("more epochs", put("orpo", epochs=5.0), {"budget"}, True),
     ("tuned more often", spec(tuning_trials_per_arm={"orpo": 9, "sft_dpo": 8}), {"tuning_trials"}, True),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.generate import trial
+from harness.measure.ranks import ALONE
 from harness.measure.window import Window
 from harness.pipeline.generation_spec import GenerationSpec
 from harness.records import RehearseEvaluateFacts, RehearseFacts
@@ -20,7 +21,8 @@ FULL = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublas
 def context(**config: Any) -> Any:
     request = SimpleNamespace(config=config)
     memory = SimpleNamespace(measurements=lambda: [])
-    return SimpleNamespace(request=request, folder=None, prepared=None, window=Window(), memory=memory)
+    common = {"folder": None, "prepared": None, "window": Window(), "ranks": ALONE}
+    return SimpleNamespace(request=request, memory=memory, **common)
 
 
 def raising(error: Exception) -> Any:
