@@ -26,6 +26,7 @@ HERE = "127.0.0.1"
 TAIL_LINES = 15
 LAUNCH = (RANK, SIZE, LOCAL_RANK, ADDRESS, PORT, "LOCAL_WORLD_SIZE", "GROUP_RANK")
 """What a launcher says to a process; a stage that a comparison started has no business with it."""
+ACCELERATES = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_MEGATRON_LM")
 BLAME_SECONDS, LEAVE_SECONDS = 5.0, 60.0
 
 
@@ -155,6 +156,12 @@ def gather_ranks(request: StageRequest, folder: Path, *, by_command: bool) -> Ot
             os.environ.pop(name, None)
         launched = devices
         others = Others(folder, devices)
+    elif _shards_by_itself():
+        raise UserError(
+            "accelerate's configuration asks for FSDP or DeepSpeed",
+            where=str(folder / "request.json"),
+            remedy="launch plain processes; training.parallel says how a stage is shared",
+        )
     elif launched != devices:
         raise UserError(
             f"{launched} processes were started for a stage with training.devices: {devices}",
@@ -165,6 +172,11 @@ def gather_ranks(request: StageRequest, folder: Path, *, by_command: bool) -> Ot
         others = Others(folder, 1)
     take_own_device()
     return others
+
+
+def _shards_by_itself() -> bool:
+    """Whether `accelerate launch` was told to wrap models, which would be done twice."""
+    return any(os.environ.get(name, "").lower() == "true" for name in ACCELERATES)
 
 
 def take_own_device() -> None:
