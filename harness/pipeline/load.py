@@ -11,6 +11,7 @@ from typing import Any
 
 from harness import registry
 from harness.errors import UserError
+from harness.pipeline.accelerate_file import take_up
 from harness.pipeline.checked import ROLES, check_looks, check_names, check_seeds, check_sides
 from harness.pipeline.data_spec import DataSpec
 from harness.pipeline.find import find_file
@@ -85,6 +86,7 @@ def load_comparison(
     read_arms = [load_arm(entry, index, where) for index, entry in enumerate(entries)]
     data["arms"] = [arm.data for arm in read_arms]
     _refuse_what_runs_write(data, where)
+    take_up(data, where)
     spec = validate(ComparisonSpec, data, where=where)
     check_no_secrets(spec, where)
     check_names(spec, where)

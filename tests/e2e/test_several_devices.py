@@ -16,7 +16,14 @@ TINY = ["--set", "data.limit=72", "--set", "data.test_limit=20", "--seeds", "1",
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp2"])
 def test_two_devices_a_stage_end_to_end(tmp_path: Path, parallel: str) -> None:
-    asked = ["--arms", "sft_dpo,orpo", "--set", "training.devices=2", "--set", f"training.parallel={parallel}"]
+    asked = [
+        "--arms",
+        "sft_dpo,orpo",
+        "--set",
+        "training.devices=2",
+        "--set",
+        f"training.parallel={parallel}",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "harness", "compare", *TINY, *asked, "--out", str(tmp_path)],
         capture_output=True,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import UserError
 from harness.methods import load_method
-from harness.pipeline.load import find_comparison, load_comparison, most_devices
+from harness.pipeline.load import find_comparison, load_comparison, most_devices, stage_config
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
 from harness.pipeline.resolved import Reach, Resolved
@@ -84,3 +86,55 @@ def test_one_device_is_the_stage_that_it_was_however_it_would_be_shared() -> Non
 def test_the_most_devices_of_any_stage_are_locked() -> None:
     assert most_devices(spec()) == 1
     assert most_devices(spec("stages.dpo.devices=2")) == 2
+
+
+def config_file(folder: Path, **settings: Any) -> str:
+    """An accelerate config, as `accelerate config` writes one."""
+    written = {"compute_environment": "LOCAL_MACHINE", "num_machines": 1, "num_processes": 2, **settings}
+    file = folder / "accelerate.yaml"
+    file.write_text(json.dumps(written))
+    return f"training.accelerate={file}"
+
+
+FSDP2 = {"fsdp_version": 2, "fsdp_state_dict_type": "SHARDED_STATE_DICT"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "parallel"),
+    [
+        ({"distributed_type": "MULTI_GPU"}, "ddp"),
+        ({"distributed_type": "FSDP", "fsdp_config": FSDP2, "mixed_precision": "no"}, "fsdp2"),
+    ],
+)
+def test_an_accelerate_config_says_how_many_devices_and_how(
+    tmp_path: Path, settings: dict[str, Any], parallel: str
+) -> None:
+    one = spec(config_file(tmp_path, **settings))
+    configs = [stage_config(one, stage) for arm in one.arms for stage in arm.stages]
+    assert {(config.devices, config.parallel) for config in configs} == {(2, parallel)}
+    own = spec("training.devices=2", f"training.parallel={parallel}")
+    assert plan_comparison(one, RESOLVED).id == plan_comparison(own, RESOLVED).id
+
+
+@pytest.mark.parametrize(
+    ("settings", "own", "said"),
+    [
+        ({"distributed_type": "MULTI_GPU"}, ("training.devices=4",), "training.devices is 4, and "),
+        ({"distributed_type": "FSDP", "fsdp_config": {}}, (), "fsdp_version is 1"),
+        (
+            {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 3}},
+            (),
+            "deepspeed_zero3 is not",
+        ),
+        ({"distributed_type": "MEGATRON_LM"}, (), "distributed_type: MEGATRON_LM is not built"),
+        ({"num_machines": 2}, (), "num_machines is above 1"),
+        ({"mixed_precision": "bf16"}, (), "training.precision is 'float32', and "),
+        ({"mixed_precision": "fp16"}, (), "mixed_precision: fp16 is not built"),
+    ],
+)
+def test_an_accelerate_config_that_says_otherwise_is_refused(
+    tmp_path: Path, settings: dict[str, Any], own: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(UserError) as refused:
+        spec(config_file(tmp_path, **settings), *own)
+    assert said in str(refused.value)
