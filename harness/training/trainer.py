@@ -13,8 +13,7 @@ from typing import Any
 import torch
 import transformers
 
-from harness.generate.flat_attention import use_flat_attention
-from harness.generate.head import Head, attach, causal_lm
+from harness.generate.head import Head, attach
 from harness.generate.logprobs import sample_of
 from harness.measure.counting import made_really
 from harness.measure.flops import Bucket
@@ -23,9 +22,7 @@ from harness.measure.window import AUDIT, EVALUATION
 from harness.methods import (
     MethodModule,
     Objective,
-    PairLogProbs,
     about,
-    log_odds,
     nll_scope,
     uniform_reference,
 )
@@ -38,11 +35,12 @@ from harness.records import (
     ReferenceMode,
 )
 from harness.training.arguments import arguments
-from harness.training.collate import Collator, Row, Rows, length_of
+from harness.training.collate import Collator, Rows, length_of, shortest
 from harness.training.inputs import model_inputs, sides_of
 from harness.training.job import TrainJob
 from harness.training.layout import decide_layout
 from harness.training.load import Policy, load_policy
+from harness.training.logged import log_terms
 from harness.training.reference import TRAIN, VALIDATION, Reference, make_reference
 from harness.training.router import RouterLoss
 from harness.training.scored_once import score_once
@@ -75,10 +73,14 @@ class MatchedTrainer(SharingTrainer):
         longest = job.facts.max_length or max(length_of(row) for row in data)
         # By what all arms share, so that none keeps what another makes again.
         most_scored = 2 * job.config.micro_batch_size * longest
+
+        def made_ready(model: Any) -> tuple[Head, LayoutFacts]:
+            head = attach(model, sample, most_scored)
+            return head, decide_layout(model, head, job.config, data[0], pad, longest)
+
         with job.window.phase(AUDIT):
-            self.head = attach(policy.model, sample, most_scored)
-            self.layout = decide_layout(policy.model, self.head, job.config, data[0], pad, longest)
-        stand_in = None if job.ranks.alone else _shortest(data, job.rows)
+            self.head, self.layout = made_ready(policy.model)
+        stand_in = None if job.ranks.alone else shortest(data, job.rows)
         self._collator = Collator(pad, said.data == "pairs", self.nll_scope, self.layout, stand_in)
         self.head_cost = _cost_of(self.head)
         coefficient = job.config.router_aux_loss
@@ -93,7 +95,7 @@ class MatchedTrainer(SharingTrainer):
             data_collator=self._collator,
             compute_loss_func=_divided_here,
         )
-        self._sample, self._most_scored = sample, most_scored
+        self._sample, self._made_ready = sample, made_ready
         self.reference = self._make_reference(policy, self.watch) if said.reference else None
 
     def _make_reference(self, policy: Policy, watch: Callable[[Any], None]) -> Reference:
@@ -105,9 +107,7 @@ class MatchedTrainer(SharingTrainer):
         delattr(self, "model")
         self.accelerator.free_memory()
         policy = load_policy(self.job)
-        attach(policy.model, self._sample, self._most_scored)
-        if self.layout.flat:
-            use_flat_attention(causal_lm(policy.model))
+        self._made_ready(policy.model)
         if self.reference is not None:
             self.reference.scorer = self._make_reference(policy, lambda model: None).scorer
         policy.model.load_state_dict(weights, strict=False)
@@ -135,7 +135,7 @@ class MatchedTrainer(SharingTrainer):
         if self.router is not None:
             terms["router"] = self.router.term(inputs["attention_mask"]) * (shape.pairs / totals.pairs)
         if training:
-            self._log(batch, objective, terms, totals, void="void" in inputs)
+            log_terms(self.trace, batch, objective, terms, totals, void="void" in inputs)
         loss = torch.stack(list(terms.values())).sum()
         if training and not self.job.ranks.alone:
             # Engines average gradients over the ranks, of which each holds its own share of the sum.
@@ -149,28 +149,6 @@ class MatchedTrainer(SharingTrainer):
             return super().training_step(model, inputs, *args, **kwargs)
         finally:
             self.trace.in_void = False
-
-    def _log(
-        self,
-        batch: PairLogProbs,
-        objective: Objective,
-        terms: dict[str, torch.Tensor],
-        totals: Totals,
-        *,
-        void: bool,
-    ) -> None:
-        """Metrics that all methods share, and the method's own, one value a pair; of a void micro-batch
-        their names alone."""
-        pairs = len(batch.chosen.response)
-        kept = slice(0, 0 if void else None)
-        with torch.no_grad():
-            nll = batch.chosen.negative_log_likelihood().sum() / totals.nll_tokens
-            # The mean over the effective batch's pairs of these is the sum of the micro-batches' shares.
-            shares = {"nll": nll, **{f"loss_{name}": term for name, term in terms.items()}}
-            for name, share in shares.items():
-                self.trace.add(name, (share.detach() * (totals.pairs / pairs)).expand(pairs)[kept])
-            for name, values in {**_shared_metrics(batch), **objective.metrics}.items():
-                self.trace.add(name, values[kept])
 
     def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The loss alone, which is all that early stopping asks for."""
@@ -257,11 +235,6 @@ class MatchedTrainer(SharingTrainer):
         return [self.model] if copy is None else [self.model, copy]
 
 
-def _shortest(data: Rows, rows: Sequence[int] | None) -> Row:
-    """The pair that costs least, of the rows that the stage reads."""
-    return min((data[i] for i in (range(len(data)) if rows is None else rows)), key=length_of)
-
-
 def _cost_of(head: Head) -> HeadCost:
     if head.chunk is None:
         return FULL_LOGITS
@@ -278,20 +251,3 @@ def _divided(objective: Objective, totals: Totals) -> dict[str, torch.Tensor]:
     """Each term's share of the loss over the effective batch."""
     terms = {name: term.sum() / totals.nll_tokens for name, term in objective.per_token.items()}
     return terms | {name: term.sum() / totals.pairs for name, term in objective.per_pair.items()}
-
-
-def _shared_metrics(batch: PairLogProbs) -> dict[str, torch.Tensor]:
-    """What every method logs: (pairs,) each."""
-    chosen = batch.chosen.means()
-    if batch.rejected is None:
-        return {"logp_chosen": chosen}
-    rejected = batch.rejected.means()
-    odds = log_odds(chosen, rejected)
-    return {
-        "logp_chosen": chosen,
-        "logp_rejected": rejected,
-        "margin": chosen - rejected,
-        "preference_accuracy": (chosen > rejected).float() + 0.5 * (chosen == rejected).float(),
-        "log_odds_margin": odds,
-        "log_odds_ratio": torch.nn.functional.logsigmoid(odds),
-    }
