@@ -141,7 +141,7 @@ NOT_RUN: Mapping[str, str] = {
     "make fetch TO=bundle MODEL=Qwen/Qwen2.5-0.5B": HUB,
     "make compare MODEL=Qwen/Qwen2.5-0.5B OFFLINE=bundle": HUB,
     'make compare MODEL=mistralai/Mistral-7B-v0.1 SET="training.devices=4 training.parallel=fsdp2"': HUB,
-    "harness compare big.yaml --device 0,2": "two GPUs",
+    "harness compare --device 0,2": "two GPUs",
     "make plan MODEL=Qwen/Qwen2.5-0.5B": HUB,
     f"make plan MODEL=Qwen/Qwen2.5-1.5B {FOUR_BITS}": HUB,
     "harness compare --device 0,2": "several GPUs",

@@ -12,7 +12,7 @@ from harness.errors import UserError
 from harness.generate.flat_attention import use_flat_attention
 from harness.generate.head import attach
 from harness.generate.precision import round_as_autocast_does
-from harness.measure.ranks import ALONE, Ranks
+from harness.measure.ranks import Ranks
 from harness.measure.window import AUDIT
 from harness.pipeline.training_spec import ReferenceConfig
 from harness.records import ReferenceFacts, ReferenceHolder, ReferenceMode
@@ -143,15 +143,17 @@ class Reference:
         """Take over what was scored of a split."""
         self._known |= {(split, index): parts for index, parts in found.items()}
 
-    def precompute(self, batches: Iterator[dict[str, Any]], split: str, ranks: Ranks = ALONE) -> None:
-        """Score batches of a split and keep each sequence's log-probs on the host, with those that the other
-        ranks scored."""
+    def precompute(self, batches: Iterator[dict[str, Any]], split: str) -> None:
+        """Score batches of a split and keep each sequence's log-probs on the host."""
         for batch in batches:
             values = self.scorer(batch).cpu()
             parts = values.split(_scored_per_sequence(batch))
             pairs = len(batch["indices"])
             for place, index in enumerate(batch["indices"]):
                 self._known[split, index] = list(parts[place::pairs])
+
+    def share(self, ranks: Ranks, split: str) -> None:
+        """Know what the other ranks scored of a split too; all of them have to ask."""
         for found in ranks.told(self.known(split)):
             self.know(found, split)
 

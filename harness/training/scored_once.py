@@ -35,7 +35,8 @@ def score_once(trainer: StageTrainer, reference: Reference, rows: Rows, batches:
     buckets: list[Bucket] = []
     ranks = trainer.job.ranks
     with window.phase(REFERENCE):
-        reference.precompute(_noted(batches(), buckets), TRAIN, ranks)
+        reference.precompute(_noted(batches(), buckets), TRAIN)
+        reference.share(ranks, TRAIN)
     if place is not None:
         with window.phase(AUDIT):
             made = Pass(buckets, trainer.trace.forwarded[REFERENCE], window.state((REFERENCE,)))

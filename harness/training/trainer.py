@@ -201,7 +201,8 @@ class MatchedTrainer(SharingTrainer):
             if self.eval_dataset is not None:
                 with self.job.window.phase(EVALUATION):
                     held_out = self._in_order(self.eval_dataset, own=True)
-                    self.reference.precompute(held_out, VALIDATION, self.job.ranks)
+                    self.reference.precompute(held_out, VALIDATION)
+                    self.reference.share(self.job.ranks, VALIDATION)
 
     def _in_order(
         self, data: Any, wanted: Sequence[int] | None = None, *, own: bool = False

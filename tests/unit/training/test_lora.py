@@ -78,7 +78,7 @@ def test_saving_adapters_of_a_hub_model_asks_no_hub(
 
     own = running._save
 
-    def as_of_a_hub_model(trainer: Any, folder: Path) -> None:
+    def as_of_a_hub_model(trainer: Any, folder: Path, *gathered: Any) -> None:
         trainer.model.peft_config["default"].base_model_name_or_path = "someone/some-model"
         trainer.model.get_base_model().config._name_or_path = "someone/some-model"
         monkeypatch.setenv("HF_HUB_OFFLINE", "0")
@@ -89,7 +89,7 @@ def test_saving_adapters_of_a_hub_model_asks_no_hub(
 
         monkeypatch.setattr(socket.socket, "connect", refuse)
         monkeypatch.setattr("peft.utils.save_and_load.check_file_exists_on_hf_hub", refuse)
-        own(trainer, folder)
+        own(trainer, folder, *gathered)
 
     monkeypatch.setattr(running, "_save", as_of_a_hub_model)
     job = make_job("sft", lora=LORA, max_steps=1)
