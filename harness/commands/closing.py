@@ -13,7 +13,7 @@ from harness.evidence.next_steps import out_flag, power_command
 from harness.evidence.sections.first import EXPLORATORY
 from harness.evidence.short import WORDS
 from harness.evidence.statistics.verdict import Outcome
-from harness.quantities import COST, cost_of
+from harness.quantities import COST, DEVICE_SECONDS, WALL_SECONDS, cost_of
 from harness.records import FailedStage
 from harness.units import rounded
 
@@ -92,7 +92,8 @@ def next_line(data: Mapping[str, Any], run: Path) -> str:
 
 def _shares(cost: Mapping[str, Any], base: Mapping[str, Any]) -> list[str]:
     """Time by the mean ratio over seeds, FLOPs as they were counted."""
-    found = [f"{_percent(cost['relative'])} of the training time"] if cost.get("relative") is not None else []
+    time = DEVICE_SECONDS.title if cost.get("time_kind") == DEVICE_SECONDS.name else WALL_SECONDS.title
+    found = [f"{_percent(cost['relative'])} of the {time}"] if cost.get("relative") is not None else []
     if cost.get("flops") and base.get("flops"):
         found.append(f"{_percent(cost['flops'] / base['flops'])} of the FLOPs")
     return found

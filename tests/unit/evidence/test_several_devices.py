@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from synthetic import SECONDS, make_view
 
+from harness.commands.closing import cost_line
 from harness.evidence.costs import arm_cost, cost_title
 from harness.evidence.documents.comparison import build_report
 from harness.evidence.documents.comparison_json import comparison_data
@@ -85,6 +86,9 @@ def test_a_prediction_is_held_against_the_seconds_that_passed() -> None:
 def test_json_says_what_kind_of_seconds_they_are() -> None:
     told = comparison_data(findings(on_two_devices(make_view())))["arms"]["orpo"]["cost"]
     assert told["time_kind"] == "device_seconds"
+    line = cost_line(comparison_data(findings(on_two_devices(make_view()))))
+    assert "of the device-seconds" in line
+    assert "training time" not in line
     assert "time_kind" not in comparison_data(findings(make_view()))["arms"]["orpo"]["cost"]
 
 
