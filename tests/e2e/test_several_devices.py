@@ -40,7 +40,7 @@ def test_two_devices_a_stage_end_to_end(tmp_path: Path, parallel: str) -> None:
     assert {arm["cost"]["time_kind"] for arm in data["arms"].values()} == {"device_seconds"}
     parity = {check["check"]: check for check in data["parity"]}
     assert parity["devices"]["equal"] is True
-    assert parity["devices"]["detail"].startswith(f"2 ({parallel}, ")
+    assert parity["devices"]["detail"].startswith(f"2 ({parallel})")
     text = (report / "report.md").read_text()
     assert "### Several devices a stage" in text
     assert "What each rank did and took" in text
