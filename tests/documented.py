@@ -141,7 +141,7 @@ NOT_RUN: Mapping[str, str] = {
     "make fetch TO=bundle MODEL=Qwen/Qwen2.5-0.5B": HUB,
     "make compare MODEL=Qwen/Qwen2.5-0.5B OFFLINE=bundle": HUB,
     'make compare MODEL=mistralai/Mistral-7B-v0.1 SET="training.devices=4 training.parallel=fsdp2"': HUB,
-    "harness compare --device 0,2": "two GPUs",
+    "harness compare --set training.devices=2 --device 0,2": "two GPUs",
     "make plan MODEL=Qwen/Qwen2.5-0.5B": HUB,
     f"make plan MODEL=Qwen/Qwen2.5-1.5B {FOUR_BITS}": HUB,
     "harness compare --device 0,2": "several GPUs",
@@ -164,6 +164,7 @@ ELSEWHERE: Mapping[str, str] = {
     "harness compare --set executor.devices=all": ON_TWO,
     'harness compare --set "executor={name: ray, address: local, cpus: 1}"': (
         "tests/e2e/test_executors.py::test_ray_scores_the_same_bit_for_bit"
+    ),
     'make compare SET="training.devices=2"': (
         "tests/e2e/test_several_devices.py::test_two_devices_a_stage_end_to_end"
     ),

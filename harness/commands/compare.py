@@ -150,7 +150,7 @@ def run_comparison(
 
 def _check_executor(spec: ComparisonSpec) -> None:
     """Raise UserError for a search on several devices: each trial hangs on what the one before found."""
-    if spec.tuning is not None and spreads(spec.executor):
+    if spec.tuning is not None and spreads(spec.executor, most_devices(spec)):
         raise UserError(
             "a search runs its trials one after the other, on one device",
             where="executor",

@@ -20,7 +20,7 @@ from harness.measure.environment import UNKNOWN_DEVICE, device_identity, driver_
 from harness.methods import load_method
 from harness.pipeline.covers import OPTIONAL, judges_in, sft_source
 from harness.pipeline.data_spec import DataSpec
-from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
+from harness.pipeline.load import benchmark_config, most_devices, sft_data_of, stage_config
 from harness.pipeline.named import NamesFiles, NeedsHub
 from harness.pipeline.resolved import VARIABLES, VARIABLES_OF_PACKAGES, Reach, Resolved
 from harness.pipeline.spec import ComparisonSpec
@@ -43,7 +43,7 @@ def resolve(spec: ComparisonSpec) -> Resolved:
     benchmarks = {name: load_benchmark(name) for name in spec.score}
     packages = Packages()
     installed = {name: packages.version(name) for name in OPTIONAL}
-    place = places_of(spec.executor)[0] if spreads(spec.executor) else None
+    place = places_of(spec.executor)[0] if spreads(spec.executor, most_devices(spec)) else None
     variables = {**child_environment(), **(place.variables if place else {})}
     device = place.kind if place else _device()
     files = {**_files_of_benchmarks(spec, benchmarks), **_files_of_stages(spec), **_files_of_data(spec)}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
+from harness.executors.opening import opened, spreads
 from harness.methods import load_method
 from harness.pipeline.load import find_comparison, load_comparison, most_devices, stage_config
 from harness.pipeline.overrides import Overrides
@@ -138,3 +139,16 @@ def test_an_accelerate_config_that_says_otherwise_is_refused(
     with pytest.raises(UserError) as refused:
         spec(config_file(tmp_path, **settings), *own)
     assert said in str(refused.value)
+
+
+def test_units_on_several_devices_whose_stages_have_several_are_refused(monkeypatch: Any) -> None:
+    one = spec("training.devices=2", "executor.devices=2")
+    with (
+        pytest.raises(UserError, match="executor puts units on several devices"),
+        opened(one.executor, "a test", most_devices(one)),
+    ):
+        pass
+    monkeypatch.setenv("HARNESS_DEVICE", "0,2")
+    plain = spec("training.devices=2")
+    assert not spreads(plain.executor, most_devices(plain))
+    assert spreads(plain.executor, 1)
