@@ -88,8 +88,12 @@ def run_stage(
 
 
 def _devices(folder: Path) -> int:
-    request = StageRequest.model_validate_json((folder / "request.json").read_text(encoding="utf-8"))
-    return devices_of(request)
+    """How many devices the stage asks for; of a request that cannot be read the child tells, on one."""
+    try:
+        text = (folder / "request.json").read_text(encoding="utf-8")
+        return devices_of(StageRequest.model_validate_json(text))
+    except (OSError, ValueError):
+        return 1
 
 
 def child_environment(devices: int = 1) -> dict[str, str]:

@@ -73,6 +73,7 @@ def no_network() -> None:
     assert "unreachable" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
 def test_the_plan_is_the_one_of_things_fetched_online(hub: StandIn, bundle: Path, tmp_path: Path) -> None:
     """Digests go by commits, so stages are reused in both directions."""
@@ -113,6 +114,7 @@ READS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
 def test_a_folder_that_cannot_be_written_to_is_read(bundle: Path, tmp_path: Path) -> None:
     """Libraries lock what they read."""

@@ -19,7 +19,6 @@ from harness.records import StageError, StageResult
 from harness.running import execute
 from harness.running.execute import Asked, Execution
 from harness.stages import child, memory_limit, runner
-from harness.stages.starting import FreshProcess
 from harness.store.run_dir import RunRoot
 
 FULL = OutOfMemory(
@@ -41,14 +40,10 @@ def run_all(monkeypatch: pytest.MonkeyPatch, outcomes: list[Exception | None]) -
         if outcome is not None:
             raise outcome
 
-    monkeypatch.setattr(compare, "make_ready", make_ready)
     monkeypatch.setattr(compare, "_train_and_score", train)
     for name in ("forecast", "check_parity", "audit_now"):
         monkeypatch.setattr(compare, name, lambda *_, **__: None)
-    compare._run_all(
-        *(Path("c.yaml"), Overrides(), RunRoot(Path("out")), Console(file=heard, width=300)),
-        *(None, lambda plan: (), FreshProcess(), 1.0),  # type: ignore[arg-type]
-    )
+    compare._run_all(make_ready, Console(file=heard, width=300), lambda plan: (), 1.0)
     return asked, heard.getvalue()
 
 

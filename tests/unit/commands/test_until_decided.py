@@ -110,7 +110,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(execute, "run_stage", world.run_stage)
     # Nothing is measured, so that a comparison which holds the device is not in the way.
-    monkeypatch.setattr(compare, "opened", lambda spec, what: contextlib.nullcontext())
+    monkeypatch.setattr(compare, "opened", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(report_command, "write", lambda record, root: root.run_folder(record.id) / "report")
     return world
 

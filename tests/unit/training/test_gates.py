@@ -69,6 +69,7 @@ def test_a_layer_that_computes_something_else_stays() -> None:
     assert model.model.layers[0].mlp.forward == forward
 
 
+@pytest.mark.slow
 def test_a_stage_trains_the_same_weights_and_says_what_it_did(make_job: Any) -> None:
     found, weights = {}, {}
     for name, settings in {

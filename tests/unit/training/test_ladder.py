@@ -19,7 +19,7 @@ from harness.training.run import train
 MakeJob = Callable[..., TrainJob]
 
 
-@pytest.mark.parametrize("scope", ["response", "prompt+response"])
+@pytest.mark.parametrize("scope", ["response", pytest.param("prompt+response", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("packing", ["auto", pytest.param("off", marks=pytest.mark.slow)])
 def test_orpo_with_lambda_0_is_sft_bit_for_bit(make_job: MakeJob, scope: str, packing: str) -> None:
     settings = {"nll_scope": scope, "packing": packing, "epochs": 2}

@@ -60,11 +60,20 @@ MORE = [
 ]
 
 
+FAST = [("ddp", *METHODS[1]), ("fsdp2", *METHODS[2])]
+LONG = [
+    (parallel, *case)
+    for parallel in ("ddp", "fsdp2")
+    for case in [*METHODS, *MORE]
+    if (parallel, *case) not in FAST
+]
+
+
 @pytest.mark.usefixtures("probed")
 @pytest.mark.parametrize(
-    ("method", "settings"), [*METHODS, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
+    ("parallel", "method", "settings"),
+    [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in LONG)],
 )
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp2"])
 def test_two_ranks_train_as_one_process(make_job: Any, method: str, settings: Any, parallel: str) -> None:
     # Twelve pairs in steps of eight: the last step of an epoch leaves one rank without a micro-batch.
     common = {"batch_size": 8, "micro_batch_size": 4, "epochs": 2.0, "parallel": parallel, **settings}
@@ -89,7 +98,9 @@ def unequal(make_prepared: Any, make_job: Any) -> Any:
     return make
 
 
-@pytest.mark.parametrize(("method", "settings"), METHODS)
+@pytest.mark.parametrize(
+    ("method", "settings"), [*(pytest.param(*one, marks=pytest.mark.slow) for one in METHODS[:2]), METHODS[2]]
+)
 def test_unequal_ranks_share_the_totals_of_the_whole_batch(unequal: Any, method: str, settings: Any) -> None:
     several = unequal(method, name="two", **settings)
     shared = trained_together(several)
@@ -97,7 +108,9 @@ def test_unequal_ranks_share_the_totals_of_the_whole_batch(unequal: Any, method:
     assert_equal(one, train(one), several, shared)
 
 
-@pytest.mark.parametrize(("method", "settings"), [METHODS[0], METHODS[2]])
+@pytest.mark.parametrize(
+    ("method", "settings"), [pytest.param(*METHODS[0], marks=pytest.mark.slow), METHODS[2]]
+)
 def test_means_of_each_rank_averaged_are_another_training(
     unequal: Any, method: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,17 +75,13 @@ def interrupted(job: TrainJob, step: int, monkeypatch: pytest.MonkeyPatch) -> li
 
 CASES = [
     ("sft", {}, "ddp"),
-    *(
-        pytest.param(*case, marks=pytest.mark.slow)
-        for case in (
-            ("dpo", {"beta": 0.5, "lora": ADAPTERS}, "ddp"),
-            ("orpo", {"lambda": 0.5}, "fsdp2"),
-            ("dpo", {"beta": 0.5, "lora": ADAPTERS}, "fsdp2"),
-        )
-    ),
+    ("dpo", {"beta": 0.5, "lora": ADAPTERS}, "ddp"),
+    ("orpo", {"lambda": 0.5}, "fsdp2"),
+    ("dpo", {"beta": 0.5, "lora": ADAPTERS}, "fsdp2"),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("probed")
 @pytest.mark.parametrize(("method", "settings", "parallel"), CASES)
 def test_an_interrupted_stage_ends_as_if_it_had_not_been(
