@@ -90,7 +90,10 @@ def _advice() -> str:
             )
         )
     if len(gpus.visible_gpus()) > 1:
-        lines.append(f"Stages run on one GPU; choose another by --device or {gpus.DEVICE}.")
+        lines.append(
+            f"Stages run on one GPU; choose another by --device or {gpus.DEVICE}, or several by "
+            "--set executor.devices=all (blocks side by side) or training.devices (one stage on several)."
+        )
     if not hub_reachable():
         lines.append("No hub: give local folders and files by --model and --data.")
     if not os.environ.get("OPENAI_API_KEY"):
