@@ -68,9 +68,11 @@ def test_a_code_is_a_failure_and_a_signal_a_loss(tmp_path: Path) -> None:
 
 
 def test_a_job_that_is_stopped_hears_of_it_first(tmp_path: Path) -> None:
-    code = "import time\ntry:\n time.sleep(60)\nexcept KeyboardInterrupt:\n print('asked')"
+    # A shell that runs this in the background has SIGINT ignored, and Python then leaves it so.
+    code = "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "try:\n print('up', flush=True)\n time.sleep(60)\nexcept KeyboardInterrupt:\n print('asked')"
     local = Local(TWO)
-    stopped = local.start(job(tmp_path, "stopped", f"print('up', flush=True)\n{code}"))
+    stopped = local.start(job(tmp_path, "stopped", code))
     log = tmp_path / "stopped" / "log.txt"
     while not log.exists() or "up" not in log.read_text():
         time.sleep(0.02)
