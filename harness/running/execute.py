@@ -31,6 +31,7 @@ from harness.records import (
 from harness.running.reusable import ran_out_of_memory, reusable, why_again
 from harness.running.room import check_room_for
 from harness.running.watch import Watcher
+from harness.stages.others import devices_of
 from harness.stages.runner import run_stage
 from harness.stages.starting import Starter
 from harness.store.run_dir import RunRoot
@@ -224,6 +225,7 @@ class Execution:
                 environment=self._environment,
                 patience_seconds=self._seconds("stage_timeout_minutes"),
                 starter=self._starter,
+                devices=devices_of(request),
             )
         except BaseException as error:
             outcome = error

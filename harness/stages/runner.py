@@ -22,7 +22,6 @@ from harness.redact import redact_file
 from harness.stages import memory_limit
 from harness.stages.context import read_result
 from harness.stages.messages import Messages
-from harness.stages.others import devices_of
 from harness.stages.starting import SPAWNED_AT, Child, FreshProcess, Order, Starter
 from harness.stages.vigil import BEAT, Silence, Vigil, state_in_words, where_it_hangs
 
@@ -40,12 +39,13 @@ def run_stage(
     environment: Mapping[str, str] | None = None,
     patience_seconds: float | None = None,
     starter: Starter | None = None,
+    devices: int = 1,
 ) -> StageResult:
     """Run the stage whose `request.json` stands in `folder` in a fresh process.
 
     `listen` gets every progress message. Raises UserError for what the user can fix, StageFailed
     for a crash, no progress for longer than `patience_seconds` or a missing result, Interrupted on Ctrl-C.
-    `starter` makes the process, a fresh interpreter where there is none.
+    `starter` makes the process, a fresh interpreter where there is none, which sees so many `devices`.
     """
     log = folder / "log.txt"
     read_end, write_end = os.pipe()
@@ -55,7 +55,7 @@ def run_stage(
         order = Order(
             folder=folder,
             environment={
-                **child_environment(_devices(folder)),
+                **child_environment(devices),
                 **(environment or {}),
                 SPAWNED_AT: str(time.monotonic()),
             },
@@ -85,15 +85,6 @@ def run_stage(
     if hung is not None:
         raise _failed(folder, name, hung)
     return _outcome(folder, name, child.wait())
-
-
-def _devices(folder: Path) -> int:
-    """How many devices the stage asks for; of a request that cannot be read the child tells, on one."""
-    try:
-        text = (folder / "request.json").read_text(encoding="utf-8")
-        return devices_of(StageRequest.model_validate_json(text))
-    except (OSError, ValueError):
-        return 1
 
 
 def child_environment(devices: int = 1) -> dict[str, str]:

@@ -48,7 +48,9 @@ def started(root: RunRoot, digest: str, kind: Any, config: dict[str, Any]) -> Pa
 
 
 def run(root: RunRoot, digest: str, kind: Any, config: dict[str, Any], listen: Any = lambda _: None) -> Any:
-    return runner.run_stage(started(root, digest, kind, config), name=digest, listen=listen)
+    devices = config["config"]["devices"] if kind == "train" else 1
+    folder = started(root, digest, kind, config)
+    return runner.run_stage(folder, name=digest, listen=listen, devices=devices)
 
 
 def counted(result: StageResult) -> dict[str, Any]:
