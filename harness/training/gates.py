@@ -7,8 +7,9 @@ it adds no FLOP that is counted, and gives the very gradients that autograd woul
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -17,35 +18,35 @@ PARTS = ("gate_proj", "up_proj", "down_proj", "act_fn")
 aten = torch.ops.aten
 
 
-class _SwiGLU(torch.autograd.Function):
-    """silu(gate) * up (Shazeer 2020, arXiv 2002.05202, equation 5)."""
+class Activation(NamedTuple):
+    """What is done to the gate, and its derivative as autograd calls it: (gradient, gate) to a gradient."""
+
+    forward: Callable[..., torch.Tensor]
+    backward: Callable[..., torch.Tensor]
+
+
+ACTIVATIONS = (
+    Activation(aten.silu, aten.silu_backward),
+    Activation(partial(aten.gelu, approximate="tanh"), partial(aten.gelu_backward, approximate="tanh")),
+)
+"""Of SwiGLU and, by the tangent's approximation, of GeGLU."""
+
+
+class _Gated(torch.autograd.Function):
+    """act(gate) * up (Shazeer 2020, arXiv 2002.05202, equation 5)."""
 
     @staticmethod
-    def forward(ctx: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, gate: torch.Tensor, up: torch.Tensor, activation: Activation) -> torch.Tensor:
         ctx.save_for_backward(gate, up)
-        return aten.silu(gate) * up
+        ctx.activation = activation
+        return activation.forward(gate) * up
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         gate, up = ctx.saved_tensors
         (gradient,) = gradients
-        return aten.silu_backward(gradient * up, gate), gradient * aten.silu(gate)
-
-
-class _GeGLU(torch.autograd.Function):
-    """gelu(gate) * up, by the tangent's approximation."""
-
-    @staticmethod
-    def forward(ctx: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(gate, up)
-        return aten.gelu(gate, approximate="tanh") * up
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        gate, up = ctx.saved_tensors
-        (gradient,) = gradients
-        back = aten.gelu_backward(gradient * up, gate, approximate="tanh")
-        return back, gradient * aten.gelu(gate, approximate="tanh")
+        back = ctx.activation.backward(gradient * up, gate)
+        return back, gradient * ctx.activation.forward(gate), None
 
 
 def recompute_gates(model: Any) -> int:
@@ -61,16 +62,16 @@ def _is_gated(module: Any) -> bool:
 
 
 def _recomputes(layer: Any) -> bool:
-    for gated in (_SwiGLU, _GeGLU):
-        forward = partial(_forward, layer, gated)
+    for activation in ACTIVATIONS:
+        forward = partial(_forward, layer, activation)
         if _same(layer, forward):
             layer.forward = forward
             return True
     return False
 
 
-def _forward(layer: Any, gated: type[torch.autograd.Function], states: torch.Tensor) -> Any:
-    return layer.down_proj(gated.apply(layer.gate_proj(states), layer.up_proj(states)))
+def _forward(layer: Any, activation: Activation, states: torch.Tensor) -> Any:
+    return layer.down_proj(_Gated.apply(layer.gate_proj(states), layer.up_proj(states), activation))
 
 
 def _same(layer: Any, forward: Any) -> bool:
