@@ -46,9 +46,9 @@ def digest_of_path(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """64 hex digits over a file's bytes."""
+    """64 hex digits over a file's bytes, which are read once also where links lead to them."""
     state = path.stat()
-    return _read(path, state.st_size, state.st_mtime_ns)
+    return _read(path.resolve(), state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
