@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import TrainerCallback
+from interrupting import ADAPTERS, EVERY_STEP, figures, series, stopping_at, weights
 
-from harness.jsonl import read_jsonl
 from harness.measure.window import Window
 from harness.training import checkpoints
 from harness.training import run as run_module
@@ -22,25 +20,10 @@ from harness.training.run import train
 from harness.training.trace import Trace
 from harness.training.updates import Updates
 
-ADAPTERS = {"r": 4, "alpha": 8, "dropout": 0.2}
-EVERY_STEP = 1e-9
-"""Seconds between checkpoints."""
-
 
 @pytest.fixture(autouse=True)
 def _however_long_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "MOST_SHARE", 1e12)
-
-
-class Stop(TrainerCallback):
-    """Ends the process's work in mid-run, after the checkpoint of `step` was completed."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
 
 
 class NoUpdates(Updates):
@@ -55,39 +38,14 @@ class NoUpdates(Updates):
 
 def interrupted(job: TrainJob, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train until `step` steps are done."""
-    built = run_module.build
-
-    def build(*arguments: Any) -> Any:
-        trainer = built(*arguments)
-        trainer.add_callback(Stop(step))
-        return trainer
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "build", build)
-        with pytest.raises(KeyboardInterrupt):
-            train(replace(job, checkpoint_seconds=EVERY_STEP))
+    with stopping_at(step, monkeypatch), pytest.raises(KeyboardInterrupt):
+        train(replace(job, checkpoint_seconds=EVERY_STEP))
 
 
 def whole_of(job: TrainJob) -> Any:
     """The newest whole checkpoint, whatever it started from."""
     states = [checkpoints._read(one) for one in (job.out / "checkpoints").glob("checkpoint-*")]
     return newest_whole(job.out / "checkpoints", next((s.started_from for s in states if s is not None), ""))
-
-
-def weights(job: TrainJob) -> dict[str, torch.Tensor]:
-    return load_file(next((job.out / "model").glob("*.safetensors")))
-
-
-def figures(outcome: TrainOutcome) -> dict[str, Any]:
-    return {m.quantity: m.value for m in outcome.ledger}
-
-
-def series(job: TrainJob) -> list[dict[str, Any]]:
-    """Rows without times, which are another machine moment's."""
-    rows = read_jsonl(job.out / "steps.jsonl")
-    return [
-        {"step": r["step"], **{k: v for k, v in r["metrics"].items() if k != "elapsed_seconds"}} for r in rows
-    ]
 
 
 def timeless(outcome: TrainOutcome) -> dict[str, Any]:
