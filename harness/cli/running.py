@@ -127,10 +127,16 @@ def plan(
 
         with only_from(offline):
             return power_command.run(comparison, overrides, out=out, like=like)
-    if devices is not None:
-        from harness.commands import plan_devices
+    if devices is None and (peak_tflops is not None or mfu is not None):
+        raise UserError(
+            "given without --devices",
+            where="--peak-tflops and --mfu",
+            remedy="say how many devices there are",
+        )
+    with using(device), only_from(offline):
+        if devices is not None:
+            from harness.commands import plan_devices
 
-        with using(device), only_from(offline):
             return plan_devices.run(
                 comparison,
                 overrides,
@@ -141,13 +147,6 @@ def plan(
                 peak_tflops=peak_tflops,
                 mfu=mfu,
             )
-    if peak_tflops is not None or mfu is not None:
-        raise UserError(
-            "given without --devices",
-            where="--peak-tflops and --mfu",
-            remedy="say how many devices there are",
-        )
-    with using(device), only_from(offline):
         return command.run(
             comparison,
             overrides,

@@ -122,22 +122,13 @@ def run_comparison(
             return [*showing.watch(plan), tracking]
 
         print_neighbours(console)
+        make = partial(make_ready, path, root=root, console=console, watch=watch, starter=starter)
         tuning = None
         if spec.tuning is not None:
-            untuned = make_ready(path, overrides, root, console, watch=watch, starter=starter)
+            untuned = make(overrides)
             tuning = _tuned(untuned, root, console, showing, starter)
             overrides = replace(overrides, tuned=settings_of(tuning))
-        ready = partial(
-            make_ready,
-            path,
-            overrides,
-            root,
-            console,
-            again=chosen,
-            watch=watch,
-            starter=starter,
-            executor=executor,
-        )
+        ready = partial(make, overrides, again=chosen, executor=executor)
         execution = _run_all(ready, console, watch, showing.report_seconds())
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
         asked = {"file": str(path.resolve()), "file_digest": file_digest(path), "tuning": tuning}

@@ -22,8 +22,7 @@ def places_here(spec: LocalSpec) -> list[Place]:
 
 
 def _gpu_places(spec: LocalSpec, found: Sequence[gpus.Gpu]) -> list[Place]:
-    named = "," in os.environ.get(gpus.DEVICE, "")
-    count = len(found) if spec.devices == "all" or named else spec.devices
+    count = len(found) if spec.devices == "all" or gpus.names_several() else spec.devices
     if count > len(found):
         raise _too_few(count, f"{len(found)} GPU(s)")
     kinds = dict.fromkeys(gpu_kind(gpu) for gpu in found[:count])

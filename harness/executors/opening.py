@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from collections.abc import Iterator, Sequence
 
 from harness.errors import UserError
@@ -20,7 +19,7 @@ def spreads(spec: LocalSpec | RaySpec, devices: int = 1) -> bool:
     """Whether units run on devices of a kind, and not all on the one device of this machine, or on the
     `devices` that each stage has."""
     if isinstance(spec, LocalSpec):
-        return spec.devices != 1 or (devices == 1 and "," in os.environ.get(gpus.DEVICE, ""))
+        return spec.devices != 1 or (devices == 1 and gpus.names_several())
     return True
 
 

@@ -85,6 +85,11 @@ def selected() -> tuple[Gpu, ...]:
     return tuple(dict.fromkeys(_named(found, one.strip()) for one in wanted.split(",")))
 
 
+def names_several() -> bool:
+    """Whether `HARNESS_DEVICE` is a list."""
+    return "," in os.environ.get(DEVICE, "")
+
+
 def chosen_for(devices: int) -> tuple[Gpu, ...]:
     """The GPUs of a stage on several: those that `HARNESS_DEVICE` names, by default the first ones; none
     where stages run on the CPU. Raises UserError where there are too few."""

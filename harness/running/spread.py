@@ -60,10 +60,8 @@ class Spread(Execution):
     def _run_side_by_side(self, units: Sequence[Unit], wanted: set[str], go_on: bool) -> None:
         if not units:
             return
-        names, folder = (
-            {unit.name for unit in units},
-            self.root.path / UNITS / f"{self.plan.id}.{self._session}",
-        )
+        names = {unit.name for unit in units}
+        folder = self.root.path / UNITS / f"{self.plan.id}.{self._session}"
         runs = list[UnitRun]()
         try:
             for number, unit in enumerate(units):
