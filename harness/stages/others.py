@@ -35,7 +35,7 @@ def devices_of(request: StageRequest) -> int:
     if request.kind not in ("train", "rehearse"):
         return 1
     job = request.config.get("job", request.config)
-    return int(job["config"].get("devices", 1))
+    return int(job.get("config", {}).get("devices", 1))
 
 
 def log_of(folder: Path, rank: int) -> Path:
