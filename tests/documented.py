@@ -111,6 +111,7 @@ RUN: Mapping[str, Given] = {
     ".venv/bin/harness check RUN": Given("Claims on", codes=(0, 1)),
     '.venv/bin/harness trace RUN "main orpo"': Given("orpo/orpo@0"),
     ".venv/bin/harness diff RUN RUN": Given("model"),
+    ".venv/bin/harness beside RUN": Given("this run"),
     ".venv/bin/harness verify RUN": Given("all as they were written"),
     ".venv/bin/harness sync": Given("Nothing waits"),
     ".venv/bin/harness clean": Given("Nothing was removed"),

@@ -18,7 +18,7 @@ import typer
 from harness import __version__
 from harness.cli.around import calibrate, clean, data, doctor, fetch, list_, sync, ui
 from harness.cli.home import make_do_without_home
-from harness.cli.reading import check, diff, paper, report, status, trace, verify
+from harness.cli.reading import beside, check, diff, paper, report, status, trace, verify
 from harness.cli.running import compare, cost, plan, replay, score
 from harness.errors import Interrupted, StageFailed, UserError
 from harness.full_disk import full_disk, says_full
@@ -31,7 +31,7 @@ app = typer.Typer(
     help="SFT then DPO against single-stage ORPO: same model, same pairs, same GPU; costs measured.",
 )
 RUNNING = (compare, status, plan, cost, score, replay)
-READING = (report, paper, check, trace, diff, verify)
+READING = (report, paper, check, trace, diff, beside, verify)
 AROUND = (data, fetch, doctor, ui, sync, clean, list_, calibrate)
 """In the order of `harness --help`."""
 for command in (*RUNNING, *READING, *AROUND):

@@ -114,6 +114,17 @@ def trace(
     return command.run(run, cell, out=out)
 
 
+def beside(
+    run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
+    table: Annotated[str, typer.Option(help="Its name in reports/published.")] = "lab",
+    out: Out = RUNS,
+) -> int:
+    """A published table of arms, with the run's own figures under each row."""
+    from harness.commands import beside as command
+
+    return command.run(run, table=table, out=out)
+
+
 def diff(
     a: Annotated[str, typer.Argument(help="A run's id or folder.")],
     b: Annotated[str, typer.Argument(help="Another run.")],

@@ -40,11 +40,13 @@ def main_table(view: ComparisonView) -> Table:
             *(cost_cell(view, arm, quantity) for quantity in shown),
             *([score_cell(view, arm, win_rate)] if win_rate else []),
             *([score_cell(view, arm, f"{gradings(view)[0]}.helpfulness")] if graded else []),
-            _relative(view, arm),
+            relative_cell(view, arm),
         )
         for arm in view.arms
     ]
-    won = f" Win rate: against {_rival(view, win_rate)}, 50% = equal, ties count half." if win_rate else ""
+    won = (
+        f" Win rate: against {rival_words(view, win_rate)}, 50% = equal, ties count half." if win_rate else ""
+    )
     used = len({block.seed for block in view.blocks.values() if block.whole})
     mean = "" if view.mixed_fleet else f"; mean of {used} seed{'' if used == 1 else 's'}"
     time = cost_title(view, WALL_SECONDS)
@@ -73,7 +75,8 @@ def main_win_rate(view: ComparisonView) -> str | None:
     return next((metric for metric in names if metric.rpartition(".")[2] == WIN_RATE), None)
 
 
-def _rival(view: ComparisonView, metric: str | None) -> str:
+def rival_words(view: ComparisonView, metric: str | None) -> str:
+    """Whom answers were compared with, in words."""
     rival = None if metric is None else view.rival_of(metric)
     if rival is None:
         return view.baseline
@@ -82,7 +85,8 @@ def _rival(view: ComparisonView, metric: str | None) -> str:
     return "the data's chosen answers" if rival == "chosen" else f"the answers of {rival}"
 
 
-def _relative(view: ComparisonView, arm: str) -> Cell:
+def relative_cell(view: ComparisonView, arm: str) -> Cell:
+    """The arm's training time over that of the comparison's cost reference, with its interval."""
     if view.cost_reference not in view.arms:
         return Cell(None, reason=f"{view.cost_reference} is not in this comparison")
     cost, reference = (arm_cost(view, one, WALL_SECONDS) for one in (arm, view.cost_reference))
