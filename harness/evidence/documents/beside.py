@@ -73,10 +73,15 @@ def _notes(view: ComparisonView, published: PublishedTable) -> tuple[str, ...]:
         f"Published: {published.source}.",
         *(f"Of the published figures: {note}." for note in published.notes),
         *_own_hours(published),
-        "This run: means over seeds with 95% intervals; relative cost is that of training time, by "
+        f"This run: {_over_seeds(view)}; relative cost is that of training time, by "
         f"{view.cost_reference}.{rival} It speaks of its own model, data and device, so that rows of one arm "
         "need not agree; none of these was registered as a question.",
     )
+
+
+def _over_seeds(view: ComparisonView) -> str:
+    seeds = len({cell.seed for arm in view.arms for cell in view.cells_of(arm)})
+    return "one seed" if seeds == 1 else f"means over {seeds} seeds with 95% intervals"
 
 
 def _own_hours(published: PublishedTable) -> list[str]:
