@@ -50,6 +50,18 @@ class Interrupted(Exception):
     """The user pressed Ctrl-C; finished stages are kept. Exit code 130."""
 
 
+class JobsLeft(Interrupted):
+    """Jobs of a queueing system go on without the command that handed them over; `harness collect` goes on
+    with the comparison `name`."""
+
+    def __init__(self, name: str, jobs: list[str]) -> None:
+        self.name, self.jobs = name, jobs
+        super().__init__(
+            f"{len(jobs)} job(s) go on without this command ({', '.join(jobs)}); `harness collect {name}` "
+            "gathers what they made and goes on, `scancel` with these numbers ends them"
+        )
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name closest to `name`, capitals aside, or None where nothing is close."""
     by_letters = {one.lower(): one for one in known}

@@ -16,11 +16,11 @@ from typing import Annotated, Any
 import typer
 
 from harness import __version__
-from harness.cli.around import calibrate, clean, data, doctor, fetch, list_, sync, ui
+from harness.cli.around import calibrate, clean, collect, data, doctor, fetch, list_, sync, ui
 from harness.cli.home import make_do_without_home
 from harness.cli.reading import beside, check, diff, paper, report, status, trace, verify
 from harness.cli.running import compare, cost, plan, replay, score
-from harness.errors import Interrupted, StageFailed, UserError
+from harness.errors import Interrupted, JobsLeft, StageFailed, UserError
 from harness.full_disk import full_disk, says_full
 from harness.redact import RedactedStream
 from harness.texts import visible
@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 RUNNING = (compare, status, plan, cost, score, replay)
 READING = (report, paper, check, trace, diff, beside, verify)
-AROUND = (data, fetch, doctor, ui, sync, clean, list_, calibrate)
+AROUND = (data, fetch, doctor, ui, collect, sync, clean, list_, calibrate)
 """In the order of `harness --help`."""
 for command in (*RUNNING, *READING, *AROUND):
     app.command(command.__name__.strip("_"))(command)
@@ -85,6 +85,9 @@ def _run() -> int:
     except StageFailed as error:
         _say(f"stage {error.stage} failed: {error.cause}\n{error.log_tail}\nlog: {error.log_path}")
         return 1
+    except JobsLeft as error:
+        _say(str(error))
+        return 0 if error.__cause__ is None else 130
     except (Interrupted, KeyboardInterrupt) as error:
         _say("interrupted; finished stages are kept, the same command continues")
         ended = error if isinstance(error, _Ended) else error.__cause__

@@ -1,4 +1,4 @@
-"""Commands around the runs: data, fetch, doctor, ui, sync, calibrate, clean, list."""
+"""Commands around the runs: data, fetch, doctor, ui, collect, sync, calibrate, clean, list."""
 
 from __future__ import annotations
 
@@ -75,6 +75,18 @@ def ui(
     from harness.commands import ui as command
 
     return command.run(out, port=port)
+
+
+def collect(
+    name: Annotated[
+        str | None, typer.Argument(help="The comparison; the only one with jobs by default.")
+    ] = None,
+    out: Out = RUNS,
+) -> int:
+    """Go on with a comparison whose SLURM jobs outlived the command that handed them over."""
+    from harness.commands import collect as command
+
+    return command.run(name, out=out)
 
 
 def sync(

@@ -17,7 +17,8 @@ from harness.errors import OutOfMemory, UserError
 from harness.evidence.answers import Answer, answers
 from harness.evidence.sequence import Saved, open_questions, saved
 from harness.evidence.statistics.looks import weights
-from harness.executors.opening import opened, spreads
+from harness.executors import Executor
+from harness.executors.opening import jobs_in, opened, spreads
 from harness.pipeline.load import find_comparison, load_comparison, most_devices
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.plan import plan_comparison
@@ -27,7 +28,7 @@ from harness.pipeline.rescore import with_earlier_scores
 from harness.pipeline.spec import ComparisonSpec
 from harness.records import ComparisonRecord, Plan, TuningRecord
 from harness.running.again import Again, to_run_again
-from harness.running.execute import Execution
+from harness.running.execute import Execution, typed_command
 from harness.running.forecast import forecast
 from harness.running.needs import every_spec
 from harness.running.neighbours import print_neighbours
@@ -38,7 +39,7 @@ from harness.running.showing import Showing
 from harness.running.tracking import Tracking
 from harness.running.trials_shown import settings_in_words
 from harness.running.tuning import settings_of, tune
-from harness.running.unit_files import forget_units
+from harness.running.unit_files import UNITS, forget_units, note_asked
 from harness.running.watch import Watcher
 from harness.stages.starting import ForkServer, Starter
 from harness.store.run_dir import RunRoot
@@ -114,8 +115,10 @@ def run_comparison(
         Tracking(trackers, root, spec.name, console) as tracking,
         ForkServer() as starter,
     ):
+        _check_jobs(root, spec, executor)
         if executor is not None:
-            forget_units(root.path)
+            forget_units(root.path, executor.holds)
+            note_asked(root.path, spec.name, executor, command or typed_command())
 
         def watch(plan: Plan) -> Sequence[Watcher]:
             tracking.plans(plan)
@@ -136,7 +139,21 @@ def run_comparison(
         with showing.report():
             root.write_record(record)
             tracking.completes(record, report_command.write(record, root))
+        if executor is not None:
+            forget_units(root.path, executor.holds)
     return record
+
+
+def _check_jobs(root: RunRoot, spec: ComparisonSpec, executor: Executor | None) -> None:
+    """Raise UserError where jobs that an earlier command left still work in the root, and this one would not
+    find them: a stage could run twice."""
+    for name, jobs in jobs_in(root.path / UNITS).items():
+        if name != spec.name or executor is None or not executor.lasting:
+            raise UserError(
+                f"jobs of comparison {name} are not over ({', '.join(jobs)})",
+                where=str(root.path),
+                remedy=f"`harness collect {name}` goes on with them, `scancel` ends them",
+            )
 
 
 def _check_executor(spec: ComparisonSpec) -> None:

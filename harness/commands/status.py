@@ -10,9 +10,11 @@ from pathlib import Path
 from rich.text import Text
 
 from harness.errors import UserError
+from harness.executors.opening import jobs_in
 from harness.running.health import Seen, Sign, signs
 from harness.running.lines import clock, duration, place, rates, stage_facts, whole_facts
 from harness.running.status import Status, all_statuses, is_alive, read_status, running_stages
+from harness.running.unit_files import UNITS
 from harness.store.run_dir import RunRoot
 from harness.terminal import PlainConsole
 
@@ -29,7 +31,8 @@ def run(run_name: str | None, *, out: Path) -> int:
     seen = Seen(datetime.now(UTC), alive, shutil.disk_usage(out).free, uptime)
     found = signs(status, seen)
     console = PlainConsole()
-    for name, text in [*_facts(status, seen), *((sign.name, _marked(sign)) for sign in found)]:
+    jobs = [("job", f"{name}: {told}") for name, all_ in jobs_in(out / UNITS).items() for told in all_]
+    for name, text in [*_facts(status, seen), *jobs, *((sign.name, _marked(sign)) for sign in found)]:
         console.print(_line(name, text), soft_wrap=not console.is_terminal)
     return 0 if all(sign.well for sign in found) else 1
 

@@ -58,7 +58,8 @@ class Job:
     `folder` lies in the shared run root; the command's own output goes to `log.txt` there. `environment` is
     added to that of the process on the node, `directory` is where relative paths begin. `needs` names jobs
     that must have finished before this one starts; an executor that knows no dependencies waits for them
-    itself. `devices` is how many devices of one node it needs.
+    itself. `devices` is how many devices of one node it needs. `asks` tells it from another job of the same
+    folder: a digest of what it is to run.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Job:
     directory: Path = field(default_factory=Path.cwd)
     needs: tuple[str, ...] = ()
     devices: int = 1
+    asks: str = ""
 
 
 class Handle(Protocol):
@@ -79,6 +81,13 @@ class Handle(Protocol):
     def place(self) -> Place | None:
         """Where it runs or ran last; None as long as nobody knows."""
 
+    def told(self) -> str | None:
+        """What whoever queues it says of it, in words; None where nothing is to be said."""
+
+    @property
+    def found(self) -> bool:
+        """Whether an earlier command handed it over."""
+
     def stop(self) -> None:
         """Ask the command to end (SIGINT first, so that its stage ends cleanly) and see that it does.
 
@@ -87,13 +96,26 @@ class Handle(Protocol):
 
 
 class Executor(Protocol):
-    """Starts jobs. `close` stops whatever still runs; the driver calls it however the comparison ends."""
+    """Starts jobs. `close` stops whatever still runs; the driver calls it however the comparison ends.
+
+    Jobs of one that is `lasting` outlive the command: it may `leave` them, and the next command finds them in
+    their folders. One that does not wait (`waits`) leaves as soon as all are handed over.
+    """
+
+    lasting: bool
+    waits: bool
 
     def places(self) -> Sequence[Place]:
         """The devices that there are, all of one kind; raises UserError where there is none."""
 
     def start(self, job: Job) -> Handle:
         """Hand a job over; it waits for a place, at most one job on each."""
+
+    def holds(self, folder: Path) -> bool:
+        """Whether a job of an earlier command still waits or runs for this folder."""
+
+    def leave(self) -> list[str]:
+        """Let jobs go on without this command; gives the ids of those that are not over."""
 
     def close(self) -> None:
         """Stop what runs and leave."""

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from harness.errors import UserError
 from harness.executors import CORES, OVER, PLACE, THREADS, Job, JobState, Place
@@ -67,6 +68,8 @@ def _too_few(wanted: int, there: str) -> UserError:
 class Local:
     """Runs at most one job on each place; what waits starts when its state is asked for."""
 
+    lasting, waits = False, True
+
     def __init__(self, places: Sequence[Place]) -> None:
         self._places = list(places)
         self._jobs: list[_LocalJob] = []
@@ -100,6 +103,14 @@ class Local:
         for job in self._jobs:
             if job.now() == "waiting" and not unfinished & set(job.job.needs):
                 yield job
+
+    def holds(self, folder: Path) -> bool:
+        """No job outlives its command."""
+        return False
+
+    def leave(self) -> list[str]:
+        """None goes on."""
+        return []
 
     def close(self) -> None:
         """Stop what runs."""
@@ -135,6 +146,14 @@ class _LocalJob:
     def place(self) -> Place | None:
         """Where it runs or ran."""
         return self._place
+
+    def told(self) -> None:
+        """Nothing: its events tell all."""
+
+    @property
+    def found(self) -> bool:
+        """It is this command's own."""
+        return False
 
     def stop(self) -> None:
         """End its process, or do not start it."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
@@ -148,6 +149,8 @@ def _asked(question: Any, nodes: Sequence[Mapping[str, Any]]) -> list[Any]:
 class RayExecutor:
     """Hands jobs to the cluster, which queues them; a node that is lost loses its jobs."""
 
+    lasting, waits = False, True
+
     def __init__(self, spec: RaySpec, places: Sequence[Place]) -> None:
         self._spec, self._places = spec, places
         self._jobs: dict[str, _RayJob] = {}
@@ -174,6 +177,14 @@ class RayExecutor:
     def _lock(self) -> dict[str, str]:
         """A GPU may be used by others than Ray; cores are the cluster's alone."""
         return {} if self._places[0].kind.startswith("cpu:") else {LOCK: "1"}
+
+    def holds(self, folder: Path) -> bool:
+        """No job outlives its command."""
+        return False
+
+    def leave(self) -> list[str]:
+        """None goes on."""
+        return []
 
     def close(self) -> None:
         """Stop what runs, and leave the cluster, which ends where it was made for this command."""
@@ -216,6 +227,14 @@ class _RayJob:
         with contextlib.suppress(OSError, ValueError):
             return Place(**json.loads((self._job.folder / WHERE).read_text(encoding="utf-8")))
         return None
+
+    def told(self) -> None:
+        """Nothing: its events tell all."""
+
+    @property
+    def found(self) -> bool:
+        """It is this command's own."""
+        return False
 
     def stop(self) -> None:
         """Ask its task to stop; one that does not is ended, and its worker with it."""

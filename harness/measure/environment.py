@@ -121,6 +121,14 @@ def cpu_kind(threads: int, name: str | None = None) -> str:
     return f"cpu:{name or cpu_name()}:{threads}"
 
 
+def kind_here() -> str:
+    """What kind of device this process was given."""
+    gpu = gpus.chosen().gpu
+    if gpu is not None:
+        return gpu_kind(gpu)
+    return cpu_kind(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+
+
 def driver_version() -> str | None:
     """The NVIDIA driver's version, or None without one."""
     nvml, _ = open_nvml()

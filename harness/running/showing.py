@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status
 
-from harness.errors import Interrupted, StageFailed
+from harness.errors import Interrupted, JobsLeft, StageFailed
 from harness.records import Plan, PlannedStage, StageResult
 from harness.running.course import REPORTS, Course
 from harness.running.progress import Terminal
@@ -130,7 +130,8 @@ class Showing:
         elif isinstance(error, Interrupted | KeyboardInterrupt):
             ended = self._course.ended
             where = f"in {ended.name}; " if ended is not None else ""
-            self._stop("interrupted", f"{where}the same command continues")
+            left = isinstance(error, JobsLeft)
+            self._stop("interrupted", str(error) if left else f"{where}the same command continues")
         else:
             cause = f"{error.stage}: {error.cause}" if isinstance(error, StageFailed) else str(error)
             self._stop("failed", cause.partition("\n")[0])

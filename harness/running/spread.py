@@ -15,13 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from harness.errors import Interrupted
+from harness.errors import Interrupted, JobsLeft
 from harness.executors import Executor
 from harness.pipeline.blocks import PHASES, Unit, units_in, units_of
+from harness.pipeline.covers import digest_of
 from harness.running.execute import Execution
 from harness.running.offline import NO_NETWORK, PLACES
 from harness.running.reusable import ran_out_of_memory, reusable
-from harness.running.unit_files import PLAN, UNITS, UnitOrder
+from harness.running.unit_files import UNITS, UnitOrder, plan_file
 from harness.running.unit_run import UnitRun
 from harness.running.unit_seconds import longest_units_first
 
@@ -37,7 +38,7 @@ class Spread(Execution):
         super().__init__(*arguments, **settings)
         self._executor = executor
         self._offline = settings["offline"]
-        self._session = uuid.uuid4().hex[:8]
+        self._own = uuid.uuid4().hex[:8]
 
     def run(self, digests: Sequence[str], *, go_on: bool = False) -> None:
         """As on one device, phase by phase; StageFailed of one unit stops those beside it."""
@@ -61,15 +62,15 @@ class Spread(Execution):
         if not units:
             return
         names = {unit.name for unit in units}
-        folder = self.root.path / UNITS / f"{self.plan.id}.{self._session}"
+        folder = self.root.path / UNITS / self._session()
         runs = list[UnitRun]()
         try:
-            for number, unit in enumerate(units):
+            for unit in units:
                 runs.append(
                     UnitRun(
                         unit,
                         self._order(unit, wanted, go_on),
-                        (folder / f"{number}-{_as_file(unit.name)}").resolve(),
+                        (folder / _as_file(unit.name)).resolve(),
                         plan=self.plan,
                         root=self.root,
                         watchers=self._watchers,
@@ -80,23 +81,32 @@ class Spread(Execution):
                 )
             self._wait_for(runs)
         except BaseException as error:
-            _stop(runs)
-            if isinstance(error, KeyboardInterrupt):
+            stopped = isinstance(error, KeyboardInterrupt)
+            if stopped and self._executor.lasting:
+                raise JobsLeft(self.plan.name, self._executor.leave()) from error
+            if not isinstance(error, JobsLeft):
+                _stop(runs)
+            if stopped:
                 raise Interrupted(", ".join(run.unit.name for run in runs if not run.over)) from error
             raise
         finally:
             self._take(runs, wanted)
         for run in runs:
             run.tidy()
-        (folder / PLAN).unlink(missing_ok=True)
+        plan_file(folder, self.plan.id).unlink(missing_ok=True)
         for empty in (folder, folder.parent):
             with suppress(OSError):
                 empty.rmdir()
+
+    def _session(self) -> str:
+        """The folder of the units: where jobs last, the next command has to find them there."""
+        return self.plan.name if self._executor.lasting else f"{self.plan.id}.{self._own}"
 
     def _order(self, unit: Unit, wanted: set[str], go_on: bool) -> UnitOrder:
         spec = self.asked.spec
         return UnitOrder(
             name=unit.name,
+            plan=self.plan.id,
             root=str(self.root.path.resolve()),
             kind=self.asked.resolved.device,
             stages=[digest for digest in unit.stages if digest in wanted],
@@ -115,8 +125,13 @@ class Spread(Execution):
         return found | dict(self.asked.resolved.environment)
 
     def _wait_for(self, runs: Sequence[UnitRun]) -> None:
-        """Until all are over; raises what stopped one."""
+        """Until all are over; raises what stopped one, and JobsLeft where this command is not to wait."""
         beat = time.monotonic()
+        if not self._executor.waits:
+            for run in runs:
+                run.look()
+            if any(not run.over and run.error is None for run in runs):
+                raise JobsLeft(self.plan.name, self._executor.leave())
         while not all(run.over for run in runs):
             time.sleep(POLL_SECONDS)
             for run in (run for run in runs if not run.over):
@@ -147,4 +162,6 @@ def _stop(runs: Iterable[UnitRun]) -> None:
 
 
 def _as_file(name: str) -> str:
-    return re.sub(r"[^\w.@-]+", "_", name)[:60]
+    """A unit's folder, the same in every command."""
+    plain = re.sub(r"[^\w.@-]+", "_", name)[:60]
+    return f"{plain}-{digest_of(name)[:6]}"

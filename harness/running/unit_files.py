@@ -1,7 +1,7 @@
 """What driver and worker of one unit tell each other, in the unit's folder below the run root.
 
-`plan.json` beside the units' folders and `unit.json` say what is to run, `events.jsonl` what happens. Only
-the worker appends to it, and only the driver reads it, so that any file system will do that both see.
+`plan-<id>.json` beside the units' folders and `unit.json` say what is to run, `events.jsonl` what happens.
+Only the worker appends to it, and only the driver reads it, so that any file system will do that both see.
 """
 
 from __future__ import annotations
@@ -9,30 +9,34 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from harness.errors import Interrupted, OutOfMemory, StageFailed, UserError
+from harness.executors import Executor
 from harness.records import FailedStage, Plan, PlannedStage, Record, StageResult
 from harness.redact import redact
 from harness.whole_file import write_atomically
 
-UNIT, PLAN, EVENTS = "unit.json", "plan.json", "events.jsonl"
+UNIT, EVENTS = "unit.json", "events.jsonl"
+ASKED = "asked.json"
 UNITS = "units"
 """The folder in the run root."""
 
 
 class UnitOrder(Record):
-    """What a worker is to run of a plan, in this order, in the run root at `root`.
+    """What a worker is to run of the plan of that id, in this order, in the run root at `root`.
 
     `kind` is the kind of device that its stages' digests hold. `spec` are the settings that are no part of
     the plan. `go_on`, `tried`, `failed` and `anew` are those of an `Execution`.
     """
 
     name: str
+    plan: str
     root: str
     kind: str
     stages: list[str]
@@ -44,23 +48,56 @@ class UnitOrder(Record):
     failed: list[FailedStage] = Field(default_factory=list)
 
 
-def forget_units(root: Path) -> None:
-    """Remove what commands left in a root that were killed; whoever asks holds the root."""
-    shutil.rmtree(root / UNITS, ignore_errors=True)
+class AskedBy(Record):
+    """The command that handed a comparison's jobs over, and where it was given."""
+
+    command: str
+    directory: str
+
+
+def forget_units(root: Path, held: Callable[[Path], bool]) -> None:
+    """Remove what commands left in a root that were killed, but for units that a job still waits or runs for;
+    whoever asks holds the root."""
+    for folder in sorted((root / UNITS).glob("*")):
+        if not [unit for unit in folder.glob("*") if unit.is_dir() and held(unit)]:
+            shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        (root / UNITS).rmdir()
+
+
+def note_asked(root: Path, name: str, executor: Executor, command: str) -> None:
+    """Write down what asked for a comparison whose jobs may outlive it."""
+    if executor.lasting:
+        folder = root / UNITS / name
+        folder.mkdir(parents=True, exist_ok=True)
+        asked = AskedBy(command=command, directory=str(Path.cwd()))
+        write_atomically(folder / ASKED, asked.model_dump_json())
+
+
+def asked_in(root: Path) -> dict[str, AskedBy]:
+    """What asked for each comparison that has jobs in a run root."""
+    files = sorted((root / UNITS).glob(f"*/{ASKED}"))
+    return {file.parent.name: AskedBy.model_validate_json(file.read_bytes()) for file in files}
+
+
+def plan_file(folder: Path, plan_id: str) -> Path:
+    """Where the plan of the units in `folder` stands."""
+    return folder / f"plan-{plan_id}.json"
 
 
 def write_order(folder: Path, order: UnitOrder, plan: Plan) -> None:
     """Write what a worker needs; the plan once for all units."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder.parent / PLAN).exists():
-        write_atomically(folder.parent / PLAN, plan.model_dump_json())
+    file = plan_file(folder.parent, plan.id)
+    if not file.exists():
+        write_atomically(file, plan.model_dump_json())
     write_atomically(folder / UNIT, order.model_dump_json(indent=1))
 
 
 def read_order(folder: Path) -> tuple[UnitOrder, Plan]:
     """What `write_order` wrote."""
     order = UnitOrder.model_validate_json((folder / UNIT).read_bytes())
-    return order, Plan.model_validate_json((folder.parent / PLAN).read_bytes())
+    return order, Plan.model_validate_json(plan_file(folder.parent, order.plan).read_bytes())
 
 
 class Events:
@@ -101,8 +138,9 @@ class Events:
 class Tail:
     """The driver's side: what was added since it looked last."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path, self._at = folder / EVENTS, 0
+    def __init__(self, folder: Path, *, from_start: bool = True) -> None:
+        self._path = folder / EVENTS
+        self._at = 0 if from_start or not self._path.exists() else self._path.stat().st_size
 
     def read(self) -> list[dict[str, Any]]:
         """The whole lines that are new; one that is not whole yet waits, and one that was cut is left out."""

@@ -12,6 +12,7 @@ from typing import Any
 from harness.errors import Interrupted, StageFailed
 from harness.executors import LOG, OVER, Executor, Job
 from harness.pipeline.blocks import Unit
+from harness.pipeline.covers import digest_of
 from harness.records import FailedStage, Plan, PlannedStage, StageResult
 from harness.running.unit_files import Tail, UnitOrder, error_of, write_order
 from harness.running.watch import Watcher
@@ -49,15 +50,20 @@ class UnitRun:
         write_order(folder, order, plan)
         command = (sys.executable, "-m", "harness.running.worker", str(folder))
         self._log = folder / LOG
-        self._job = Job(unit.name, folder, command, dict(variables), needs=needs)
+        asks = digest_of([order.plan, order.stages])
+        self._job = Job(unit.name, folder, command, dict(variables), needs=needs, asks=asks)
         self._interrupted = False
-        self._tail, self._running = Tail(folder), dict[str, PlannedStage]()
+        self._running = dict[str, PlannedStage]()
+        self._said: str | None = None
         self._retries, self._ended_at = RETRIES, 0.0
         self._handle = executor.start(self._job)
+        # What another job of this unit told is over; what one tells that was found has to be heard.
+        self._tail = Tail(folder, from_start=self._handle.found)
 
     def look(self) -> None:
         """Tell what has happened since; takes note of the end, and starts a lost unit again."""
         state = self._handle.state()
+        self._tell_of_queue()
         self._tell()
         if self.over or state not in OVER:
             self._ended_at = 0.0
@@ -111,6 +117,13 @@ class UnitRun:
         """Stages whose process is gone with their worker; the same stage begins again."""
         for stage in list(self._running.values()):
             self._end(stage, Interrupted(stage.name))
+
+    def _tell_of_queue(self) -> None:
+        said = self._handle.told()
+        if said is not None and said != self._said:
+            for watcher in self._watchers:
+                watcher.says(self._plan.stages[self.unit.stages[0]], said)
+        self._said = said
 
     def _tell(self) -> None:
         for event in self._tail.read():

@@ -15,9 +15,8 @@ from pathlib import Path
 from types import FrameType
 
 from harness.errors import Interrupted, StageFailed, UserError
-from harness.executors import CORES, LIFELINE, LOCK, THREADS
-from harness.measure import gpus
-from harness.measure.environment import cpu_kind, device_identity, gpu_kind
+from harness.executors import CORES, LIFELINE, LOCK
+from harness.measure.environment import device_identity, kind_here
 from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.resolved import Resolved
 from harness.pipeline.spec import ComparisonSpec
@@ -74,14 +73,6 @@ def execution_of(order: UnitOrder, plan: Plan, events: Events, starter: Starter)
     execution.results = {digest: result for digest, result in found.items() if result is not None}
     execution.failed = {one.digest: one for one in order.failed}
     return execution
-
-
-def kind_here() -> str:
-    """What kind of device this process was given."""
-    gpu = gpus.chosen().gpu
-    if gpu is not None:
-        return gpu_kind(gpu)
-    return cpu_kind(int(os.environ.get(THREADS) or os.cpu_count() or 1))
 
 
 def _check_device(order: UnitOrder) -> None:

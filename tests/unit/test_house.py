@@ -86,9 +86,16 @@ def test_imports_go_down_only() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("library", ["mlflow", "trackio", "wandb", "tensorboard", "trl", "peft", "ray"])
+@pytest.mark.parametrize(
+    "library", ["mlflow", "trackio", "wandb", "tensorboard", "trl", "peft", "ray", "submitit"]
+)
 def test_few_rooms_alone_import(library: str) -> None:
-    rooms = {"trl": ("training",), "peft": ("training", "generate"), "ray": ("executors",)}
+    rooms = {
+        "trl": ("training",),
+        "peft": ("training", "generate"),
+        "ray": ("executors",),
+        "submitit": ("executors",),
+    }
     allowed = rooms.get(library, ("tracking",))
     for path in (ROOT / "harness").rglob("*.py"):
         for node in nodes_of(path):

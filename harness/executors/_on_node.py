@@ -1,0 +1,67 @@
+"""What a job of a queueing system runs on its node: the unit's worker, until it ends or the job has to go."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from types import FrameType
+from typing import Any
+
+from harness.executors import PLACE, Job, JobState, Place
+from harness.executors._process import start_process, state_of, stop_process
+from harness.whole_file import write_atomically
+
+WHERE = "place.json"
+"""Written by the job on its node."""
+POLL_SECONDS = 0.2
+
+
+class OnNode:
+    """Called in the job's process; `checkpoint` is what submitit calls on a signal of preemption or of the
+    time limit, before it puts the job back into the queue with what is returned."""
+
+    def __init__(self, job: Job, variables: Mapping[str, str]) -> None:
+        self._job, self._variables = job, dict(variables)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> JobState:
+        """Run the worker and say what became of it; a job that is told to end ends its stage first."""
+        # submitit passes SIGTERM by, which is how a cluster says that a job is cancelled.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _interrupt)
+        place = Place(socket.gethostname(), "", f"job {_job_id()}")
+        write_atomically(self._job.folder / WHERE, json.dumps(asdict(place)))
+        here = replace(self._job, command=(sys.executable, *self._job.command[1:]))
+        self._process = start_process(here, {**self._variables, PLACE: str(place)})
+        try:
+            while self._process.poll() is None:
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            stop_process(self._process)
+            raise
+        return state_of(self._process)
+
+    def checkpoint(self) -> Any:
+        """End the worker, whose stage goes on from its last checkpoint, and ask for the same again."""
+        from submitit.helpers import DelayedSubmission
+
+        if self._process is not None:
+            stop_process(self._process)
+        return DelayedSubmission(OnNode(self._job, self._variables))
+
+
+def _job_id() -> str:
+    names = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+    array = "_".join(os.environ[name] for name in names if name in os.environ)
+    return array or os.environ.get("SLURM_JOB_ID") or os.environ.get("SUBMITIT_LOCAL_JOB_ID") or "unknown"
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
