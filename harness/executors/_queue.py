@@ -204,11 +204,11 @@ def _local_state(job: LocalJob[Any]) -> str:
 
 
 def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except OSError:
-        return False
-    return True
+    """Whether it runs; one that ended and was not waited for does not."""
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
+    )
+    return listed.stdout.strip()[:1] not in ("", "Z")
 
 
 def _said_by(error: Exception) -> str:

@@ -82,8 +82,8 @@ class Spread(Execution):
             self._wait_for(runs)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
-            if stopped and self._executor.lasting:
-                raise JobsLeft(self.plan.name, self._executor.leave()) from error
+            if stopped and self._executor.lasting and (left := self._executor.leave()):
+                raise JobsLeft(self.plan.name, left) from error
             if not isinstance(error, JobsLeft):
                 _stop(runs)
             if stopped:

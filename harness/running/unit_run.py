@@ -56,9 +56,10 @@ class UnitRun:
         self._running = dict[str, PlannedStage]()
         self._said: str | None = None
         self._retries, self._ended_at = RETRIES, 0.0
+        # What another job of this unit told is over; what one told that is found has to be heard.
+        new = Tail(folder, from_start=False)
         self._handle = executor.start(self._job)
-        # What another job of this unit told is over; what one tells that was found has to be heard.
-        self._tail = Tail(folder, from_start=self._handle.found)
+        self._tail = Tail(folder) if self._handle.found else new
 
     def look(self) -> None:
         """Tell what has happened since; takes note of the end, and starts a lost unit again."""

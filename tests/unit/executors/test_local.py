@@ -19,7 +19,7 @@ from harness.measure.gpus import Gpu
 from harness.pipeline.executor_spec import LocalSpec, RaySpec
 
 TWO = [Place("here", "cpu:x:1", f"core {core}", {CORES: str(core)}) for core in (0, 1)]
-UNTIL_ASKED = "import time; time.sleep(60)"
+UNTIL_ASKED = "import time; print('up', flush=True); time.sleep(60)"
 
 
 def job(folder: Path, name: str, code: str, needs: tuple[str, ...] = ()) -> Job:
@@ -45,6 +45,11 @@ def test_one_job_runs_on_each_place_and_the_next_when_one_is_free(tmp_path: Path
     wait_for(second, "finished")
     wait_for(third, "running")
     assert third.place() == TWO[1]
+    # An interpreter that is asked to end while it begins ends by a code of its own.
+    until = time.monotonic() + 20
+    while any("up" not in (tmp_path / name / "log.txt").read_text() for name in ("first", "third")):
+        assert time.monotonic() < until
+        time.sleep(0.02)
     assert (tmp_path / "second" / "log.txt").read_text() == "here, core 1 second\n"
     local.close()
     assert (first.state(), third.state()) == ("lost", "lost")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from synthetic import ENVIRONMENT
 
-from harness.errors import Interrupted, OutOfMemory, StageFailed, UserError
+from harness.errors import Interrupted, JobsLeft, OutOfMemory, StageFailed, UserError
 from harness.executors import Job, JobState, Place
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
@@ -71,8 +72,11 @@ class Log:
 class Done:
     """A job that is over as soon as it is started, in one of several ways."""
 
-    def __init__(self, state: JobState, place: Place) -> None:
-        self._state, self._place = state, place
+    def __init__(self, state: JobState, place: Place, *, found: bool = False) -> None:
+        self._state, self._place, self.found = state, place, found
+
+    def told(self) -> str | None:
+        return None
 
     def state(self) -> JobState:
         return self._state
@@ -84,15 +88,50 @@ class Done:
         self._state = "lost"
 
 
+class EndsWhenAsked(Done):
+    """A job of an earlier command that still runs, and is over when its state is asked for again."""
+
+    def __init__(self, unit: Path) -> None:
+        super().__init__("running", PLACES[0], found=True)
+        self._unit = unit
+
+    def state(self) -> JobState:
+        before = super().state()
+        if before == "running":
+            order, plan = read_order(self._unit)
+            events = Events(self._unit)
+            execution_of(order, plan, events, FreshProcess()).run(order.stages, go_on=True)
+            events.over({}, None)
+            self._state = "finished"
+        return before
+
+
 class Here:
     """An executor that does the worker's work in this process.
 
-    `loses` names units to lose in their last stage, as often as they stand there; `waits` those to hang.
+    `loses` names units to lose in their last stage, as often as they stand there; `hangs` those to hang. With
+    `lasting` its jobs outlive a command, and `queue` holds those of an earlier one by name.
     """
 
-    def __init__(self, *, loses: Sequence[str] = (), waits: Sequence[str] = ()) -> None:
-        self.loses, self.waits, self.started = list(loses), waits, list[Job]()
+    def __init__(
+        self,
+        *,
+        loses: Sequence[str] = (),
+        hangs: Sequence[str] = (),
+        lasting: bool = False,
+        waits: bool = True,
+        queue: Mapping[str, Done] = MappingProxyType({}),
+    ) -> None:
+        self.loses, self.hangs, self.started = list(loses), hangs, list[Job]()
+        self.lasting, self.waits, self.queue, self.left = lasting, waits, queue, False
         self.made: dict[str, Done] = {}
+
+    def holds(self, folder: Path) -> bool:
+        return False
+
+    def leave(self) -> list[str]:
+        self.left = True
+        return sorted(name for name, job in self.made.items() if job.state() == "running")
 
     def places(self) -> Sequence[Place]:
         return PLACES
@@ -105,7 +144,10 @@ class Here:
             self.loses.remove(job.name)
             events.begins(plan.stages[order.stages[-1]])
             state: JobState = "lost"
-        elif job.name in self.waits:
+        elif job.name in self.queue:
+            self.made[job.name] = self.queue[job.name]
+            return self.made[job.name]
+        elif job.name in self.hangs:
             events.begins(plan.stages[order.stages[0]])
             state = "running"
         else:
@@ -266,7 +308,7 @@ def test_what_stops_a_unit_stops_the_comparison_as_on_one_device(machine: Machin
 def test_ctrl_c_stops_all_workers_and_ends_their_stages(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    executor, log = Here(waits=["train seed 0", "train seed 1"]), Log()
+    executor, log = Here(hangs=["train seed 0", "train seed 1"]), Log()
     execution = spread_over(machine, executor, log)
 
     def pressed(seconds: float) -> None:
@@ -302,11 +344,49 @@ def test_a_worker_that_others_interrupt_is_a_lost_one(machine: Machine) -> None:
     assert set(execution.results) == set(execution.plan.order)
 
 
+def test_jobs_that_last_are_left_by_ctrl_c_and_found_by_the_next_command(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Here(hangs=["train seed 1"], lasting=True)
+
+    def pressed(seconds: float) -> None:
+        if "train seed 1" in first.made:
+            raise KeyboardInterrupt
+
+    execution = spread_over(machine, first)
+    with monkeypatch.context() as patch:
+        patch.setattr(spread.time, "sleep", pressed)
+        with pytest.raises(JobsLeft, match=r"1 job\(s\) go on.*train seed 1.*harness collect run"):
+            execution.run(execution.plan.order, go_on=True)
+    assert first.left
+    (unit,) = machine.root.path.glob("units/run/train_seed_1-*")
+    Events(unit).says(execution.plan.stages["second1"], "told before")
+    log = Log()
+    second = Here(lasting=True, queue={"train seed 1": EndsWhenAsked(unit)})
+    again = spread_over(machine, second, log)
+    again.run(again.plan.order, go_on=True)
+    assert set(again.results) == set(again.plan.order)
+    assert machine.ran.count("second1") == 1
+    assert ("says", "second1", "told before") in log.told
+    assert ("ends", "second1", "StageResult") in log.told
+
+
+def test_a_command_that_is_not_to_wait_leaves_once_all_is_handed_over(machine: Machine) -> None:
+    executor = Here(hangs=["train seed 0"], lasting=True, waits=False)
+    execution = spread_over(machine, executor)
+    with pytest.raises(JobsLeft, match="train seed 0"):
+        execution.run(execution.plan.order, go_on=True)
+    assert "train seed 1" in executor.made
+    assert executor.left
+
+
 def test_what_a_killed_command_left_goes(tmp_path: Path) -> None:
     (tmp_path / "units" / "run.0" / "0-prepare").mkdir(parents=True)
     (tmp_path / "stages").mkdir()
-    forget_units(tmp_path)
-    forget_units(tmp_path)
+    forget_units(tmp_path, lambda unit: unit.name == "0-prepare")
+    assert (tmp_path / "units" / "run.0" / "0-prepare").is_dir()
+    forget_units(tmp_path, lambda unit: False)
+    forget_units(tmp_path, lambda unit: False)
     assert [path.name for path in tmp_path.iterdir()] == ["stages"]
 
 
