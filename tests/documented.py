@@ -126,7 +126,7 @@ RUN: Mapping[str, Given] = {
 }
 HUB = "a model or data of a hub, that no test may ask, and hours on a GPU"
 FOUR_BITS = 'SET="training.lora.r=16 training.quantization=4bit data.limit=5000"'
-NOT_RUN: Mapping[str, str] = {
+NOT_RUN: dict[str, str] = {
     "make setup": "installs the environment that the tests run in",
     "make test": "is the tests",
     "make bench": "measures for an hour on a quiet machine; its programs have tests of their own",
@@ -151,6 +151,18 @@ NOT_RUN: Mapping[str, str] = {
         "a Ray cluster of other machines"
     ),
 }
+SLURM = "a cluster under SLURM; tests/e2e/test_executors.py runs the same on submitit's local one"
+NOT_RUN |= dict.fromkeys(
+    (
+        "harness compare mine.yaml --out /shared/runs",
+        "harness compare mine.yaml --out /shared/runs --set executor.wait=false",
+        "harness status --out /shared/runs",
+    ),
+    SLURM,
+)
+COLLECTED = (
+    "tests/e2e/test_executors.py::test_slurm_jobs_are_preempted_left_and_collected_with_the_same_scores"
+)
 ON_TWO = "tests/e2e/test_executors.py::test_blocks_run_side_by_side_on_cores_of_their_own"
 ELSEWHERE: Mapping[str, str] = {
     "harness compare --again orpo": "tests/e2e/test_compare.py::test_stages_run_again_and_nothing_is_lost",
@@ -161,6 +173,8 @@ ELSEWHERE: Mapping[str, str] = {
     "make compare COMPARISON=tuned": (
         "tests/e2e/test_tuning.py::test_it_goes_on_after_a_kill_and_trains_the_winners"
     ),
+    "harness collect --out /shared/runs": COLLECTED,
+    ".venv/bin/harness collect": COLLECTED,
     "harness compare --set executor.devices=2": ON_TWO,
     "harness compare --set executor.devices=all": ON_TWO,
     'harness compare --set "executor={name: ray, address: local, cpus: 1}"': (

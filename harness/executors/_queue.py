@@ -52,6 +52,7 @@ def parameters(spec: SlurmSpec, needed: Sequence[str] = ()) -> Mapping[str, Any]
         **({"gpus_per_node": spec.gpus} if spec.gpus else {}),
         **({"mem_gb": spec.memory_gb} if spec.memory_gb is not None else {}),
         "slurm_array_parallelism": spec.jobs,
+        "slurm_wckey": None,
         "slurm_signal_delay_s": round(60 * spec.signal_minutes),
         "slurm_additional_parameters": beside,
         **{f"slurm_{name}": value for name, value in slurm.items() if value is not None},

@@ -84,12 +84,12 @@ class Slurm:
 
     def hand_over(self) -> None:
         """Submit what waits to be handed over: what needs no other job as one array, the rest behind it."""
-        waiting = [job for job in self._jobs.values() if job.to_hand_over]
-        for needed, group in self._groups(waiting).items():
-            units = [OnNode(job.job, self._variables()) for job in group]
-            logs = group[0].job.folder.parent / LOGS
-            for job, queued in zip(group, self._queue.submit(units, logs, needed), strict=True):
-                job.take(queued)
+        while groups := self._groups([job for job in self._jobs.values() if job.to_hand_over]):
+            for needed, group in groups.items():
+                units = [OnNode(job.job, self._variables()) for job in group]
+                logs = group[0].job.folder.parent / LOGS
+                for job, queued in zip(group, self._queue.submit(units, logs, needed), strict=True):
+                    job.take(queued)
 
     def _groups(self, waiting: Sequence[_SlurmJob]) -> Mapping[tuple[str, ...], list[_SlurmJob]]:
         """Jobs by the ids of unfinished jobs that they need; those that need one without an id yet wait."""

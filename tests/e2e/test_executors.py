@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,62 @@ def on_two(tmp_path_factory: Any) -> Path:
     assert workers_in(out) == []
     compared(out, "{name: local, devices: 2}")
     return out
+
+
+SLURM = "{name: slurm, cluster: local, gpus: 0, cpus: 1, jobs: 2, poll_seconds: 1}"
+
+
+def wait_until(holds: Callable[[], object], command: subprocess.Popen[str], seconds: float = 300.0) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        assert command.poll() is None, command.communicate()[0]
+        time.sleep(0.05)
+
+
+def test_slurm_jobs_are_preempted_left_and_collected_with_the_same_scores(
+    on_two: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("submitit")
+    command = started(tmp_path, SLURM)
+    begun = {"event": "begins"}
+
+    def training() -> list[Path]:
+        units = tmp_path.glob("units/embedded/train_seed*/events.jsonl")
+        return [file for file in units if any(begun.items() <= row.items() for row in events(file))]
+
+    wait_until(training, command)
+    unit = training()[0].parent
+    controller = json.loads((unit / "job.json").read_text())["id"]
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", controller], capture_output=True, text=True)
+    os.kill(int(listed.stdout), signal.SIGUSR2)
+    wait_until(lambda: sum(row["event"] == "begins" for row in events(unit / "events.jsonl")) > 1, command)
+    command.send_signal(signal.SIGINT)
+    said, _ = command.communicate(timeout=60)
+    assert command.returncode == 130, said
+    assert "go on without this command" in said
+    assert "harness collect embedded" in said
+    other = started(tmp_path, "{name: local, devices: 2}")
+    refused, _ = other.communicate(timeout=120)
+    assert (other.returncode, "jobs of comparison embedded are not over" in refused) == (2, True), refused
+    collected = subprocess.run(
+        [sys.executable, "-m", "harness", "collect", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=800,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert collected.returncode == 0, collected.stderr + collected.stdout
+    assert scores(tmp_path) == scores(on_two)
+    ledgers = [one["ledger"] for one in results(tmp_path).values()]
+    interrupted = [m["value"] for ledger in ledgers for m in ledger if m["quantity"] == "interruptions"]
+    assert sum(value or 0 for value in interrupted) == 1
+    assert not (tmp_path / "units").exists()
+
+
+def events(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines() if line.startswith("{")]
 
 
 def workers_in(out: Path) -> list[str]:
