@@ -107,9 +107,6 @@ def test_slurm_jobs_are_preempted_left_and_collected_with_the_same_scores(
     assert command.returncode == 130, said
     assert "go on without this command" in said
     assert "harness collect embedded" in said
-    other = started(tmp_path, "{name: local, devices: 2}")
-    refused, _ = other.communicate(timeout=120)
-    assert (other.returncode, "jobs of comparison embedded are not over" in refused) == (2, True), refused
     collected = subprocess.run(
         [sys.executable, "-m", "harness", "collect", "--out", str(tmp_path)],
         capture_output=True,
