@@ -21,7 +21,7 @@ from harness.pipeline.overrides import Overrides
 from harness.running.unit_files import asked_in, note_asked
 from harness.store.run_dir import RunRoot
 
-SPEC = load_comparison(find_comparison("embedded"), Overrides())
+SPEC = load_comparison(find_comparison("embedded", model=None), Overrides())
 LOCAL = SlurmSpec(cluster="local", gpus=0, cpus=1)
 
 
