@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from harness.measure import device
 
 WARM_UP_STEPS = 1
-COST_SHARE = 0.03
+COST_SHARE = 0.025
 """What a trial's steps may take of the seconds that it foretells, beyond their least number. Counting comes
 on top and takes 1 to 1.5% of an epoch of 900 pairs on a 135M model, so that all of it stays below 5%."""
 

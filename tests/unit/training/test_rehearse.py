@@ -184,7 +184,7 @@ def test_a_rehearsal_of_a_long_stage_is_as_long_as_it_may_be(make_job: Any) -> N
 
 
 def test_a_trial_ends_when_it_has_cost_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1,000 tokens a step and second: 100,000 tokens foretell 100 s, of which the fourth step passes 3."""
+    """1,000 tokens a step and second: 100,000 tokens foretell 100 s, of which the third step passes 2.5."""
     clock = {"now": 0.0}
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock["now"])
     timer = StepTimer()
@@ -197,7 +197,7 @@ def test_a_trial_ends_when_it_has_cost_its_share(monkeypatch: pytest.MonkeyPatch
             clock["now"] += event == "on_step_begin"
         limit.on_step_end(None, None, control)
         steps += 1
-    assert steps == 4
+    assert steps == 3
 
 
 def test_a_slow_trial_still_has_its_least_steps(monkeypatch: pytest.MonkeyPatch) -> None:
