@@ -35,6 +35,7 @@ from harness.records.scoring import (
     PairScoringTrial,
     RehearseEvaluateFacts,
 )
+from harness.records.serving import LoadFigure, LoadLevel, LoadRecord, ServedModel
 from harness.records.stage import Artifact, Facts, StageError, StageRequest, StageResult
 from harness.records.sweep import SweepPoint, SweepRecord, SweepValue
 from harness.records.training import (
@@ -92,6 +93,9 @@ __all__ = [
     "LayoutFacts",
     "LearningRateSource",
     "LeftOut",
+    "LoadFigure",
+    "LoadLevel",
+    "LoadRecord",
     "LoraFacts",
     "MatmulRate",
     "Measurement",
@@ -119,6 +123,7 @@ __all__ = [
     "RewardFacts",
     "Score",
     "SequenceFacts",
+    "ServedModel",
     "SftStatistics",
     "SplitStatistics",
     "StageError",

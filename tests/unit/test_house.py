@@ -41,6 +41,7 @@ FLOORS = {
     "executors": 4,
     "tracking": 5,
     "stages": 5,
+    "serving": 6,
     "evidence": 6,
     "render": 7,
     "running": 8,

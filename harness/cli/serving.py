@@ -1,0 +1,72 @@
+"""Commands that hand a winner on: serve."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import RUNS, Device, Out
+from harness.errors import UserError
+
+MOST_CLIENTS = 1024
+
+
+class EngineName(StrEnum):
+    """Whose server it is."""
+
+    TRANSFORMERS = "transformers"
+    VLLM = "vllm"
+
+
+def serve(
+    what: Annotated[str, typer.Argument(help="A run's id or folder, or a model folder.")] = "latest",
+    arm: Annotated[str | None, typer.Option("--arm", help="Which arm of the run.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Which of its seeds; the first by default.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on 127.0.0.1.")] = 8000,
+    engine: Annotated[
+        EngineName, typer.Option("--engine", help="transformers, or vllm where it is installed.")
+    ] = EngineName.TRANSFORMERS,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare answers with the run's own, then end.")
+    ] = False,
+    load: Annotated[bool, typer.Option("--load", help="Measure figures under load, then end.")] = False,
+    clients: Annotated[
+        str, typer.Option("--clients", help="For --load: how many clients ask at once.")
+    ] = "1,4,16",
+    requests: Annotated[
+        int, typer.Option("--requests", min=1, max=100_000, help="For --load: at each number of clients.")
+    ] = 40,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens", min=1, max=1_000_000, help="For --load: of an answer; the run's own by default."
+        ),
+    ] = None,
+    device: Device = None,
+    out: Out = RUNS,
+) -> int:
+    """Let an arm of a run, or a model folder, answer OpenAI's protocol on 127.0.0.1."""
+    from harness.commands import serve as command
+    from harness.measure.gpus import using
+
+    if check and load:
+        raise UserError("given with --load", where="--check", remedy="give one of them")
+    wish = command.Wish(load, check, _counts(clients), requests, max_tokens)
+    with using(device):
+        return command.run(what, arm=arm, seed=seed, port=port, engine=engine.value, wish=wish, out=out)
+
+
+def _counts(text: str) -> list[int]:
+    """Numbers of clients in their order, each once; raises UserError."""
+    words = text.replace(",", " ").split()
+    if not words or not all(word.isdecimal() and 1 <= int(word) <= MOST_CLIENTS for word in words):
+        raise UserError(
+            f"{text!r} is no list of numbers from 1 to {MOST_CLIENTS:,}",
+            where="--clients",
+            remedy="give one such as 1,4,16",
+        )
+    return list(dict.fromkeys(map(int, words)))
