@@ -105,7 +105,7 @@ def _found(name: str, arm: str | None, seed: int | None, out: Path) -> _Served:
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
         if arm is not None or seed is not None:
             raise UserError("is a model folder, which has no arms", where=name, remedy="leave --arm out")
-        chosen = choose.of_folder(folder)
+        chosen = choose.of_folder(folder, "float32" if device_name() == "cpu" else "auto")
         return _Served(chosen, prompting.ours(), "our own", out / f"serve-{chosen.served.name}", None)
     run_folder = RunRoot(out).find_run(name)
     root, record = RunRoot(run_folder.parent), read_record(run_folder)
@@ -173,11 +173,11 @@ def _load(
         served.chosen.served.name,
         prompts,
         plan,
-        progress=lambda clients, total, done: progress(done, total, f"{clients} clients"),
+        progress=lambda clients, total, done: progress(done, total, f"{clients} client(s)"),
         check=server.must_live,
     ):
         levels.append(level)
-        print(f"{level.clients} clients: {level.requests} requests in {level.seconds:.1f} s", flush=True)
+        print(f"{level.clients} client(s): {level.requests} requests in {level.seconds:.1f} s", flush=True)
     record = load_record(
         served.chosen,
         levels,

@@ -128,7 +128,7 @@ def started(program: Program, *, name: str, log: Path | None = None) -> Iterator
         os.close(ours)
 
 
-def check_port(port: int) -> None:
+def check_port(port: int, *, remedy: str = "give another by --port") -> None:
     """Raise UserError where the port of 127.0.0.1 is taken."""
     with socket.socket() as probe:
         # As servers do: what a connection that ended left of the port is in nobody's way.
@@ -138,7 +138,7 @@ def check_port(port: int) -> None:
         except PermissionError:
             fact, remedy = f"port {port} is not for every user", "give one above 1023 by --port"
         except OSError:
-            fact, remedy = f"port {port} is taken", "give another by --port (make: PORT=)"
+            fact = f"port {port} is taken"
         else:
             return
     raise UserError(fact, remedy=remedy)

@@ -45,8 +45,11 @@ class Chosen:
     recorded: Path | None = None
 
 
-def of_folder(folder: Path) -> Chosen:
-    """A model folder as it is; raises UserError for one that no server can load, or loads by pickle."""
+def of_folder(folder: Path, dtype: str) -> Chosen:
+    """A model folder as it is; raises UserError for one that no server can load, or loads by pickle.
+
+    `dtype` auto is what its weights are in: a CPU computes bfloat16 many times slower than float32.
+    """
     where = str(folder)
     if (folder / ADAPTER_CONFIG).is_file():
         raise UserError(
@@ -60,7 +63,7 @@ def of_folder(folder: Path) -> Chosen:
         )
     check_folder(folder, where)
     folder = folder.resolve()
-    return Chosen(ServedModel(name=_safe(folder.name), folder=str(folder)), folder, "auto")
+    return Chosen(ServedModel(name=_safe(folder.name), folder=str(folder)), folder, dtype)
 
 
 def of_run(root: RunRoot, record: ComparisonRecord, arm: str | None, seed: int | None) -> Chosen:
