@@ -25,7 +25,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         content = asked["messages"][-1]["content"]
-        how, *words = content.split()
+        how = content.split()[0]
         if how == "refuse":
             return self._send(500, b"{}")
         if how == "odd":

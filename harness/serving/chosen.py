@@ -48,7 +48,7 @@ class Chosen:
 def of_folder(folder: Path, dtype: str) -> Chosen:
     """A model folder as it is; raises UserError for one that no server can load, or loads by pickle.
 
-    `dtype` auto is what its weights are in: a CPU computes bfloat16 many times slower than float32.
+    `dtype` auto is that of its weights.
     """
     where = str(folder)
     if (folder / ADAPTER_CONFIG).is_file():
@@ -78,6 +78,7 @@ def of_run(root: RunRoot, record: ComparisonRecord, arm: str | None, seed: int |
     _refuse(facts, told, cell)
     weights = _weights(root, result)
     lora, precision = facts.tuning == "lora", facts.precision or "auto"
+    dtype = {"float32": "float32", "auto": "auto"}.get(precision, "bfloat16")
     recorded = record.results.get(cell.evaluate or "")
     generation = _generation(recorded)
     return Chosen(
@@ -91,7 +92,7 @@ def of_run(root: RunRoot, record: ComparisonRecord, arm: str | None, seed: int |
             weights=facts.weights_at_end,
         ),
         weights=weights,
-        dtype="float32" if precision == "float32" else "bfloat16",
+        dtype=dtype,
         tokenizer=root.folder_of(prepared) / "tokenizer",
         generation=_settings(told, generation),
         precision=precision if lora else None,

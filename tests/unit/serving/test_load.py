@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from synthetic import ENVIRONMENT
 
 from harness.evidence.documents.load import load_report, load_table
 from harness.records import LoadFigure, LoadLevel, LoadRecord, ServedModel
@@ -10,7 +11,6 @@ from harness.serving.asking import Reply
 from harness.serving.figures import level_of
 from harness.serving.load import LoadPlan, measure
 from harness.units import for_readers
-from synthetic import ENVIRONMENT
 
 
 def level(replies: list[Reply], seconds: float = 2.0) -> LoadLevel:
