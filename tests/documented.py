@@ -163,6 +163,7 @@ NOT_RUN |= dict.fromkeys(
 COLLECTED = (
     "tests/e2e/test_executors.py::test_slurm_jobs_are_preempted_left_and_collected_with_the_same_scores"
 )
+SERVED = "tests/e2e/test_serve.py::test_a_real_client_is_answered_and_a_killed_server_starts_again"
 ON_TWO = "tests/e2e/test_executors.py::test_blocks_run_side_by_side_on_cores_of_their_own"
 ELSEWHERE: Mapping[str, str] = {
     "harness compare --again orpo": "tests/e2e/test_compare.py::test_stages_run_again_and_nothing_is_lost",
@@ -175,6 +176,20 @@ ELSEWHERE: Mapping[str, str] = {
     ),
     "harness collect --out /shared/runs": COLLECTED,
     ".venv/bin/harness collect": COLLECTED,
+    **dict.fromkeys(
+        (
+            ".venv/bin/harness serve --arm orpo",
+            "harness serve --arm orpo",
+            "harness serve RUN --arm sft_dpo --seed 1 --port 8001",
+        ),
+        SERVED,
+    ),
+    "harness serve ./my-model": "tests/e2e/test_serve.py::test_a_model_folder_is_served_as_it_is",
+    "harness serve --arm orpo --check": "tests/e2e/test_serve.py::test_served_answers_are_those_of_the_run",
+    **dict.fromkeys(
+        (".venv/bin/harness serve --arm orpo --load", "harness serve --arm orpo --load"),
+        "tests/e2e/test_serve.py::test_load_figures_are_written_with_where_they_were_measured",
+    ),
     "harness compare --set executor.devices=2": ON_TWO,
     "harness compare --set executor.devices=all": ON_TWO,
     'harness compare --set "executor={name: ray, address: local, cpus: 1}"': (

@@ -38,7 +38,10 @@ def serve(
         str, typer.Option("--clients", help="For --load: how many clients ask at once.")
     ] = "1,4,16",
     requests: Annotated[
-        int, typer.Option("--requests", min=1, max=100_000, help="For --load: at each number of clients.")
+        int,
+        typer.Option(
+            "--requests", min=1, max=100_000, help="For --load: at least, at each number of clients."
+        ),
     ] = 40,
     max_tokens: Annotated[
         int | None,

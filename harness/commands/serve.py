@@ -107,6 +107,12 @@ def _found(name: str, arm: str | None, seed: int | None, out: Path) -> _Served:
             raise UserError("is a model folder, which has no arms", where=name, remedy="leave --arm out")
         chosen = choose.of_folder(folder, "float32" if device_name() == "cpu" else "auto")
         return _Served(chosen, prompting.ours(), "our own", out / f"serve-{chosen.served.name}", None)
+    if folder.is_dir() and not (folder / "record.json").is_file() and not (out / name).is_dir():
+        raise UserError(
+            "is neither a finished run nor a model folder (it has no config.json)",
+            where=name,
+            remedy="give the id of a run, or a folder with config.json, weights and tokenizer",
+        )
     run_folder = RunRoot(out).find_run(name)
     root, record = RunRoot(run_folder.parent), read_record(run_folder)
     chosen = choose.of_run(root, record, arm, seed)

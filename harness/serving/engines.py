@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.measure import gpus
 from harness.serving.child_server import HOST, Program
+from harness.serving.folder import CACHE
 
 PAGE_TOKENS, PAGES, STEP_TOKENS = 32, 512, 256
 """On a CPU, where transformers would take most of the host's memory for keys and values: room for 16,384
@@ -106,4 +107,5 @@ def device_name() -> str:
 def program(engine: Engine, *, folder: Path, name: str, port: int, device: str, dtype: str) -> Program:
     """`name` lies in `folder`, from which it is served, so that clients call it by its name."""
     arguments = engine.arguments(name, port, device, dtype)
-    return Program(engine.module, arguments, folder, {**QUIET, **gpus.hiding()})
+    cache = {"HF_HUB_CACHE": str((folder / CACHE).resolve())}
+    return Program(engine.module, arguments, folder, {**QUIET, **cache, **gpus.hiding()})

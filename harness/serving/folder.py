@@ -20,6 +20,10 @@ from harness.errors import StageFailed, UserError
 from harness.serving.chosen import Chosen, Generation
 
 GENERATION = "generation_config.json"
+CACHE = "cache"
+"""Beside the served folder, in the layout of the hub's cache: transformers' server lists and loads by name
+what lies there, which is the served model and nothing else of this user's."""
+COMMIT = "0" * 40
 MERGE_TAIL = 2000
 
 
@@ -33,6 +37,7 @@ def made(chosen: Chosen, run_folder: Path | None) -> Iterator[Path]:
     if run_folder is None or chosen.tokenizer is None or chosen.generation is None:
         with tempfile.TemporaryDirectory(prefix="harness-serve-") as linked:
             (Path(linked) / chosen.served.name).symlink_to(chosen.weights, target_is_directory=True)
+            _list_alone(Path(linked), chosen.served.name)
             yield Path(linked)
         return
     parent = run_folder / f".served.{os.getpid()}"
@@ -41,6 +46,7 @@ def made(chosen: Chosen, run_folder: Path | None) -> Iterator[Path]:
             shutil.rmtree(parent, ignore_errors=True)
             parent.mkdir()
             _fill(parent / chosen.served.name, chosen, chosen.tokenizer, chosen.generation)
+            _list_alone(parent, chosen.served.name)
         except OSError as error:
             raise UserError(
                 f"cannot be written to ({error.strerror})",
@@ -65,6 +71,14 @@ def _fill(folder: Path, chosen: Chosen, tokenizer: Path, generation: Generation)
     # Written anew and not over a link, whose other name is a file of the run.
     (folder / GENERATION).unlink(missing_ok=True)
     (folder / GENERATION).write_text(json.dumps(generation, indent=1), encoding="utf-8")
+
+
+def _list_alone(parent: Path, name: str) -> None:
+    model = parent / CACHE / f"models--{name}"
+    for folder in (model / "refs", model / "blobs", model / "snapshots" / COMMIT):
+        folder.mkdir(parents=True)
+    (model / "refs" / "main").write_text(COMMIT)
+    (model / "snapshots" / COMMIT / "config.json").symlink_to(parent.resolve() / name / "config.json")
 
 
 def _link(source: Path, folder: Path) -> None:

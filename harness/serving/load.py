@@ -19,11 +19,15 @@ Progress = Callable[[int, int, int], None]
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """`requests` at each number of `clients`, of at most `max_tokens` tokens an answer."""
+    """At least `requests` at each number of `clients`, of at most `max_tokens` tokens an answer."""
 
     clients: Sequence[int]
     requests: int
     max_tokens: int
+
+    def asked_by(self, clients: int) -> int:
+        """As many for each client: with a last round of a few, fewer would be measured than are named."""
+        return -(-self.requests // clients) * clients
 
 
 def measure(
@@ -48,12 +52,12 @@ def measure(
     for clients in plan.clients:
         _ask_all(asked, _from(prompts, place, clients), clients)
         place += clients
-        chosen = _from(prompts, place, plan.requests)
+        chosen = _from(prompts, place, plan.asked_by(clients))
         begun = time.perf_counter()
         replies = _ask_all(asked, chosen, clients, functools.partial(progress, clients, len(chosen)))
         seconds = time.perf_counter() - begun
-        new = max(0, min(plan.requests, len(prompts) - place))
-        place += plan.requests
+        new = max(0, min(len(chosen), len(prompts) - place))
+        place += len(chosen)
         check()
         yield level_of(replies, clients=clients, warm_up=clients, seconds=seconds, distinct=new)
 

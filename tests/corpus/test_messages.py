@@ -23,7 +23,19 @@ from corpus.runner import call
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SECONDS = 10
-READS_RUNS = ("score", "replay", "report", "paper", "check", "verify", "trace", "diff", "status", "ui")
+READS_RUNS = (
+    "score",
+    "replay",
+    "report",
+    "paper",
+    "check",
+    "verify",
+    "trace",
+    "diff",
+    "status",
+    "ui",
+    "serve",
+)
 MAY_STAY = {"runs", "runs/stages", "runs/.lock"}
 """A folder of runs may be made before its input is read."""
 

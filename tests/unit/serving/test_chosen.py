@@ -147,6 +147,9 @@ def test_a_name_is_no_flag_and_no_revision(tmp_path: Path, name: str, safe: str)
     assert found.served.name == safe
     with made(found, None) as parent:
         assert (parent / safe / "config.json").read_text() == "{}"
+        (listed,) = (parent / "cache").glob("models--*/snapshots/*/config.json")
+        assert listed.parents[2].name == f"models--{safe}"
+        assert listed.samefile(tmp_path / name / "config.json")
     assert not parent.exists()
     assert (tmp_path / name / "config.json").is_file()
 

@@ -64,16 +64,16 @@ def test_clients_ask_side_by_side_and_the_warm_up_is_no_request(server: int) -> 
             server,
             "model",
             prompts,
-            LoadPlan((1, 4), 20, 8),
+            LoadPlan((1, 4), 18, 8),
             progress=lambda clients, total, done: heard.append((clients, total, done)),
         )
     )
     assert [(one.clients, one.requests, one.warm_up, one.tokens) for one in levels] == [
-        (1, 20, 1, 60),
+        (1, 18, 1, 54),
         (4, 20, 4, 60),
     ]
-    # 1 + 20 prompts are used up by the first level and its warm-up, 4 more by the next one's.
-    assert [one.distinct_prompts for one in levels] == [20, 5]
+    # 1 + 18 prompts are used up by the first level and its warm-up, 4 more by the next one's.
+    assert [one.distinct_prompts for one in levels] == [18, 7]
     assert [done for clients, _, done in heard if clients == 4] == list(range(1, 21))
     assert all(one.errors == {} for one in levels)
 
