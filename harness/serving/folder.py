@@ -1,7 +1,7 @@
 """The folder that a server loads: weights, tokenizer and generation settings side by side.
 
 It lies in a folder named after this process, is complete before a server starts, and goes with the server;
-what a process that was killed left behind is removed by the next command that writes into the root.
+what a process that was killed left behind is removed by the next one, or by what next writes into the root.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from harness.errors import StageFailed, UserError
 from harness.serving.chosen import Chosen, Generation
+from harness.store.leftovers import is_left_over, remove
 
 GENERATION = "generation_config.json"
 CACHE = "cache"
@@ -43,7 +44,8 @@ def made(chosen: Chosen, run_folder: Path | None) -> Iterator[Path]:
     parent = run_folder / f".served.{os.getpid()}"
     try:
         try:
-            shutil.rmtree(parent, ignore_errors=True)
+            for left in filter(is_left_over, run_folder.glob(".served.*")):
+                remove(left)
             parent.mkdir()
             _fill(parent / chosen.served.name, chosen, chosen.tokenizer, chosen.generation)
             _list_alone(parent, chosen.served.name)

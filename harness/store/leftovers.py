@@ -42,11 +42,11 @@ def remove(path: Path) -> None:
 
 def _temporaries(root: Path, stages: Path) -> Iterator[Path]:
     """Files named `.<name>.<process>` whose process is gone."""
-    yield from (path for path in _hidden(root) if _AT_THE_TOP.fullmatch(path.name) and _is_left_over(path))
+    yield from (path for path in _hidden(root) if _AT_THE_TOP.fullmatch(path.name) and is_left_over(path))
     runs = (folder for folder in root.iterdir() if any((folder / name).is_file() for name in RUN_FILES))
     for folder in (*runs, *stages.iterdir(), *(root / name for name in CACHES)):
         if folder.is_dir() and not folder.is_symlink():
-            yield from filter(_is_left_over, _hidden(folder))
+            yield from filter(is_left_over, _hidden(folder))
 
 
 def _halves(stages: Path) -> Iterator[Path]:
@@ -63,8 +63,11 @@ def _hidden(folder: Path) -> Iterator[Path]:
     return folder.glob(".*.*")
 
 
-def _is_left_over(path: Path) -> bool:
-    """A process of this number that is this one has only just begun, and left nothing yet."""
+def is_left_over(path: Path) -> bool:
+    """Whether the process that a file or folder is named after is gone.
+
+    A process of this number that is this one has only just begun, and left nothing yet.
+    """
     named = _TEMPORARY.fullmatch(path.name)
     if named is None:
         return False

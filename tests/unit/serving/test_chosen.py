@@ -206,3 +206,6 @@ def test_what_a_killed_command_left_goes_with_the_next(run: tuple[RunRoot, Compa
     left.mkdir()
     remove_leftovers(root.path, root.path / "stages")
     assert not left.exists()
+    left.mkdir()
+    with made(*served(run)):
+        assert not left.exists()
