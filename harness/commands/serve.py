@@ -24,7 +24,7 @@ from harness.serving.asking import ask
 from harness.serving.child_server import ChildServer, check_port, started
 from harness.serving.chosen import Chosen
 from harness.serving.compared import compare
-from harness.serving.engines import ENGINES, Engine, device_name, program
+from harness.serving.engines import ENGINES, Call, Engine, device_kind, program
 from harness.serving.folder import made
 from harness.serving.load import LoadPlan, measure
 from harness.serving.loaded import load_record, write_load
@@ -82,10 +82,9 @@ def _serve(by: Engine, served: _Served, port: int, wish: Wish) -> int:
     served.folder.mkdir(parents=True, exist_ok=True)
     busy = os.getloadavg()[0]
     with _device(wish, served), made(served.chosen, served.run_folder) as parent:
-        device, model = device_name(), served.chosen.served
-        asked = program(
-            by, folder=parent, name=model.name, port=port, device=device, dtype=served.chosen.dtype
-        )
+        device, model = device_kind(), served.chosen.served
+        call = Call(model.name, port, device, served.chosen.dtype, served.chosen.greedy)
+        asked = program(by, call, parent)
         print(f"Starting {by.name} {by.version} on {device} (log: {log}) ...", flush=True)
         with started(asked, name=by.name, log=log) as server:
             server.wait_until_healthy(port, START_SECONDS, still_loading)
@@ -105,7 +104,7 @@ def _found(name: str, arm: str | None, seed: int | None, out: Path) -> _Served:
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
         if arm is not None or seed is not None:
             raise UserError("is a model folder, which has no arms", where=name, remedy="leave --arm out")
-        chosen = choose.of_folder(folder, "float32" if device_name() == "cpu" else "auto")
+        chosen = choose.of_folder(folder, "float32" if device_kind() == "cpu" else "auto")
         return _Served(chosen, prompting.ours(), "our own", out / f"serve-{chosen.served.name}", None)
     if folder.is_dir() and not (folder / "record.json").is_file() and not (out / name).is_dir():
         raise UserError(

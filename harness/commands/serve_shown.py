@@ -72,7 +72,7 @@ def print_how_to_ask(model: ServedModel, port: int, messages: Messages, by: str)
         PYTHON.format(url=json.dumps(url), model=json.dumps(model.name), messages=_literal(messages)),
         "",
     ]
-    print("\n".join(visible(line) if "\n" not in line else line for line in lines), flush=True)
+    print("\n".join(map(visible, "\n".join(lines).split("\n"))), flush=True)
 
 
 def _literal(messages: Messages) -> str:

@@ -44,6 +44,11 @@ class Chosen:
     max_tokens: int | None = None
     recorded: Path | None = None
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is chosen where a request says nothing."""
+        return self.generation is not None and not self.generation["do_sample"]
+
 
 def of_folder(folder: Path, dtype: str) -> Chosen:
     """A model folder as it is; raises UserError for one that no server can load, or loads by pickle.

@@ -7,6 +7,7 @@ model brings along and ask no network.
 from __future__ import annotations
 
 import importlib.util
+import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.measure import gpus
+from harness.records import DeviceKind
 from harness.serving.child_server import HOST, Program
 from harness.serving.folder import CACHE
 
@@ -32,14 +34,25 @@ QUIET = {
 
 
 @dataclass(frozen=True)
+class Call:
+    """What a server is started with. `greedy`: the likeliest token is chosen where a request says nothing."""
+
+    name: str
+    port: int
+    device: DeviceKind
+    dtype: str
+    greedy: bool
+
+
+@dataclass(frozen=True)
 class Engine:
-    """One program. `needs` are packages that it imports, `arguments` takes name, port, device and dtype."""
+    """One program. `needs` are packages that it imports, `arguments` says how it is called."""
 
     name: str
     module: str
     needs: tuple[str, ...]
     remedy: str
-    arguments: Callable[[str, int, str, str], list[str]]
+    arguments: Callable[[Call], list[str]]
 
     def check(self) -> None:
         """Raise UserError where a package is missing; imports none of them."""
@@ -57,21 +70,23 @@ class Engine:
         return metadata.version(self.name)
 
 
-def _transformers(name: str, port: int, device: str, dtype: str) -> list[str]:
+def _transformers(call: Call) -> list[str]:
     pages = ["--cb-block-size", str(PAGE_TOKENS), "--cb-num-blocks", str(PAGES)]
     pages += ["--cb-max-batch-tokens", str(STEP_TOKENS)]
     return [
-        *("serve", name, "--host", HOST, "--port", str(port)),
-        *("--device", device, "--dtype", dtype, "--continuous-batching"),
-        *(pages if device == "cpu" else []),
+        *("serve", call.name, "--host", HOST, "--port", str(call.port)),
+        *("--device", call.device, "--dtype", call.dtype, "--continuous-batching"),
+        *(pages if call.device == "cpu" else []),
     ]
 
 
-def _vllm(name: str, port: int, device: str, dtype: str) -> list[str]:
-    # It finds the device by itself; its own default would let every web page ask.
+def _vllm(call: Call) -> list[str]:
+    # It finds the device by itself. Its own defaults would let every web page ask, and draw tokens at
+    # temperature 1: of a model's settings it does not read `do_sample`.
     return [
-        *("serve", name, "--served-model-name", name, "--host", HOST, "--port", str(port)),
-        *("--dtype", dtype, "--allowed-origins", "[]"),
+        *("serve", call.name, "--served-model-name", call.name, "--host", HOST, "--port", str(call.port)),
+        *("--dtype", call.dtype, "--allowed-origins", "[]"),
+        *(["--override-generation-config", '{"temperature": 0}'] if call.greedy else []),
     ]
 
 
@@ -96,16 +111,15 @@ ENGINES = {
 }
 
 
-def device_name() -> str:
+def device_kind() -> DeviceKind:
     """What the server is told to compute on: the chosen GPU, the only one that it sees, or the CPU."""
     gpu = gpus.chosen().gpu
     if gpu is not None:
         return "xpu" if gpu.kind == "xpu" else "cuda"
-    return "auto" if sys.platform == "darwin" else "cpu"
+    return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
 
 
-def program(engine: Engine, *, folder: Path, name: str, port: int, device: str, dtype: str) -> Program:
-    """`name` lies in `folder`, from which it is served, so that clients call it by its name."""
-    arguments = engine.arguments(name, port, device, dtype)
+def program(engine: Engine, call: Call, folder: Path) -> Program:
+    """`call.name` lies in `folder`, from which it is served, so that clients call it by its name."""
     cache = {"HF_HUB_CACHE": str((folder / CACHE).resolve())}
-    return Program(engine.module, arguments, folder, {**QUIET, **cache, **gpus.hiding()})
+    return Program(engine.module, engine.arguments(call), folder, {**QUIET, **cache, **gpus.hiding()})

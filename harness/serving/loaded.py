@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.measure import gpus
 from harness.measure.environment import collect
-from harness.records import DeviceKind, LoadLevel, LoadRecord
+from harness.records import LoadLevel, LoadRecord
 from harness.sealed import write_sealed
 from harness.serving.chosen import Chosen
-from harness.serving.engines import Engine
+from harness.serving.engines import Engine, device_kind
 
 FILE = "load.json"
 
@@ -37,7 +36,7 @@ def load_record(
         engine_version=engine.version,
         settings=list(settings),
         dtype=chosen.dtype,
-        environment=collect(_kind(), engine.needs),
+        environment=collect(device_kind(), engine.needs),
         threads=int(threads) if threads.isdigit() else None,
         busy_before=busy,
         prompts_of=prompts_of,
@@ -51,10 +50,3 @@ def write_load(folder: Path, record: LoadRecord) -> Path:
     """Write it sealed, whole or not at all; returns the file."""
     write_sealed(folder / FILE, record)
     return folder / FILE
-
-
-def _kind() -> DeviceKind:
-    gpu = gpus.chosen().gpu
-    if gpu is None:
-        return "cpu"
-    return "xpu" if gpu.kind == "xpu" else "cuda"

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
+from harness.records import DeviceKind
 from harness.serving import engines
-from harness.serving.engines import ENGINES, program
+from harness.serving.engines import ENGINES, Call, program
 
 
-def arguments(name: str, device: str = "cpu") -> list[str]:
-    made = program(
-        ENGINES[name], folder=Path("/f"), name="orpo-seed0", port=8123, device=device, dtype="float32"
-    )
+def arguments(name: str, device: DeviceKind = "cpu", *, greedy: bool = True) -> list[str]:
+    made = program(ENGINES[name], Call("orpo-seed0", 8123, device, "float32", greedy), Path("/f"))
     assert made.folder == Path("/f")
     assert made.environment is not None
     assert made.environment["HF_HUB_OFFLINE"] == "1"
+    assert made.environment["HF_HUB_CACHE"] == "/f/cache"
     return list(made.arguments)
 
 
@@ -37,9 +37,11 @@ def test_transformers_takes_little_memory_of_a_cpu_and_chooses_by_itself_on_a_gp
     assert "--cb-num-blocks" not in arguments("transformers", "cuda")
 
 
-def test_vllm_answers_no_page_of_another_origin() -> None:
+def test_vllm_answers_no_page_of_another_origin_and_as_greedily_as_the_run() -> None:
     given = arguments("vllm")
     assert given[given.index("--allowed-origins") + 1] == "[]"
+    assert given[given.index("--override-generation-config") + 1] == '{"temperature": 0}'
+    assert "--override-generation-config" not in arguments("vllm", greedy=False)
 
 
 def test_transformers_knows_every_flag_that_it_is_given() -> None:
