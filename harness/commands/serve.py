@@ -27,7 +27,7 @@ from harness.serving.compared import compare
 from harness.serving.engines import ENGINES, Call, Engine, device_kind, program
 from harness.serving.folder import made
 from harness.serving.load import LoadPlan, measure
-from harness.serving.loaded import load_record, write_load
+from harness.serving.loaded import Setting, load_record, write_load
 from harness.serving.prompts import Asked
 from harness.store.run_dir import RunRoot, read_record
 from harness.terminal import PlainConsole
@@ -35,7 +35,9 @@ from harness.terminal import PlainConsole
 START_SECONDS = 1800.0
 """Large weights from a slow disk take a while; a server that hangs answers never."""
 MAX_TOKENS = 128
+"""Of an answer, where no run says how long its own could be."""
 CHECKED = 16
+LOG = "server.log"
 
 
 @dataclass(frozen=True)
@@ -78,24 +80,37 @@ def run(
 
 
 def _serve(by: Engine, served: _Served, port: int, wish: Wish) -> int:
-    log = served.folder / "server.log"
-    served.folder.mkdir(parents=True, exist_ok=True)
-    busy = os.getloadavg()[0]
+    busy, model = os.getloadavg()[0], served.chosen.served
     with _device(wish, served), made(served.chosen, served.run_folder) as parent:
-        device, model = device_kind(), served.chosen.served
-        call = Call(model.name, port, device, served.chosen.dtype, served.chosen.greedy)
+        log = _log_in(served.folder)
+        call = Call(model.name, port, device_kind(), served.chosen.dtype, served.chosen.greedy)
         asked = program(by, call, parent)
-        print(f"Starting {by.name} {by.version} on {device} (log: {log}) ...", flush=True)
+        print(f"Starting {by.name} {by.version} on {call.device} (log: {log}) ...", flush=True)
         with started(asked, name=by.name, log=log) as server:
             server.wait_until_healthy(port, START_SECONDS, still_loading)
             _first_answer(server, served, port, greedy=wish.load or wish.check)
             if wish.check:
                 return _check(served, port, wish)
             if wish.load:
-                return _load(server, served, port, by, asked.arguments, busy, wish)
-            print_how_to_ask(model, port, served.prompts[0].messages, f"{by.name} {by.version}, {device}")
+                how = Setting(by, asked.arguments, served.prompts_of, len(served.prompts), busy)
+                return _load(server, served, port, wish, how)
+            by_what = f"{by.name} {by.version}, {call.device}"
+            print_how_to_ask(model, port, served.prompts[0].messages, by_what)
             server.wait()
             raise server.failed("the server ended by itself")
+
+
+def _log_in(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LOG).touch()
+    except OSError as error:
+        raise UserError(
+            f"cannot be written to ({error.strerror})",
+            where=str(folder),
+            remedy="give a folder that can be by --out",
+        ) from None
+    return folder / LOG
 
 
 def _found(name: str, arm: str | None, seed: int | None, out: Path) -> _Served:
@@ -124,12 +139,19 @@ def _found(name: str, arm: str | None, seed: int | None, out: Path) -> _Served:
 
 @contextlib.contextmanager
 def _device(wish: Wish, served: _Served) -> Iterator[None]:
-    """Load figures and a comparison on one device would spoil each other."""
-    if not wish.load:
-        yield
+    """Load figures and a comparison on one device would spoil each other; beside one that runs, answering
+    is told to."""
+    holding = locked(device_identities(1), what=f"load figures of {served.chosen.served.name}")
+    if wish.load:
+        with holding:
+            yield
         return
-    with locked(device_identities(1), what=f"load figures of {served.chosen.served.name}"):
-        yield
+    try:
+        with holding:
+            pass
+    except UserError as busy:
+        print(f"Note: {busy.fact} ({busy.where}); whatever is answered meanwhile takes from its time.")
+    yield
 
 
 def _first_answer(server: ChildServer, served: _Served, port: int, *, greedy: bool) -> None:
@@ -159,40 +181,19 @@ def _check(served: _Served, port: int, wish: Wish) -> int:
     return 0 if found.holds else 1
 
 
-def _load(
-    server: ChildServer,
-    served: _Served,
-    port: int,
-    engine: Engine,
-    settings: Sequence[str],
-    busy: float,
-    wish: Wish,
-) -> int:
+def _load(server: ChildServer, served: _Served, port: int, wish: Wish, how: Setting) -> int:
     """Measured, written and printed; exit code 1 where no request was answered."""
     plan = LoadPlan(wish.clients, wish.requests, _most_tokens(served, wish))
-    prompts = [one.messages for one in served.prompts]
-    progress = told_every_few_seconds("answered")
+    tell = told_every_few_seconds("answered")
+
+    def progress(clients: int, total: int, done: int) -> None:
+        tell(done, total, f"{clients} client(s)")
+
+    name, prompts = served.chosen.served.name, [one.messages for one in served.prompts]
     levels = []
-    for level in measure(
-        port,
-        served.chosen.served.name,
-        prompts,
-        plan,
-        progress=lambda clients, total, done: progress(done, total, f"{clients} client(s)"),
-        check=server.must_live,
-    ):
+    for level in measure(port, name, prompts, plan, progress=progress, check=server.must_live):
         levels.append(level)
         print(f"{level.clients} client(s): {level.requests} requests in {level.seconds:.1f} s", flush=True)
-    record = load_record(
-        served.chosen,
-        levels,
-        engine=engine,
-        settings=settings,
-        prompts_of=served.prompts_of,
-        prompts=len(prompts),
-        max_tokens=plan.max_tokens,
-        busy=busy,
-    )
-    file = write_load(served.folder, record)
-    print_load(record, file, PlainConsole())
+    record = load_record(served.chosen, levels, plan, how)
+    print_load(record, write_load(served.folder, record), PlainConsole())
     return 0 if any(level.requests > sum(level.errors.values()) for level in levels) else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,36 +13,39 @@ from harness.records import LoadLevel, LoadRecord
 from harness.sealed import write_sealed
 from harness.serving.chosen import Chosen
 from harness.serving.engines import Engine, device_kind
+from harness.serving.load import LoadPlan
 
 FILE = "load.json"
 
 
-def load_record(
-    chosen: Chosen,
-    levels: Sequence[LoadLevel],
-    *,
-    engine: Engine,
-    settings: Sequence[str],
-    prompts_of: str,
-    prompts: int,
-    max_tokens: int,
-    busy: float,
-) -> LoadRecord:
-    """The record of a server that was started with `settings` when the machine was as `busy`."""
+@dataclass(frozen=True)
+class Setting:
+    """What a server was started with and asked: its program and how that was called, whose prompts and how
+    many, and the machine's load average before."""
+
+    engine: Engine
+    arguments: Sequence[str]
+    prompts_of: str
+    prompts: int
+    busy_before: float
+
+
+def load_record(chosen: Chosen, levels: Sequence[LoadLevel], plan: LoadPlan, how: Setting) -> LoadRecord:
+    """The record of what was measured, on this machine."""
     threads = os.environ.get("OMP_NUM_THREADS", "")
     return LoadRecord(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         model=chosen.served,
-        engine=engine.name,
-        engine_version=engine.version,
-        settings=list(settings),
+        engine=how.engine.name,
+        engine_version=how.engine.version,
+        settings=list(how.arguments),
         dtype=chosen.dtype,
-        environment=collect(device_kind(), engine.needs),
+        environment=collect(device_kind(), how.engine.needs),
         threads=int(threads) if threads.isdigit() else None,
-        busy_before=busy,
-        prompts_of=prompts_of,
-        prompts=prompts,
-        max_tokens=max_tokens,
+        busy_before=how.busy_before,
+        prompts_of=how.prompts_of,
+        prompts=how.prompts,
+        max_tokens=plan.max_tokens,
         levels=list(levels),
     )
 

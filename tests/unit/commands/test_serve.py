@@ -22,6 +22,8 @@ from harness.errors import StageFailed, UserError
 from harness.generate import Prompt
 from harness.generate.answer import digest_of_messages
 from harness.jsonl import write_jsonl
+from harness.measure.environment import device_identities
+from harness.measure.gpu_lock import locked
 from harness.records import LoadRecord, ServedModel
 from harness.sealed import read_sealed
 from harness.serving import prompts as prompting
@@ -73,13 +75,14 @@ def test_load_figures_are_printed_and_kept(
 ) -> None:
     stand_in(monkeypatch)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setattr("harness.commands.report.registry.names", lambda group: ["markdown"])
     assert serve(folder, LOAD) == 0
     record = read_sealed(Path("runs/serve-my-model/load.json"), LoadRecord)
     assert [(one.clients, one.requests, one.errors) for one in record.levels] == [(1, 20, {}), (2, 20, {})]
     assert (record.model.name, record.threads, record.max_tokens) == ("my-model", 3, 8)
     said = capsys.readouterr().out
     assert re.search(r"clients +requests +errors +first token p50", said)
-    assert Path("runs/serve-my-model/report/report.html").is_file()
+    assert Path("runs/serve-my-model/report/report.md").is_file()
 
 
 def test_a_server_that_dies_is_told_with_what_it_wrote(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,3 +164,15 @@ def test_what_can_be_copied_holds_hostile_prompts_as_text(capsys: pytest.Capture
     compile(python, "example", "exec")
     assert "GRINNING" not in literal
     assert "\N{GRINNING FACE}" in literal
+
+
+def test_beside_a_comparison_it_serves_and_says_so_but_measures_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(monkeypatch)
+    with locked(device_identities(1), what="a comparison"):
+        assert serve(folder, CHECK) == 0
+        assert "takes from its time" in capsys.readouterr().out
+        with pytest.raises(UserError, match="measures on this device"):
+            serve(folder, LOAD)
+    assert not Path("runs/serve-my-model/load.json").exists()
