@@ -22,6 +22,7 @@ GROUPS = {
     "judges": "harness.judges",
     "formats": "harness.render",
     "trackers": "harness.tracking",
+    "forms": "harness.forms",
 }
 _SINGULAR = {
     "methods": "method",
@@ -29,6 +30,7 @@ _SINGULAR = {
     "judges": "judge",
     "formats": "format",
     "trackers": "tracker",
+    "forms": "form",
 }
 
 

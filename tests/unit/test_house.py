@@ -34,6 +34,7 @@ FLOORS = {
     "generate": 2,
     "data": 2,
     "judges": 2.5,
+    "forms": 2.5,
     "methods": 2,
     "training": 3,
     "benchmarks": 3,
