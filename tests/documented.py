@@ -160,6 +160,8 @@ NOT_RUN |= dict.fromkeys(
     ),
     SLURM,
 )
+WHOLE = "tests/e2e/test_export.py::test_whole_weights_score_the_same_to_the_bit"
+FORMS = "tests/unit/forms/test_forms.py::test_what_is_written_is_the_model_within_what_its_form_rounds"
 COLLECTED = (
     "tests/e2e/test_executors.py::test_slurm_jobs_are_preempted_left_and_collected_with_the_same_scores"
 )
@@ -173,6 +175,12 @@ ELSEWHERE: Mapping[str, str] = {
     ),
     "make compare COMPARISON=tuned": (
         "tests/e2e/test_tuning.py::test_it_goes_on_after_a_kill_and_trains_the_winners"
+    ),
+    "harness export latest --arm orpo --to winner": WHOLE,
+    ".venv/bin/harness export RUN --arm orpo --to winner": WHOLE,
+    "harness export latest --arm orpo --seed best --to winner8 --quantize int8": FORMS,
+    "harness export latest --arm orpo --to winner_gguf --quantize gguf:q8_0": (
+        "tests/e2e/test_export.py::test_gguf_has_an_interval_and_a_verdict"
     ),
     "harness collect --out /shared/runs": COLLECTED,
     ".venv/bin/harness collect": COLLECTED,

@@ -1,8 +1,9 @@
-"""Commands that hand a winner on: serve."""
+"""Commands that hand a winner on: export, serve."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -73,3 +74,29 @@ def _counts(text: str) -> list[int]:
             remedy="give one such as 1,4,16",
         )
     return list(dict.fromkeys(map(int, words)))
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="A run's id or folder.")],
+    arm: Annotated[str | None, typer.Option("--arm", help="Which arm.")] = None,
+    seed: Annotated[str | None, typer.Option("--seed", help="A seed, or best; the first by default.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The folder that is written.")] = None,
+    quantize: Annotated[
+        str, typer.Option("--quantize", help="full, int8, or gguf:q8_0, gguf:f16, gguf:f32.")
+    ] = "full",
+    margin: Annotated[
+        float, typer.Option("--margin", min=0.0, max=1.0, help="How much less of a share is as good.")
+    ] = 0.02,
+    replace: Annotated[bool, typer.Option("--replace", help="In the place of an earlier export.")] = False,
+    out: Out = RUNS,
+) -> int:
+    """Write an arm's model as a folder that others load, scored again in the form that it has there."""
+    from harness.commands import export as command
+
+    if arm is None:
+        raise UserError("no arm named", where="--arm", remedy="name one, such as --arm orpo")
+    if to is None:
+        raise UserError("no folder to write", where="--to", remedy="name one, such as --to winner")
+    return command.run(
+        run, arm=arm, seed=seed, to=to, form_name=quantize, margin=margin, replace=replace, out=out
+    )

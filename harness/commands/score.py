@@ -68,7 +68,7 @@ def run(
         ForkServer() as starter,
     ):
         stages = [longer.plan.stages[digest] for digest in longer.new]
-        _check_models(record, root, needed={digest for stage in stages for digest in stage.needs.values()})
+        check_models(record, root, needed={digest for stage in stages for digest in stage.needs.values()})
         print_neighbours(console)
         asked = Asked(spec, resolved)
         watchers = showing.watch(longer.plan)
@@ -114,7 +114,7 @@ def _spec(
     return spec
 
 
-def _check_models(record: ComparisonRecord, root: RunRoot, *, needed: Collection[str]) -> None:
+def check_models(record: ComparisonRecord, root: RunRoot, *, needed: Collection[str]) -> None:
     """Raise UserError where a trained model is gone, or is of a later training than the run's.
 
     What was cleaned away matters where it is `needed`.

@@ -10,7 +10,7 @@ from harness.pipeline.covers import optional_packages
 from harness.records import Covers, StageKind
 
 ON_DEVICE: tuple[StageKind, ...] = ("check", "train", "rehearse", "rehearse_evaluate", "evaluate")
-COMPUTING: tuple[StageKind, ...] = (*ON_DEVICE, "judge")
+COMPUTING: tuple[StageKind, ...] = (*ON_DEVICE, "judge", "export")
 
 VARIABLES = (
     # Threads and instruction sets change the order of sums and the time they take.

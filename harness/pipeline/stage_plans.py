@@ -178,25 +178,32 @@ class StagePlans:
         *,
         rehearsal: str | None,
         answers: Sequence[str] = (),
+        exported: str | None = None,
     ) -> str:
         """The stage that scores a cell; what the stages `answers` answered is not asked again.
 
         A benchmark that only compares cells has its prompts answered here, and its judge is not asked. Where
-        the engine of answers is not decided, `rehearsal` decides it for every cell.
+        the engine of answers is not decided, `rehearsal` decides it for every cell. `model` may be an export:
+        then `exported` is its form.
         """
         benchmarks = {n: self._without_idle_judge(n, c) for n, c in self._benchmarks.items()}
         config = {
             "benchmarks": benchmarks,
             "generation": self._generation,
-            "form": self._form(arm).model_dump(mode="json"),
+            "form": (self._form(arm) if exported is None else self._whole(arm)).model_dump(mode="json"),
             **self._label,
+            **({"exported": exported} if exported is not None else {}),
         }
         needs = {"prepared": prepare, **({"model": model} if model else {})}
         if rehearsal is not None and self.undecided:
             needs[DECIDED_BY] = rehearsal
         needs |= {f"answers:{number}": digest for number, digest in enumerate(answers)}
         name = f"{arm}/evaluate@{seed}" if model else "base/evaluate"
-        covers = self._resolved.covers("evaluate", 0, config, needs, **_asked(benchmarks))
+        name = f"{name} as {exported}" if exported is not None else name
+        asked = _asked(benchmarks)
+        if exported is not None:
+            asked["plug_ins"].append(_form_root(exported))
+        covers = self._resolved.covers("evaluate", 0, config, needs, **asked)
         return self._add(covers, name, needs, arm, apart={"benchmarks": self._benchmarks})
 
     def _form(self, arm: str) -> ModelForm:
@@ -209,6 +216,18 @@ class StagePlans:
             adapters=config.lora is not None,
             quantization=config.quantization,
         )
+
+    def export(self, arm: str, seed: int, prepare: str, model: str, form: str) -> str:
+        """The stage that writes what a stage trained as whole weights in a form, adapters folded in."""
+        held = self._form(arm)
+        config = {"form": form, "adapters": held.adapters, "precision": held.precision}
+        needs = {"prepared": prepare, "model": model}
+        covers = self._resolved.covers("export", 0, config, needs, plug_ins=[_form_root(form)])
+        return self._add(covers, f"{arm}/export@{seed} as {form}", needs, arm)
+
+    def _whole(self, arm: str) -> ModelForm:
+        """How an exported model is held: without adapters."""
+        return self._form(arm).model_copy(update={"adapters": False})
 
     def judge(self, prepare: str, base: str | None, cells: Sequence[PlannedCell]) -> str | None:
         """The stage that compares cells, if some benchmark does."""
@@ -251,6 +270,10 @@ class StagePlans:
                 covers=covers,
             )
         return digest
+
+
+def _form_root(form: str) -> str:
+    return f"forms.{form.partition(':')[0]}"
 
 
 def _stops_early(job: Mapping[str, Any]) -> bool:

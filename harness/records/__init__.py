@@ -14,6 +14,7 @@ from harness.records.citation import Citation
 from harness.records.comparison import ComparisonRecord, FailedStage, MissingCell, ParityCheck, StageUse
 from harness.records.covers import Covers
 from harness.records.device import DevicePeak, MatmulRate
+from harness.records.exporting import ExportFacts, ExportRecord
 from harness.records.fetched import FetchedFile, FetchedNeed, FetchedThing, FetchManifest, LeftOut
 from harness.records.method import Method
 from harness.records.plan import Plan, PlannedCell, PlannedStage
@@ -80,6 +81,8 @@ __all__ = [
     "EngineTrial",
     "Environment",
     "EvaluateFacts",
+    "ExportFacts",
+    "ExportRecord",
     "Facts",
     "FailedStage",
     "FetchManifest",

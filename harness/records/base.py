@@ -12,7 +12,9 @@ DeviceKind = Literal["cpu", "cuda", "xpu", "mps"]
 """As torch calls them; AMD's GPUs are torch's `cuda`."""
 HAS_VRAM: tuple[DeviceKind, ...] = ("cuda", "xpu")
 """Devices with memory of their own, whose allocator tells its peaks."""
-StageKind = Literal["prepare", "check", "rehearse", "rehearse_evaluate", "train", "evaluate", "judge"]
+StageKind = Literal[
+    "prepare", "check", "rehearse", "rehearse_evaluate", "train", "evaluate", "judge", "export"
+]
 
 
 def inside(path: str) -> str:

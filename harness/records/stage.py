@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from harness.records.base import Environment, Inside, Measurement, Record, Score, StageKind
 from harness.records.covers import Covers
+from harness.records.exporting import ExportFacts
 from harness.records.prepared import PrepareFacts, ReplayFacts
 from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts, RehearseEvaluateFacts
 from harness.records.training import RehearseFacts, TrainFacts
@@ -21,7 +22,8 @@ Facts = Annotated[
     | RehearseEvaluateFacts
     | TrainFacts
     | EvaluateFacts
-    | JudgeFacts,
+    | JudgeFacts
+    | ExportFacts,
     Field(discriminator="kind"),
 ]
 F = TypeVar(
@@ -34,6 +36,7 @@ F = TypeVar(
     TrainFacts,
     EvaluateFacts,
     JudgeFacts,
+    ExportFacts,
 )
 
 

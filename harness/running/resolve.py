@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,14 @@ from harness.running.packages import Packages
 from harness.running.sources import Sources
 from harness.stages.runner import child_environment
 
-KINDS = ("prepare", "check", "rehearse", "rehearse_evaluate", "train", "evaluate", "judge")
+KINDS = ("prepare", "check", "rehearse", "rehearse_evaluate", "train", "evaluate", "judge", "export")
 THIS_PROCESS = uuid.uuid4().hex[:8]
 """Makes a device that cannot be told apart from others one of this process alone."""
 
 
-def resolve(spec: ComparisonSpec) -> Resolved:
-    """Everything that a stage's result depends on; raises UserError for what is missing."""
+def resolve(spec: ComparisonSpec, *, form: str | None = None) -> Resolved:
+    """Everything that a stage's result depends on, and an export in `form`; raises UserError for what is
+    missing."""
     _check_engine(spec)
     benchmarks = {name: load_benchmark(name) for name in spec.score}
     packages = Packages()
@@ -48,7 +49,7 @@ def resolve(spec: ComparisonSpec) -> Resolved:
     device = place.kind if place else _device()
     files = {**_files_of_benchmarks(spec, benchmarks), **_files_of_stages(spec), **_files_of_data(spec)}
     return Resolved(
-        reach=_reach(spec, packages),
+        reach=_reach(spec, packages, [("forms", form)] if form else []),
         files=files,
         optional={name: version for name, version in installed.items() if version is not None},
         environment={name: variables[name] for name in _listed_variables() if name in variables},
@@ -82,11 +83,11 @@ def _device() -> str:
     return f"{device} of process {THIS_PROCESS}" if device == UNKNOWN_DEVICE else device
 
 
-def _reach(spec: ComparisonSpec, installed: Packages) -> dict[str, Reach]:
+def _reach(spec: ComparisonSpec, installed: Packages, beside: Sequence[tuple[str, str]]) -> dict[str, Reach]:
     """What each root of some stage reaches."""
     sources = Sources()
     modules = {f"stages.{name}": f"harness.stages.{name}" for name in (*KINDS, "child")}
-    for group, name in dict.fromkeys(_plug_ins(spec)):
+    for group, name in dict.fromkeys([*_plug_ins(spec), *beside]):
         modules[f"{group}.{name}"] = registry.module_of(group, name)
         if group == "methods":
             modules[f"{STOCK}.{name}"] = f"harness.{STOCK}.{name}"

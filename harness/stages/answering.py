@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.forms import Form, load_form
 from harness.generate import Answer, LoadedModel, Prompt
 from harness.generate.kept import KeptAnswers
 from harness.generate.turns import all_known, answer_turns
@@ -96,6 +97,7 @@ def model_of(context: Context, settings: GenerationSpec, *, weights: bool = True
 
     facts = context.prepared_facts()
     adapter_or_base = "model" in context.request.inputs
+    rounded = _rounded_form(context)
     with context.window.phase("model_load"):
         model = load_model(
             context.model_path(),
@@ -104,9 +106,20 @@ def model_of(context: Context, settings: GenerationSpec, *, weights: bool = True
             revision=None if adapter_or_base else facts.model_revision,
             form=ModelForm.model_validate(context.request.config["form"]),
             own_code=facts.trust_remote_code,
-            weights=weights,
+            weights=weights and rounded is None,
         )
+        if weights and rounded is not None:
+            held = rounded.module.load(Path(context.model_path())).to(model.device)
+            held.generation_config = type(held.generation_config)()
+            model = replace(model, model=held)
     return replace(model, engine="continuous") if settings.engine == "continuous" else model
+
+
+def _rounded_form(context: Context) -> Form | None:
+    """The form of an export that its own module loads; whole weights are loaded like any others."""
+    name = context.request.config.get("exported")
+    form = load_form(name) if name else None
+    return form if form is not None and form.module.ABOUT.rounds else None
 
 
 def generation_of(context: Context) -> GenerationSpec:

@@ -22,6 +22,7 @@ WEIGHTS: dict[StageKind, tuple[str, ...]] = {
     "prepare": ("base_model",),
     "rehearse": ("model",),
     "train": ("model", "checkpoints"),
+    "export": ("model",),
 }
 """By kind of stage, the folders in which it keeps what running it again makes again."""
 WORDS = {"model": "weights", "base_model": "weights", "checkpoints": "checkpoints"}

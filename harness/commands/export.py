@@ -1,0 +1,170 @@
+"""`harness export`: a cell's model as a folder that others load, scored again in the form it has there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.commands.card import RECORD, write_export
+from harness.commands.score import check_models
+from harness.commands.view import view_of
+from harness.errors import UserError, unknown_name
+from harness.evidence.documents.card import CardParts
+from harness.evidence.exported import loss_table, losses
+from harness.evidence.scores import arm_score
+from harness.evidence.view import ComparisonView
+from harness.forms import Form, load_form
+from harness.measure.environment import device_identity
+from harness.measure.gpu_lock import GpuLock
+from harness.pipeline.exported import Exported, exported, side_by_side
+from harness.pipeline.spec import ComparisonSpec
+from harness.pipeline.validate import validate
+from harness.records import ComparisonRecord, ExportFacts, ExportRecord, PlannedCell, PrepareFacts
+from harness.running.execute import Asked, Execution
+from harness.running.resolve import is_local, resolve
+from harness.running.showing import Showing
+from harness.stages.starting import ForkServer
+from harness.store.run_dir import RunRoot, read_record
+from harness.terminal import PlainConsole
+from harness.units import plain
+
+BEST = "best"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The cell that is exported, and why that one."""
+
+    cell: PlannedCell
+    why: str
+
+
+def run(
+    run_name: str,
+    *,
+    arm: str,
+    seed: str | None,
+    to: Path,
+    form_name: str,
+    margin: float,
+    replace: bool,
+    out: Path,
+) -> int:
+    """Write and score the export, then the folder, whole or not at all."""
+    form = load_form(form_name, where="--quantize")
+    folder = RunRoot(out).find_run(run_name)
+    root, record = RunRoot(folder.parent), read_record(folder)
+    view = view_of(record, root)
+    choice = choose(view, arm, seed)
+    _check_target(to, replace=replace)
+    spec = validate(ComparisonSpec, record.plan.spec, where=lambda key: record.id)
+    resolved = resolve(spec, form=form.name)
+    made = exported(record.plan, spec, resolved, choice.cell, str(form))
+    check_models(record, root, needed={record.plan.prepare, choice.cell.stages[-1]})
+    console = PlainConsole()
+    root.open_for_writing()
+    what = f"export of {record.id} in {root.path}"
+    with (
+        root.lock(what),
+        GpuLock(device_identity(), what=what),
+        Showing(root, console) as showing,
+        ForkServer() as starter,
+    ):
+        watchers, asked = showing.watch(made.plan), Asked(spec, resolved)
+        execution = Execution(made.plan, root, watchers, offline=is_local(spec), asked=asked, starter=starter)
+        execution.results = dict(record.results)
+        execution.run([made.export, made.evaluate])
+    results = execution.results
+    name = f"{choice.cell.arm} as {form}"
+    both = view_of(side_by_side(record, choice.cell, made, results, name), root)
+    found = losses(both, choice.cell.arm, name, margin)
+    table = loss_table(both, choice.cell.arm, name, found, margin)
+    facts = results[made.export].facts_as(ExportFacts)
+    known = _record(record, choice, made, form, margin)
+    parts = CardParts(view, known, facts, found, table)
+    write_export(to, root.stage_folder(made.export) / "model", parts)
+    for one in found:
+        verdict = one.verdict or one.contrast.verdict.text
+        value = plain(next(row[3] for row in table.rows if row[0].value == one.contrast.quantity))
+        console.print(f"{one.contrast.quantity}: {value}, {verdict}", soft_wrap=True)
+    console.print(f"Exported {name}, seed {choice.cell.seed} ({choice.why}) to {to}", soft_wrap=True)
+    return 0
+
+
+def choose(view: ComparisonView, arm: str, seed: str | None) -> Choice:
+    """The arm's cell of a seed, of the first by default; `best` by the run's first score.
+
+    Raises UserError for an arm or seed that the run has not.
+    """
+    if view.record.plan.spec.get("replayed"):
+        raise UserError(
+            "was replayed, so there is no model", where=view.record.id, remedy="export a trained run"
+        )
+    cells = {cell.seed: cell for cell in view.record.plan.cells if cell.arm == arm and not cell.repeat}
+    if not cells:
+        raise unknown_name("arm", arm, view.arms, where="--arm")
+    if seed is None:
+        first = next(iter(cells))
+        return Choice(cells[first], f"the first of {len(cells)} seed(s), whatever it scored")
+    if seed == BEST:
+        return _best(view, arm, cells)
+    if not seed.isdecimal() or int(seed) not in cells:
+        known = ", ".join(map(str, cells))
+        raise UserError(
+            f"the run has no seed {seed} of {arm}", where="--seed", remedy=f"give best or one of: {known}"
+        )
+    return Choice(cells[int(seed)], "named by its number")
+
+
+def _best(view: ComparisonView, arm: str, cells: dict[int, PlannedCell]) -> Choice:
+    metric = next((m for m in view.metrics() if view.higher_is_better(m)), None)
+    means = {
+        seed: sum(table.values()) / len(table)
+        for seed in cells
+        if metric is not None and (table := view.items.get(f"{arm}@{seed}", {}).get(metric))
+    }
+    if not means or metric is None:
+        raise UserError("no score chooses among the seeds", where="--seed best", remedy="name a seed")
+    best = max(means, key=lambda one: means[one])
+    mean = arm_score(view, arm, metric).value
+    return Choice(
+        cells[best],
+        f"best of {len(means)} by {metric} ({means[best]:.4g}, where the arm's mean is {mean:.4g}), which "
+        "favours luck: expect the mean",
+    )
+
+
+def _check_target(to: Path, *, replace: bool) -> None:
+    if not to.exists() or (to.is_dir() and not any(to.iterdir())):
+        return
+    if not (to / RECORD).is_file():
+        raise UserError("is there already and no export", where=str(to), remedy="name another folder by --to")
+    if not replace:
+        raise UserError(
+            "holds an export", where=str(to), remedy="give --replace, or name another folder by --to"
+        )
+
+
+def _record(
+    record: ComparisonRecord, choice: Choice, made: Exported, form: Form, margin: float
+) -> ExportRecord:
+    prepared = record.results[record.plan.prepare]
+    facts = prepared.facts_as(PrepareFacts)
+    cell = choice.cell
+    stages = {record.plan.stages[digest].name: digest for digest in cell.stages}
+    stages |= {"written": made.export, "scored": made.evaluate}
+    return ExportRecord(
+        run=record.id,
+        comparison=record.name,
+        arm=cell.arm,
+        seed=cell.seed,
+        chosen_by=choice.why,
+        form=str(form),
+        model=str(record.plan.spec["model"]),
+        model_revision=facts.model_revision,
+        data=str(record.plan.spec["data"]["source"]),
+        stages=stages,
+        code=prepared.environment.git_commit,
+        margin=margin,
+        files={},
+    )
