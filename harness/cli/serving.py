@@ -88,6 +88,12 @@ def export(
         float, typer.Option("--margin", min=0.0, max=1.0, help="How much less of a share is as good.")
     ] = 0.02,
     replace: Annotated[bool, typer.Option("--replace", help="In the place of an earlier export.")] = False,
+    push: Annotated[
+        str | None, typer.Option("--push", help="Send it to this repository of the hub, private.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="A repository that --push makes is public.")
+    ] = False,
     out: Out = RUNS,
 ) -> int:
     """Write an arm's model as a folder that others load, scored again in the form that it has there."""
@@ -97,6 +103,19 @@ def export(
         raise UserError("no arm named", where="--arm", remedy="name one, such as --arm orpo")
     if to is None:
         raise UserError("no folder to write", where="--to", remedy="name one, such as --to winner")
+    if public and push is None:
+        raise UserError(
+            "nothing is sent", where="--public", remedy="name a repository by --push, or leave it out"
+        )
     return command.run(
-        run, arm=arm, seed=seed, to=to, form_name=quantize, margin=margin, replace=replace, out=out
+        run,
+        arm=arm,
+        seed=seed,
+        to=to,
+        form_name=quantize,
+        margin=margin,
+        replace=replace,
+        push_to=push,
+        public=public,
+        out=out,
     )

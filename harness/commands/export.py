@@ -21,6 +21,7 @@ from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord, ExportFacts, ExportRecord, PlannedCell, PrepareFacts
 from harness.running.execute import Asked, Execution
+from harness.running.pushing import check_push, push
 from harness.running.resolve import is_local, resolve
 from harness.running.showing import Showing
 from harness.stages.starting import ForkServer
@@ -48,10 +49,14 @@ def run(
     form_name: str,
     margin: float,
     replace: bool,
+    push_to: str | None,
+    public: bool,
     out: Path,
 ) -> int:
-    """Write and score the export, then the folder, whole or not at all."""
+    """Write and score the export, then the folder, whole or not at all; send it where that was asked for."""
     form = load_form(form_name, where="--quantize")
+    if push_to is not None:
+        check_push(push_to)
     folder = RunRoot(out).find_run(run_name)
     root, record = RunRoot(folder.parent), read_record(folder)
     view = view_of(record, root)
@@ -88,6 +93,8 @@ def run(
         value = plain(next(row[3] for row in table.rows if row[0].value == one.contrast.quantity))
         console.print(f"{one.contrast.quantity}: {value}, {verdict}", soft_wrap=True)
     console.print(f"Exported {name}, seed {choice.cell.seed} ({choice.why}) to {to}", soft_wrap=True)
+    if push_to is not None:
+        console.print(f"Pushed: {push(to, push_to, public=public)}", soft_wrap=True)
     return 0
 
 
