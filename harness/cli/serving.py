@@ -94,6 +94,12 @@ def export(
     public: Annotated[
         bool, typer.Option("--public", help="A repository that --push makes is public.")
     ] = False,
+    register: Annotated[
+        str | None, typer.Option("--register", help="A model of this name in MLflow's registry.")
+    ] = None,
+    alias: Annotated[
+        str | None, typer.Option("--alias", help="The version's alias, such as champion.")
+    ] = None,
     out: Out = RUNS,
 ) -> int:
     """Write an arm's model as a folder that others load, scored again in the form that it has there."""
@@ -107,6 +113,8 @@ def export(
         raise UserError(
             "nothing is sent", where="--public", remedy="name a repository by --push, or leave it out"
         )
+    if alias is not None and register is None:
+        raise UserError("no model is registered", where="--alias", remedy="name one by --register")
     return command.run(
         run,
         arm=arm,
@@ -117,5 +125,7 @@ def export(
         replace=replace,
         push_to=push,
         public=public,
+        register=register,
+        alias=alias,
         out=out,
     )

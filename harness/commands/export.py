@@ -27,6 +27,7 @@ from harness.running.showing import Showing
 from harness.stages.starting import ForkServer
 from harness.store.run_dir import RunRoot, read_record
 from harness.terminal import PlainConsole
+from harness.tracking.mlflow import check_registering, register_export
 from harness.units import plain
 
 BEST = "best"
@@ -51,10 +52,14 @@ def run(
     replace: bool,
     push_to: str | None,
     public: bool,
+    register: str | None,
+    alias: str | None,
     out: Path,
 ) -> int:
     """Write and score the export, then the folder, whole or not at all; send it where that was asked for."""
     form = load_form(form_name, where="--quantize")
+    if register is not None:
+        check_registering(register, alias, form.name, out)
     if push_to is not None:
         check_push(push_to)
     folder = RunRoot(out).find_run(run_name)
@@ -93,6 +98,9 @@ def run(
         value = plain(next(row[3] for row in table.rows if row[0].value == one.contrast.quantity))
         console.print(f"{one.contrast.quantity}: {value}, {verdict}", soft_wrap=True)
     console.print(f"Exported {name}, seed {choice.cell.seed} ({choice.why}) to {to}", soft_wrap=True)
+    if register is not None:
+        address = register_export(to, known, register, alias, root.path)
+        console.print(f"Registered: {address}{f', alias {alias}' if alias else ''}", soft_wrap=True)
     if push_to is not None:
         console.print(f"Pushed: {push(to, push_to, public=public)}", soft_wrap=True)
     return 0

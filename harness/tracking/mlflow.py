@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.records import ComparisonRecord
+from harness.records import ComparisonRecord, ExportRecord
 from harness.store.run_dir import RunRoot, read_record
 from harness.tracking import Place
 from harness.tracking._mlflow_address import check_address, reach
 from harness.tracking._mlflow_client import client
+from harness.tracking._mlflow_models import check_model_name, register
 from harness.tracking._mlflow_runs import MlflowRuns
 
 PACKAGE = "mlflow"
@@ -101,6 +102,24 @@ def _within(seconds: float, call: Callable[[], None]) -> BaseException | None:
     thread.start()
     thread.join(seconds)
     return TimeoutError() if thread.is_alive() else next(iter(raised), None)
+
+
+def check_registering(name: str, alias: str | None, form: str, root: Path) -> None:
+    """Raise UserError for what the registry does not take, GGUF among it, before anything long."""
+    if form.startswith("gguf"):
+        raise UserError(
+            "MLflow's registry takes models that transformers loads by itself",
+            where="--register",
+            remedy="register another form, such as full or int8",
+        )
+    check_model_name(name, alias, os.environ.get(URI_VARIABLE) or default_uri(root))
+
+
+def register_export(folder: Path, record: ExportRecord, name: str, alias: str | None, root: Path) -> str:
+    """The exported folder as the next version of a registered model; gives its address."""
+    artifacts = (root / "mlartifacts").resolve().as_uri()
+    uri = os.environ.get(URI_VARIABLE) or default_uri(root)
+    return register(folder, record, name, alias, uri, artifacts)
 
 
 def experiments(root: Path) -> list[tuple[str, str]]:

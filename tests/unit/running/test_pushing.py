@@ -51,7 +51,13 @@ class Handler(BaseHTTPRequestHandler):
             self._say({"errors": [], "warnings": []})
         elif "/preupload/" in self.path:
             asked = json.loads(body)["files"]
-            self._say({"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in asked]})
+            self._say(
+                {
+                    "files": [
+                        {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in asked
+                    ]
+                }
+            )
         else:
             for line in body.splitlines():
                 entry = json.loads(line)
