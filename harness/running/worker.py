@@ -32,8 +32,7 @@ from harness.store.run_dir import RunRoot
 def main(folder: Path) -> int:
     """Run the unit in `folder`; 0 where it came to its end, also with failed stages, 130 where it was
     interrupted, else 1."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    _listen()
     if LIFELINE in os.environ:
         end_with_parent(int(os.environ.pop(LIFELINE)))
     _keep_to_its_cores()
@@ -89,6 +88,14 @@ def _check_device(order: UnitOrder) -> None:
 def _locked(what: str) -> contextlib.AbstractContextManager[object]:
     """The device's lock, where who started this process holds none."""
     return GpuLock(device_identity(), what=what) if LOCK in os.environ else contextlib.nullcontext()
+
+
+def _listen() -> None:
+    """End cleanly where that is asked for; the warning that SLURM sends to every process of a job, and that
+    ends one that does not know it, is for the job's own process, which asks then."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def _keep_to_its_cores() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +18,7 @@ from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.pipeline.resolved import Resolved
 from harness.records import Plan, PlannedCell, PlannedStage, RehearseFacts, StageKind, StageResult
-from harness.running import execute, spread
+from harness.running import execute, spread, worker
 from harness.running.execute import Asked
 from harness.running.spread import Spread
 from harness.running.unit_files import Events, Tail, as_json, error_of, forget_units, read_order
@@ -408,3 +410,15 @@ def test_an_error_that_no_one_foresaw_is_a_failure_of_the_unit(tmp_path: Path) -
     assert isinstance(made, StageFailed)
     assert (made.stage, made.cause) == ("train seed 0", "ZeroDivisionError: by zero")
     assert isinstance(error_of(as_json(KeyboardInterrupt()), unit="u", log=tmp_path), Interrupted)
+
+
+def test_the_warning_of_a_queue_to_all_its_processes_ends_no_worker() -> None:
+    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)}
+    try:
+        worker._listen()
+        os.kill(os.getpid(), signal.SIGUSR2)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
