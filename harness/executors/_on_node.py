@@ -23,6 +23,15 @@ WHERE = "place.json"
 POLL_SECONDS = 0.2
 
 
+class WorkerFailed(RuntimeError):
+    """The worker ended with a code above 0. A job that ends by it has failed for the queue too, so that no
+    other job which needs it starts."""
+
+
+class WorkerLost(WorkerFailed):
+    """The worker was ended from outside, so that the unit may start again."""
+
+
 class OnNode:
     """Called in the job's process; `checkpoint` is what submitit calls on a signal of preemption or of the
     time limit, before it puts the job back into the queue with what is returned."""
@@ -32,7 +41,8 @@ class OnNode:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> JobState:
-        """Run the worker and say what became of it; a job that is told to end ends its stage first."""
+        """Run the worker; a job that is told to end ends its stage first. Raises WorkerFailed or WorkerLost
+        where the worker did not end well."""
         # submitit passes SIGTERM by, which is how a cluster says that a job is cancelled.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _interrupt)
@@ -46,7 +56,10 @@ class OnNode:
         except BaseException:
             stop_process(self._process)
             raise
-        return state_of(self._process)
+        state = state_of(self._process)
+        if state != "finished":
+            raise (WorkerLost if state == "lost" else WorkerFailed)(f"{self._job.name}: {state}")
+        return state
 
     def checkpoint(self) -> Any:
         """End the worker, whose stage goes on from its last checkpoint, and ask for the same again."""

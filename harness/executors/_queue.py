@@ -13,11 +13,12 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.executors import JobState
+from harness.executors._on_node import WorkerLost
 from harness.pipeline.executor_spec import SlurmSpec
 
 try:
     import submitit
-    from submitit.core.utils import FailedSubmissionError, UncompletedJobError
+    from submitit.core.utils import FailedSubmissionError
     from submitit.local.local import LocalJob
     from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 except ImportError:
@@ -52,7 +53,6 @@ def parameters(spec: SlurmSpec, needed: Sequence[str] = ()) -> Mapping[str, Any]
         **({"gpus_per_node": spec.gpus} if spec.gpus else {}),
         **({"mem_gb": spec.memory_gb} if spec.memory_gb is not None else {}),
         "slurm_array_parallelism": spec.jobs,
-        "slurm_wckey": None,
         "slurm_signal_delay_s": round(60 * spec.signal_minutes),
         "slurm_additional_parameters": beside,
         **{f"slurm_{name}": value for name, value in slurm.items() if value is not None},
@@ -137,10 +137,8 @@ class Queued:
             return None
         try:
             state: JobState = self._job.result()
-        except UncompletedJobError:
-            return "failed"
-        except Exception:  # submitit raises what the job raised, of any class.
-            return "failed"
+        except Exception as error:  # submitit tells what the job raised, of any class, in its own words.
+            return "lost" if f"{WorkerLost.__name__}: " in str(error) else "failed"
         return state
 
     def waited_long(self) -> bool:

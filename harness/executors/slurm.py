@@ -138,12 +138,13 @@ def queued_in(folder: Path, poll_seconds: float = POLL_SECONDS) -> tuple[Noted, 
 
 
 def _found(job: Job, poll_seconds: float) -> Queued | None:
-    """The queue's job that runs exactly this; one that runs another order of the unit is cancelled."""
+    """The queue's job that runs exactly this. Any other of the unit is cancelled, also one that seems to be
+    over: a queue may put back what it preempted, or what its node lost."""
     known = queued_in(job.folder, poll_seconds)
-    if known is None or known[1].state() in OVER:
+    if known is None:
         return None
     noted, queued = known
-    if noted.order == job.asks:
+    if noted.order == job.asks and queued.state() not in OVER:
         return queued
     queued.cancel()
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -79,6 +80,37 @@ def test_units_are_an_array_and_what_needs_them_waits_in_the_queue(cluster: Path
     assert "--dependency=afterok:100_0:100_1" in (cluster / "101.sh").read_text()
     assert "--array=0-1%2" in (cluster / "100.sh").read_text()
     slurm.close()
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import os; os.kill(os.getpid(), 9)"])
+def test_what_needs_a_job_that_did_not_end_well_never_starts(
+    code: str, cluster: Path, tmp_path: Path
+) -> None:
+    slurm = executor()
+    needed = slurm.start(job(tmp_path, "needed", code))
+    needing = slurm.start(job(tmp_path, "needing", "open('ran', 'w')", needs=("needed",)))
+    wait_for(needed, "failed" if "Exit" in code else "lost")
+    wait_for(needing, "lost")
+    assert not (tmp_path / "runs" / "units" / "mine" / "needing" / "ran").exists()
+    asked = subprocess.run(["sacct", "-j", "100", "-j", "101"], capture_output=True, text=True, check=True)
+    assert "100|FAILED" in asked.stdout
+    assert "101|CANCELLED" in asked.stdout
+    slurm.close()
+
+
+def test_a_job_that_the_queue_may_put_back_is_cancelled_before_another_is_made(
+    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_SLURM_HOLD", "1")
+    slurm = executor()
+    unit = job(tmp_path, "unit", "pass")
+    slurm.start(unit).state()
+    known = json.loads((cluster / "100.json").read_text())
+    (cluster / "100.json").write_text(json.dumps({**known, "state": "PREEMPTED"}))
+    again = executor().start(unit)
+    assert again.state() == "waiting"
+    assert again.queued.id == "101"
+    assert json.loads((cluster / "100.json").read_text())["state"] == "CANCELLED"
 
 
 def test_a_preempted_job_is_requeued_and_goes_on(cluster: Path, tmp_path: Path) -> None:
