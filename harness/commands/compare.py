@@ -134,7 +134,12 @@ def run_comparison(
         ready = partial(make, overrides, again=chosen, executor=executor)
         execution = _run_all(ready, console, watch, showing.report_seconds())
         record = with_earlier_scores(execution.record(), root.earlier(execution.plan.id))
-        asked = {"file": str(path.resolve()), "file_digest": file_digest(path), "tuning": tuning}
+        asked = {
+            "file": str(path.resolve()),
+            "file_digest": file_digest(path),
+            "tuning": tuning,
+            "chain": spec.chain,
+        }
         record = record.model_copy(update=asked | ({"command": command} if command else {}))
         with showing.report():
             root.write_record(record)

@@ -26,6 +26,7 @@ from harness.pipeline.roles import with_roles
 from harness.pipeline.spec_model import Name, NonNegative, Seed, Source, SpecModel
 from harness.pipeline.sweep import SweepSpec
 from harness.pipeline.tuning_spec import TuningSpec
+from harness.records import Round
 
 MOST_SEEDS = 1_000
 
@@ -112,8 +113,8 @@ class ComparisonSpec(SpecModel):
     go on from after an interruption, `stage_timeout_minutes` when a stage that makes no progress is ended (0:
     never for both), `stage_retries` how often one that failed is tried again at once, `stage_start` whether
     stages are forked from a process that has imported, or import for themselves, `executor` on which devices
-    and machines they run. These are no part of the plan, since they change no result. `sweep` makes a
-    comparison at every point of a grid of fields.
+    and machines they run, `chain` which rounds came before this one (`harness improve`). These are no part of
+    the plan, since they change no result. `sweep` makes a comparison at every point of a grid of fields.
     """
 
     kind: Literal["comparison"] = "comparison"
@@ -154,6 +155,7 @@ class ComparisonSpec(SpecModel):
     stage_retries: Annotated[int, Field(ge=0, le=100, exclude=True)] = 0
     stage_start: Annotated[Literal["fork", "fresh"], Field(exclude=True)] = "fork"
     executor: Annotated[Executor, Field(exclude=True)] = Field(default_factory=LocalSpec)
+    chain: Annotated[list[Round], Field(exclude=True)] = Field(default_factory=list)
     tracking: Annotated[list[str], Field(exclude=True)] = Field(default_factory=lambda: ["mlflow"])
 
     @field_validator("seeds")

@@ -27,6 +27,7 @@ from harness.records.prepared import (
     SplitStatistics,
 )
 from harness.records.resume import CheckpointState, PeakBytes, WindowState
+from harness.records.sampling import Round, SampleFacts
 from harness.records.scoring import (
     AnsweringTrial,
     CheckFacts,
@@ -124,6 +125,8 @@ __all__ = [
     "RehearseFacts",
     "ReplayFacts",
     "RewardFacts",
+    "Round",
+    "SampleFacts",
     "Score",
     "SequenceFacts",
     "ServedModel",

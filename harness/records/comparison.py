@@ -8,6 +8,7 @@ from pydantic import Field
 
 from harness.records.base import Record
 from harness.records.plan import Plan
+from harness.records.sampling import Round
 from harness.records.stage import StageResult
 from harness.records.tuning import TuningRecord
 
@@ -68,7 +69,7 @@ class ComparisonRecord(Record):
     besides the per-item files and the per-step series of its stages.
 
     Where stages failed, `plan` is of the cells that can be compared (`pipeline.remaining`), and `missing`
-    are the others.
+    are the others. `chain` are the rounds before this one, the first first.
     """
 
     schema_version: Literal[1] = 1
@@ -82,6 +83,7 @@ class ComparisonRecord(Record):
     failed: list[FailedStage] = Field(default_factory=list)
     missing: list[MissingCell] = Field(default_factory=list)
     tuning: TuningRecord | None = None
+    chain: list[Round] = Field(default_factory=list)
     command: Annotated[str, Field(description="the command that made it")] = ""
     file: Annotated[str | None, Field(description="the comparison file")] = None
     file_digest: Annotated[str | None, Field(description="sha256 of its bytes when it ran")] = None

@@ -10,6 +10,7 @@ from harness.records.base import Environment, Inside, Measurement, Record, Score
 from harness.records.covers import Covers
 from harness.records.exporting import ExportFacts
 from harness.records.prepared import PrepareFacts, ReplayFacts
+from harness.records.sampling import SampleFacts
 from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts, RehearseEvaluateFacts
 from harness.records.training import RehearseFacts, TrainFacts
 from harness.records.upgrade import facts_of_version_1
@@ -23,7 +24,8 @@ Facts = Annotated[
     | TrainFacts
     | EvaluateFacts
     | JudgeFacts
-    | ExportFacts,
+    | ExportFacts
+    | SampleFacts,
     Field(discriminator="kind"),
 ]
 F = TypeVar(
@@ -37,6 +39,7 @@ F = TypeVar(
     EvaluateFacts,
     JudgeFacts,
     ExportFacts,
+    SampleFacts,
 )
 
 

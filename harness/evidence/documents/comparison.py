@@ -28,6 +28,7 @@ from harness.evidence.sections import (
     questions,
     results,
     reward,
+    rounds,
     settings,
     spread,
     summary,
@@ -42,7 +43,13 @@ from harness.tables import Report
 
 PARTS = {
     "": (results.section,),
-    "Quality": (questions.section, quality.section, spread.section, claims.section),
+    "Quality": (
+        questions.section,
+        quality.section,
+        rounds.section,
+        spread.section,
+        claims.section,
+    ),
     "Cost": (ledger.section, parallel.section, devices.section, frontier.section, predictions.section),
     "Tuning": (tuning.section,),
     "Where the cost comes from": (causes.section,),
