@@ -164,6 +164,7 @@ NOT_RUN |= dict.fromkeys(
     ),
     SLURM,
 )
+ROUNDS = "tests/e2e/test_improve.py::test_a_next_round_is_tested_on_the_same_pairs_and_tells_its_gain"
 WHOLE = "tests/e2e/test_export.py::test_whole_weights_score_the_same_to_the_bit"
 FORMS = "tests/unit/forms/test_forms.py::test_what_is_written_is_the_model_within_what_its_form_rounds"
 COLLECTED = (
@@ -186,6 +187,9 @@ ELSEWHERE: Mapping[str, str] = {
     "harness export latest --arm orpo --to winner_gguf --quantize gguf:q8_0": (
         "tests/e2e/test_export.py::test_gguf_has_an_interval_and_a_verdict"
     ),
+    "harness improve latest --arm orpo --judge embedded --to round2": ROUNDS,
+    ".venv/bin/harness improve RUN --arm orpo --judge embedded --to round2": ROUNDS,
+    "harness compare round2/comparison.yaml": ROUNDS,
     "harness collect --out /shared/runs": COLLECTED,
     ".venv/bin/harness collect": COLLECTED,
     **dict.fromkeys(

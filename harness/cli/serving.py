@@ -129,3 +129,43 @@ def export(
         alias=alias,
         out=out,
     )
+
+
+def improve(
+    run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
+    arm: Annotated[str | None, typer.Option("--arm", help="Whose answers become pairs.")] = None,
+    seed: Annotated[str | None, typer.Option("--seed", help="A seed, or best; the first by default.")] = None,
+    judge: Annotated[str | None, typer.Option("--judge", help="Who ranks the answers.")] = None,
+    judge_config: Annotated[
+        list[str] | None, typer.Option("--judge-config", help="KEY=VALUE of the judge; again for more.")
+    ] = None,
+    prompts: Annotated[
+        int | None, typer.Option("--prompts", min=1, help="How many training prompts; all by default.")
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=2, max=64, help="Answers to each.")] = 4,
+    temperature: Annotated[float, typer.Option("--temperature", min=0.01, max=5.0)] = 1.0,
+    to: Annotated[Path | None, typer.Option("--to", help="The folder of the next round.")] = None,
+    out: Out = RUNS,
+) -> int:
+    """Make the next round: the arm's own answers to training prompts, ranked by a judge, become pairs."""
+    from harness.commands import improve as command
+    from harness.pipeline.overrides import set_field
+
+    for value, flag, example in (
+        (arm, "--arm", "orpo"),
+        (judge, "--judge", "embedded"),
+        (to, "--to", "round2"),
+    ):
+        if value is None:
+            raise UserError("is missing", where=flag, remedy=f"name one, such as {flag} {example}")
+    assert arm is not None
+    assert judge is not None
+    assert to is not None
+    settings: dict[str, object] = {}
+    for text in judge_config or ():
+        if "=" not in text:
+            where = f"--judge-config {text}"
+            raise UserError("has no value", where=where, remedy="write KEY=VALUE, such as model=./rm")
+        set_field(settings, text)
+    wish = command.Wish(arm, seed, judge, settings, prompts, samples, temperature)
+    return command.run(run, wish, to=to, out=out)

@@ -68,7 +68,7 @@ def run(
     choice = choose(view, arm, seed)
     _check_target(to, replace=replace)
     spec = validate(ComparisonSpec, record.plan.spec, where=lambda key: record.id)
-    resolved = resolve(spec, form=form.name)
+    resolved = resolve(spec, beside=[("forms", form.name)])
     made = exported(record.plan, spec, resolved, choice.cell, str(form))
     check_models(record, root, needed={record.plan.prepare, choice.cell.stages[-1]})
     console = PlainConsole()

@@ -9,7 +9,7 @@ from typing import Any
 from harness.pipeline.covers import optional_packages
 from harness.records import Covers, StageKind
 
-ON_DEVICE: tuple[StageKind, ...] = ("check", "train", "rehearse", "rehearse_evaluate", "evaluate")
+ON_DEVICE: tuple[StageKind, ...] = ("check", "train", "rehearse", "rehearse_evaluate", "evaluate", "sample")
 COMPUTING: tuple[StageKind, ...] = (*ON_DEVICE, "judge", "export")
 
 VARIABLES = (

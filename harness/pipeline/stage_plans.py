@@ -225,6 +225,18 @@ class StagePlans:
         covers = self._resolved.covers("export", 0, config, needs, plug_ins=[_form_root(form)])
         return self._add(covers, f"{arm}/export@{seed} as {form}", needs, arm)
 
+    def sample(self, arm: str, seed: int, prepare: str, model: str, asked: Mapping[str, Any]) -> str:
+        """The stage that answers training prompts several times and has a judge grade them."""
+        config = {
+            **asked,
+            "generation": self._generation,
+            "form": self._form(arm).model_dump(mode="json"),
+        }
+        needs = {"prepared": prepare, "model": model}
+        plug_ins = [f"judges.{asked['judge']}"]
+        covers = self._resolved.covers("sample", seed, config, needs, plug_ins=plug_ins)
+        return self._add(covers, f"{arm}/sample@{seed}", needs, arm)
+
     def _whole(self, arm: str) -> ModelForm:
         """How an exported model is held: without adapters."""
         return self._form(arm).model_copy(update={"adapters": False})

@@ -32,14 +32,24 @@ from harness.running.packages import Packages
 from harness.running.sources import Sources
 from harness.stages.runner import child_environment
 
-KINDS = ("prepare", "check", "rehearse", "rehearse_evaluate", "train", "evaluate", "judge", "export")
+KINDS = (
+    "prepare",
+    "check",
+    "rehearse",
+    "rehearse_evaluate",
+    "train",
+    "evaluate",
+    "judge",
+    "export",
+    "sample",
+)
 THIS_PROCESS = uuid.uuid4().hex[:8]
 """Makes a device that cannot be told apart from others one of this process alone."""
 
 
-def resolve(spec: ComparisonSpec, *, form: str | None = None) -> Resolved:
-    """Everything that a stage's result depends on, and an export in `form`; raises UserError for what is
-    missing."""
+def resolve(spec: ComparisonSpec, *, beside: Sequence[tuple[str, str]] = ()) -> Resolved:
+    """Everything that a stage's result depends on; `beside` are plug-ins (group, name) that the comparison
+    does not name. Raises UserError for what is missing."""
     _check_engine(spec)
     benchmarks = {name: load_benchmark(name) for name in spec.score}
     packages = Packages()
@@ -49,7 +59,7 @@ def resolve(spec: ComparisonSpec, *, form: str | None = None) -> Resolved:
     device = place.kind if place else _device()
     files = {**_files_of_benchmarks(spec, benchmarks), **_files_of_stages(spec), **_files_of_data(spec)}
     return Resolved(
-        reach=_reach(spec, packages, [("forms", form)] if form else []),
+        reach=_reach(spec, packages, beside),
         files=files,
         optional={name: version for name, version in installed.items() if version is not None},
         environment={name: variables[name] for name in _listed_variables() if name in variables},
