@@ -97,7 +97,11 @@ def to_conversations(rows: Iterable[dict[str, Any]], where: Where) -> list[Pair]
 
 
 def _identity(row: dict[str, Any], content: list[Any], seen: dict[str, int]) -> str:
-    """The row's own id with a hash of its content; a repeated row gets a number."""
+    """The row's own id with a hash of its content; a repeated row gets a number. `pair_id` is the whole id of
+    a pair that was read before."""
+    if row.get("pair_id") and str(row["pair_id"]) not in seen:
+        seen[str(row["pair_id"])] = 1
+        return str(row["pair_id"])
     named = row.get("prompt_id") or row.get("id") or row.get("uid")
     key = digest(json.dumps(content))
     identity = f"{named}-{key[:8]}" if named else key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -75,14 +74,13 @@ def same_pair(row: Mapping[str, Any]) -> str:
 
 
 def old_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A prepared pair as a row that is read as a pair of the same id: the id is made of the source's name,
-    where it gave one, and of the content."""
-    prompt = json.loads(row["prompt"])
-    content = [prompt, row["chosen"], row["rejected"]]
-    key = hashlib.sha256(json.dumps(content).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    named = str(row["id"]).removesuffix(f"-{key[:8]}")
-    kept = {"prompt": prompt, "chosen": row["chosen"], "rejected": row["rejected"]}
-    return kept if named == row["id"] else {"id": named, **kept}
+    """A prepared pair as a row that is read as the same pair, with its id."""
+    return {
+        "pair_id": str(row["id"]),
+        "prompt": json.loads(row["prompt"]),
+        "chosen": row["chosen"],
+        "rejected": row["rejected"],
+    }
 
 
 def next_comparison(spec: ComparisonSpec, folder: str, chain: Sequence[Round]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from harness.data.load import load_pairs
 from harness.data.schemas import to_pairs
 from harness.pipeline.improved import best_against_worst, next_comparison, old_row, plain, same_pair
 from harness.pipeline.load import find_comparison, load_comparison
@@ -61,18 +62,16 @@ def test_what_gives_no_pair_is_counted_by_reason() -> None:
     }
 
 
-def test_a_prepared_pair_is_read_again_with_its_id() -> None:
-    rows: list[dict[str, Any]] = [
-        {"prompt": messages("a"), "chosen": "x", "rejected": "y"},
-        {"prompt": messages("b"), "chosen": "x", "rejected": "y", "prompt_id": "named-1"},
-    ]
-    pairs = to_pairs(rows, lambda index: str(index)).pairs
-    prepared = [
-        {"id": pair.id, "prompt": json.dumps(pair.prompt), "chosen": pair.chosen, "rejected": pair.rejected}
-        for pair in pairs
-    ]
-    again = to_pairs([old_row(row) for row in prepared], lambda index: str(index)).pairs
-    assert again == pairs
+def test_a_prepared_pair_is_read_again_with_its_id_whatever_made_it() -> None:
+    given = {"prompt": messages("b"), "chosen": "x", "rejected": "y", "prompt_id": "named-1"}
+    named = to_pairs([{**given, "prompt_id": None}, given, given], str).pairs
+    for pairs in (named, load_pairs(SPEC.data).test[:3]):
+        prepared = [
+            {"id": p.id, "prompt": json.dumps(p.prompt), "chosen": p.chosen, "rejected": p.rejected}
+            for p in pairs
+        ]
+        assert to_pairs([old_row(row) for row in prepared], str).pairs == pairs
+    assert len({pair.id for pair in named}) == 3
 
 
 def test_the_next_file_is_the_run_s_settings_on_the_new_folder(tmp_path: Any) -> None:
