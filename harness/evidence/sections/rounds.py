@@ -12,13 +12,14 @@ from harness.evidence.costs import arm_cost
 from harness.evidence.findings import Findings
 from harness.evidence.statistics.estimate import Estimate
 from harness.evidence.statistics.paired import paired_items, paired_seeds
-from harness.evidence.statistics.verdict import verdict
+from harness.evidence.statistics.verdict import is_separable, verdict
 from harness.evidence.view import ComparisonView
 from harness.quantities import WALL_SECONDS
 from harness.records import PrepareFacts, Round
 from harness.store.items import read_items
 from harness.store.run_dir import RunRoot, read_record
 from harness.tables import Cell, Section, Table
+from harness.units import plain
 
 COLUMNS = ("round", "run", "arm", "pairs", "added", "making pairs", "score", "training time")
 GAINS = ("arm", "score", "gain", "a pair added", "a second of training added", "verdict")
@@ -41,12 +42,15 @@ def section(findings: Findings) -> Section | None:
     earlier = [_Earlier(told, _opened(RunRoot(findings.root), told.run)) for told in view.record.chain]
     if metric is None:
         return Section("Rounds", ("No score is better where it is higher, so rounds are not compared.",))
-    before = earlier[-1].view
-    tables = (
-        _rounds(earlier, view, metric),
-        *((_gains(before, view, metric),) if before is not None else ()),
-    )
-    return Section("Rounds", _words(earlier, view), tables)
+    first, before = earlier[0].view, earlier[-1].view
+    tables = [_rounds(earlier, view, metric)]
+    words = [*_words(earlier, view)]
+    if before is not None:
+        tables.append(_gains(before, view, metric))
+        words.append(_whether_it_paid(before, view, metric))
+    if first is not None and len(earlier) > 1:
+        words.append(_since_the_first(first, view, metric))
+    return Section("Rounds", tuple(words), tuple(tables))
 
 
 def _metric(view: ComparisonView) -> str | None:
@@ -80,6 +84,27 @@ def _words(earlier: list[_Earlier], view: ComparisonView) -> tuple[str, ...]:
             f"The round before, {last.told.run}, is gone from this folder of runs, so no gain is told.",
         )
     return (words,)
+
+
+def _whether_it_paid(before: ComparisonView, view: ComparisonView, metric: str) -> str:
+    """A plain sentence on the last round, an arm after the other."""
+    found = {arm: gain(before, view, arm, metric)[0] for arm in view.arms if arm in before.arms}
+    paid = [arm for arm, one in found.items() if is_separable(one) and (one.value or 0.0) > 0]
+    rest = [arm for arm in found if arm not in paid]
+    sentences = [f"The last round is shown to have paid for {', '.join(paid)}."] if paid else []
+    if rest:
+        sentences.append(f"It has not been shown that the last round paid for {', '.join(rest)}.")
+    return " ".join(sentences)
+
+
+def _since_the_first(first: ComparisonView, view: ComparisonView, metric: str) -> str:
+    """All rounds together, which nobody asked before and which holds all pairs and steps that were added."""
+    told = [
+        f"{arm} {plain(difference_cell(metric, *gain(first, view, arm, metric)))}"
+        for arm in view.arms
+        if arm in first.arms
+    ]
+    return f"Since the first round, not registered: {'; '.join(told)}."
 
 
 def _rounds(earlier: list[_Earlier], view: ComparisonView, metric: str) -> Table:

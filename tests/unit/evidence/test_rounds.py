@@ -47,6 +47,7 @@ def test_a_round_s_gain_is_paired_with_the_one_before(monkeypatch: pytest.Monkey
     assert ("1", "orpo", "0", "not measured") in added
     assert ("2", "orpo", "50", "12.0 s") in added
     assert "Round 2 of a chain" in section.paragraphs[0]
+    assert section.paragraphs[1] == "The last round is shown to have paid for sft, sft_dpo, orpo."
 
 
 def test_what_is_equal_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +55,16 @@ def test_what_is_equal_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
     section = rounds.section(findings(scored(0.5, chain=(FIRST,))))
     assert section is not None
     assert {plain(row[-1]) for row in section.tables[1].rows} == {"identical"}
+    assert section.paragraphs[1] == "It has not been shown that the last round paid for sft, sft_dpo, orpo."
+
+
+def test_a_third_round_tells_the_gain_since_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = {"before-1": scored(0.4), "before-2": scored(0.5)}
+    monkeypatch.setattr(rounds, "_opened", lambda root, run: shares[run])
+    second = FIRST.model_copy(update={"run": "before-2"})
+    section = rounds.section(findings(scored(0.6, chain=(FIRST, second))))
+    assert section is not None
+    assert "Since the first round, not registered: sft 20.00 points" in section.paragraphs[2]
 
 
 def test_a_round_that_is_gone_is_said(tmp_path: Path) -> None:
