@@ -165,9 +165,10 @@ class Queued:
 
     def cancel(self) -> None:
         """Take it out of the queue, or end it."""
-        if isinstance(self._job, LocalJob) and self._job._process is None:
+        if isinstance(self._job, LocalJob):
+            # Its own way is SIGINT, which processes of a background shell ignore.
             with contextlib.suppress(OSError):
-                os.kill(int(self.id), signal.SIGINT)
+                os.kill(int(self.id), signal.SIGTERM)
             return
         self._job.cancel(check=False)
 

@@ -19,7 +19,11 @@ from harness.measure.gpus import Gpu
 from harness.pipeline.executor_spec import LocalSpec, RaySpec
 
 TWO = [Place("here", "cpu:x:1", f"core {core}", {CORES: str(core)}) for core in (0, 1)]
-UNTIL_ASKED = "import time; print('up', flush=True); time.sleep(60)"
+UNTIL_ASKED = (
+    "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "print('up', flush=True); time.sleep(60)"
+)
+"""Also where whoever runs the tests has SIGINT ignored, which a child inherits."""
 
 
 def job(folder: Path, name: str, code: str, needs: tuple[str, ...] = ()) -> Job:

@@ -34,7 +34,7 @@ while len(starts.read_text()) < 2:
     time.sleep(0.05)
 """
 """Waits when it starts first, and ends well when it starts again."""
-WAITS = "import time; time.sleep(60)"
+WAITS = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler); time.sleep(60)"
 
 
 def settings(**fields: Any) -> SlurmSpec:
