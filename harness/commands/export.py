@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.commands.card import RECORD, write_export
-from harness.commands.score import check_models
 from harness.commands.view import view_of
 from harness.errors import UserError, unknown_name
 from harness.evidence.documents.card import CardParts
@@ -14,17 +13,14 @@ from harness.evidence.exported import loss_table, losses
 from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
 from harness.forms import Form, load_form
-from harness.measure.environment import device_identity
-from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.exported import Exported, exported, side_by_side
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord, ExportFacts, ExportRecord, PlannedCell, PrepareFacts
-from harness.running.execute import Asked, Execution
+from harness.running.execute import Asked
+from harness.running.later import later
 from harness.running.pushing import check_push, push
-from harness.running.resolve import is_local, resolve
-from harness.running.showing import Showing
-from harness.stages.starting import ForkServer
+from harness.running.resolve import resolve
 from harness.store.run_dir import RunRoot, read_record
 from harness.terminal import PlainConsole
 from harness.tracking.mlflow import check_registering, register_export
@@ -70,21 +66,11 @@ def run(
     spec = validate(ComparisonSpec, record.plan.spec, where=lambda key: record.id)
     resolved = resolve(spec, beside=[("forms", form.name)])
     made = exported(record.plan, spec, resolved, choice.cell, str(form))
-    check_models(record, root, needed={record.plan.prepare, choice.cell.stages[-1]})
-    console = PlainConsole()
-    root.open_for_writing()
-    what = f"export of {record.id} in {root.path}"
-    with (
-        root.lock(what),
-        GpuLock(device_identity(), what=what),
-        Showing(root, console) as showing,
-        ForkServer() as starter,
-    ):
-        watchers, asked = showing.watch(made.plan), Asked(spec, resolved)
-        execution = Execution(made.plan, root, watchers, offline=is_local(spec), asked=asked, starter=starter)
-        execution.results = dict(record.results)
-        execution.run([made.export, made.evaluate])
-    results = execution.results
+    console, new = PlainConsole(), [made.export, made.evaluate]
+    what, asked = f"export of {record.id} in {root.path}", Asked(spec, resolved)
+    with later(record, root, made.plan, new, asked=asked, what=what, console=console) as at_work:
+        at_work.execution.run(new)
+    results = at_work.execution.results
     name = f"{choice.cell.arm} as {form}"
     both = view_of(side_by_side(record, choice.cell, made, results, name), root)
     found = losses(both, choice.cell.arm, name, margin)

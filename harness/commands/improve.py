@@ -15,13 +15,10 @@ import yaml
 
 from harness import registry
 from harness.commands.export import choose
-from harness.commands.score import check_models
 from harness.commands.view import view_of
 from harness.errors import UserError
 from harness.jsonl import read_jsonl, write_jsonl
 from harness.judges import load_judge
-from harness.measure.environment import device_identity
-from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.improved import (
     NewPairs,
     best_against_worst,
@@ -35,10 +32,9 @@ from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.stage_plans import StagePlans
 from harness.pipeline.validate import validate
 from harness.records import ComparisonRecord, Round, StageResult
-from harness.running.execute import Asked, Execution
-from harness.running.resolve import is_local, resolve
-from harness.running.showing import Showing
-from harness.stages.starting import ForkServer
+from harness.running.execute import Asked
+from harness.running.later import later
+from harness.running.resolve import resolve
 from harness.store.run_dir import RunRoot, read_record
 from harness.terminal import PlainConsole
 
@@ -79,20 +75,10 @@ def run(run_name: str, wish: Wish, *, to: Path, out: Path) -> int:
     }
     digest = plans.sample(cell.arm, cell.seed, record.plan.prepare, cell.stages[-1], asked)
     plan = record.plan.model_copy(update={"stages": plans.stages, "order": [*record.plan.order, digest]})
-    check_models(record, root, needed={record.plan.prepare, cell.stages[-1]})
-    console = PlainConsole()
-    root.open_for_writing()
+    console, made_of = PlainConsole(), Asked(spec, resolved)
     what = f"sampling for the round after {record.id} in {root.path}"
-    with (
-        root.lock(what),
-        GpuLock(device_identity(), what=what),
-        Showing(root, console) as showing,
-        ForkServer() as starter,
-    ):
-        watchers, made_of = showing.watch(plan), Asked(spec, resolved)
-        execution = Execution(plan, root, watchers, offline=is_local(spec), asked=made_of, starter=starter)
-        execution.results = dict(record.results)
-        execution.run([digest])
+    with later(record, root, plan, [digest], asked=made_of, what=what, console=console) as at_work:
+        at_work.execution.run([digest])
     prepared = root.folder_of(record.results[record.plan.prepare])
     rows, test = (_prepared_rows(prepared / f"{split}.parquet") for split in ("train", "test"))
     samples = list(read_jsonl(root.stage_folder(digest) / "samples.jsonl"))
@@ -100,7 +86,7 @@ def run(run_name: str, wish: Wish, *, to: Path, out: Path) -> int:
     new = best_against_worst(
         samples, frozenset(plain(row["prompt"]) for row in test), frozenset(map(same_pair, rows)), source
     )
-    _write(to, spec, _chain(record, wish, new, execution.results[digest]), rows, new, test)
+    _write(to, spec, _chain(record, wish, new, at_work.execution.results[digest]), rows, new, test)
     _say(console, new, len(samples), len(rows), to, out)
     return 0
 

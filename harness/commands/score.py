@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,6 @@ from harness import registry
 from harness.commands import report as report_command
 from harness.commands.closing import print_closing
 from harness.errors import UserError
-from harness.measure.environment import device_identity
-from harness.measure.gpu_lock import GpuLock
 from harness.pipeline.load import benchmark_config
 from harness.pipeline.no_secrets import check_no_secrets
 from harness.pipeline.overrides import set_field
@@ -21,12 +19,11 @@ from harness.pipeline.spec_model import plain_name
 from harness.pipeline.validate import validate
 from harness.pipeline.yaml_file import KeyPath
 from harness.records import ComparisonRecord
-from harness.running.execute import Asked, Execution
+from harness.running.execute import Asked
+from harness.running.later import later
 from harness.running.neighbours import print_neighbours
 from harness.running.queues import write as write_tracker
-from harness.running.resolve import is_local, resolve
-from harness.running.showing import Showing
-from harness.stages.starting import ForkServer
+from harness.running.resolve import resolve
 from harness.store.run_dir import RunRoot, read_record, scores_by_cell
 from harness.terminal import PlainConsole
 from harness.tracking import check_installed
@@ -59,27 +56,15 @@ def run(
     # Mistakes in the settings are told at once, also while another comparison holds the device.
     resolved = resolve(spec)
     longer = rescored(record.plan, spec, resolved, label)
-    root.open_for_writing()
     what = f"scoring of {record.id} in {root.path}"
-    with (
-        root.lock(what),
-        GpuLock(device_identity(), what=what),
-        Showing(root, console) as showing,
-        ForkServer() as starter,
-    ):
-        stages = [longer.plan.stages[digest] for digest in longer.new]
-        check_models(record, root, needed={digest for stage in stages for digest in stage.needs.values()})
+    asked = Asked(spec, resolved)
+    with later(record, root, longer.plan, longer.new, asked=asked, what=what, console=console) as at_work:
         print_neighbours(console)
-        asked = Asked(spec, resolved)
-        watchers = showing.watch(longer.plan)
-        execution = Execution(
-            longer.plan, root, watchers, offline=is_local(spec), asked=asked, starter=starter
-        )
-        execution.results = dict(record.results)
+        execution = at_work.execution
         execution.run(longer.new)
         kept = ("parity", "command", "failed", "missing")
         scored = execution.record().model_copy(update={name: getattr(record, name) for name in kept})
-        with showing.report():
+        with at_work.showing.report():
             root.write_record(scored)
             written = report_command.write(scored, root)
             if mlflow:
@@ -112,29 +97,6 @@ def _spec(
     for name in benchmarks:
         benchmark_config(spec, name, where=where)
     return spec
-
-
-def check_models(record: ComparisonRecord, root: RunRoot, *, needed: Collection[str]) -> None:
-    """Raise UserError where a trained model is gone, or is of a later training than the run's.
-
-    What was cleaned away matters where it is `needed`.
-    """
-    for digest, result in record.results.items():
-        if result.kind in ("prepare", "train"):
-            cleaned = root.cleaned(digest)
-            if cleaned is not None and digest in needed:
-                raise UserError(
-                    f"the weights of stage {result.name} were cleaned away",
-                    where=record.id,
-                    remedy="give the comparison's own command with `--again train`, then score it",
-                )
-            now = root.finished(digest) or cleaned
-            if now is None or now.finished_at != result.finished_at:
-                raise UserError(
-                    f"stage {result.name} {'is gone' if now is None else 'was run again since'}",
-                    where=record.id,
-                    remedy="run the comparison again, then score it",
-                )
 
 
 def _check_label(record: ComparisonRecord, benchmarks: Sequence[str], label: str | None) -> None:
