@@ -28,6 +28,8 @@ PLACE = "HARNESS_PLACE"
 """Tells it the place's name, for whoever watches."""
 LOCK = "HARNESS_LOCKS_DEVICE"
 """Is set where the command has to lock its device itself."""
+JOB = "job.json"
+"""Says in the job's folder which job of a queueing system runs it."""
 LOG = "log.txt"
 """The command's own output, in the job's folder."""
 THREADS = "OMP_NUM_THREADS"
@@ -119,3 +121,27 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop what runs and leave."""
+
+
+class EndsWithCommand:
+    """An executor none of whose jobs outlives the command."""
+
+    lasting, waits = False, True
+
+    def holds(self, folder: Path) -> bool:
+        """No job of an earlier command is left."""
+        return False
+
+    def leave(self) -> list[str]:
+        """None goes on."""
+        return []
+
+
+class OwnJob:
+    """A job that this command handed over, whose events tell all."""
+
+    found = False
+
+    def told(self) -> str | None:
+        """Nothing."""
+        return None

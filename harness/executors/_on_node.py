@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,16 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from types import FrameType
+from dataclasses import replace
 from typing import Any
 
 from harness.executors import PLACE, Job, JobState, Place
-from harness.executors._process import start_process, state_of, stop_process
-from harness.whole_file import write_atomically
+from harness.executors._process import say_place, start_process, state_of, stop_process
 
-WHERE = "place.json"
-"""Written by the job on its node."""
 POLL_SECONDS = 0.2
 
 
@@ -45,9 +40,9 @@ class OnNode:
         where the worker did not end well."""
         # submitit passes SIGTERM by, which is how a cluster says that a job is cancelled.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _interrupt)
+            signal.signal(number, signal.default_int_handler)
         place = Place(socket.gethostname(), "", f"job {_job_id()}")
-        write_atomically(self._job.folder / WHERE, json.dumps(asdict(place)))
+        say_place(self._job.folder, place)
         here = replace(self._job, command=(sys.executable, *self._job.command[1:]))
         self._process = start_process(here, {**self._variables, PLACE: str(place)})
         try:
@@ -74,7 +69,3 @@ def _job_id() -> str:
     names = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
     array = "_".join(os.environ[name] for name in names if name in os.environ)
     return array or os.environ.get("SLURM_JOB_ID") or os.environ.get("SUBMITIT_LOCAL_JOB_ID") or "unknown"
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
-from harness.executors import LIFELINE, LOG, Job, JobState
+from harness.executors import LIFELINE, LOG, Job, JobState, Place
+from harness.whole_file import write_atomically
 
 GRACE_SECONDS = 20.0
 """Longer than a stage is given to end."""
+WHERE = "place.json"
+"""Written on the node of a job, since a cluster does not say where its jobs run."""
+
+
+def say_place(folder: Path, place: Place) -> None:
+    """Write down where the job of this folder runs."""
+    said = {"node": place.node, "kind": place.kind, "device": place.device}
+    write_atomically(folder / WHERE, json.dumps(said))
+
+
+def place_said(folder: Path) -> Place | None:
+    """What `say_place` wrote, None as long as nothing is there."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return Place(**json.loads((folder / WHERE).read_text(encoding="utf-8")))
+    return None
 
 
 def start_process(job: Job, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -6,10 +6,19 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from harness.errors import UserError
-from harness.executors import CORES, OVER, PLACE, THREADS, Job, JobState, Place
+from harness.executors import (
+    CORES,
+    OVER,
+    PLACE,
+    THREADS,
+    EndsWithCommand,
+    Job,
+    JobState,
+    OwnJob,
+    Place,
+)
 from harness.executors._process import start_process, state_of, stop_process
 from harness.measure import gpus
 from harness.measure.environment import cpu_kind, cpu_name, gpu_kind
@@ -65,10 +74,8 @@ def _too_few(wanted: int, there: str) -> UserError:
     )
 
 
-class Local:
+class Local(EndsWithCommand):
     """Runs at most one job on each place; what waits starts when its state is asked for."""
-
-    lasting, waits = False, True
 
     def __init__(self, places: Sequence[Place]) -> None:
         self._places = list(places)
@@ -104,21 +111,13 @@ class Local:
             if job.now() == "waiting" and not unfinished & set(job.job.needs):
                 yield job
 
-    def holds(self, folder: Path) -> bool:
-        """No job outlives its command."""
-        return False
-
-    def leave(self) -> list[str]:
-        """None goes on."""
-        return []
-
     def close(self) -> None:
         """Stop what runs."""
         for job in self._jobs:
             job.stop()
 
 
-class _LocalJob:
+class _LocalJob(OwnJob):
     """A job and the process that it became."""
 
     def __init__(self, job: Job, executor: Local) -> None:
@@ -146,14 +145,6 @@ class _LocalJob:
     def place(self) -> Place | None:
         """Where it runs or ran."""
         return self._place
-
-    def told(self) -> None:
-        """Nothing: its events tell all."""
-
-    @property
-    def found(self) -> bool:
-        """It is this command's own."""
-        return False
 
     def stop(self) -> None:
         """End its process, or do not start it."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.executors import OVER, Executor, Place
+from harness.executors import JOB, OVER, Executor, Place
 from harness.executors.local import Local, places_here
 from harness.measure import gpus
 from harness.measure.environment import device_identities, device_identity
@@ -83,7 +83,7 @@ def _executor(spec: ExecutorSpec, what: str, held: contextlib.ExitStack) -> Exec
 
 def jobs_in(units: Path) -> Mapping[str, list[str]]:
     """By comparison, what the queue says of each job that is not over, of the units in a run root."""
-    noted = sorted(units.glob("*/*/job.json"))
+    noted = sorted(units.glob(f"*/*/{JOB}"))
     if not noted:
         return {}
     import harness.executors.slurm as on_slurm

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 import socket
@@ -11,16 +9,33 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.executors import LOCK, LOG, OVER, PLACE, THREADS, Job, JobState, Place
-from harness.executors._process import GRACE_SECONDS, start_process, state_of, stop_process
+from harness.executors import (
+    LOCK,
+    LOG,
+    OVER,
+    PLACE,
+    THREADS,
+    EndsWithCommand,
+    Job,
+    JobState,
+    OwnJob,
+    Place,
+)
+from harness.executors._process import (
+    GRACE_SECONDS,
+    WHERE,
+    place_said,
+    say_place,
+    start_process,
+    state_of,
+    stop_process,
+)
 from harness.measure.environment import cpu_kind, cpu_name
 from harness.measure.nvml import list_gpus
 from harness.pipeline.executor_spec import RaySpec
-from harness.whole_file import write_atomically
 
 try:
     import ray
@@ -33,8 +48,6 @@ except ImportError:
         remedy="install it by pip install 'orpo-harness[ray]', on this machine and on all nodes",
     ) from None
 
-WHERE = "place.json"
-"""Written by the task on its node, since a cluster does not say where a task runs."""
 POLL_SECONDS, PROBE_SECONDS = 0.2, 120.0
 
 
@@ -146,10 +159,8 @@ def _asked(question: Any, nodes: Sequence[Mapping[str, Any]]) -> list[Any]:
     return found
 
 
-class RayExecutor:
+class RayExecutor(EndsWithCommand):
     """Hands jobs to the cluster, which queues them; a node that is lost loses its jobs."""
-
-    lasting, waits = False, True
 
     def __init__(self, spec: RaySpec, places: Sequence[Place]) -> None:
         self._spec, self._places = spec, places
@@ -178,14 +189,6 @@ class RayExecutor:
         """A GPU may be used by others than Ray; cores are the cluster's alone."""
         return {} if self._places[0].kind.startswith("cpu:") else {LOCK: "1"}
 
-    def holds(self, folder: Path) -> bool:
-        """No job outlives its command."""
-        return False
-
-    def leave(self) -> list[str]:
-        """None goes on."""
-        return []
-
     def close(self) -> None:
         """Stop what runs, and leave the cluster, which ends where it was made for this command."""
         for job in self._jobs.values():
@@ -193,7 +196,7 @@ class RayExecutor:
         ray.shutdown()
 
 
-class _RayJob:
+class _RayJob(OwnJob):
     """A task, and what it says of itself in the job's folder."""
 
     def __init__(self, job: Job, task: Any) -> None:
@@ -224,17 +227,7 @@ class _RayJob:
 
     def place(self) -> Place | None:
         """Where its task says that it runs."""
-        with contextlib.suppress(OSError, ValueError):
-            return Place(**json.loads((self._job.folder / WHERE).read_text(encoding="utf-8")))
-        return None
-
-    def told(self) -> None:
-        """Nothing: its events tell all."""
-
-    @property
-    def found(self) -> bool:
-        """It is this command's own."""
-        return False
+        return place_said(self._job.folder)
 
     def stop(self) -> None:
         """Ask its task to stop; one that does not is ended, and its worker with it."""
@@ -258,8 +251,7 @@ def run_job(job: Job, variables: Mapping[str, str], *needed: JobState) -> JobSta
     here = replace(job, command=(sys.executable, *job.command[1:]))
     process = start_process(here, {**variables, PLACE: str(place)})
     try:
-        said = {"node": place.node, "kind": place.kind, "device": place.device}
-        write_atomically(job.folder / WHERE, json.dumps(said))
+        say_place(job.folder, place)
         while process.poll() is None and os.getppid() == daemon:
             time.sleep(POLL_SECONDS)
         if os.getppid() == daemon:

@@ -13,15 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.executors import LOCK, OVER, THREADS, Job, JobState, Place
-from harness.executors._on_node import WHERE, OnNode
+from harness.executors import JOB, LOCK, OVER, THREADS, Job, JobState, Place
+from harness.executors._on_node import OnNode
+from harness.executors._process import WHERE, place_said
 from harness.executors._queue import Queue, Queued, find, state_of_job
 from harness.measure.environment import cpu_kind
 from harness.pipeline.executor_spec import SlurmSpec
 from harness.whole_file import write_atomically
 
-JOB = "job.json"
-"""Which job runs the unit, beside its order."""
 LOGS = "jobs"
 """Where submitit keeps what it hands over, and what jobs print, beside the units' folders."""
 POLL_SECONDS = 30.0
@@ -204,9 +203,7 @@ class _SlurmJob:
 
     def place(self) -> Place | None:
         """Where it says that it runs."""
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            return Place(**json.loads((self.job.folder / WHERE).read_text(encoding="utf-8")))
-        return None
+        return place_said(self.job.folder)
 
     def stop(self) -> None:
         """Cancel it; its node ends the stage within the cluster's grace period."""

@@ -12,7 +12,6 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
 
 from harness.errors import Interrupted, StageFailed, UserError
 from harness.executors import CORES, LIFELINE, LOCK
@@ -94,7 +93,7 @@ def _listen() -> None:
     """End cleanly where that is asked for; the warning that SLURM sends to every process of a job, and that
     ends one that does not know it, is for the job's own process, which asks then."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, signal.default_int_handler)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
@@ -102,10 +101,6 @@ def _keep_to_its_cores() -> None:
     cores = os.environ.get(CORES)
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
