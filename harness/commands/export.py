@@ -7,12 +7,13 @@ from pathlib import Path
 
 from harness.commands.card import RECORD, write_export
 from harness.commands.view import view_of
-from harness.errors import UserError, unknown_name
+from harness.errors import UserError
 from harness.evidence.documents.card import CardParts
 from harness.evidence.exported import loss_table, losses
 from harness.evidence.scores import arm_score
 from harness.evidence.view import ComparisonView
 from harness.forms import Form, load_form
+from harness.pipeline.cells import cells_of_arm
 from harness.pipeline.exported import Exported, exported, side_by_side
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate
@@ -97,13 +98,7 @@ def choose(view: ComparisonView, arm: str, seed: str | None) -> Choice:
 
     Raises UserError for an arm or seed that the run has not.
     """
-    if view.record.plan.spec.get("replayed"):
-        raise UserError(
-            "was replayed, so there is no model", where=view.record.id, remedy="export a trained run"
-        )
-    cells = {cell.seed: cell for cell in view.record.plan.cells if cell.arm == arm and not cell.repeat}
-    if not cells:
-        raise unknown_name("arm", arm, view.arms, where="--arm")
+    cells = cells_of_arm(view.record, arm)
     if seed is None:
         first = next(iter(cells))
         return Choice(cells[first], f"the first of {len(cells)} seed(s), whatever it scored")

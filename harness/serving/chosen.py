@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UserError, unknown_name
+from harness.errors import UserError
+from harness.pipeline.cells import cells_of_arm
 from harness.pipeline.generation_spec import GenerationSpec
 from harness.records import (
     ComparisonRecord,
@@ -107,19 +108,7 @@ def of_run(root: RunRoot, record: ComparisonRecord, arm: str | None, seed: int |
 
 
 def _cell(record: ComparisonRecord, arm: str | None, seed: int | None) -> PlannedCell:
-    cells = [cell for cell in record.plan.cells if cell.repeat == 0 and cell.stages]
-    arms = list(dict.fromkeys(cell.arm for cell in cells))
-    if record.plan.spec.get("replayed") or not cells:
-        raise UserError(
-            "was read from published results, and trained nothing",
-            where=record.id,
-            remedy="give a run of harness compare",
-        )
-    if arm is None:
-        raise UserError("no arm named", where="--arm", remedy=f"give one of: {', '.join(arms)}")
-    if arm not in arms:
-        raise unknown_name("arm", arm, arms, where="--arm")
-    of_arm = {cell.seed: cell for cell in cells if cell.arm == arm}
+    of_arm = cells_of_arm(record, arm)
     if seed is None:
         return next(iter(of_arm.values()))
     if seed not in of_arm:
