@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -14,11 +13,11 @@ from harness.evidence.documents.card import CardParts, card_report
 from harness.evidence.documents.comparison import build_report
 from harness.records import ExportRecord
 from harness.render import markdown
+from harness.running.contents import sha256_of
 from harness.whole_file import write_atomically
 
 RECORD, CARD = "export.json", "README.md"
 NOTICES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt")
-BLOCK = 1 << 20
 
 
 def write_export(to: Path, model: Path, parts: CardParts) -> None:
@@ -109,9 +108,4 @@ def _copy_notices(record: ExportRecord, folder: Path) -> None:
 
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {file.relative_to(folder).as_posix(): _sha256(file) for file in files}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
+    return {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}

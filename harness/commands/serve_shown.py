@@ -8,19 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.table import Table as Printed
-
 from harness.commands.report import render
 from harness.evidence.documents.load import load_report, load_table
 from harness.records import LoadRecord, ServedModel
-from harness.running.fitting import print_table
+from harness.running.fitting import print_for_readers
 from harness.serving.asking import Messages
 from harness.serving.child_server import HOST
 from harness.serving.compared import Compared
-from harness.tables import Table
 from harness.terminal import PlainConsole
 from harness.texts import visible
-from harness.units import for_readers, plain
 
 EVERY_SECONDS = 10.0
 SHOWN = 200
@@ -98,18 +94,6 @@ def print_compared(found: Compared) -> None:
 
 def print_load(record: LoadRecord, file: Path, console: PlainConsole) -> None:
     """The table with its notes, and the same in every format beside the record."""
-    table = for_readers(load_table(record))
-    print_table(_printed(table), console)
-    for note in table.notes:
-        console.print(note, soft_wrap=True)
+    print_for_readers(load_table(record), console)
     report = render(load_report(record), file.parent / "report")
     console.print(f"{file}\n{report / 'report.md'}", soft_wrap=True)
-
-
-def _printed(table: Table) -> Printed:
-    printed = Printed(title=table.title, title_justify="left", box=None)
-    for column in table.columns:
-        printed.add_column(column, justify="right")
-    for row in table.rows:
-        printed.add_row(*map(plain, row))
-    return printed

@@ -6,6 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.tables import Table as Shown
+from harness.units import for_readers, plain
+
 WIDEST = 1000
 
 
@@ -19,6 +22,20 @@ def print_table(table: Table, console: Console) -> None:
         console.print(table, crop=False)
     else:
         _print_rows(table, console)
+
+
+def print_for_readers(table: Shown, console: Console) -> None:
+    """A table of a document, with its notes; numbers stand right."""
+    shown = for_readers(table)
+    printed = Table(title=shown.title, title_justify="left", box=None)
+    for place, column in enumerate(shown.columns):
+        words = all(row[place].kind == "text" for row in shown.rows)
+        printed.add_column(column, justify="left" if words else "right", overflow="fold")
+    for row in shown.rows:
+        printed.add_row(*map(plain, row))
+    print_table(printed, console)
+    for note in shown.notes:
+        console.print(note, soft_wrap=True)
 
 
 def _print_rows(table: Table, console: Console) -> None:
