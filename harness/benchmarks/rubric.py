@@ -8,9 +8,17 @@ from typing import Any
 from pydantic import Field, PositiveInt
 
 from harness.benchmarks import UNREADABLE, CheckContext, scores_of_items, test_prompts
-from harness.errors import UserError
 from harness.generate import Answer, Prompt
-from harness.judges import GradingJudge, JudgeModule, cache_of, check_prompts, grades_of, load_judge, usage_of
+from harness.judges import (
+    GradingJudge,
+    JudgeModule,
+    cache_of,
+    check_prompts,
+    grades_of,
+    grading,
+    load_judge,
+    usage_of,
+)
 from harness.pipeline.spec_model import SpecModel
 from harness.pipeline.validate import validate
 from harness.records import Score
@@ -67,12 +75,7 @@ def score_answers(config: Config, answers: list[Answer], prepared: Path, out: Pa
 
 def _judge(config: Config, cache: Path | None) -> GradingJudge:
     module, judge_config = _module(config)
-    judge = module.make(judge_config, cache)
-    if not isinstance(judge, GradingJudge):
-        raise UserError(
-            f"judge {config.judge} cannot grade a single answer", remedy="use alpaca_eval with it"
-        )
-    return judge
+    return grading(module.make(judge_config, cache), config.judge, remedy="use alpaca_eval with it")
 
 
 def _module(config: Config) -> tuple[JudgeModule, SpecModel]:

@@ -1,10 +1,10 @@
-"""Commands that hand a winner on: export, serve."""
+"""Commands that hand a winner on: serve, export, improve."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -76,6 +76,16 @@ def _counts(text: str) -> list[int]:
     return list(dict.fromkeys(map(int, words)))
 
 
+T = TypeVar("T")
+
+
+def _needed(value: T | None, flag: str, example: str, fact: str = "is missing") -> T:
+    """What a flag gave; raises UserError where it was left out."""
+    if value is None:
+        raise UserError(fact, where=flag, remedy=f"name one, such as {flag} {example}")
+    return value
+
+
 def export(
     run: Annotated[str, typer.Argument(help="A run's id or folder.")],
     arm: Annotated[str | None, typer.Option("--arm", help="Which arm.")] = None,
@@ -105,10 +115,8 @@ def export(
     """Write an arm's model as a folder that others load, scored again in the form that it has there."""
     from harness.commands import export as command
 
-    if arm is None:
-        raise UserError("no arm named", where="--arm", remedy="name one, such as --arm orpo")
-    if to is None:
-        raise UserError("no folder to write", where="--to", remedy="name one, such as --to winner")
+    arm = _needed(arm, "--arm", "orpo", "no arm named")
+    to = _needed(to, "--to", "winner", "no folder to write")
     if public and push is None:
         raise UserError(
             "nothing is sent", where="--public", remedy="name a repository by --push, or leave it out"
@@ -151,16 +159,9 @@ def improve(
     from harness.commands import improve as command
     from harness.pipeline.overrides import set_field
 
-    for value, flag, example in (
-        (arm, "--arm", "orpo"),
-        (judge, "--judge", "embedded"),
-        (to, "--to", "round2"),
-    ):
-        if value is None:
-            raise UserError("is missing", where=flag, remedy=f"name one, such as {flag} {example}")
-    assert arm is not None
-    assert judge is not None
-    assert to is not None
+    arm = _needed(arm, "--arm", "orpo")
+    judge = _needed(judge, "--judge", "embedded")
+    to = _needed(to, "--to", "round2")
     settings: dict[str, object] = {}
     for text in judge_config or ():
         if "=" not in text:

@@ -17,7 +17,7 @@ def write(source: Path, to: Path, variant: str | None) -> None:
 
 
 def load(folder: Path) -> Any:
-    """By transformers, in the dtype that the weights lie in."""
+    """By transformers, which reads from the folder in which dtype weights lie, and how they are quantised."""
     import transformers
 
     return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()

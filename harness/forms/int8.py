@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from harness.forms import FormAbout
+from harness.forms.full import load as load
 from harness.generate.model_folder import copy_beside
 
 ABOUT = FormAbout(
@@ -26,10 +26,3 @@ def write(source: Path, to: Path, variant: str | None) -> None:
     )
     model.save_pretrained(to)
     copy_beside(source, to)
-
-
-def load(folder: Path) -> Any:
-    """By transformers, which reads from the folder how it was quantised."""
-    import transformers
-
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()

@@ -109,6 +109,13 @@ def load_judge(name: str, *, where: str | None = None) -> JudgeModule:
     return cast(JudgeModule, registry.load("judges", name, where=where))
 
 
+def grading(judge: Judge, name: str, remedy: str) -> GradingJudge:
+    """`judge`, which `name` means in the settings; raises UserError where it cannot grade a single answer."""
+    if not isinstance(judge, GradingJudge):
+        raise UserError(f"judge {name} cannot grade a single answer", remedy=remedy)
+    return judge
+
+
 def quiet(done: int, total: int) -> None:
     """No progress shown."""
 

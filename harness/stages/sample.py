@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
 from harness.generate import Prompt
 from harness.jsonl import write_jsonl
-from harness.judges import GradingJudge, cache_of, grades_of, load_judge, usage_of
+from harness.judges import GradingJudge, cache_of, grades_of, grading, load_judge, usage_of
 from harness.measure import device
 from harness.pipeline.generation_spec import GenerationSpec
 from harness.records import SampleFacts, StageRequest
@@ -64,12 +63,8 @@ def run(context: Context) -> Outcome:
 def judge_of(config: dict[str, Any], cache: Path | None) -> GradingJudge:
     """The judge; raises UserError for one that cannot grade a single answer."""
     module = load_judge(config["judge"])
-    judge = module.make(module.Config.model_validate(config["judge_config"]), cache)
-    if not isinstance(judge, GradingJudge):
-        raise UserError(
-            f"judge {config['judge']} cannot grade a single answer", remedy="name another by --judge"
-        )
-    return judge
+    made = module.make(module.Config.model_validate(config["judge_config"]), cache)
+    return grading(made, config["judge"], remedy="name another by --judge")
 
 
 def prompts_of(prepared: Path, limit: int | None, seed: int) -> list[Prompt]:

@@ -25,6 +25,10 @@ COLUMNS = ("round", "run", "arm", "pairs", "added", "making pairs", "score", "tr
 GAINS = ("arm", "score", "gain", "a pair added", "a second of training added", "verdict")
 
 
+Gains = Mapping[str, tuple[Estimate, tuple[str, ...]]]
+"""By arm, what the last round gained, and the stages behind it."""
+
+
 @dataclass(frozen=True)
 class _Earlier:
     """A round of the chain, and its view where its run is still there."""
@@ -46,8 +50,9 @@ def section(findings: Findings) -> Section | None:
     tables = [_rounds(earlier, view, metric)]
     words = [*_words(earlier, view)]
     if before is not None:
-        tables.append(_gains(before, view, metric))
-        words.append(_whether_it_paid(before, view, metric))
+        gains = _all_gains(before, view, metric)
+        tables.append(_gains(before, view, metric, gains))
+        words.append(_whether_it_paid(gains))
     if first is not None and len(earlier) > 1:
         words.append(_since_the_first(first, view, metric))
     return Section("Rounds", tuple(words), tuple(tables))
@@ -86,11 +91,15 @@ def _words(earlier: list[_Earlier], view: ComparisonView) -> tuple[str, ...]:
     return (words,)
 
 
-def _whether_it_paid(before: ComparisonView, view: ComparisonView, metric: str) -> str:
+def _all_gains(before: ComparisonView, view: ComparisonView, metric: str) -> Gains:
+    """By arm of both."""
+    return {arm: gain(before, view, arm, metric) for arm in view.arms if arm in before.arms}
+
+
+def _whether_it_paid(gains: Gains) -> str:
     """A plain sentence on the last round, an arm after the other."""
-    found = {arm: gain(before, view, arm, metric)[0] for arm in view.arms if arm in before.arms}
-    paid = [arm for arm, one in found.items() if is_separable(one) and (one.value or 0.0) > 0]
-    rest = [arm for arm in found if arm not in paid]
+    paid = [arm for arm, (one, _) in gains.items() if is_separable(one) and (one.value or 0.0) > 0]
+    rest = [arm for arm in gains if arm not in paid]
     sentences = [f"The last round is shown to have paid for {', '.join(paid)}."] if paid else []
     if rest:
         sentences.append(f"It has not been shown that the last round paid for {', '.join(rest)}.")
@@ -99,11 +108,8 @@ def _whether_it_paid(before: ComparisonView, view: ComparisonView, metric: str) 
 
 def _since_the_first(first: ComparisonView, view: ComparisonView, metric: str) -> str:
     """All rounds together, which nobody asked before and which holds all pairs and steps that were added."""
-    told = [
-        f"{arm} {plain(difference_cell(metric, *gain(first, view, arm, metric)))}"
-        for arm in view.arms
-        if arm in first.arms
-    ]
+    gains = _all_gains(first, view, metric)
+    told = [f"{arm} {plain(difference_cell(metric, *one))}" for arm, one in gains.items()]
     return f"Since the first round, not registered: {'; '.join(told)}."
 
 
@@ -149,10 +155,10 @@ def _made(told: Round) -> Cell:
     return Cell(told.seconds, "seconds", reason="nobody measured it")
 
 
-def _gains(before: ComparisonView, view: ComparisonView, metric: str) -> Table:
+def _gains(before: ComparisonView, view: ComparisonView, metric: str, gains: Gains) -> Table:
     """A row an arm of both: this round minus the one before, paired by item and seed."""
     added = view.record.chain[-1].pairs_added
-    rows = tuple(_gain(before, view, arm, metric, added) for arm in view.arms if arm in before.arms)
+    rows = tuple(_gain(before, view, arm, metric, added, *one) for arm, one in gains.items())
     note = (
         "Gain: this round minus the one before on the same items, at the seeds that both have, with its 95% "
         "interval. A gain that is not separable from none has not been shown to pay."
@@ -161,9 +167,14 @@ def _gains(before: ComparisonView, view: ComparisonView, metric: str) -> Table:
 
 
 def _gain(
-    before: ComparisonView, view: ComparisonView, arm: str, metric: str, added: int
+    before: ComparisonView,
+    view: ComparisonView,
+    arm: str,
+    metric: str,
+    added: int,
+    estimate: Estimate,
+    sources: tuple[str, ...],
 ) -> tuple[Cell, ...]:
-    estimate, sources = gain(before, view, arm, metric)
     cost, earlier = (arm_cost(one, arm, WALL_SECONDS).value for one in (view, before))
     more = None if cost is None or earlier is None else cost - earlier
     value = estimate.value
