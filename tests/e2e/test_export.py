@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from as_user import harness
 
-ROOT = Path(__file__).parents[2]
 SMALL = ["--set", "data.limit=64", "--set", "data.test_limit=20", "--seeds", "1", "--arms", "sft,orpo"]
 OTHERS = ["--set", "baseline=sft", "--set", "cost_reference=sft", "--set", "questions=[]"]
 LORA = ["--set", "training.lora.r=4"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def harness(*words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-        timeout=800,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from as_user import harness
 
 from harness.jsonl import read_jsonl
 
-ROOT = Path(__file__).parents[2]
 SMALL = ["--set", "data.limit=64", "--set", "data.test_limit=20", "--seeds", "1", "--arms", "sft,orpo"]
 OTHERS = ["--set", "baseline=sft", "--set", "cost_reference=sft", "--set", "questions=[]"]
-
-
-def harness(folder: Path, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-        timeout=800,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr + done.stdout
-    return done.stdout + done.stderr
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -50,9 +33,11 @@ test_ids.__test__ = False  # type: ignore[attr-defined]
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_next_round_is_tested_on_the_same_pairs_and_tells_its_gain(tmp_path: Path) -> None:
-    harness(tmp_path, "compare", *SMALL, *OTHERS, "--score", "preference rubric", "--no-mlflow")
+    harness("compare", *SMALL, *OTHERS, "--score", "preference rubric", "--no-mlflow", folder=tmp_path)
     first, ids = record(tmp_path)["id"], test_ids(tmp_path)
-    said = harness(tmp_path, "improve", "latest", "--arm", "orpo", "--judge", "embedded", "--to", "round2")
+    said = harness(
+        "improve", "latest", "--arm", "orpo", "--judge", "embedded", "--to", "round2", folder=tmp_path
+    )
     train = list(read_jsonl(tmp_path / "round2" / "train.jsonl"))
     new = [row for row in train if "source" in row]
     assert len(train) - len(new) == 64
@@ -60,8 +45,8 @@ def test_a_next_round_is_tested_on_the_same_pairs_and_tells_its_gain(tmp_path: P
     assert all(row["grade_chosen"] > row["grade_rejected"] for row in new)
     asked = {json.dumps(row["prompt"]) for row in read_jsonl(tmp_path / "round2" / "test.jsonl")}
     assert not asked & {json.dumps(row["prompt"]) for row in new}
-    harness(tmp_path, "data", "round2")
-    harness(tmp_path, "compare", "round2/comparison.yaml", "--no-mlflow")
+    harness("data", "round2", folder=tmp_path)
+    harness("compare", "round2/comparison.yaml", "--no-mlflow", folder=tmp_path)
     again = record(tmp_path)
     assert test_ids(tmp_path) == ids
     assert [one["run"] for one in again["chain"]] == [first]
@@ -70,6 +55,8 @@ def test_a_next_round_is_tested_on_the_same_pairs_and_tells_its_gain(tmp_path: P
     assert "Round 2 of a chain" in report
     assert "What the last round gained" in report
     refused = harness(
-        *(tmp_path, "improve", "latest", "--arm", "orpo", "--judge", "embedded", "--to", "round2"), code=2
+        *("improve", "latest", "--arm", "orpo", "--judge", "embedded", "--to", "round2"),
+        folder=tmp_path,
+        code=2,
     )
     assert "round2: is there already" in refused
