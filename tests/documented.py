@@ -97,7 +97,9 @@ RUN: Mapping[str, Given] = {
     "harness status RUN --out DIR": Given("finished"),
     "harness status --out /scratch/runs": Given("finished"),
     ".venv/bin/harness data embedded": Given("896"),
-    'make compare ARMS="sft orpo" SEEDS=1': Given("Page: file://", REPORT, (*FEW, "--score", "preference")),
+    'make compare ARMS="sft orpo" SEEDS=1': Given(
+        "Page: file://", REPORT, (*FEW, "--score", "preference"), on_a_copy=True
+    ),
     ".venv/bin/harness beside latest": Given("published"),
     ".venv/bin/harness check latest": Given("Claims on", codes=(0, 1)),
     ".venv/bin/harness data pairs.jsonl": Given("pairs.jsonl"),
