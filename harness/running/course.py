@@ -155,6 +155,8 @@ class _Stage:
         self._step = self._total = 0
         self._step_at = 0.0
         self._first: tuple[int, float] | None = None
+        self._clocked: tuple[int, float] | None = None
+        self._seconds: float | None = None
         self._steps_over: float | None = None
         self._loss: float | None = None
         self._memory: int | None = None
@@ -171,6 +173,7 @@ class _Stage:
                 self._steps_over = time.monotonic() - self._began
         if "step" in message:
             self._take_step(message["step"], message["total"], message["metrics"].get("loss"))
+            self._take_clock(message["step"], message["metrics"].get("elapsed_seconds"))
         self._memory = message.get("memory") or self._memory
         self._place = message.get("place") or self._place
 
@@ -188,6 +191,12 @@ class _Stage:
         if loss is not None:
             self.diverged = not math.isfinite(loss)
             self._loss = None if self.diverged else loss
+
+    def _take_clock(self, step: int, seconds: float | None) -> None:
+        """By the stage's own clock: from another process, several steps are heard of at once."""
+        self._seconds = seconds
+        if seconds is not None and (self._clocked is None or step < self._clocked[0]):
+            self._clocked = (step, seconds)
 
     def at(self) -> At:
         now = time.monotonic() - self._began
@@ -220,7 +229,7 @@ class _Stage:
         )
 
     def _tokens_per_second(self) -> float | None:
-        if self._tokens_per_step is None or self._first is None or self._step <= self._first[0]:
+        if self._tokens_per_step is None or self._clocked is None or self._seconds is None:
             return None
-        steps, seconds = self._step - self._first[0], self._step_at - self._first[1]
-        return self._tokens_per_step * steps / seconds if seconds > 0 else None
+        steps, seconds = self._step - self._clocked[0], self._seconds - self._clocked[1]
+        return self._tokens_per_step * steps / seconds if steps > 0 and seconds > 0 else None
