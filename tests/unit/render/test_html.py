@@ -8,13 +8,13 @@ import itertools
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import chromium
 from synthetic_tuning import tuned_view
 
 from harness.data.schemas import Pair
@@ -29,18 +29,6 @@ from harness.tables import Figure, Panel, Report, Series
 ROOT = Path(__file__).parents[3]
 EXAMPLE, FIXTURES = ROOT / "reports" / "example", ROOT / "tests" / "fixtures"
 MOST_FIRST, MOST_OPEN = 150, 1_500
-FLAGS = (
-    "headless",
-    "no-sandbox",
-    "disable-gpu",
-    "disable-dev-shm-usage",
-    "disable-quic",
-    "disable-background-networking",
-    "disable-component-update",
-    "disable-sync",
-    "no-first-run",
-)
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 NASTY = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "quoted" \ud800 \x07 \\input{x}'
 RADAR = Panel(
     "MT-Bench", "", "grade", (Series("orpo", (0, 1, 2), (3, 9, 5)),), kind="radar", x_names=("a", "b", "c")
@@ -115,24 +103,8 @@ def test_a_radar_has_a_point_a_spoke_and_names() -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("needs Debian's chromium and chromium-driver")
-    from selenium import webdriver
-    from selenium.common.exceptions import WebDriverException
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS:
-        options.add_argument(f"--{flag}")
-    options.add_argument("--window-size=1280,1000")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    try:
-        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    except WebDriverException as error:
-        pytest.skip(f"the browser does not start here: {str(error).splitlines()[0]}")
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        yield driver
 
 
 def find(browser: Any, css: str) -> Any:
