@@ -15,13 +15,6 @@ LORA = ["--set", "training.lora.r=4"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = Path(tmp_path_factory.mktemp("runs"))
-    harness("compare", *SMALL, *OTHERS, "--score", "preference rubric", "--out", str(out))
-    return out
-
-
 def test_whole_weights_score_the_same_to_the_bit(runs: Path, tmp_path: Path) -> None:
     to = tmp_path / "winner"
     said = harness("export", "latest", "--arm", "orpo", "--to", str(to), "--out", str(runs))

@@ -11,9 +11,6 @@ from as_user import harness
 
 from harness.jsonl import read_jsonl
 
-SMALL = ["--set", "data.limit=64", "--set", "data.test_limit=20", "--seeds", "1", "--arms", "sft,orpo"]
-OTHERS = ["--set", "baseline=sft", "--set", "cost_reference=sft", "--set", "questions=[]"]
-
 
 def record(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "runs" / "latest" / "record.json").read_bytes())
@@ -32,15 +29,16 @@ test_ids.__test__ = False  # type: ignore[attr-defined]
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_next_round_is_tested_on_the_same_pairs_and_tells_its_gain(tmp_path: Path) -> None:
-    harness("compare", *SMALL, *OTHERS, "--score", "preference rubric", "--no-mlflow", folder=tmp_path)
+def test_a_next_round_is_tested_on_the_same_pairs_and_tells_its_gain(runs: Path) -> None:
+    tmp_path = runs.parent
     first, ids = record(tmp_path)["id"], test_ids(tmp_path)
     said = harness(
-        "improve", "latest", "--arm", "orpo", "--judge", "embedded", "--to", "round2", folder=tmp_path
+        *("improve", "latest", "--arm", "orpo", "--judge", "embedded", "--prompts", "64", "--to", "round2"),
+        folder=tmp_path,
     )
     train = list(read_jsonl(tmp_path / "round2" / "train.jsonl"))
     new = [row for row in train if "source" in row]
-    assert len(train) - len(new) == 64
+    assert len(train) - len(new) == 256
     assert f"{len(new)} new pairs from 64 prompts" in said
     assert all(row["grade_chosen"] > row["grade_rejected"] for row in new)
     asked = {json.dumps(row["prompt"]) for row in read_jsonl(tmp_path / "round2" / "test.jsonl")}

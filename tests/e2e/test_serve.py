@@ -43,15 +43,6 @@ def harness(*words: str, timeout: float = 600) -> subprocess.CompletedProcess[st
     )
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: Any) -> Path:
-    """A run of full weights."""
-    out: Path = tmp_path_factory.mktemp("serve") / "runs"
-    done = harness("compare", "embedded", *SMALL, *FEW, "--out", str(out))
-    assert done.returncode == 0, done.stderr + done.stdout
-    return out
-
-
 @contextlib.contextmanager
 def serving(out: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     """`harness serve`, once it has said how to ask."""
