@@ -13,6 +13,7 @@ from harness.evidence.view import ComparisonView
 from harness.records import ComparisonRecord
 from harness.store.items import read_items, read_series
 from harness.store.run_dir import RunRoot, read_record
+from harness.votes import read_votes, votes_path
 
 
 def open_run(name: str, out: Path) -> tuple[RunRoot, ComparisonView]:
@@ -50,13 +51,16 @@ def open_runs(names: Sequence[str], out: Path) -> tuple[list[ComparisonView], Pa
 
 
 def view_of(record: ComparisonRecord, root: RunRoot) -> ComparisonView:
-    """A record with its items and series, what items share and which of them have no value.
+    """A record with its items and series, what items share and which have no value, and people's votes.
 
-    Raises UserError where a file of the run was changed after it was written.
+    Raises UserError where a file of the run was changed after it was written, or a vote cannot be read.
     """
     _refuse_damage(record, root)
     scored = read_items(root, record)
-    return ComparisonView(record, scored.values, read_series(root, record), scored.clusters, scored.unread)
+    votes = tuple(read_votes(votes_path(root.run_folder(record.id))))
+    return ComparisonView(
+        record, scored.values, read_series(root, record), scored.clusters, scored.unread, votes
+    )
 
 
 def _refuse_damage(record: ComparisonRecord, root: RunRoot) -> None:

@@ -12,6 +12,7 @@ from harness.pipeline.questions_spec import AggregateSpec, LookSpec, QuestionSpe
 from harness.quantities import AGGREGATE, is_win_rate
 from harness.records import ComparisonRecord, PlannedCell, PrepareFacts, ReplayFacts, Score, StageResult
 from harness.store.run_dir import scores_by_cell
+from harness.votes import Vote
 
 ItemTable = dict[str, float]
 BASE = "base"
@@ -25,6 +26,7 @@ class ComparisonView:
     A cell's key is `arm@seed`, or `base` for the model that every arm starts from.
     `clusters["benchmark.metric"][item id]` names what several items share, such as a question of two turns.
     `unread` has the ids of items that were asked and have no value, by cell and metric as `items`.
+    `votes` are what people said of two arms' answers.
     """
 
     record: ComparisonRecord
@@ -32,6 +34,7 @@ class ComparisonView:
     series: dict[str, list[dict[str, Any]]]
     clusters: dict[str, dict[str, str]] = field(default_factory=dict)
     unread: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    votes: tuple[Vote, ...] = ()
 
     @property
     def arms(self) -> list[str]:

@@ -10,6 +10,7 @@ from harness.evidence.aggregates import members
 from harness.evidence.answers import Answer
 from harness.evidence.contrasts import Contrast
 from harness.evidence.costs import arm_cost, cost_ratio, memory_kind, on_several_devices
+from harness.evidence.documents.people_json import people_data
 from harness.evidence.documents.tuning_json import tuning_data
 from harness.evidence.findings import Findings
 from harness.evidence.labels import unequal
@@ -51,6 +52,7 @@ def comparison_data(findings: Findings) -> dict[str, Any]:
         "failed": [one.model_dump() for one in record.failed],
         "missing": [cell.model_dump() for cell in record.missing],
         **tuning_data(findings),
+        **people_data(view),
         "data": None if view.replayed else view.prepared.statistics.model_dump(),
         "provenance": _provenance(findings),
     }
