@@ -2,7 +2,7 @@
 
 A plug-in is a module: one file in `harness/<group>/`, or an entry point `harness.<group>` of
 another package. The file's name is the name in YAML. Files that begin with an underscore are
-shared parts of their room and no plug-ins.
+shared parts of their room and no plug-ins, but for those that a command alone names.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _SINGULAR = {
     "trackers": "tracker",
     "forms": "form",
 }
+_OF_COMMANDS = {"benchmarks": ("_arena",)}
+"""Plug-ins that are listed nowhere: `harness arena` has prompts answered by one."""
 
 
 def names(group: str) -> list[str]:
@@ -55,7 +57,7 @@ def load(group: str, name: str, *, where: str | None = None) -> ModuleType:
 
 def module_of(group: str, name: str, *, where: str | None = None) -> str:
     """The dotted name of a plug-in's module; raises UserError for an unknown name, imports nothing."""
-    if name in _shipped(group):
+    if name in _shipped(group) or name in _OF_COMMANDS.get(group, ()):
         return f"{GROUPS[group]}.{name}"
     outside = _outside(group)
     if name in outside:

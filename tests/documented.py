@@ -172,6 +172,8 @@ FORMS = "tests/unit/forms/test_forms.py::test_what_is_written_is_the_model_withi
 COLLECTED = (
     "tests/e2e/test_executors.py::test_slurm_jobs_are_preempted_left_and_collected_with_the_same_scores"
 )
+VOTED = "tests/e2e/test_arena.py::test_votes_survive_a_kill_and_become_a_judge_with_agreement"
+ON_TRAINING = "tests/e2e/test_arena.py::test_votes_on_training_prompts_make_a_next_round"
 SERVED = "tests/e2e/test_serve.py::test_a_real_client_is_answered_and_a_killed_server_starts_again"
 ON_TWO = "tests/e2e/test_executors.py::test_blocks_run_side_by_side_on_cores_of_their_own"
 ELSEWHERE: Mapping[str, str] = {
@@ -192,6 +194,12 @@ ELSEWHERE: Mapping[str, str] = {
     "harness improve latest --arm orpo --judge embedded --to round2": ROUNDS,
     ".venv/bin/harness improve RUN --arm orpo --judge embedded --to round2": ROUNDS,
     "harness compare round2/comparison.yaml": ROUNDS,
+    "harness arena latest": VOTED,
+    ".venv/bin/harness arena RUN": VOTED,
+    "harness score latest --benchmark alpaca_eval --judge human "
+    "--set benchmarks.alpaca_eval.judge_config.votes=votes.jsonl": VOTED,
+    "harness arena latest --prompts train": ON_TRAINING,
+    "harness improve latest --from arena --to round2": ON_TRAINING,
     "harness collect --out /shared/runs": COLLECTED,
     ".venv/bin/harness collect": COLLECTED,
     **dict.fromkeys(

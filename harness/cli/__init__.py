@@ -20,7 +20,7 @@ from harness.cli.around import calibrate, clean, collect, data, doctor, fetch, l
 from harness.cli.home import make_do_without_home
 from harness.cli.reading import beside, check, diff, paper, report, status, trace, verify
 from harness.cli.running import compare, cost, plan, replay, score
-from harness.cli.serving import export, improve, serve
+from harness.cli.serving import arena, export, improve, serve
 from harness.errors import Interrupted, JobsLeft, StageFailed, UserError
 from harness.full_disk import full_disk, says_full
 from harness.redact import RedactedStream
@@ -33,7 +33,7 @@ app = typer.Typer(
 )
 RUNNING = (compare, status, plan, cost, score, replay)
 READING = (report, paper, check, trace, diff, beside, verify)
-AROUND = (data, fetch, doctor, ui, export, serve, improve, collect, sync, clean, list_, calibrate)
+AROUND = (data, fetch, doctor, ui, export, serve, arena, improve, collect, sync, clean, list_, calibrate)
 """In the order of `harness --help`."""
 for command in (*RUNNING, *READING, *AROUND):
     app.command(command.__name__.strip("_"))(command)

@@ -1,4 +1,4 @@
-"""Commands that hand a winner on: serve, export, improve."""
+"""Commands that hand a winner on, show it to people, or begin a next round."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from harness.cli.options import RUNS, Device, Out
+from harness.cli.options import RUNS, Arms, Device, Out, words
 from harness.errors import UserError
 
 MOST_CLIENTS = 1024
@@ -19,6 +19,13 @@ class EngineName(StrEnum):
 
     TRANSFORMERS = "transformers"
     VLLM = "vllm"
+
+
+class PairsFrom(StrEnum):
+    """Where a next round's pairs come from."""
+
+    ON_POLICY = "on_policy"
+    ARENA = "arena"
 
 
 def serve(
@@ -141,6 +148,9 @@ def export(
 
 def improve(
     run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
+    of: Annotated[
+        PairsFrom, typer.Option("--from", help="The arm's own answers, or people's votes.")
+    ] = PairsFrom.ON_POLICY,
     arm: Annotated[str | None, typer.Option("--arm", help="Whose answers become pairs.")] = None,
     seed: Annotated[str | None, typer.Option("--seed", help="A seed, or best; the first by default.")] = None,
     judge: Annotated[str | None, typer.Option("--judge", help="Who ranks the answers.")] = None,
@@ -155,18 +165,53 @@ def improve(
     to: Annotated[Path | None, typer.Option("--to", help="The folder of the next round.")] = None,
     out: Out = RUNS,
 ) -> int:
-    """Make the next round: the arm's own answers to training prompts, ranked by a judge, become pairs."""
+    """Make the next round's pairs: an arm's own answers ranked by a judge, or what people voted for."""
     from harness.commands import improve as command
+    from harness.commands.improve_pairs import Wish
     from harness.pipeline.overrides import set_field
 
+    to = _needed(to, "--to", "round2")
+    if of is PairsFrom.ARENA:
+        given = {"--arm": arm, "--seed": seed, "--judge": judge, "--judge-config": judge_config}
+        for flag, value in {**given, "--prompts": prompts}.items():
+            if value is not None:
+                raise UserError("is not for --from arena", where=flag, remedy="leave it out: votes say it")
+        return command.run(run, None, to=to, out=out)
     arm = _needed(arm, "--arm", "orpo")
     judge = _needed(judge, "--judge", "embedded")
-    to = _needed(to, "--to", "round2")
     settings: dict[str, object] = {}
     for text in judge_config or ():
         if "=" not in text:
             where = f"--judge-config {text}"
             raise UserError("has no value", where=where, remedy="write KEY=VALUE, such as model=./rm")
         set_field(settings, text)
-    wish = command.Wish(arm, seed, judge, settings, prompts, samples, temperature)
+    wish = Wish(arm, seed, judge, settings, prompts, samples, temperature)
     return command.run(run, wish, to=to, out=out)
+
+
+def arena(
+    run: Annotated[str, typer.Argument(help="A run's id or folder.")] = "latest",
+    arms: Arms = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Which seed's answers; the first by default.")
+    ] = None,
+    prompts: Annotated[
+        str, typer.Option("--prompts", help="test, train, or a file: of what is not the test come new pairs.")
+    ] = "test",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 is any that is free.")
+    ] = 0,
+    voter: Annotated[str | None, typer.Option("--voter", help="Who votes; you by default.")] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the page's address, and open nothing.")
+    ] = False,
+    device: Device = None,
+    out: Out = RUNS,
+) -> int:
+    """Two arms answer side by side on a local page, blind; you pick, and the run has one more judge."""
+    from harness.commands import arena as command
+    from harness.measure.gpus import using
+
+    wish = command.Wish(words(arms, "--arms"), seed, prompts, voter, port, not no_browser)
+    with using(device):
+        return command.run(run, wish, out=out)

@@ -63,9 +63,29 @@ def best_against_worst(
     return NewPairs(rows, left_out)
 
 
+def of_people(
+    voted: Sequence[Mapping[str, Any]], test_prompts: frozenset[str], old: frozenset[str], source: str
+) -> NewPairs:
+    """What people preferred in `harness arena`, but for prompts of the test and pairs there are already."""
+    rows: list[dict[str, Any]] = []
+    left_out = Counter[str]()
+    for one in voted:
+        asked = one["prompt"]
+        prompt = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
+        row = {"prompt": prompt, "chosen": one["chosen"], "rejected": one["rejected"]}
+        if one["split"] == "test" or plain(prompt) in test_prompts:
+            left_out["a prompt of the test"] += 1
+        elif same_pair(row) in old:
+            left_out["a pair that there is already"] += 1
+        else:
+            rows.append({**row, "source": source})
+    return NewPairs(rows, left_out)
+
+
 def plain(messages: Sequence[Mapping[str, str]]) -> str:
-    """A prompt without what case and blanks add, by which prompts are told to be the same."""
-    return json.dumps([[one["role"], " ".join(one["content"].lower().split())] for one in messages])
+    """What the user said, without case and blanks: a test prompt that is typed anew is still one."""
+    said = [one["content"] for one in messages if one["role"] == "user"]
+    return json.dumps([" ".join(text.lower().split()) for text in said])
 
 
 def same_pair(row: Mapping[str, Any]) -> str:

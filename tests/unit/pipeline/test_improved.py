@@ -7,7 +7,14 @@ from typing import Any
 
 from harness.data.load import load_pairs
 from harness.data.schemas import to_pairs
-from harness.pipeline.improved import best_against_worst, next_comparison, old_row, plain, same_pair
+from harness.pipeline.improved import (
+    best_against_worst,
+    next_comparison,
+    of_people,
+    old_row,
+    plain,
+    same_pair,
+)
 from harness.pipeline.load import find_comparison, load_comparison
 from harness.pipeline.overrides import Overrides
 from harness.records import Round
@@ -110,3 +117,21 @@ def test_a_chain_is_no_part_of_a_plan() -> None:
         update={"chain": [Round(run="r", source="s", arm="a", judge="j", pairs_added=1)]}
     )
     assert chained.model_dump() == SPEC.model_dump()
+
+
+def test_of_votes_only_new_prompts_and_new_pairs_are_taken() -> None:
+    def voted(prompt: Any, split: str = "new") -> dict[str, Any]:
+        return {"prompt": prompt, "chosen": "good", "rejected": "bad", "split": split}
+
+    old = same_pair({"prompt": messages("known"), "chosen": "good", "rejected": "bad"})
+    new = of_people(
+        [voted("p"), voted(messages("q")), voted("of a test", "test"), voted("Of the  TEST"), voted("known")],
+        frozenset([plain(messages("of the test"))]),
+        frozenset([old]),
+        "arena: run",
+    )
+    assert new.rows == [
+        {"prompt": messages(text), "chosen": "good", "rejected": "bad", "source": "arena: run"}
+        for text in ("p", "q")
+    ]
+    assert new.left_out == {"a prompt of the test": 2, "a pair that there is already": 1}
