@@ -58,8 +58,9 @@ def run(name: str, wish: Wish, *, out: Path) -> int:
         session = Session(found.asked, who, VoteFile(path), _earlier(path, who))
         code = _sitting(session, found, wish)
         pairs = write_pairs(read_votes(path), record.id, path.parent / PAIRS)
-    after = view_of(record, root)
-    print_counts(session.votes, after, PlainConsole())
+    if not path.is_file():
+        return code
+    print_counts(session.votes, view_of(record, root), PlainConsole())
     print(f"Votes: {path}\nPairs: {path.parent / PAIRS} ({pairs} pair(s))", flush=True)
     if session.votes:
         page = report_command.write(record, root) / "report.html"
@@ -127,7 +128,8 @@ def _sitting(session: Session, found: Duels, wish: Wish) -> int:
     """The page until its end; exit code 0 for Finish and Ctrl-C, else that of the signal."""
     pairs, again = session.planned
     if pairs == 0:
-        print("Nothing is left to vote on: this voter has seen every pair that differs.", flush=True)
+        left = f"this voter has seen every pair that differs; {found.equal} are of equal answers"
+        print(f"Nothing is left to vote on: {left}.", flush=True)
         return 0
     with Arena(session, wish.port).running() as arena:
         twice = f", {again} of them twice" if again else ""
