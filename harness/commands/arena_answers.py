@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet
 
 from harness.arena.duels import Duels, Sides, answers_of, duels
-from harness.benchmarks._arena import read_prompts
+from harness.data.prompts import read_prompts
 from harness.jsonl import write_jsonl
 from harness.pipeline.asked import Answering, asked
 from harness.pipeline.spec import ComparisonSpec
@@ -46,7 +46,7 @@ def answered(root: RunRoot, record: ComparisonRecord, sides: Sides, file: Path) 
         results = _made(root, record, made, Asked(spec, resolved), results)
     of_a, of_b = (answers_of(root, results[digest]) for digest in made.answering[-2:])
     test = [pair.prompt for pair in read_test_pairs(root, record).values()]
-    return duels([(one.id, one.messages) for one in prompts], of_a, of_b, test=test)
+    return duels(prompts.items(), of_a, of_b, test=test)
 
 
 def write_training_prompts(root: RunRoot, record: ComparisonRecord, folder: Path) -> Path:

@@ -8,7 +8,7 @@ import pytest
 from synthetic import make_view
 
 from harness.arena.duels import duels, sides_of
-from harness.benchmarks._arena import read_prompts
+from harness.data.prompts import read_prompts
 from harness.errors import UserError
 from harness.generate import Prompt
 from harness.generate.answer import digest_of_messages
@@ -65,7 +65,7 @@ def test_prompts_of_a_file_are_read_or_named(tmp_path: Path) -> None:
     file.write_text(
         '{"prompt": "one"}\n{"prompt": "one"}\n{"prompt": [{"role": "user", "content": "two"}]}\n'
     )
-    assert [prompt.messages for prompt in read_prompts(file)] == [said("one"), said("two")]
+    assert list(read_prompts(file).values()) == [said("one"), said("two")]
     for bad in (
         '{"prompt": " "}',
         '{"question": "x"}',
