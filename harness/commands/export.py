@@ -11,13 +11,22 @@ from harness.errors import UserError
 from harness.evidence.documents.card import CardParts
 from harness.evidence.exported import loss_table, losses
 from harness.evidence.scores import arm_score
+from harness.evidence.speeds import speed_table
 from harness.evidence.view import ComparisonView
 from harness.forms import Form, load_form
 from harness.pipeline.cells import cells_of_arm
 from harness.pipeline.exported import Exported, exported, side_by_side
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.validate import validate
-from harness.records import ComparisonRecord, ExportFacts, ExportRecord, PlannedCell, PrepareFacts
+from harness.records import (
+    ComparisonRecord,
+    ExportFacts,
+    ExportRecord,
+    PlannedCell,
+    PrepareFacts,
+    SpeedFacts,
+    StageResult,
+)
 from harness.running.execute import Asked
 from harness.running.later import later
 from harness.running.pushing import check_push, push
@@ -67,7 +76,7 @@ def run(
     spec = validate(ComparisonSpec, record.plan.spec, where=lambda key: record.id)
     resolved = resolve(spec, beside=[("forms", form.name)])
     made = exported(record.plan, spec, resolved, choice.cell, str(form))
-    console, new = PlainConsole(), [made.export, made.evaluate]
+    console, new = PlainConsole(), [made.export, made.evaluate, made.speed]
     what, asked = f"export of {record.id} in {root.path}", Asked(spec, resolved)
     with later(record, root, made.plan, new, asked=asked, what=what, console=console) as at_work:
         at_work.execution.run(new)
@@ -78,7 +87,9 @@ def run(
     table = loss_table(both, choice.cell.arm, name, found, margin)
     facts = results[made.export].facts_as(ExportFacts)
     known = _record(record, choice, made, form, margin)
-    parts = CardParts(view, known, facts, found, table)
+    timed = results[made.speed]
+    speeds = speed_table(timed.facts_as(SpeedFacts), _device_of(timed), made.speed)
+    parts = CardParts(view, known, facts, found, table, speeds)
     write_export(to, root.stage_folder(made.export) / "model", parts)
     for one in found:
         verdict = one.verdict or one.contrast.verdict.text
@@ -91,6 +102,11 @@ def run(
     if push_to is not None:
         console.print(f"Pushed: {push(to, push_to, public=public)}", soft_wrap=True)
     return 0
+
+
+def _device_of(timed: StageResult) -> str:
+    there = timed.environment
+    return f"{there.device_name} ({there.cpu_count} cores)" if there.device == "cpu" else there.device_name
 
 
 def choose(view: ComparisonView, arm: str, seed: str | None) -> Choice:
@@ -148,7 +164,7 @@ def _record(
     facts = prepared.facts_as(PrepareFacts)
     cell = choice.cell
     stages = {record.plan.stages[digest].name: digest for digest in cell.stages}
-    stages |= {"written": made.export, "scored": made.evaluate}
+    stages |= {"written": made.export, "scored": made.evaluate, "timed": made.speed}
     return ExportRecord(
         run=record.id,
         comparison=record.name,

@@ -13,11 +13,12 @@ from harness.records import ComparisonRecord, Plan, PlannedCell, StageResult
 
 @dataclass(frozen=True)
 class Exported:
-    """The longer plan, and the digests of what writes and what scores the export."""
+    """The longer plan, and the digests of what writes, scores and times the export."""
 
     plan: Plan
     export: str
     evaluate: str
+    speed: str
 
 
 def exported(plan: Plan, spec: ComparisonSpec, resolved: Resolved, cell: PlannedCell, form: str) -> Exported:
@@ -27,9 +28,10 @@ def exported(plan: Plan, spec: ComparisonSpec, resolved: Resolved, cell: Planned
     export = plans.export(cell.arm, cell.seed, plan.prepare, cell.stages[-1], form)
     rehearsal = plan.rehearse_evaluate if plans.decides(plan.rehearse_evaluate) else None
     evaluate = plans.evaluate(cell.arm, cell.seed, plan.prepare, export, rehearsal=rehearsal, exported=form)
-    order = [*plan.order, export, evaluate]
+    speed = plans.speed(cell.arm, cell.seed, plan.prepare, cell.stages[-1], export, form)
+    order = [*plan.order, export, evaluate, speed]
     longer = plan.model_copy(update={"stages": plans.stages, "order": list(dict.fromkeys(order))})
-    return Exported(longer, export, evaluate)
+    return Exported(longer, export, evaluate, speed)
 
 
 def side_by_side(

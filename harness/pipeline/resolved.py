@@ -9,7 +9,15 @@ from typing import Any
 from harness.pipeline.covers import optional_packages
 from harness.records import Covers, StageKind
 
-ON_DEVICE: tuple[StageKind, ...] = ("check", "train", "rehearse", "rehearse_evaluate", "evaluate", "sample")
+ON_DEVICE: tuple[StageKind, ...] = (
+    "check",
+    "train",
+    "rehearse",
+    "rehearse_evaluate",
+    "evaluate",
+    "speed",
+    "sample",
+)
 COMPUTING: tuple[StageKind, ...] = (*ON_DEVICE, "judge", "export")
 
 VARIABLES = (

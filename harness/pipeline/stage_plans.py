@@ -225,6 +225,13 @@ class StagePlans:
         covers = self._resolved.covers("export", 0, config, needs, plug_ins=[_form_root(form)])
         return self._add(covers, f"{arm}/export@{seed} as {form}", needs, arm)
 
+    def speed(self, arm: str, seed: int, prepare: str, model: str, export: str, form: str) -> str:
+        """The stage that takes the time of an export's answers, and of whole weights' beside it."""
+        config = {**self.stages[export].config}
+        needs = {"prepared": prepare, "model": model, "export": export}
+        covers = self._resolved.covers("speed", 0, config, needs, plug_ins=[_form_root(form), "forms.full"])
+        return self._add(covers, f"{arm}/speed@{seed} as {form}", needs, arm)
+
     def sample(self, arm: str, seed: int, prepare: str, model: str, asked: Mapping[str, Any]) -> str:
         """The stage that answers training prompts several times and has a judge grade them."""
         config = {

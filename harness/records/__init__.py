@@ -14,7 +14,7 @@ from harness.records.citation import Citation
 from harness.records.comparison import ComparisonRecord, FailedStage, MissingCell, ParityCheck, StageUse
 from harness.records.covers import Covers
 from harness.records.device import DevicePeak, MatmulRate
-from harness.records.exporting import ExportFacts, ExportRecord
+from harness.records.exporting import ExportFacts, ExportRecord, Speed, SpeedFacts
 from harness.records.fetched import FetchedFile, FetchedNeed, FetchedThing, FetchManifest, LeftOut
 from harness.records.method import Method
 from harness.records.plan import Plan, PlannedCell, PlannedStage
@@ -131,6 +131,8 @@ __all__ = [
     "SequenceFacts",
     "ServedModel",
     "SftStatistics",
+    "Speed",
+    "SpeedFacts",
     "SplitStatistics",
     "StageError",
     "StageKind",

@@ -13,7 +13,16 @@ DeviceKind = Literal["cpu", "cuda", "xpu", "mps"]
 HAS_VRAM: tuple[DeviceKind, ...] = ("cuda", "xpu")
 """Devices with memory of their own, whose allocator tells its peaks."""
 StageKind = Literal[
-    "prepare", "check", "rehearse", "rehearse_evaluate", "train", "evaluate", "judge", "export", "sample"
+    "prepare",
+    "check",
+    "rehearse",
+    "rehearse_evaluate",
+    "train",
+    "evaluate",
+    "judge",
+    "export",
+    "speed",
+    "sample",
 ]
 
 

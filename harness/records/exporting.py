@@ -18,6 +18,31 @@ class ExportFacts(Record):
     bytes: int
 
 
+class Speed(Record):
+    """At one batch size, a figure a repeat: seconds until all first tokens, seconds for later ones of all."""
+
+    batch: int
+    first_token: list[float]
+    later_token: list[float]
+
+
+class SpeedFacts(Record):
+    """How fast a form answers, and beside it whole weights of the same training, taken in turns.
+
+    Every prompt has `prompt_tokens` tokens and every answer `new_tokens`. `bytes` are the weights in memory.
+    `whole` is empty for an export that is whole weights itself.
+    """
+
+    kind: Literal["speed"] = "speed"
+    form: str
+    prompt_tokens: int
+    new_tokens: int
+    bytes: int
+    exported: list[Speed]
+    whole_bytes: int | None
+    whole: list[Speed]
+
+
 class ExportRecord(Record):
     """`export.json` in an exported folder: of which arm and seed of which run it is, by which stages it was
     trained, written and scored, why that seed, and SHA-256 of every file."""

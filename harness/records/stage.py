@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from harness.records.base import Environment, Inside, Measurement, Record, Score, StageKind
 from harness.records.covers import Covers
-from harness.records.exporting import ExportFacts
+from harness.records.exporting import ExportFacts, SpeedFacts
 from harness.records.prepared import PrepareFacts, ReplayFacts
 from harness.records.sampling import SampleFacts
 from harness.records.scoring import CheckFacts, EvaluateFacts, JudgeFacts, RehearseEvaluateFacts
@@ -25,6 +25,7 @@ Facts = Annotated[
     | EvaluateFacts
     | JudgeFacts
     | ExportFacts
+    | SpeedFacts
     | SampleFacts,
     Field(discriminator="kind"),
 ]
@@ -39,6 +40,7 @@ F = TypeVar(
     EvaluateFacts,
     JudgeFacts,
     ExportFacts,
+    SpeedFacts,
     SampleFacts,
 )
 

@@ -41,6 +41,7 @@ KINDS = (
     "evaluate",
     "judge",
     "export",
+    "speed",
     "sample",
 )
 THIS_PROCESS = uuid.uuid4().hex[:8]

@@ -32,7 +32,7 @@ def run(context: Context) -> Outcome:
     for left in (whole, written):
         shutil.rmtree(left, ignore_errors=True)
     with context.window.phase("save"):
-        _whole_weights(
+        whole_weights(
             Path(context.model_path()), whole, adapters=config["adapters"], precision=config["precision"]
         )
         copy_beside(context.prepared / "tokenizer", whole)
@@ -46,7 +46,8 @@ def run(context: Context) -> Outcome:
     return Outcome(facts=facts, outputs={"model": MODEL})
 
 
-def _whole_weights(trained: Path, to: Path, adapters: bool, precision: str) -> None:
+def whole_weights(trained: Path, to: Path, adapters: bool, precision: str) -> None:
+    """What a stage trained as a model folder, adapters folded in."""
     if adapters:
         from harness.generate.merged import merge
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,8 @@ def test_gguf_has_an_interval_and_a_verdict(runs: Path, tmp_path: Path) -> None:
     assert "preference.accuracy: " in said
     assert "not worse within 50.0%" in said or "identical on every item" in said
     assert (to / "model.gguf").is_file()
+    card = (to / "README.md").read_text()
+    assert re.search(r"\| gguf:q8_0 \| .* \| 32 \| .*% \\\[", card), card
 
 
 def test_adapters_are_folded_in(tmp_path: Path) -> None:

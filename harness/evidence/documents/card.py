@@ -16,13 +16,15 @@ NOT_KNOWN = "not known"
 
 @dataclass(frozen=True)
 class CardParts:
-    """What a card is written from: the run's view, the export's record and facts, and what it loses."""
+    """What a card is written from: the run's view, the export's record and facts, and what it loses,
+    how fast it answers."""
 
     view: ComparisonView
     record: ExportRecord
     facts: ExportFacts
     found: Sequence[Loss]
     table: Table
+    speeds: Table
 
 
 def card_report(parts: CardParts, verdicts: Sequence[str]) -> Report:
@@ -32,6 +34,7 @@ def card_report(parts: CardParts, verdicts: Sequence[str]) -> Report:
         Section("What this is", (_what(parts), _how_chosen(parts))),
         Section("The comparison", tuple(verdicts), (main_table(parts.view),)),
         Section("What the export loses", (_lost(parts),), (parts.table,)),
+        Section("How fast it answers", (), (parts.speeds,)),
         Section("Limits", _limits(parts)),
         Section("Where it comes from", _provenance(parts)),
     )
@@ -76,8 +79,7 @@ def _limits(parts: CardParts) -> tuple[str, ...]:
         *([left_out] if left_out else []),
         "Licence: that of the base model and of the data, not known to this tool; notices that lay in the "
         "base model's folder lie here.",
-        "First-token and per-token latency and throughput of this form: not measured here; `harness serve "
-        "FOLDER --load` measures a folder under load.",
+        "Behind a server it answers at other rates; `harness serve FOLDER --load` measures them.",
     )
 
 
