@@ -108,8 +108,9 @@ list: $(READY)
 test: $(READY_DEV)
 	$(BIN)/python -m pytest -n "$$MAKE_JOBS" --dist worksteal
 
+# A file's tests share the run that they made, and stay in one process.
 test-long: $(READY_DEV)
-	$(BIN)/python -m pytest -m 'slow and not gpu'
+	$(BIN)/python -m pytest -m 'slow and not gpu' -n "$$MAKE_JOBS" --dist loadfile --durations=25
 
 test-all: test test-long
 
