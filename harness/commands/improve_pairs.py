@@ -14,7 +14,7 @@ from harness.commands.view import view_of
 from harness.errors import UserError
 from harness.evidence.people import HUMAN
 from harness.jsonl import read_jsonl
-from harness.judges import load_judge
+from harness.judges import check_grades, load_judge
 from harness.pipeline.improved import NewPairs, best_against_worst, of_people, old_row, plain, same_pair
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.stage_plans import StagePlans
@@ -28,6 +28,7 @@ from harness.terminal import PlainConsole
 from harness.votes import read_votes, votes_path
 
 ON_POLICY, ARENA = "on_policy", "arena"
+ANOTHER = "name one that grades by --judge: embedded, openai, reward_model"
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def sampled(root: RunRoot, record: ComparisonRecord, spec: ComparisonSpec, wish:
 def _samples(root: RunRoot, record: ComparisonRecord, spec: ComparisonSpec, wish: Wish) -> StageResult:
     """The stage in which the arm answered and the judge graded."""
     cell = choose(view_of(record, root), wish.arm, wish.seed).cell
-    resolved = resolve(spec, beside=[("judges", wish.judge)])
+    resolved = resolve(spec, beside=[("judges", wish.judge)], judge=(wish.judge, wish.judge_config))
     plans = StagePlans(spec, resolved)
     plans.stages = dict(record.plan.stages)
     asked = {
@@ -144,9 +145,10 @@ def _samples(root: RunRoot, record: ComparisonRecord, spec: ComparisonSpec, wish
 
 
 def check_judge(wish: Wish) -> None:
-    """Raise UserError for a judge that is not there, or settings that it does not take."""
+    """Raise UserError for a judge that is not there or cannot grade, or settings that it does not take."""
     registry.check("judges", wish.judge, where="--judge")
     module = load_judge(wish.judge)
+    check_grades(module, wish.judge, remedy=ANOTHER)
     module.check(validate(module.Config, dict(wish.judge_config), where=lambda key: "--judge-config"))
 
 

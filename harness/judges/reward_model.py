@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,10 @@ class RewardModel:
         rewards = dict(zip(answers, self.rewards(answers, progress), strict=True))
         pairs = [(rewards[p, a], rewards[p, b]) for p, a, b in duels]
         return [0.5 if a == b else float(a > b) for a, b in pairs]
+
+    def grade_all(self, answers: Sequence[tuple[str, str]], progress: Progress = quiet) -> list[float | None]:
+        """The chance of beating an answer of reward 0, by Bradley and Terry (1952): the reward's sigmoid."""
+        return [0.5 + 0.5 * math.tanh(0.5 * reward) for reward in self.rewards(answers, progress)]
 
     def rewards(self, answers: Sequence[tuple[str, str]], progress: Progress = quiet) -> list[float]:
         """The model's scalar for each (prompt, answer), in their order."""

@@ -20,6 +20,8 @@ ON_DEVICE: tuple[StageKind, ...] = (
 )
 COMPUTING: tuple[StageKind, ...] = (*ON_DEVICE, "judge", "export")
 
+ITS_JUDGE = "the judge beside"
+"""Who names files for a stage whose judge is none of the comparison's."""
 VARIABLES = (
     # Threads and instruction sets change the order of sums and the time they take.
     *("OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),

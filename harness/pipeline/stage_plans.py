@@ -9,7 +9,7 @@ from harness.pipeline.covers import TEST_PAIRS, digest_of_covers, for_training, 
 from harness.pipeline.engine import DECIDED_BY, why_padded
 from harness.pipeline.load import benchmark_config, sft_data_of, stage_config
 from harness.pipeline.model_form import ModelForm
-from harness.pipeline.resolved import Resolved
+from harness.pipeline.resolved import ITS_JUDGE, Resolved
 from harness.pipeline.spec import ArmSpec, ComparisonSpec
 from harness.pipeline.training_spec import OF_SEVERAL_DEVICES
 from harness.records import Covers, EndRule, Implementation, PlannedCell, PlannedStage
@@ -241,7 +241,7 @@ class StagePlans:
         }
         needs = {"prepared": prepare, "model": model}
         plug_ins = [f"judges.{asked['judge']}"]
-        covers = self._resolved.covers("sample", seed, config, needs, plug_ins=plug_ins)
+        covers = self._resolved.covers("sample", seed, config, needs, plug_ins=plug_ins, names=[ITS_JUDGE])
         return self._add(covers, f"{arm}/sample@{seed}", needs, arm)
 
     def _whole(self, arm: str) -> ModelForm:

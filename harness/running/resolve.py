@@ -22,10 +22,11 @@ from harness.pipeline.covers import OPTIONAL, judges_in, sft_source
 from harness.pipeline.data_spec import DataSpec
 from harness.pipeline.load import benchmark_config, most_devices, sft_data_of, stage_config
 from harness.pipeline.named import NamesFiles, NeedsHub
-from harness.pipeline.resolved import VARIABLES, VARIABLES_OF_PACKAGES, Reach, Resolved
+from harness.pipeline.resolved import ITS_JUDGE, VARIABLES, VARIABLES_OF_PACKAGES, Reach, Resolved
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.stage_plans import STOCK
 from harness.pipeline.validate import validate
+from harness.pipeline.yaml_file import KeyPath
 from harness.running.code import OURS, reached
 from harness.running.contents import digest_of_path, digests_of, hub_commit
 from harness.running.packages import Packages
@@ -48,9 +49,14 @@ THIS_PROCESS = uuid.uuid4().hex[:8]
 """Makes a device that cannot be told apart from others one of this process alone."""
 
 
-def resolve(spec: ComparisonSpec, *, beside: Sequence[tuple[str, str]] = ()) -> Resolved:
+def resolve(
+    spec: ComparisonSpec,
+    *,
+    beside: Sequence[tuple[str, str]] = (),
+    judge: tuple[str, Mapping[str, Any]] | None = None,
+) -> Resolved:
     """Everything that a stage's result depends on; `beside` are plug-ins (group, name) that the comparison
-    does not name. Raises UserError for what is missing."""
+    does not name, `judge` one with its settings. Raises UserError for what is missing."""
     _check_engine(spec)
     benchmarks = {name: load_benchmark(name) for name in spec.score}
     packages = Packages()
@@ -59,6 +65,8 @@ def resolve(spec: ComparisonSpec, *, beside: Sequence[tuple[str, str]] = ()) -> 
     variables = {**child_environment(), **(place.variables if place else {})}
     device = place.kind if place else _device()
     files = {**_files_of_benchmarks(spec, benchmarks), **_files_of_stages(spec), **_files_of_data(spec)}
+    if judge is not None:
+        files[ITS_JUDGE] = _files_of_judges({"judge": judge[0], "judge_config": judge[1]}, "--judge", ())
     return Resolved(
         reach=_reach(spec, packages, beside),
         files=files,
@@ -141,13 +149,19 @@ def _files_of_benchmarks(
     for name, module in benchmarks.items():
         config = benchmark_config(spec, name)
         files[f"benchmarks.{name}"] = _named(module, config)
-        of_judges: dict[str, str] = {}
-        for judge, settings in judges_in(config.model_dump()):
-            asked = load_judge(judge, where=f"benchmarks.{name}.judge")
-            place = ("benchmarks", name, "judge_config")
-            of_judges |= _named(asked, validate(asked.Config, settings, prefix=place))
+        place = ("benchmarks", name, "judge_config")
+        of_judges = _files_of_judges(config.model_dump(), f"benchmarks.{name}.judge", place)
         files[f"judges of {name}"] = of_judges
     return files
+
+
+def _files_of_judges(config: Mapping[str, Any], where: str, prefix: KeyPath) -> dict[str, str]:
+    """Digests of what all judges in some settings name."""
+    found: dict[str, str] = {}
+    for judge, settings in judges_in(config):
+        asked = load_judge(judge, where=where)
+        found |= _named(asked, validate(asked.Config, settings, prefix=prefix))
+    return found
 
 
 def _named(module: object, config: Any) -> dict[str, str]:
