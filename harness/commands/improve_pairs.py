@@ -14,7 +14,7 @@ from harness.commands.view import view_of
 from harness.errors import UserError
 from harness.evidence.people import HUMAN
 from harness.jsonl import read_jsonl
-from harness.judges import check_grades, load_judge
+from harness.judges import grading, load_judge
 from harness.pipeline.improved import NewPairs, best_against_worst, of_people, old_row, plain, same_pair
 from harness.pipeline.spec import ComparisonSpec
 from harness.pipeline.stage_plans import StagePlans
@@ -148,8 +148,9 @@ def check_judge(wish: Wish) -> None:
     """Raise UserError for a judge that is not there or cannot grade, or settings that it does not take."""
     registry.check("judges", wish.judge, where="--judge")
     module = load_judge(wish.judge)
-    check_grades(module, wish.judge, remedy=ANOTHER)
-    module.check(validate(module.Config, dict(wish.judge_config), where=lambda key: "--judge-config"))
+    config = validate(module.Config, dict(wish.judge_config), where=lambda key: "--judge-config")
+    grading(module.make(config), wish.judge, remedy=ANOTHER)
+    module.check(config)
 
 
 def _prepared_rows(file: Path) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast, get_type_hints, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from harness import registry
 from harness.errors import UserError
@@ -114,13 +114,6 @@ def grading(judge: Judge, name: str, remedy: str) -> GradingJudge:
     if not isinstance(judge, GradingJudge):
         raise UserError(f"judge {name} cannot grade a single answer", remedy=remedy)
     return judge
-
-
-def check_grades(module: JudgeModule, name: str, remedy: str) -> None:
-    """Raise UserError where the judges that a module makes cannot grade a single answer; makes none."""
-    made = get_type_hints(module.make).get("return")
-    if made is not None and isinstance(made, type) and not hasattr(made, "grade_all"):
-        raise UserError(f"judge {name} cannot grade a single answer", remedy=remedy)
 
 
 def quiet(done: int, total: int) -> None:

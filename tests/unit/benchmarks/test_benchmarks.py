@@ -168,7 +168,7 @@ def test_unknown_judges_tasks_and_arms(prepared: Path) -> None:
     with pytest.raises(UserError, match=r'unknown judge "embeded"; did you mean "embedded"\?'):
         rubric.check(rubric.Config(judge="embeded"), context)
     with pytest.raises(UserError, match="cannot grade a single answer"):
-        rubric.check(rubric.Config(judge="reward_model", judge_config={"model": "m"}), context)
+        rubric.check(rubric.Config(judge="local_lm", judge_config={"model": "m"}), context)
     with pytest.raises(UserError, match=r'unknown arm "orp"; did you mean "orpo"\?'):
         alpaca_eval.check(alpaca_eval.Config(reference="orp"), context)
     assert "did you mean" in lm_eval.unknown_task("arc_esy", ["arc_easy", "ifeval"]).remedy

@@ -12,7 +12,7 @@ import pytest
 
 from harness.benchmarks import CheckContext, load_benchmark
 from harness.errors import UserError
-from harness.judges import check_grades, jury, load_judge, local_lm, reward_model
+from harness.judges import jury, local_lm, reward_model
 from harness.judges._agreement import krippendorff_alpha
 
 DUELS = [("w5 w6", "w7 w8 w9", "w10"), ("w11", "w12", "w12"), ("w13", "w14 w15", "w16 w17 w18 w19")]
@@ -57,17 +57,6 @@ def test_a_reward_model_grades_by_the_chance_of_beating_reward_0(rewarder: Path)
     answers = [(p, a) for p, a, _ in DUELS]
     rewards, grades = judge.rewards(answers), judge.grade_all(answers)
     assert grades == pytest.approx([1 / (1 + math.exp(-reward)) for reward in rewards])
-
-
-@pytest.mark.parametrize(
-    ("name", "can"), [("embedded", True), ("reward_model", True), ("jury", False), ("human", False)]
-)
-def test_who_cannot_grade_is_told_before_anything_is_made(name: str, can: bool) -> None:
-    if can:
-        check_grades(load_judge(name), name, remedy="")
-        return
-    with pytest.raises(UserError, match=f"judge {name} cannot grade a single answer"):
-        check_grades(load_judge(name), name, remedy="")
 
 
 def test_judges_write_a_pinned_date(

@@ -16,7 +16,7 @@ from harness.pipeline.claims import load_claims
 from harness.pipeline.load import find_comparison, load_comparison
 
 ROOT = Path(__file__).parents[3]
-SHARED = ("pipelines", "reports/claims")
+SHARED = ("pipelines", "reports/claims", "reports/published")
 
 
 @pytest.fixture
