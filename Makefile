@@ -33,7 +33,7 @@ SELECTION = $(call named,COMPARISON) $(call flag,MODEL,model) $(call flag,DATA,d
             $(call flag,SEEDS,seeds) $(call flag,DEVICE,device) --out="$$MAKE_OUT"
 ARGUMENTS = $(SELECTION) $(call flag,SCORE,score)
 
-.PHONY: help setup compare plan fetch cost report score replay calibrate ui doctor list test test-long test-all test-stochastic \
+.PHONY: help setup compare plan fetch cost report score replay calibrate ui doctor list test test-long test-longest test-all test-stochastic \
         fuzz golden lint wheel bench bench-gpu example clean
 help:
 	@echo "make compare [COMPARISON= MODEL= DATA= ARMS= SEEDS= SCORE= SET= OUT= AGAIN= DEVICE= OFFLINE= UNTIL_DECIDED=1]   run a comparison"
@@ -110,9 +110,13 @@ test: $(READY_DEV)
 
 # A file's tests share the run that they made, and stay in one process.
 test-long: $(READY_DEV)
-	$(BIN)/python -m pytest -m 'slow and not gpu' -n "$$MAKE_JOBS" --dist loadfile --durations=25
+	$(BIN)/python -m pytest -m 'slow and not longest and not gpu' -n "$$MAKE_JOBS" --dist loadfile --durations=25
 
-test-all: test test-long
+# Long studies of what shorter tests ask too.
+test-longest: $(READY_DEV)
+	$(BIN)/python -m pytest -m 'longest and not gpu' -n "$$MAKE_JOBS" --dist loadfile
+
+test-all: test test-long test-longest
 
 # torchao is no part of the development environment: libraries that find it import it, in every process.
 test-stochastic: $(READY_DEV)

@@ -117,6 +117,7 @@ def outcome(run: Run, path: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.timeout(1200)
 def test_no_damage_makes_other_figures(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases, wrong = [], []

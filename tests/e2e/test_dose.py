@@ -21,6 +21,7 @@ LEAST = 0.05
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.timeout(900)
 def test_flipped_labels_lower_the_accuracy_of_every_arm(tmp_path: Path) -> None:
     clean, flipped = (accuracies(tmp_path, share) for share in (0.0, DOSE))

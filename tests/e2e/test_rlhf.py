@@ -16,6 +16,7 @@ OF_TRAINER = {"implementation", "head", "layout", "tokens_padded"}
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.timeout(900)
 def test_rlhf_runs_end_to_end_and_is_charged_for_its_own_answers(tmp_path: Path) -> None:
     done = harness("compare", "rlhf", *TINY, *ONLINE, "--out", str(tmp_path), timeout=800)

@@ -14,6 +14,7 @@ TINY = ["--set", "data.limit=72", "--set", "data.test_limit=20", "--seeds", "1",
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp2"])
 def test_two_devices_a_stage_end_to_end(tmp_path: Path, parallel: str) -> None:

@@ -12,6 +12,7 @@ SHORT = [phase for phase in PHASES if phase.name in ("mid-step", "scoring", "rep
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.timeout(1500)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
 def test_kills_leave_no_trace(tmp_path: Path) -> None:

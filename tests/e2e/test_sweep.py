@@ -10,6 +10,7 @@ from e2e.test_compare import harness
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_a_sweep_runs_reports_and_runs_again_for_nothing(tmp_path: Path) -> None:
     only = ("--set", "sweep={data.limit: [64, 96]}", "--set", "data.test_limit=40", "--seeds", "2")
     command = ("compare", "phase", *only, "--no-mlflow", "--out", str(tmp_path))

@@ -44,6 +44,7 @@ def results(out: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.timeout(900)
 def test_it_goes_on_after_a_kill_and_trains_the_winners(tmp_path: Path) -> None:
     killed_in_the_second_round(tmp_path)

@@ -121,6 +121,7 @@ def test_the_grid_names_every_interval_that_a_report_prints() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.timeout(1_200)
 def test_every_interval_is_calibrated() -> None:
     """20,000 simulated comparisons in each cell of the grid."""
