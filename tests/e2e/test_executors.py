@@ -18,7 +18,8 @@ from harness.jsonl import read_jsonl
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--set", "data.limit=64", "--set", "data.test_limit=20", "--seeds", "2", "--score", "preference"]
-TINY += ["--arms", "sft,orpo", "--set", "baseline=sft", "--set", "cost_reference=sft", "--set", "questions=[]"]
+TINY += ["--arms", "sft,orpo", "--set", "baseline=sft", "--set", "cost_reference=sft"]
+TINY += ["--set", "questions=[]"]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
