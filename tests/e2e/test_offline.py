@@ -93,6 +93,7 @@ def copied(bundle: Path, folder: Path) -> tuple[Path, Path]:
     return folder, weights
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
 def test_a_file_less_is_one_message_that_names_it(bundle: Path, tmp_path: Path) -> None:
     folder, lost = copied(bundle, tmp_path / "bundle")

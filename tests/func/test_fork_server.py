@@ -60,6 +60,7 @@ def server_of(server: ForkServer) -> int:
     return server._server._process.pid
 
 
+@pytest.mark.slow
 def test_a_stage_starts_at_once_and_says_the_same(
     tmp_path: Path, server: ForkServer, fresh: StageResult
 ) -> None:

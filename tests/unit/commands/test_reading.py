@@ -98,6 +98,7 @@ def test_power_before_the_run_and_without_an_earlier_one(tmp_path: Path, capsys:
         power.run(str(path), Overrides(), out=tmp_path, like="latest")
 
 
+@pytest.mark.slow
 def test_calibrate_prints_the_grid(capsys: Any) -> None:
     code = calibrate.run(100)
     printed = " ".join(capsys.readouterr().out.split())

@@ -158,6 +158,7 @@ def test_what_stays_open_goes_on_to_the_last_look_and_trains_nothing_twice(
     assert "All 10 seeds were trained: nothing was saved." in heard
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_the_same_command_goes_on(world: World, tmp_path: Path) -> None:
     path, out = comparison(tmp_path), tmp_path / "runs"
     world.spread = 0.3

@@ -12,6 +12,7 @@ import families
 import peft
 import pytest
 import torch
+from few import few
 from transformers import AutoModelForCausalLM
 from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
@@ -63,7 +64,7 @@ def loaded(tiny_model: Path, prepared: Path) -> LoadedModel:
     return load_model(str(tiny_model), prepared / "tokenizer", stop_token_ids=[2])
 
 
-@pytest.mark.parametrize("name", ABLE)
+@pytest.mark.parametrize("name", few(ABLE, "llama", "gemma3", "qwen3_moe"))
 def test_continuous_batching_gives_the_tokens_of_padded_batches(name: str) -> None:
     """More prompts than places, several stop tokens, windows that are passed, eager and fused attention."""
     model = of_family(name)

@@ -8,6 +8,7 @@ from typing import Any
 import families
 import pytest
 import torch
+from few import few
 from torch._subclasses.fake_tensor import FakeTensor
 
 from harness.errors import UserError
@@ -63,7 +64,7 @@ def trainer_of(job: TrainJob) -> StageTrainer:
 
 
 @pytest.mark.parametrize("model", ["tiny", pytest.param("embedded", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", few(CASES, "sft", "dpo", "orpo lora checkpointing"))
 def test_shapes_alone_count_what_real_steps_do(
     make_job: MakeJob, case: str, model: str, no_step_is_small: None
 ) -> None:
@@ -82,7 +83,7 @@ def test_shapes_alone_count_what_real_steps_do(
 
 
 @pytest.mark.parametrize(("small", "how"), [(0, "by shapes alone"), (counting.SMALL, "by real steps")])
-@pytest.mark.parametrize("case", ["dpo", "orpo lora checkpointing"])
+@pytest.mark.parametrize("case", few(["dpo", "orpo lora checkpointing"], "dpo"))
 def test_a_counted_trainer_is_as_it_was(
     make_job: MakeJob, case: str, small: int, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

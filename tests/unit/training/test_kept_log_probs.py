@@ -115,7 +115,7 @@ def score(job: TrainJob, cache: ReferenceCache | None) -> tuple[TrainJob, StageT
         pytest.param({"packing": "off"}, False, marks=pytest.mark.slow),
         pytest.param({"precision": "mixed"}, False, marks=pytest.mark.slow),
         pytest.param({"lora": LORA}, False, marks=pytest.mark.slow),
-        ({"lora": LORA}, True),
+        pytest.param({"lora": LORA}, True, marks=pytest.mark.slow),
         ({"early_stopping": {"patience": 9, "eval_every_steps": 2}, "epochs": 2}, False),
     ],
 )

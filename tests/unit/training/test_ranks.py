@@ -60,7 +60,7 @@ MORE = [
 ]
 
 
-FAST = [("ddp", *METHODS[1]), ("fsdp2", *METHODS[2])]
+FAST = [("fsdp2", *METHODS[2])]
 LONG = [
     (parallel, *case)
     for parallel in ("ddp", "fsdp2")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from few import few
 from transformers import Trainer
 
 from harness.errors import UserError
@@ -28,8 +29,8 @@ def figures(outcome: TrainOutcome) -> dict[str, Any]:
     return {m.quantity: m.value for m in outcome.ledger}
 
 
-@pytest.mark.parametrize("lora", [None, LORA])
-@pytest.mark.parametrize("reference", ["in_loop", "precomputed"])
+@pytest.mark.parametrize("lora", few([None, LORA], None))
+@pytest.mark.parametrize("reference", few(["in_loop", "precomputed"], "in_loop"))
 def test_dpo_after_sft_starts_from_and_is_compared_with_the_sft_model(
     make_job: Any, probed: None, lora: Any, reference: str
 ) -> None:
@@ -96,7 +97,7 @@ def test_saved_adapter_has_no_reference_copy_and_finds_its_base(make_job: Any, t
     assert AutoModelForCausalLM.from_pretrained(saved) is not None
 
 
-@pytest.mark.parametrize("lora", [None, LORA])
+@pytest.mark.parametrize("lora", few([None, LORA], None))
 @pytest.mark.parametrize(
     ("method", "settings"),
     [

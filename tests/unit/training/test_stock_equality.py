@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from few import few
 
 from harness.data.prepare import PrepareConfig, prepare
 from harness.pipeline.data_spec import DataSpec
@@ -152,7 +153,7 @@ def embedded(tmp_path_factory: Any) -> tuple[Path, Any]:
 
 
 @pytest.mark.parametrize("micro", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 4])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", few(CASES, "sft", "dpo in loop", "orpo"))
 def test_on_the_embedded_model(make_job: MakeJob, embedded: tuple[Path, Any], case: str, micro: int) -> None:
     method, shared, own = CASES[case]
     folder, facts = embedded
@@ -165,7 +166,7 @@ def test_on_the_embedded_model(make_job: MakeJob, embedded: tuple[Path, Any], ca
     assert_equal(make, method, {**shared, **sizes(method, micro)}, own, within)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", few(CASES, "dpo in loop", "orpo"))
 def test_on_a_soft_capped_gemma(make_job: MakeJob, gemma: Path, case: str) -> None:
     method, shared, own = CASES[case]
 
@@ -175,7 +176,7 @@ def test_on_a_soft_capped_gemma(make_job: MakeJob, gemma: Path, case: str) -> No
     assert_equal(make, method, {**shared, **sizes(method, 2)}, own)
 
 
-@pytest.mark.parametrize("reference", ["in_loop", "precomputed"])
+@pytest.mark.parametrize("reference", few(["in_loop", "precomputed"], "precomputed"))
 def test_dpo_that_goes_on_from_an_adapter(make_job: MakeJob, reference: str) -> None:
     job = make_job("sft", name="sft", lora=LORA, epochs=2)
     train(job)
