@@ -9,7 +9,7 @@ import pytest
 
 
 def few(cases: Iterable[Any], *fast: Any) -> list[Any]:
-    """`cases` for `parametrize`: those named in `fast` at every `make test`, the others by `make test-long`."""
+    """`cases` for `parametrize`: those in `fast` at every `make test`, the others by `make test-long`."""
     every = list(cases)
     assert all(one in every for one in fast), "a fast case is none of the cases"
     return [one if one in fast else _slow(one) for one in every]
